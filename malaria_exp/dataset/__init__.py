@@ -1,0 +1,1 @@
+"""Datasets: each builder returns a CellTable."""

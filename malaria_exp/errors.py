@@ -1,0 +1,61 @@
+"""Errors a user can cause, and the words that help out of them.
+
+Every error of this module is shown as its message alone (no traceback) and ends the program with `exit_code`.
+A message says where (config path or file), what was received, what is allowed, the nearest match, and what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+MAX_LISTED = 20
+
+
+class UserError(Exception):
+    """Something the user can mend; its text is all that is shown."""
+
+    exit_code = 1
+
+
+class ConfigError(UserError):
+    """The configuration is wrong: an unknown name or key, a wrong type, a value out of range."""
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """The data is missing, damaged, or not what it should be."""
+
+    exit_code = 3
+
+
+class LeakError(DataError):
+    """Cells of one patient, or the same image, would stand on both sides of a split."""
+
+    exit_code = 4
+
+
+class RunFolderError(UserError):
+    """A run's folder is taken, missing, or incomplete."""
+
+    exit_code = 5
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """Returns the allowed name most like `name`, or None if none is alike (upper and lower case count as the same)."""
+    by_lower = {str(option).lower(): str(option) for option in allowed}
+    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[match[0]] if match else None
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" for the nearest allowed name, or an empty string."""
+    match = nearest(name, allowed)
+    return f" Did you mean '{match}'?" if match else ""
+
+
+def listing(items: Iterable[str], limit: int = MAX_LISTED) -> str:
+    """Returns the items one a line, indented, with a count of those beyond `limit`."""
+    lines = [f"  {item}" for item in items]
+    if len(lines) > limit:
+        lines = [*lines[:limit], f"  ... and {len(lines) - limit} more"]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Evaluation: from scores to metrics, intervals, plots and the report."""

@@ -1,0 +1,1 @@
+"""Loggers: each builder takes the run's folder and returns a Logger."""

@@ -1,0 +1,1 @@
+"""Losses: each builder returns a Keras loss on logits."""

@@ -1,0 +1,1 @@
+"""Optimizers: each builder takes the schedule's factor and returns a Keras optimizer."""

@@ -1,0 +1,201 @@
+"""The registry: from a group and a name to the component that a run is assembled from.
+
+A component is a builder function under `@register(group, name)`. Its positional-only parameters are what the runner
+hands it (a table, a model's shape ...; see GROUPS), its keyword-only parameters are the keys of its YAML file:
+
+    @register("aug", "dihedral")
+    def dihedral(*, p: Probability = 1.0) -> Augmentation:
+        '''One line of help, shown by task=list.'''
+
+The built-in components stand one a file, malaria_exp/<group>/<name>.py. Only files of that list and modules that the user
+names in `plugins=[...]` are imported: no import path of a config is ever followed for a component.
+"""
+
+import ast
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from malaria_exp.errors import ConfigError, did_you_mean
+from malaria_exp.schema import check, check_keys, describe
+
+PACKAGE = Path(__file__).parent
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Group:
+    """A config group: what its components are, what the runner hands their builders, and whether a run holds several."""
+
+    help: str
+    context: tuple[str, ...] = ()
+    many: bool = False
+
+
+GROUPS: dict[str, Group] = {
+    "task": Group("what is run over the parts", ("app",)),
+    "dataset": Group("where the cells come from"),
+    "split": Group("which patients train, validate and test", ("table",)),
+    "aug": Group("what is done to training batches, in the order given", many=True),
+    "model": Group("the network: images (B, size, size, 3) in [0, 1] to logits (B, 1)"),
+    "loss": Group("what training minimises"),
+    "optimizer": Group("how weights follow the gradient", ("factor",)),
+    "schedule": Group("the learning rate over the run, as a factor of optimizer.learning_rate", ("length",)),
+    "trainer": Group("how the model is trained"),
+    "logger": Group("where the numbers of a run go while it runs", ("folder",), many=True),
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A key of a component: its annotation, its default (`inspect.Parameter.empty` if it must be given), its help."""
+
+    annotation: Any
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered builder with its keys and its first line of help."""
+
+    group: str
+    name: str
+    builder: Callable[..., Any]
+    parameters: dict[str, Parameter]
+    help: str
+
+
+_components: dict[tuple[str, str], Component] = {}
+
+
+def register(group: str, name: str) -> Callable[[Builder], Builder]:
+    """Registers the builder function below it as option `name` of config group `group`.
+
+    Raises:
+        ConfigError: the group does not exist, the name is taken by another function, a keyword has no annotation,
+            or the docstring is missing.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        if group not in GROUPS:
+            raise ConfigError(f"@register('{group}', '{name}'): no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
+        taken = _components.get((group, name))
+        if taken is None and name in _builtin_names(group) and builder.__module__ != f"{__package__}.{group}.{name}":
+            taken = component(group, name)
+        # A reloaded module registers its functions again: that is not a second owner of the name.
+        if taken and (taken.builder.__module__, taken.builder.__qualname__) != (builder.__module__, builder.__qualname__):
+            raise ConfigError(f"@register('{group}', '{name}') in {builder.__module__}: the name is taken by {taken.builder.__module__}.")
+        _components[group, name] = _describe_builder(group, name, builder)
+        return builder
+
+    return decorate
+
+
+def component(group: str, name: str) -> Component:
+    """Returns the component, importing its built-in module if need be; an unknown name is a ConfigError."""
+    if group not in GROUPS:
+        raise ConfigError(f"{group}: no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
+    if (group, name) not in _components and name in _builtin_names(group):
+        importlib.import_module(f"{__package__}.{group}.{name}")
+    if (group, name) not in _components:
+        names = options(group)
+        raise ConfigError(
+            f"{group}: no option '{name}'.{did_you_mean(name, names)} Options of {group}: {', '.join(names)}."
+            " An option of your own needs plugins=[your_module]."
+        )
+    return _components[group, name]
+
+
+def check_params(group: str, name: str, params: Mapping[str, Any], path: str | None = None) -> dict[str, Any]:
+    """Returns the parameters checked against the builder's signature, defaults filled in; raises ConfigError.
+
+    Args:
+        group: config group.
+        name: option of the group.
+        params: plain Python values, without `name`.
+        path: where they stand in the config; the group's name if not given.
+    """
+    found = component(group, name)
+    path = path or group
+    check_keys(path, params, found.parameters, hint=f"See: python run.py task=list task.show={group}/{name}")
+    checked = {}
+    for key, parameter in found.parameters.items():
+        if key in params:
+            checked[key] = check(f"{path}.{key}", params[key], parameter.annotation, hint=f"({key}: {parameter.help})" if parameter.help else "")
+        elif parameter.default is inspect.Parameter.empty:
+            raise ConfigError(f"{path}.{key}: missing; expected {describe(parameter.annotation)}. ({key}: {parameter.help})")
+        else:
+            checked[key] = parameter.default
+    return checked
+
+
+def build(group: str, name: str, params: Mapping[str, Any], *context: Any, path: str | None = None) -> Any:
+    """Checks the parameters and returns what the builder makes of them and of the runner's `context`."""
+    return component(group, name).builder(*context, **check_params(group, name, params, path))
+
+
+def options(group: str) -> dict[str, str]:
+    """Returns {name: one line of help} of a group, sorted by name, without importing the components."""
+    found = {name: _builtin_help(group, name) for name in _builtin_names(group)}
+    found |= {name: item.help for (of_group, name), item in _components.items() if of_group == group}
+    return dict(sorted(found.items()))
+
+
+def plugin_components() -> list[Component]:
+    """Returns the components that came from outside the package."""
+    return [item for item in _components.values() if not item.builder.__module__.startswith(f"{__package__}.")]
+
+
+def _describe_builder(group: str, name: str, builder: Callable[..., Any]) -> Component:
+    doc = inspect.getdoc(builder) or ""
+    if not doc:
+        raise ConfigError(f"@register('{group}', '{name}') in {builder.__module__}: the function needs a docstring; its first line is the help.")
+    helps = _argument_help(doc)
+    parameters = {}
+    for key, parameter in inspect.signature(builder).parameters.items():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            continue
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise ConfigError(
+                f"@register('{group}', '{name}'): parameter '{key}' must be positional-only (handed by the runner, before '/')"
+                " or keyword-only (a key of the YAML file, after '*')."
+            )
+        if parameter.annotation is inspect.Parameter.empty or isinstance(parameter.annotation, str):
+            raise ConfigError(f"@register('{group}', '{name}'): parameter '{key}' needs a type annotation that is not a string.")
+        parameters[key] = Parameter(parameter.annotation, parameter.default, helps.get(key, ""))
+    return Component(group, name, builder, parameters, doc.splitlines()[0])
+
+
+def _argument_help(doc: str) -> dict[str, str]:
+    """Returns the entries of a Google-style Args section, each as one line."""
+    helps: dict[str, str] = {}
+    inside, current = False, ""
+    for line in doc.splitlines():
+        if line and not line.startswith(" "):
+            inside = line.strip() == "Args:"
+        elif inside and line.startswith("    ") and not line.startswith("     "):
+            current, _, text = line.strip().partition(": ")
+            helps[current] = text
+        elif inside and current and line.strip():
+            helps[current] += " " + line.strip()
+    return helps
+
+
+@cache
+def _builtin_names(group: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (PACKAGE / group).glob("*.py") if not path.stem.startswith("_")))
+
+
+@cache
+def _builtin_help(group: str, name: str) -> str:
+    """Reads the first docstring line of the registered function from the source: importing it might import TensorFlow."""
+    tree = ast.parse((PACKAGE / group / f"{name}.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and any("register" in ast.unparse(item) for item in node.decorator_list):
+            return (ast.get_docstring(node) or "").partition("\n")[0]
+    return ""

@@ -1,0 +1,1 @@
+"""Splits: each builder takes the CellTable and returns a Manifest, the subset of each cell."""

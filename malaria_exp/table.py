@@ -1,0 +1,113 @@
+"""CellTable: one row a cell, the form in which every dataset hands over its data."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from malaria_exp.errors import DataError, listing
+
+# The position is the label: everywhere in this project 1 means parasitized.
+CLASS_NAMES = ("uninfected", "parasitized")
+POSITIVE = CLASS_NAMES.index("parasitized")
+
+
+class BadImageError(Exception):
+    """One image cannot be used; the text is the reason, without the file's name."""
+
+
+class ImageSource(Protocol):
+    """Where a table's pixels come from. `read` must be safe to call from several threads."""
+
+    def read(self, index: int) -> np.ndarray:
+        """Returns cell `index` at its own size: RGB, uint8 (height, width, 3); raises BadImageError."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class CellTable:
+    """All cells of a dataset, one row a cell; every column has the shape (N,).
+
+    Attributes:
+        name: the dataset's name for reports.
+        cell_id: unique name of the cell (str).
+        label: int8, 1 = parasitized, 0 = uninfected.
+        patient: the person the cell comes from (str); the unit of every split and interval.
+        slide: the slide (str); a patient may have several.
+        field: the field of view (str), one photograph of a slide.
+        content: SHA-256 of the image's content as hex (str); equal content is the same image.
+        source: reads the pixels of row i.
+    """
+
+    name: str
+    cell_id: np.ndarray
+    label: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    field: np.ndarray
+    content: np.ndarray
+    source: ImageSource
+
+    def __post_init__(self) -> None:
+        lengths = {f.name: len(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "source")}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"Expected columns of one length. Received: {lengths}")
+        if not len(self.cell_id):
+            raise DataError(f"Dataset '{self.name}' holds no cells.")
+        if not np.isin(self.label, (0, 1)).all():
+            raise ValueError(f"Expected labels 0 and 1. Received: {np.unique(self.label)}")
+        ids, counts = np.unique(self.cell_id, return_counts=True)
+        if (counts > 1).any():
+            raise DataError(f"Dataset '{self.name}' holds {int((counts > 1).sum())} cell names more than once:\n{listing(ids[counts > 1])}")
+
+    def __len__(self) -> int:
+        return len(self.cell_id)
+
+    @classmethod
+    def from_names(cls, name: str, labels: Mapping[str, np.ndarray], **columns: object) -> "CellTable":
+        """Builds a table from class names instead of numbers, so that no source's own numbering gets in.
+
+        Args:
+            name: the dataset's name.
+            labels: {"parasitized": mask, "uninfected": mask}, boolean, each row in exactly one.
+            **columns: the other columns and the source.
+        """
+        if set(labels) != set(CLASS_NAMES):
+            raise ValueError(f"Expected the classes {CLASS_NAMES}. Received: {sorted(labels)}")
+        masks = np.stack([labels[class_name] for class_name in CLASS_NAMES]).astype(bool)
+        if (masks.sum(axis=0) != 1).any():
+            raise ValueError("Expected each cell in exactly one class.")
+        return cls(name=name, label=masks.argmax(axis=0).astype(np.int8), **columns)  # type: ignore[arg-type]
+
+    @cached_property
+    def infected(self) -> np.ndarray:
+        """Boolean (N,): the cell's patient has at least one parasitized cell in this table."""
+        sick = np.unique(self.patient[self.label == POSITIVE])
+        return np.isin(self.patient, sick)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 over names, labels, patients and contents; it does not depend on the rows' order."""
+        rows = sorted(zip(self.cell_id.tolist(), self.label.tolist(), self.patient.tolist(), self.content.tolist(), strict=True))
+        digest = hashlib.sha256()
+        for row in rows:
+            digest.update("\t".join(map(str, row)).encode() + b"\n")
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, int]:
+        """Returns the counts every report names: cells, classes, patients, infected, healthy, slides, fields."""
+        patients = np.unique(self.patient)
+        sick = np.unique(self.patient[self.infected])
+        return {
+            "cells": len(self),
+            "parasitized": int((self.label == POSITIVE).sum()),
+            "uninfected": int((self.label != POSITIVE).sum()),
+            "patients": len(patients),
+            "infected_patients": len(sick),
+            "healthy_patients": len(patients) - len(sick),
+            "slides": len(np.unique(self.slide)),
+            "fields": len(np.unique(self.field)),
+        }
