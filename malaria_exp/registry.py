@@ -126,7 +126,9 @@ def check_params(group: str, name: str, params: Mapping[str, Any], path: str | N
     checked = {}
     for key, parameter in found.parameters.items():
         if key in params:
-            checked[key] = check(f"{path}.{key}", params[key], parameter.annotation, hint=f"({key}: {parameter.help})" if parameter.help else "")
+            checked[key] = check(
+                f"{path}.{key}", params[key], parameter.annotation, hint=f"({key}: {parameter.help})" if parameter.help else ""
+            )
         elif parameter.default is inspect.Parameter.empty:
             raise ConfigError(f"{path}.{key}: missing; expected {describe(parameter.annotation)}. ({key}: {parameter.help})")
         else:
@@ -154,7 +156,9 @@ def plugin_components() -> list[Component]:
 def _describe_builder(group: str, name: str, builder: Callable[..., Any]) -> Component:
     doc = inspect.getdoc(builder) or ""
     if not doc:
-        raise ConfigError(f"@register('{group}', '{name}') in {builder.__module__}: the function needs a docstring; its first line is the help.")
+        raise ConfigError(
+            f"@register('{group}', '{name}') in {builder.__module__}: the function needs a docstring; its first line is the help."
+        )
     helps = _argument_help(doc)
     parameters = {}
     for key, parameter in inspect.signature(builder).parameters.items():

@@ -98,7 +98,9 @@ def check_keys(path: str, given: Mapping[str, Any], allowed: Mapping[str, Any] |
 def check_dataclass(path: str, value: Any, cls: type) -> Any:
     """Builds the dataclass from a mapping, each field checked; missing keys take the field's default."""
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{path}: expected a section with the keys {', '.join(f.name for f in dataclasses.fields(cls))}, received {value!r}.")
+        raise ConfigError(
+            f"{path}: expected a section with the keys {', '.join(f.name for f in dataclasses.fields(cls))}, received {value!r}."
+        )
     hints = get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     check_keys(path, value, set(fields))

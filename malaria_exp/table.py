@@ -19,6 +19,12 @@ class BadImageError(Exception):
     """One image cannot be used; the text is the reason, without the file's name."""
 
 
+def bad_images_error(where: str, bad: list[tuple[str, str]]) -> DataError:
+    """Returns the error that stops a run: the whole list of (file, reason), so that all can be mended at once."""
+    lines = "\n".join(f"  {name}: {reason}" for name, reason in bad)
+    return DataError(f"{where}: {len(bad)} bad images:\n{lines}\nNothing was trained. Mend or remove these files, then start again.")
+
+
 class ImageSource(Protocol):
     """Where a table's pixels come from. `read` must be safe to call from several threads."""
 

@@ -1,0 +1,19 @@
+"""No augmentation."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.batches import Augmentation
+from malaria_exp.registry import register
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@register("aug", "none")
+def none() -> Augmentation:
+    """Leaves training batches as they are."""
+
+    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:  # noqa: ARG001
+        return images, labels
+
+    return augment

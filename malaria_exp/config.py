@@ -1,0 +1,113 @@
+"""The typed configuration of a run, made from what Hydra composed and checked before any work starts.
+
+conf/config.yaml holds the values and says what each is; this module holds the types. Component groups are kept as
+choices, a name and its parameters, and are checked against the builders' signatures by the registry.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.images import Resize
+from malaria_exp.registry import GROUPS, check_params, component
+from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Where and how images are decoded once. See conf/config.yaml, `store`."""
+
+    root: str
+    resize: Resize
+    workers: Count
+    resident_gb: NonNegative
+
+    @property
+    def path(self) -> Path:
+        """The cache folder, `~` resolved."""
+        return Path(self.root).expanduser()
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a run is judged. See conf/config.yaml, `evaluation`."""
+
+    target_sensitivity: Fraction
+    resamples: Annotated[int, Range(low=10)]
+    confidence: Fraction
+    batch_size: PositiveInt
+    worst: Count
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One chosen component: `path` is where its parameters stand in the config."""
+
+    group: str
+    name: str
+    params: dict[str, Any]
+    path: str
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run is made from."""
+
+    seed: Annotated[int, Range(low=0, below=2**32)]
+    batch_size: PositiveInt
+    run: str | None
+    allow_leak: bool
+    plugins: list[str]
+    store: StoreConfig
+    evaluation: EvaluationConfig
+    choices: dict[str, list[Choice]] = field(default_factory=dict)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Config":
+        """Checks plain values (no OmegaConf containers) against the schema; a wrong one is a ConfigError."""
+        keys = {item.name for item in dataclasses.fields(cls)} - {"choices"}
+        settings = {key: value for key, value in values.items() if key not in GROUPS}
+        for key in keys - set(settings):
+            raise ConfigError(f"{key}: missing from the configuration; conf/config.yaml sets it.")
+        checked = check_dataclass("", {key: value for key, value in settings.items()}, _Settings)
+        choices = {group: _read_choices(group, values.get(group)) for group in GROUPS}
+        return cls(**{key: getattr(checked, key) for key in keys}, choices=choices)
+
+    def one(self, group: str) -> Choice:
+        """Returns the choice of a group that holds one component."""
+        return self.choices[group][0]
+
+    def check_components(self, groups: tuple[str, ...] = tuple(GROUPS)) -> None:
+        """Checks every chosen component's name and parameters against its builder; raises ConfigError."""
+        for group in groups:
+            for choice in self.choices[group]:
+                check_params(group, choice.name, choice.params, choice.path)
+
+
+_Settings = dataclasses.make_dataclass(
+    "_Settings", [(item.name, item.type) for item in dataclasses.fields(Config) if item.name != "choices"], frozen=True
+)
+
+
+def _read_choices(group: str, node: Any) -> list[Choice]:
+    if GROUPS[group].many:
+        if not isinstance(node, Mapping):
+            raise ConfigError(
+                f"{group}: expected options of the group, received {node!r}. Choose with {group}=name or {group}=[first,second]."
+            )
+        choices = []
+        for name, params in node.items():
+            component(group, name)
+            if params is not None and not isinstance(params, Mapping):
+                raise ConfigError(f"{group}.{name}: expected the option's parameters, received {params!r}.")
+            choices.append(Choice(group, name, dict(params or {}), f"{group}.{name}"))
+        return choices
+    if not isinstance(node, Mapping) or not isinstance(node.get("name"), str):
+        raise ConfigError(
+            f"{group}: expected an option of the group (a section with `name:`), received {node!r}. Choose with {group}=name."
+        )
+    component(group, node["name"])
+    return [Choice(group, node["name"], {key: value for key, value in node.items() if key != "name"}, group)]

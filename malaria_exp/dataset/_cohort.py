@@ -1,0 +1,80 @@
+"""The people of a drawn data set: how many cells each has, which are parasitized, and their official file names."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+FIRST_NUMBER = 5001  # real patients end at 224
+TWO_SLIDES_SHARE = 0.15
+CELLS_PER_FIELD = 18  # about as many as in the real set
+SLIDE_ENDS = (("ThinF",), ("thinOriginalOlympusCX21", "thin_Original_Motic"))
+FIRST_DAY, DAYS = datetime(2015, 6, 1, 9), 200
+
+
+class Cell(NamedTuple):
+    """One cell of the plan: `number` is the person's, `cell` counts their cells from 0, `slide` their slides from 0."""
+
+    number: int
+    cell: int
+    slide: int
+    parasitized: bool
+    cell_id: str
+
+
+def plan(seed: int, infected: int, healthy: int, cells_per_patient: int, parasitized_share: float) -> Iterator[Cell]:
+    """Yields all cells, person by person. A person stays the same when the number of people changes.
+
+    Infected people have odd numbers from 5001, healthy people even ones from 5002: so neither group moves when the other grows.
+
+    Args:
+        seed: which people.
+        infected: how many infected people.
+        healthy: how many healthy people.
+        cells_per_patient: cells of a person on average, 2 or more.
+        parasitized_share: part of an infected person's cells that is parasitized, on average.
+    """
+    for index in range(infected):
+        number = FIRST_NUMBER + 2 * index
+        spread, part = _spread(seed, index)
+        count = _cell_count(cells_per_patient, spread)
+        # part ** (1 / share - 1) has the mean `share`: people with hardly any parasite and people with many.
+        parasitized = int(np.clip(round(count * part ** (1 / parasitized_share - 1)), 1, count - 1))
+        yield from _person(seed, number, count, parasitized)
+    for index in range(healthy):
+        number = FIRST_NUMBER + 1 + 2 * index
+        yield from _person(seed, number, _cell_count(cells_per_patient, _spread(seed, index)[1]), 0)
+
+
+def _spread(seed: int, index: int) -> tuple[float, float]:
+    """Returns two numbers in [0, 1) that fill it evenly from person to person, so that few people already give the wished means."""
+    start = np.random.default_rng([seed, 0]).random(2)
+    first, second = (start + (index + 1) * np.array([0.7548776662466927, 0.5698402909980532])) % 1
+    return float(first), float(second)
+
+
+def _cell_count(mean: int, spread: float) -> int:
+    """Returns a person's number of cells: half the mean up to five times the mean, as in the real set."""
+    tail = (1 - spread + 0.015) ** -0.5 - 1.015**-0.5
+    return max(2, round(mean * (0.5 + 0.643 * tail)))  # over all spreads the tail's mean is 0.5 / 0.643
+
+
+def _person(seed: int, number: int, count: int, parasitized: int) -> Iterator[Cell]:
+    rng = np.random.default_rng([seed, number])
+    two_slides, split = rng.random(2)
+    ends = SLIDE_ENDS[int(two_slides < TWO_SLIDES_SHARE)]
+    first_slide_cells = count if len(ends) == 1 else max(1, min(count - 1, round(count * (0.35 + 0.3 * split))))
+    moment = FIRST_DAY + timedelta(days=int(rng.integers(DAYS)), seconds=int(rng.integers(6 * 3600)))
+    sick = np.zeros(count, bool)
+    sick[rng.permutation(count)[:parasitized]] = True
+    cell = 0
+    for slide, (end, cells) in enumerate(zip(ends, (first_slide_cells, count - first_slide_cells), strict=False)):
+        for start in range(0, cells, CELLS_PER_FIELD):
+            moment += timedelta(seconds=int(rng.integers(20, 180)))
+            in_field = min(CELLS_PER_FIELD, cells - start)
+            numbers = np.sort(rng.choice(np.arange(1, 221), in_field, replace=False))
+            field = f"C{number}P{number}{end}_IMG_{moment:%Y%m%d_%H%M%S}"
+            for in_image in numbers:
+                yield Cell(number, cell, slide, bool(sick[cell]), f"{field}_cell_{in_image}")
+                cell += 1

@@ -1,0 +1,72 @@
+"""The look that all plots share: figures without global state, colours that colour-blind people can tell apart, the LEAKY stamp."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from malaria_exp.files import write_bytes
+
+# Okabe and Ito 2008, "Color Universal Design"; the two classes also differ in hatch or marker, for prints in grey.
+VERMILLION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK = "#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000"
+PARASITIZED, UNINFECTED = VERMILLION, BLUE
+GREY = "#595959"
+# (colour, marker, line style) of thresholds in the order they come: half, chosen, others.
+THRESHOLD_STYLES = ((BLACK, "o", "--"), (GREEN, "D", "-."), (PURPLE, "s", ":"), (ORANGE, "^", "--"))
+SIZE = (5.2, 4.4)
+TEXT = 10
+DPI = 150
+
+
+def new_figure(leaky: bool, size: tuple[float, float] = SIZE) -> Figure:
+    """Returns an empty figure of `size` inches with the stamp if it is leaky; matplotlib.pyplot is never involved."""
+    figure = Figure(figsize=size, layout="constrained")
+    if leaky:
+        figure.text(
+            0.5,
+            0.5,
+            "LEAKY",
+            rotation=30,
+            fontsize=18 * min(size),
+            color=VERMILLION,
+            alpha=0.3,
+            ha="center",
+            va="center",
+            weight="bold",
+            zorder=1000,
+        )
+    return figure
+
+
+def dress(axes: Any, title: str, x: str, y: str) -> None:
+    """Labels the axes, sets sizes that stay legible at report size, and takes away the frame's upper and right side."""
+    axes.set_title(title, fontsize=TEXT + 1, loc="left")
+    axes.set_xlabel(x, fontsize=TEXT)
+    axes.set_ylabel(y, fontsize=TEXT)
+    axes.tick_params(labelsize=TEXT - 1)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="#E3E3E3", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def place_legend(axes: Any, **options: Any) -> None:
+    """Adds a legend of the labelled artists in the common size."""
+    axes.legend(fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", **options)
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Returns the figure as PNG at 150 dpi; equal figures give equal bytes, for no date or version is stored."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Writes `png_bytes(figure)` atomically.
+
+    Returns:
+        The path written.
+    """
+    return write_bytes(path, png_bytes(figure))

@@ -1,0 +1,195 @@
+"""From predictions to metrics.json: counts, rates with intervals, ranking, patients, at frozen thresholds."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.evaluation.intervals import METHOD, patient_bootstrap
+from malaria_exp.evaluation.metrics import count, rates
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.thresholds import HALF, choose_threshold
+
+CHOSEN_ON_VALIDATION = "validation patients"
+NO_POSITIVES = "0.5, for the validation patients have no parasitized cell"
+HANDED_IN = "frozen before this evaluation"
+# Below this number of patients an interval is itself a guess.
+FEW_PATIENTS = 10
+# Labels are wrong in a few cells of a hundred (dataset.md, pitfall 35): more than this is leakage or luck.
+TOO_GOOD_ACCURACY = 0.975
+
+
+def evaluate(
+    predictions: Predictions,
+    *,
+    target_sensitivity: float,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    thresholds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Computes everything that metrics.json holds.
+
+    Args:
+        predictions: of any of the subsets val, test and external.
+        target_sensitivity: in (0, 1], reached on the validation cells by the threshold "chosen".
+        resamples: of the bootstrap over patients; 0 for no intervals.
+        confidence: in (0, 1).
+        seed: of the bootstrap.
+        thresholds: frozen ones by name, as an earlier run wrote them; validation cells are then not needed, nor looked at for a
+            threshold. "half" (0.5) is added if it is missing.
+
+    Returns:
+        Plain Python ready for JSON, undefined values as None:
+        {"thresholds": {"half": 0.5, "chosen": t}, "target_sensitivity", "threshold_source",
+         "subsets": {subset: {"counted": {...}, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
+         "ranking": {metric: cell}, "per_patient": [row, ...], "no_interval": None or why}},
+         "interval": {"method", "resamples", "confidence", "seed"}}
+        with cell and its keys as in `patient_bootstrap`, and rows as in `per_patient`.
+
+    Raises:
+        ConfigError: a parameter is out of range.
+        DataError: neither validation cells nor thresholds are given.
+    """
+    if thresholds is None:
+        if "val" not in predictions.subsets:
+            raise DataError(
+                "Expected validation cells to choose a threshold on, or thresholds of an earlier run. "
+                f"Received: cells of {', '.join(predictions.subsets)} only."
+            )
+        val = predictions.select("val")
+        frozen = {"half": HALF, "chosen": choose_threshold(val.label, val.score, target_sensitivity)}
+        source = CHOSEN_ON_VALIDATION if val.label.any() else NO_POSITIVES
+    else:
+        frozen, source = {"half": HALF} | {name: float(value) for name, value in thresholds.items()}, HANDED_IN
+        for name, value in frozen.items():
+            if not 0 <= value <= 1:
+                raise ConfigError(f"thresholds.{name}: expected a number in [0, 1]. Received: {value}")
+    subsets = {}
+    for name in predictions.subsets:
+        cells = predictions.select(name)
+        intervals = patient_bootstrap(
+            cells.label, cells.score, cells.patient, frozen, resamples=resamples, confidence=confidence, seed=seed
+        )
+        at = {
+            key: {"threshold": value, **vars(count(cells.label, cells.score, value)), **intervals["at"][key]}
+            for key, value in frozen.items()
+        }
+        subsets[name] = {
+            "counted": counted(cells),
+            "at": at,
+            "ranking": intervals["ranking"],
+            "per_patient": per_patient(cells, frozen),
+            "no_interval": intervals["reason"],
+        }
+    data = {
+        "thresholds": frozen,
+        "target_sensitivity": float(target_sensitivity),
+        "threshold_source": source,
+        "subsets": subsets,
+        "interval": {"method": METHOD, "resamples": int(resamples), "confidence": float(confidence), "seed": int(seed)},
+    }
+    return json_ready(data)
+
+
+def counted(cells: Predictions) -> dict[str, int]:
+    """Returns the numbers of cells, parasitized, uninfected, patients, infected_patients and healthy_patients.
+
+    A patient is infected here if at least one of these cells is parasitized.
+    """
+    patients, infected = len(np.unique(cells.patient)), len(np.unique(cells.patient[cells.label == 1]))
+    positives = int((cells.label == 1).sum())
+    return {
+        "cells": len(cells),
+        "parasitized": positives,
+        "uninfected": len(cells) - positives,
+        "patients": patients,
+        "infected_patients": infected,
+        "healthy_patients": patients - infected,
+    }
+
+
+def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Returns a row a patient, in the order of their names.
+
+    Each is {"patient", "cells", "parasitized", "uninfected", "infected": bool, "mean_score", "at": {threshold name: {"tp", "fp", "tn",
+    "fn", and every rate}}}; a rate is nan where the patient lacks the cells for it.
+    """
+    rows = []
+    for name in np.unique(cells.patient):
+        own = cells.patient == name
+        labels, scores = cells.label[own], cells.score[own]
+        counts = {key: count(labels, scores, value) for key, value in thresholds.items()}
+        rows.append(
+            {
+                "patient": str(name),
+                "cells": len(labels),
+                "parasitized": int((labels == 1).sum()),
+                "uninfected": int((labels == 0).sum()),
+                "infected": bool((labels == 1).any()),
+                "mean_score": float(scores.mean()),
+                "at": {key: {**vars(value), **rates(value)} for key, value in counts.items()},
+            }
+        )
+    return rows
+
+
+def reported_subset(metrics: Mapping[str, Any]) -> str:
+    """Returns the subset whose numbers stand for the run: test, else external, else val."""
+    return next(name for name in ("test", "external", "val") if name in metrics["subsets"])
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the handful of numbers that tables of runs show, at the threshold "half".
+
+    Args:
+        metrics: as `evaluate` returns it.
+
+    Returns:
+        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined.
+    """
+    name = reported_subset(metrics)
+    part = metrics["subsets"][name]
+    return {
+        "subset": name,
+        "patients": part["counted"]["patients"],
+        "cells": part["counted"]["cells"],
+        "auc": part["ranking"]["auc"]["value"],
+        **{metric: part["at"]["half"][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+    }
+
+
+def cautions(metrics: Mapping[str, Any]) -> list[str]:
+    """Returns sentences a careful reader would want beside these numbers, for the report's notes; an empty list if there is none."""
+    found = []
+    for name, part in metrics["subsets"].items():
+        sizes = part["counted"]
+        if sizes["patients"] < FEW_PATIENTS:
+            found.append(f"{name}: only {sizes['patients']} patient(s); intervals from so few are rough.")
+        elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
+            found.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
+        missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
+        found.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
+        if part["no_interval"]:
+            found.append(f"{name}: no intervals: {part['no_interval']}.")
+        accuracy = part["at"]["half"]["accuracy"]["value"]
+        if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
+            found.append(f"{name}: accuracy {accuracy:.3f} is above what the labels' own noise allows; look for leakage, or too few cells.")
+    if metrics["threshold_source"] == NO_POSITIVES:
+        found.append(f"The chosen threshold is {NO_POSITIVES}.")
+    return found
+
+
+def json_ready(value: Any) -> Any:
+    """Returns the value as plain Python: numpy numbers and arrays unpacked, keys as str, nan and infinities as None."""
+    if isinstance(value, Mapping):
+        return {str(key): json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return json_ready(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,164 @@
+"""Predictions: what a model said about each cell; the one thing that evaluation needs of a run.
+
+predictions.csv has the columns cell_id, patient, slide, label, score, subset. Scores are written so that reading them gives
+the same float64 again: metrics computed later from the file equal those of the run.
+"""
+
+import csv
+import io
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from malaria_exp.errors import DataError, did_you_mean
+from malaria_exp.files import write_text
+from malaria_exp.table import POSITIVE
+
+# Training cells have no place here: a score on them says nothing about a new patient.
+SUBSETS = ("val", "test", "external")
+COLUMNS = ("cell_id", "patient", "slide", "label", "score", "subset")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The scores of cells, one row a cell; every column has the shape (N,).
+
+    Attributes:
+        cell_id: name of the cell (str), unique within its subset.
+        patient: the person the cell comes from (str); the unit of every interval.
+        slide: the slide (str).
+        label: int8, 1 = parasitized, 0 = uninfected.
+        score: float64, probability of parasitized, in [0, 1].
+        subset: "val", "test" or "external" (str).
+
+    Raises:
+        DataError: columns of different lengths, no row, a label other than 0 and 1, a score that is not a number in [0, 1],
+            an unknown subset, or a cell twice in one subset.
+    """
+
+    cell_id: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    subset: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("cell_id", "patient", "slide", "subset"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=str))
+        label, score = np.asarray(self.label), np.asarray(self.score, dtype=np.float64)
+        shapes = {f.name: np.shape(getattr(self, f.name)) for f in fields(self)}
+        if len(set(shapes.values())) != 1 or score.ndim != 1:
+            raise DataError(f"Predictions: expected columns of one shape (N,). Received: {shapes}")
+        if not len(score):
+            raise DataError("Predictions: expected at least one cell. Received: none")
+        if not np.isin(label, (0, 1)).all():
+            raise DataError(f"Predictions: expected labels 0 and 1 (1 = parasitized). Received: {np.unique(label)[:10].tolist()}")
+        bad = ~np.isfinite(score)
+        if bad.any():
+            raise DataError(
+                f"Predictions: the score of {int(bad.sum())} of {len(bad)} cells is not a finite number, "
+                f"first of cell '{self.cell_id[bad][0]}'. The model has diverged; a lower learning rate or gradient clipping helps."
+            )
+        if ((score < 0) | (score > 1)).any():
+            raise DataError(
+                "Predictions: expected scores in [0, 1], the probability of parasitized. "
+                f"Received: {score.min()!s} to {score.max()!s}. Logits need a sigmoid first."
+            )
+        for name in np.unique(self.subset).tolist():
+            if name not in SUBSETS:
+                raise DataError(f"Predictions: unknown subset '{name}'.{did_you_mean(name, SUBSETS)} Allowed: {', '.join(SUBSETS)}.")
+        for name in SUBSETS:
+            ids, counts = np.unique(self.cell_id[self.subset == name], return_counts=True)
+            if (counts > 1).any():
+                raise DataError(f"Predictions: {int((counts > 1).sum())} cells stand twice in '{name}', first '{ids[counts > 1][0]}'.")
+        object.__setattr__(self, "label", label.astype(np.int8))
+        object.__setattr__(self, "score", score)
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """The subsets that hold cells, in the order val, test, external."""
+        return tuple(name for name in SUBSETS if (self.subset == name).any())
+
+    def select(self, subset: str) -> "Predictions":
+        """Returns the rows of one subset, in their order.
+
+        Raises:
+            DataError: no cell is in that subset.
+        """
+        if subset not in self.subsets:
+            raise DataError(f"Predictions: no cell is in the subset '{subset}'. Present: {', '.join(self.subsets)}.")
+        rows = self.subset == subset
+        return Predictions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the CSV atomically; `read` gives back equal columns.
+
+        Returns:
+            The path written.
+        """
+        text = io.StringIO(newline="")
+        columns = [getattr(self, name).tolist() for name in COLUMNS]
+        # With "\n" at the ends of lines, csv leaves a lone "\r" inside a name unquoted and then reads it as the end of a line.
+        odd = any("\r" in value for column in columns for value in column if isinstance(value, str))
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
+        writer.writerow(COLUMNS)
+        writer.writerows(zip(*columns, strict=True))  # csv writes a float by repr, the shortest text that reads back the same
+        return write_text(path, text.getvalue())
+
+
+def read(path: str | os.PathLike[str]) -> Predictions:
+    """Reads a predictions.csv; further columns are passed over.
+
+    Raises:
+        DataError: the file is missing, is not UTF-8, lacks a column, or a line is malformed (with its number and the reason).
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text. Received: {error.reason} at byte {error.start}.") from None
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: dict[str, list] = {name: [] for name in COLUMNS}
+    try:
+        header = next(rows, [])
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            raise DataError(f"{path}, line 1: expected the columns {', '.join(COLUMNS)}. Missing: {', '.join(missing)}.")
+        places = {name: header.index(name) for name in COLUMNS}
+        for row in rows:
+            if len(row) != len(header):
+                raise DataError(f"{path}, line {rows.line_num}: expected {len(header)} values. Received: {len(row)}")
+            for name, place in places.items():
+                columns[name].append(_value(name, row[place], path, rows.line_num))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num}: {error}.") from None
+    try:
+        return Predictions(**{name: np.array(values) for name, values in columns.items()})
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _value(name: str, text: str, path: Path, line: int) -> str | int | float:
+    if name == "label":
+        if text not in ("0", "1"):
+            raise DataError(f"{path}, line {line}: expected label 0 or 1 (1 = parasitized). Received: '{text}'")
+        return int(text == str(POSITIVE))
+    if name == "score":
+        try:
+            score = float(text)
+        except ValueError:
+            raise DataError(f"{path}, line {line}: expected a score in [0, 1]. Received: '{text}'") from None
+        if not 0 <= score <= 1:
+            raise DataError(f"{path}, line {line}: expected a score in [0, 1]. Received: {text}")
+        return score
+    if name == "subset" and text not in SUBSETS:
+        raise DataError(f"{path}, line {line}: unknown subset '{text}'.{did_you_mean(text, SUBSETS)} Allowed: {', '.join(SUBSETS)}.")
+    return text

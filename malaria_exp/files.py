@@ -1,0 +1,56 @@
+"""Writing so that nobody ever sees half a file."""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Calls `write` with a temporary name in the same folder, keeping the ending, then renames the result to `path`."""
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Writes bytes, all or nothing, making missing folders; they are on the disk when it returns.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    write_atomically(path, write)
+    return path
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Writes text as UTF-8, all or nothing."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike[str], data: Any) -> Path:
+    """Writes plain values as JSON with two spaces of indent, all or nothing."""
+    return write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def human_bytes(size: float) -> str:
+    """Returns a size for people: "189 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,101 @@
+"""One decoder and one resize rule for every image: in training, in evaluation, and wherever a finished model is used."""
+
+import io
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from malaria_exp.table import BadImageError
+
+# An image of a single cell is at most some hundred pixels wide; far larger ones are a mistake or a decompression bomb.
+MAX_PIXELS = 4096 * 4096
+
+Resize = Literal["pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class ResizeRule:
+    """How an image of any size becomes a square of `size` pixels.
+
+    Attributes:
+        size: edge of the result in pixels.
+        mode: "pad" centres the image on a black square first and so keeps the cell's shape; "stretch" does not.
+        version: number of the rule's definition; results of different versions are never mixed.
+    """
+
+    size: int
+    mode: Resize
+    version: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the rule as plain values, to be saved beside a model."""
+        return asdict(self)
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    """Decodes the bytes of an 8-bit RGB PNG.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        RGB, uint8 (height, width, 3).
+
+    Raises:
+        BadImageError: empty, not a PNG, truncated or damaged, too large, or not 8-bit RGB.
+    """
+    if not data:
+        raise BadImageError("empty file (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=("PNG",))
+            if image.width * image.height > MAX_PIXELS:
+                raise BadImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all")
+            if image.mode != "RGB":
+                raise BadImageError(f"pixel mode {image.mode}, expected 8-bit RGB")
+            image.load()
+    except BadImageError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise BadImageError(f"not a PNG image ({len(data)} bytes)") from None
+    except Exception as error:  # noqa: BLE001 - Pillow raises many types on damaged files; all mean the same here
+        raise BadImageError(f"damaged PNG: {error}") from None
+    return np.asarray(image)
+
+
+def resize(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
+    """Brings an image to the rule's square.
+
+    Shrinking averages over the area each new pixel covers, so that nothing aliases; enlarging is bilinear. Each axis is
+    treated on its own, as "stretch" may shrink one and enlarge the other.
+
+    Args:
+        image: RGB, uint8 (height, width, 3).
+        rule: size and mode.
+
+    Returns:
+        RGB, uint8 (size, size, 3).
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"Expected RGB uint8 (height, width, 3). Received: {image.dtype} {image.shape}")
+    picture = Image.fromarray(pad_to_square(image) if rule.mode == "pad" else image)
+    for width, height in ((rule.size, picture.height), (rule.size, rule.size)):
+        shrinks = width < picture.width or height < picture.height
+        picture = picture.resize((width, height), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def pad_to_square(image: np.ndarray) -> np.ndarray:
+    """Centres an image (height, width, 3) on a black square of its longer edge; an odd rest goes below and to the right."""
+    height, width = image.shape[:2]
+    if height == width:
+        return image
+    edge = max(height, width)
+    square = np.zeros((edge, edge, 3), image.dtype)
+    top, left = (edge - height) // 2, (edge - width) // 2
+    square[top : top + height, left : left + width] = image
+    return square

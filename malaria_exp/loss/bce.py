@@ -1,0 +1,22 @@
+"""Binary cross-entropy on logits."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from malaria_exp.registry import register
+from malaria_exp.schema import Range
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("loss", "bce")
+def bce(*, label_smoothing: Annotated[float, Range(low=0, below=1)] = 0.1) -> "keras.losses.Loss":
+    """Binary cross-entropy, computed from logits.
+
+    Args:
+        label_smoothing: labels 0 and 1 become s/2 and 1 - s/2, so that no label is believed entirely; about 5 % of these
+            labels are doubted by experts.
+    """
+    import keras
+
+    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)

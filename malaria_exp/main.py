@@ -1,0 +1,123 @@
+"""From the command line to a task: Hydra composes, this module checks, calls the task, and turns errors into messages and exit codes."""
+
+import os
+import secrets
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from malaria_exp import multirun, plugins
+from malaria_exp.compose_errors import explain
+from malaria_exp.config import Config
+from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.logs import log, start_terminal_log
+from malaria_exp.registry import GROUPS, build
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+INTERRUPTED = 130
+
+# Exit codes of the jobs that failed in this process.
+_failures: list[int] = []
+
+
+@dataclass(frozen=True)
+class App:
+    """What a task is handed.
+
+    Attributes:
+        config: the checked configuration.
+        config_text: the composed configuration as YAML, as it is saved.
+        overrides: what the user typed.
+        output_dir: the folder Hydra chose for this job.
+    """
+
+    config: Config
+    config_text: str
+    overrides: list[str]
+    output_dir: Path
+
+
+def main() -> None:
+    """Runs the program and exits with 0, or with the error's code."""
+    start_terminal_log()
+    debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    # Hydra then hands its errors to this function instead of printing them itself.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not OmegaConf.has_resolver("run_id"):
+        # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
+        OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
+    # A scheduler's SIGTERM ends a run as Ctrl-C does: its status says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = 0
+    try:
+        plugins.load(sys.argv[1:])
+        _compose_and_run()
+    except KeyboardInterrupt:
+        log.error("Interrupted.")
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last place where any error can become a message
+        code = _report(error, debug)
+    finally:
+        table_code = multirun.print_summary()
+    sys.exit(code or table_code or max(_failures, default=0))
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _compose_and_run(composed: DictConfig) -> float | None:
+    """Runs one job; returns its objective (the best validation value of the trainer's monitor) for sweepers."""
+    job = HydraConfig.get()
+    try:
+        app = _make_app(composed, list(job.overrides.task), Path(job.runtime.output_dir), dict(job.runtime.choices))
+        task = app.config.one("task")
+        return build("task", task.name, task.params, app)  # type: ignore[no-any-return]
+    except Exception as error:
+        if job.mode.name == "MULTIRUN" and not str(job.launcher._target_).endswith("BasicLauncher"):
+            # In another process: the launcher has to see that the job failed.
+            raise
+        _failures.append(_report(error, debug=False))
+        return None
+
+
+def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        key = missing[0]
+        group = key.partition(".")[0]
+        where = f" (conf/{group}/{choices[group]}.yaml)" if choices.get(group) else ""
+        raise ConfigError(f"{key}: missing; this option needs it{where}. Set it on the command line: {key}=...")
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"The configuration cannot be resolved: {str(error).splitlines()[0]}") from None
+    if not isinstance(plain, dict):
+        raise TypeError("Expected a mapping as the composed configuration.")
+    values = {str(key): value for key, value in plain.items()}
+    for group, choice in choices.items():
+        node = values.get(group)
+        if group in GROUPS and isinstance(node, dict) and isinstance(choice, str) and node.get("name", choice) != choice:
+            raise ConfigError(
+                f"{group}.name: received '{node['name']}', but the keys are those of conf/{group}/{choice}.yaml. Choose the option with {group}={node['name']}."
+            )
+    return App(Config.from_plain(values), OmegaConf.to_yaml(OmegaConf.create(plain)), overrides, output_dir)
+
+
+def _report(error: Exception, debug: bool) -> int:
+    """Prints the error's message (its traceback, if it is nobody's mistake) and returns its exit code."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        error = explain(error, sys.argv[1:], CONF)
+    if debug or not isinstance(error, UserError):
+        log.error("Unexpected error; the lines below belong into a bug report.", exc_info=error)
+    if isinstance(error, UserError):
+        log.error(f"error: {error}")
+        return error.exit_code
+    return 1

@@ -1,0 +1,188 @@
+"""The split manifest: which subset each cell belongs to, its hash, and the guard that keeps patients apart."""
+
+import csv
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from malaria_exp.errors import DataError, LeakError, listing
+from malaria_exp.files import write_atomically
+from malaria_exp.table import CLASS_NAMES, POSITIVE, CellTable
+
+SUBSETS = ("train", "val", "test")
+EXCLUDED = "excluded"
+COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content", "subset")
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Each cell with its subset; every column has the shape (N,), in the order of the table it was made from.
+
+    Attributes:
+        protocol: name of the split, such as "patient_holdout".
+        cell_id, label, patient, slide, field, content: the table's columns.
+        subset: "train", "val", "test", or "excluded" (in no subset).
+        details: what the split has to say of itself, for report and provenance (plain values).
+    """
+
+    protocol: str
+    cell_id: np.ndarray
+    label: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    field: np.ndarray
+    content: np.ndarray
+    subset: np.ndarray
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
+        """Joins the table's columns with the subset (N,) of each cell."""
+        columns = {name: getattr(table, name) for name in COLUMNS if name != "subset"}
+        manifest = cls(protocol=protocol, subset=np.asarray(subset, dtype=str), details=details or {}, **columns)
+        manifest.check_complete()
+        return manifest
+
+    def check_complete(self) -> None:
+        """Raises a DataError unless all three subsets hold cells, and train and val cells of both classes."""
+        for subset in SUBSETS:
+            rows = self.rows(subset)
+            if not len(rows):
+                raise DataError(f"split: subset '{subset}' is empty; {len(np.unique(self.patient))} patients are too few for this split.")
+            present = np.unique(self.label[rows])
+            if subset != "test" and len(present) < len(CLASS_NAMES):
+                raise DataError(
+                    f"split: subset '{subset}' holds only {CLASS_NAMES[present[0]]} cells. Choose another split.seed or other fractions."
+                )
+
+    def rows(self, subset: str) -> np.ndarray:
+        """Returns the row numbers of a subset, ascending (int64)."""
+        return np.flatnonzero(self.subset == subset)
+
+    @cached_property
+    def crossing_patients(self) -> dict[str, list[str]]:
+        """Patients with cells in more than one subset, and those subsets."""
+        return _crossing(self.patient, self.subset)
+
+    @cached_property
+    def crossing_contents(self) -> dict[str, list[str]]:
+        """Contents (SHA-256) that stand in more than one subset, and those subsets."""
+        return _crossing(self.content, self.subset)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether any patient or content crosses subsets; seen from the cells, whatever the split is called."""
+        return bool(self.crossing_patients or self.crossing_contents)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over (cell_id, label, patient, content, subset), rows sorted: equal splits of equal data are equal."""
+        columns = (self.cell_id, self.label, self.patient, self.content, self.subset)
+        rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
+        return hashlib.sha256("\n".join("\t".join(map(str, row)) for row in rows).encode()).hexdigest()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Returns for each subset the cells, classes, patients, and infected and healthy patients."""
+        infected = np.unique(self.patient[self.label == POSITIVE])
+        result = {}
+        for subset in SUBSETS:
+            rows = self.rows(subset)
+            patients = np.unique(self.patient[rows])
+            sick = int(np.isin(patients, infected).sum())
+            positive = int((self.label[rows] == POSITIVE).sum())
+            result[subset] = {
+                "cells": len(rows),
+                "parasitized": positive,
+                "uninfected": len(rows) - positive,
+                "patients": len(patients),
+                "infected_patients": sick,
+                "healthy_patients": len(patients) - sick,
+            }
+        return result
+
+    def write(self, path: Path) -> None:
+        """Writes split.csv: a header, then a row a cell, labels by name."""
+
+        def write(temporary: Path) -> None:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(COLUMNS)
+                names = np.array(CLASS_NAMES)[self.label]
+                writer.writerows(zip(*(names if name == "label" else getattr(self, name) for name in COLUMNS), strict=True))
+
+        write_atomically(path, write)
+
+    @classmethod
+    def read(cls, path: Path, protocol: str) -> "Manifest":
+        """Reads a split.csv that `write` wrote; a damaged one is a DataError."""
+        rows = read_csv(path, COLUMNS)
+        columns: dict[str, np.ndarray] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
+        unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
+        if unknown:
+            raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")
+        label = np.array([CLASS_NAMES.index(row["label"]) for row in rows], dtype=np.int8)
+        return cls(protocol=protocol, label=label, **columns)
+
+
+def read_csv(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
+    """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = set(needed) - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(
+                    f"{path}: no column {', '.join(sorted(missing))}; its columns are {', '.join(reader.fieldnames or ()) or 'none'}."
+                )
+            rows = list(reader)
+    except FileNotFoundError:
+        raise DataError(f"No file '{path}'.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise DataError(f"{path}, line {number}: the number of fields differs from the header's.")
+    return rows
+
+
+def guard_against_leaks(manifest: Manifest, *, patients_may_cross: bool, allow_leak: bool) -> None:
+    """Raises a LeakError if a patient or a content stands in two subsets.
+
+    Args:
+        manifest: the split.
+        patients_may_cross: true only for the protocol whose name says that it is leaky.
+        allow_leak: the user's `allow_leak=true`; the run goes on, and everything it writes is stamped LEAKY.
+    """
+    if allow_leak:
+        return
+    problems = []
+    if manifest.crossing_patients and not patients_may_cross:
+        problems.append((f"{len(manifest.crossing_patients)} patients", manifest.crossing_patients))
+    if manifest.crossing_contents:
+        name_of = dict(zip(manifest.content.tolist(), manifest.cell_id.tolist(), strict=True))
+        problems.append(
+            (
+                f"{len(manifest.crossing_contents)} images",
+                {name_of[content]: where for content, where in manifest.crossing_contents.items()},
+            )
+        )
+    if problems:
+        text = ""
+        for what, found in problems:
+            rows = [f"{name}: {', '.join(where)}" for name, where in found.items()]
+            text += f"{what} stand in more than one subset:\n{listing(rows)}\n"
+        raise LeakError(
+            f"split '{manifest.protocol}' leaks: {text}Mend the split, or set allow_leak=true: every result is then stamped LEAKY."
+        )
+
+
+def _crossing(values: np.ndarray, subset: np.ndarray) -> dict[str, list[str]]:
+    kept = subset != EXCLUDED
+    pairs = np.unique(np.stack([values[kept].astype(str), subset[kept].astype(str)]), axis=1)
+    found, counts = np.unique(pairs[0], return_counts=True)
+    return {value: pairs[1][pairs[0] == value].tolist() for value in found[counts > 1].tolist()}

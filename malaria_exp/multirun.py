@@ -1,0 +1,83 @@
+"""The end of a multirun: a table of its jobs with status and headline metrics, failed ones included."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich import box
+from rich.table import Table
+
+from malaria_exp.files import write_atomically
+from malaria_exp.progress import console
+from malaria_exp.rundir import STATUS
+
+METRICS = ("auc", "accuracy", "sensitivity", "specificity")
+
+_sweep_dirs: list[Path] = []
+
+
+class Summary(Callback):  # type: ignore[misc]
+    """Tells `print_summary` which folder a multirun writes to; Hydra calls it."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """Remembers the multirun's folder."""
+        _sweep_dirs[:] = [Path(config.hydra.sweep.dir)]
+
+
+def collect_jobs(folder: Path) -> list[dict[str, Any]]:
+    """Returns a row a job, in order: job, overrides, status, metrics, seconds, reason; read from each job's status.json."""
+    rows = []
+    for path in folder.glob(f"*/{STATUS}"):
+        try:
+            status = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            status = {"status": "failed", "reason": f"{path} cannot be read"}
+        headline = status.get("headline", {})
+        rows.append(
+            {
+                "job": path.parent.name,
+                "overrides": " ".join(status.get("overrides", [])),
+                "status": status.get("status", "?"),
+                **{name: headline.get(name) for name in METRICS},
+                "seconds": status.get("seconds"),
+                "reason": status.get("reason", ""),
+            }
+        )
+    return sorted(rows, key=lambda row: (len(row["job"]), row["job"]))
+
+
+def print_summary() -> int:
+    """Prints the table of the multirun that just ended and writes it to jobs.csv; returns 1 if a job did not end well, else 0."""
+    if not _sweep_dirs:
+        return 0
+    folder = _sweep_dirs.pop()
+    rows = collect_jobs(folder)
+    if not rows:
+        return 0
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(folder / "jobs.csv", write)
+    # Overrides that all jobs share tell nothing apart.
+    shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
+    table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE, title_justify="left")
+    for column in ("job", "overrides", "status", *METRICS, "seconds"):
+        table.add_column(column, justify="left" if column in ("overrides", "status") else "right")
+    for row in rows:
+        own = " ".join(item for item in row["overrides"].split() if item not in shared)
+        colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
+        numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in METRICS]
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        table.add_row(row["job"], own, f"[{colour}]{row['status']}[/]", *numbers, seconds)
+    console().print(table)
+    for row in rows:
+        if row["reason"]:
+            console().print(f"job {row['job']} {row['status']}: {row['reason']}", markup=False)
+    return int(any(row["status"] != "done" for row in rows))

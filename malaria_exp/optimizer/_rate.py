@@ -1,0 +1,27 @@
+"""What every optimizer shares: the scheduled learning rate, and which weights decay."""
+
+from typing import TYPE_CHECKING, Any
+
+from malaria_exp.schedule._factor import Factor
+
+if TYPE_CHECKING:
+    import keras
+
+# Decaying the scale and offset of a normalisation, or a bias, regularises nothing and only pulls them off.
+NOT_DECAYED = ["bias", "gamma", "beta"]
+
+
+def scheduled(learning_rate: float, factor: Factor) -> "keras.optimizers.schedules.LearningRateSchedule":
+    """Returns the Keras schedule step -> learning_rate * factor(step)."""
+    import keras
+
+    class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
+        """The optimizer's learning rate times the schedule's factor."""
+
+        def __call__(self, step: Any) -> Any:
+            return learning_rate * factor(step)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"learning_rate": learning_rate}
+
+    return ScheduledRate()

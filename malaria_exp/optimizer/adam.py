@@ -1,0 +1,34 @@
+"""Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980)."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.optimizer._rate import scheduled
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor
+from malaria_exp.schema import Positive, Probability
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("optimizer", "adam")
+def adam(
+    factor: Factor,
+    /,
+    *,
+    learning_rate: Positive = 0.001,
+    beta_1: Probability = 0.9,
+    beta_2: Probability = 0.999,
+    clipnorm: Positive | None = None,
+) -> "keras.optimizers.Optimizer":
+    """Adam, the optimizer of the notebooks.
+
+    Args:
+        learning_rate: peak of the schedule.
+        beta_1: decay of the gradients' running mean.
+        beta_2: decay of the squared gradients' running mean.
+        clipnorm: each weight's gradient is scaled down to this norm; null for no clipping.
+    """
+    import keras
+
+    return keras.optimizers.Adam(scheduled(learning_rate, factor), beta_1=beta_1, beta_2=beta_2, clipnorm=clipnorm)

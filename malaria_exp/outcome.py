@@ -1,0 +1,178 @@
+"""What came out of a run, and its files: predictions.csv, metrics.json, plots/ and report.html."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from malaria_exp.batches import Cells, Data
+from malaria_exp.config import Config
+from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.files import write_json
+from malaria_exp.logger._base import Row
+from malaria_exp.logs import log
+from malaria_exp.rundir import RunFolder
+from malaria_exp.trainer._base import Trained
+
+PROTOCOLS = {
+    "patient_holdout": "Patients were divided into training, validation and test; no person is in two of them.",
+    "patient_kfold": "Cross-validation over patients: this fold's people are in no other subset.",
+    "by_manifest": "The subsets come from a given list.",
+    "cell_level_leaky": "Cells, not patients, were divided: the same people are in training and test.",
+}
+
+
+@dataclass(eq=False)
+class Outcome:
+    """The scores of a model and what they amount to.
+
+    Attributes:
+        cells: the subsets that were scored, in the order of the predictions.
+        predictions: every scored cell.
+        metrics: as in metrics.json.
+        protocol: name of the split.
+        leaky: whether training and evaluation share patients or images.
+        held_out: sentences for the report: what the model never saw.
+        history: training's rows, if there was training.
+        monitor: the metric that chose the epoch, if there was training.
+        objective: the best validation value of the monitor, for sweeps.
+        notes: cautions for the report.
+    """
+
+    cells: list[Cells]
+    predictions: Predictions
+    metrics: dict[str, Any]
+    protocol: str
+    leaky: bool
+    held_out: str
+    history: list[Row] = field(default_factory=list)
+    monitor: str = "val_auc"
+    objective: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_training(cls, data: Data, cells: list[Cells], predictions: Predictions, metrics: dict[str, Any], trained: Trained) -> "Outcome":
+        """Puts together what a training run found."""
+        manifest = data.manifest
+        counts = manifest.counts()
+        about = {
+            "protocol": manifest.protocol,
+            "leaky": manifest.leaky,
+            "split_hash": manifest.hash,
+            "split": manifest.details,
+            "subset_counts": counts,
+            "opened": data.opened,
+            "training": trained.summary(),
+        }
+        test = counts["test"]
+        held_out = (
+            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells of {test['patients']} patients"
+            f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy), opened only for this evaluation."
+        )
+        warning = [manifest.details["warning"]] if "warning" in manifest.details else []
+        return cls(
+            cells=cells,
+            predictions=predictions,
+            metrics=about | metrics,
+            protocol=manifest.protocol,
+            leaky=manifest.leaky,
+            held_out=held_out,
+            history=trained.history,
+            monitor=trained.monitor,
+            objective=trained.history[trained.best_epoch - 1][trained.monitor],
+            notes=[*trained.notes, *warning],
+        )
+
+
+def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: Mapping[str, Any]) -> None:
+    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and tells the terminal and status.json.
+
+    Args:
+        folder: the run's folder, which holds config.yaml already.
+        config: the run's configuration.
+        outcome: what came out.
+        record: the provenance.
+    """
+    from malaria_exp.evaluation.plots import png_bytes
+    from malaria_exp.evaluation.report import ReportData, write_report
+
+    outcome.predictions.write(folder / "predictions.csv")
+    write_json(folder / "metrics.json", outcome.metrics)
+    plots = {name: png_bytes(figure) for name, figure in draw_plots(config, outcome).items()}
+    (folder / "plots").mkdir()
+    for name, png in plots.items():
+        (folder / "plots" / f"{name}.png").write_bytes(png)
+    report = folder / "report.html"
+    write_report(
+        report,
+        ReportData(
+            title="Malaria cell classification",
+            run_name=folder.path.name,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            held_out=outcome.held_out,
+            metrics=outcome.metrics,
+            leaky=outcome.leaky,
+            counts=outcome.metrics.get("subset_counts"),
+            plots=plots,
+            config=(folder / "config.yaml").read_text(encoding="utf-8"),
+            provenance=record,
+            notes=[*outcome.notes, *cautions(outcome.metrics)],
+            command=record["command"],
+        ),
+    )
+    numbers = headline(outcome.metrics)
+    folder.facts |= {"headline": numbers, "leaky": outcome.leaky, "objective": outcome.objective, "report": "report.html"}
+    log.info(describe_headline(numbers, leaky=outcome.leaky))
+    log.info(f"report    {report}")
+
+
+def describe_headline(numbers: Mapping[str, Any], *, leaky: bool) -> str:
+    """Returns the line that ends a run on the terminal."""
+    values = "  ".join(f"{key} {_number(numbers[key])}" for key in ("auc", "accuracy", "sensitivity", "specificity"))
+    return f"{numbers['subset']:<9} {values}{'  LEAKY' if leaky else ''}  (threshold .5, {numbers['cells']:,} cells of {numbers['patients']} patients)"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def draw_plots(config: Config, outcome: Outcome) -> dict[str, Any]:
+    """Returns the report's figures by name, in the order they are shown."""
+    from malaria_exp.evaluation import plots
+
+    metrics, leaky = outcome.metrics, outcome.leaky
+    subset = reported_subset(metrics)
+    part, shown = metrics["subsets"][subset], outcome.predictions.select(subset)
+    thresholds = metrics["thresholds"]
+    drawn = {
+        f"confusion_matrix_{name}": plots.confusion_matrix(shown.label, shown.score, value, name=name, leaky=leaky)
+        for name, value in thresholds.items()
+    }
+    drawn["roc"] = plots.roc(
+        shown.label, shown.score, shown.patient, thresholds=thresholds, auc=part["ranking"]["auc"], seed=config.seed, leaky=leaky
+    )
+    drawn["precision_recall"] = plots.precision_recall(
+        shown.label, shown.score, thresholds=thresholds, average_precision=part["ranking"]["average_precision"], leaky=leaky
+    )
+    drawn["score_histogram"] = plots.score_histogram(shown.label, shown.score, thresholds=thresholds, leaky=leaky)
+    if outcome.history:
+        drawn["training_curves"] = plots.training_curves(outcome.history, monitor=outcome.monitor, leaky=leaky)
+    drawn["per_patient"] = plots.per_patient(part["per_patient"], leaky=leaky)
+    cells = next(cells for cells in outcome.cells if cells.subset == subset)
+    missed, alarms = plots.worst(shown.label, shown.score, thresholds["half"], config.evaluation.worst // 2)
+    if len(missed) or len(alarms):
+        drawn["worst_errors"] = plots.worst_errors(_pictures(shown, cells, missed), _pictures(shown, cells, alarms), leaky=leaky)
+    return drawn
+
+
+def _pictures(shown: Predictions, cells: Cells, rows: np.ndarray) -> list[Any]:
+    from malaria_exp.evaluation.plots import ErrorCell
+
+    images = cells.store.take(cells.rows[rows])
+    return [
+        ErrorCell(image, str(shown.cell_id[row]), str(shown.patient[row]), float(shown.score[row]))
+        for image, row in zip(images, rows, strict=True)
+    ]

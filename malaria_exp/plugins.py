@@ -1,0 +1,69 @@
+"""Users' own components: modules named on the command line are imported, and what they register becomes an option.
+
+    python run.py plugins=[my_module] model=my_net model.width=32
+
+A plugin's component needs no YAML file: its keys and defaults are those of its builder's signature. Only what stands on
+the command line is imported, never what a saved run names.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.registry import GROUPS, Component, plugin_components
+
+
+def load(arguments: Sequence[str]) -> list[str]:
+    """Imports the modules of a `plugins=[...]` among the arguments and makes their components known to Hydra.
+
+    Args:
+        arguments: the command line without the program's name.
+
+    Returns:
+        The modules' names.
+
+    Raises:
+        ConfigError: a module cannot be found or fails while it is imported.
+    """
+    names = _named_plugins(arguments)
+    if names and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except UserError:
+            raise
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"plugins: no module '{error.name}', looked for from {Path.cwd()} and in the installed packages.") from None
+        except Exception as error:
+            raise ConfigError(f"plugins: importing '{name}' failed: {type(error).__name__}: {error}") from error
+    for component in plugin_components():
+        _store(component)
+    return names
+
+
+def _named_plugins(arguments: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for argument in arguments:
+        if argument.lstrip("+").startswith("plugins="):
+            try:
+                value = OverridesParser.create().parse_override(argument).value()
+            except HydraException:
+                return []  # Hydra itself says what is wrong with it.
+            names += [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+    return names
+
+
+def _store(component: Component) -> None:
+    defaults = {
+        key: "???" if parameter.default is inspect.Parameter.empty else parameter.default for key, parameter in component.parameters.items()
+    }
+    node = {component.name: defaults} if GROUPS[component.group].many else {"name": component.name, **defaults}
+    ConfigStore.instance().store(name=component.name, group=component.group, node=node)

@@ -1,0 +1,39 @@
+"""Progress of long work on the terminal, and the one console everything is printed to."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+
+@cache
+def console() -> Console:
+    """Returns the console on standard error: standard output stays free for results that programs read."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def progress_bar(*columns: TextColumn) -> Progress:
+    """Returns a bar with count and times; it shows only on a terminal, and vanishes when done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        *columns,
+        TextColumn("elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+        disable=not console().is_terminal,
+    )
+
+
+def track(items: Iterable[Item], what: str, total: int) -> Iterator[Item]:
+    """Yields the items while a bar named `what` counts them."""
+    with progress_bar() as bar:
+        yield from bar.track(items, total=total, description=what)

@@ -1,0 +1,81 @@
+"""Provenance: what made a result, so that it can be made again."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import malaria_exp
+
+PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
+# A value behind such a name never reaches a file or a log.
+SECRET = re.compile(r"(?i)([\w.+-]*(?:key|token|secret|password|passwd|credential)[\w]*\s*[=:]\s*)(\S+)")
+
+
+def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
+    """Returns code state, packages, machine, command and seed as plain values; data and split hashes are the runner's to add."""
+    return {
+        "malaria_exp": malaria_exp.__version__,
+        "git": git_state(Path(malaria_exp.__file__).parent),
+        "command": redact(" ".join(["python", "run.py", *overrides])),
+        "seed": seed,
+        "python": platform.python_version(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "machine": machine(),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Returns {commit, changed} of the code, or None where it is not a git checkout."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def machine() -> dict[str, Any]:
+    """Returns system, processor, cores this process may use, memory in GB, and GPUs where TensorFlow is loaded already."""
+    found: dict[str, Any] = {"system": platform.platform(terse=True), "processor": processor(), "cores": cores()}
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
+    if "tensorflow" in sys.modules:
+        tf = sys.modules["tensorflow"]
+        gpus = tf.config.list_physical_devices("GPU")
+        found["gpus"] = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return found
+
+
+def processor() -> str:
+    """Returns the processor's model name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Returns the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def redact(text: str) -> str:
+    """Returns the text with the values behind names of keys, tokens and passwords replaced by ***."""
+    return SECRET.sub(r"\1***", text)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

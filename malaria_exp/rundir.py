@@ -1,0 +1,92 @@
+"""A run's folder: claimed by exactly one run, and always saying what became of it."""
+
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from malaria_exp.errors import RunFolderError, UserError
+from malaria_exp.files import write_json, write_text
+from malaria_exp.logs import log, start_file_log, stop_file_log
+
+STATUS = "status.json"
+
+
+@dataclass
+class RunFolder:
+    """A claimed folder and the facts its status.json tells.
+
+    Attributes:
+        path: the folder.
+        facts: what is added to the status as the run goes on (headline metrics, report ...), plain values.
+    """
+
+    path: Path
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+
+@contextmanager
+def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) -> Iterator[RunFolder]:
+    """Claims a new folder, keeps its status and its log, and records how the run ended.
+
+    Creating status.json is the claim: the operating system lets exactly one process create it, so two runs never share a
+    folder, not even when they start in the same instant.
+
+    Args:
+        path: the folder; it may exist, but not hold a run.
+        config_text: the composed configuration as YAML.
+        overrides: what the user typed.
+        task: name of the task.
+
+    Raises:
+        RunFolderError: the folder belongs to another run or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise FileExistsError
+        os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        raise RunFolderError(
+            f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir."
+        ) from None
+    except OSError as error:
+        raise RunFolderError(f"The folder '{path}' cannot be made: {error}. Choose another with hydra.run.dir=...") from None
+    folder = RunFolder(path)
+    started = datetime.now(UTC)
+    clock = time.perf_counter()
+
+    def write_status(status: str, **more: Any) -> None:
+        known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": overrides}
+        write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
+
+    write_status("running", pid=os.getpid())
+    write_text(path / "config.yaml", config_text)
+    handler = start_file_log(path / "run.log")
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        log.error("Interrupted.")
+        write_status("interrupted", reason="stopped by Ctrl-C or a signal")
+        raise
+    except UserError as error:
+        # The terminal shows it once, at the end of the program; here it goes to the run's own log.
+        handler.emit(log.makeRecord(log.name, 40, "", 0, str(error), None, None))
+        write_status("failed", reason=str(error), error=type(error).__name__)
+        raise
+    except BaseException as error:
+        handler.emit(log.makeRecord(log.name, 40, "", 0, traceback.format_exc(), None, None))
+        write_status("failed", reason=f"{type(error).__name__}: {error}", error=type(error).__name__)
+        raise
+    else:
+        write_status("done")
+    finally:
+        stop_file_log(handler)

@@ -1,0 +1,155 @@
+"""The runner: builds the parts in the order of the data's way, hands them to the trainer, evaluates, writes.
+
+dataset -> table -> split -> manifest -> store -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+from malaria_exp import provenance
+from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.config import Config
+from malaria_exp.durations import RunLength
+from malaria_exp.files import write_json
+from malaria_exp.images import ResizeRule
+from malaria_exp.logger._base import Loggers
+from malaria_exp.logs import log
+from malaria_exp.manifest import Manifest, guard_against_leaks
+from malaria_exp.outcome import Outcome, write_outcome
+from malaria_exp.registry import build, check_params
+from malaria_exp.rundir import RunFolder
+from malaria_exp.saved import save_model
+from malaria_exp.scoring import Scorer, predict
+from malaria_exp.store import open_store
+from malaria_exp.table import CellTable
+from malaria_exp.trainer._base import Parts, Trained
+
+if TYPE_CHECKING:
+    import keras
+
+
+def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) -> Outcome:
+    """Runs a whole experiment into its folder and returns what came out."""
+    config.check_components()
+    record = provenance.collect(seed=config.seed, overrides=overrides)
+    write_json(folder / "provenance.json", record)
+    table = load_table(config)
+    data = split_and_decode(config, table)
+    data.manifest.write(folder / "split.csv")
+    record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
+    write_json(folder / "provenance.json", record)
+    trained = train(config, data, folder)
+    save_model(folder.path, config, data, trained)
+    outcome = evaluate(config, data, trained)
+    # Again, as TensorFlow is loaded now and knows the GPUs.
+    record["machine"] = provenance.machine()
+    write_json(folder / "provenance.json", record)
+    write_outcome(folder, config, outcome, record)
+    return outcome
+
+
+def load_table(config: Config) -> CellTable:
+    """Reads or draws the dataset's table."""
+    choice = config.one("dataset")
+    table: CellTable = build("dataset", choice.name, choice.params)
+    counts = table.summary()
+    log.info(
+        f"dataset   {table.name}: {counts['cells']:,} cells ({counts['parasitized']:,} parasitized, {counts['uninfected']:,} uninfected)"
+        f" of {counts['patients']} patients ({counts['infected_patients']} infected, {counts['healthy_patients']} healthy)"
+    )
+    return table
+
+
+def split_and_decode(config: Config, table: CellTable) -> Data:
+    """Splits the table, guards against leaks, and opens the store."""
+    choice = config.one("split")
+    manifest: Manifest = build("split", choice.name, choice.params, table)
+    guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
+    parts = ", ".join(f"{name} {part['cells']:,} cells of {part['patients']} patients" for name, part in manifest.counts().items())
+    log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {parts} ({manifest.hash[:12]})")
+    if "warning" in manifest.details:
+        log.warning(f"split     {manifest.details['warning']}")
+    return Data(manifest, open_store(table, resize_rule(config), config.store.path, config.store.workers))
+
+
+def resize_rule(config: Config) -> ResizeRule:
+    """Returns how images are resized: to the model's own size."""
+    choice = config.one("model")
+    return ResizeRule(check_params("model", choice.name, choice.params)["image_size"], config.store.resize)
+
+
+def build_model(config: Config) -> "keras.Model":
+    """Builds the untrained model in the precision that is set."""
+    choice = config.one("model")
+    model: keras.Model = build("model", choice.name, choice.params)
+    return model
+
+
+def train(config: Config, data: Data, folder: RunFolder) -> Trained:
+    """Assembles the parts and trains."""
+    import tensorflow as tf
+
+    # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
+    tf.config.experimental.enable_op_determinism()
+    cells, val = data.training()
+    loggers = Loggers(
+        {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}
+    )
+    batches = TrainingBatches(
+        cells,
+        batch_size=config.batch_size,
+        augmentations=[build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]],
+        seed=config.seed,
+        resident_gb=config.store.resident_gb,
+    )
+    loss, optimizer, schedule, trainer = (config.one(group) for group in ("loss", "optimizer", "schedule", "trainer"))
+
+    def build_optimizer(length: RunLength) -> "keras.optimizers.Optimizer":
+        factor = build("schedule", schedule.name, schedule.params, length)
+        return build("optimizer", optimizer.name, optimizer.params, factor)
+
+    parts = Parts(
+        build_model=lambda: build_model(config),
+        loss=build("loss", loss.name, loss.params),
+        build_optimizer=build_optimizer,
+        batches=batches,
+        val=val,
+        logger=loggers,
+        folder=folder.path,
+        seed=config.seed,
+        eval_batch_size=config.evaluation.batch_size,
+        identity=json.dumps([[choice.name, choice.params] for choice in (config.one("model"), loss, optimizer)] + [batches.batch_size]),
+        cache=config.store.path,
+    )
+    status = "failed"
+    try:
+        trained: Trained = build("trainer", trainer.name, trainer.params).train(parts)
+        status = "done"
+    except KeyboardInterrupt:
+        status = "interrupted"
+        raise
+    finally:
+        loggers.finish(status)
+    log.info(
+        f"trained   {trained.model.count_params():,} parameters in {trained.seconds:.1f} s ({trained.precision});"
+        f" best epoch {trained.best_epoch} by {trained.monitor}"
+    )
+    return trained
+
+
+def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:
+    """Scores validation and test cells with the trained model, and judges them."""
+    from malaria_exp.evaluation.evaluate import evaluate as judge
+
+    scorer = Scorer(trained.model, config.evaluation.batch_size)
+    cells = [data.open("val", "choose the threshold"), data.open("test", "final evaluation")]
+    predictions = predict(scorer, data.manifest, cells)
+    settings = config.evaluation
+    metrics = judge(
+        predictions,
+        target_sensitivity=settings.target_sensitivity,
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=config.seed,
+    )
+    return Outcome.of_training(data, cells, predictions, metrics, trained)

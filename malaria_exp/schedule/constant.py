@@ -1,0 +1,16 @@
+"""A learning rate that stays."""
+
+from malaria_exp.durations import RunLength
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor, warmed_up
+from malaria_exp.schema import Duration
+
+
+@register("schedule", "constant")
+def constant(length: RunLength, /, *, warmup: Duration = "0%") -> Factor:
+    """The full learning rate throughout, after an optional linear warm-up.
+
+    Args:
+        warmup: how long the rate climbs from zero, such as '10%', '2 epochs', '300 steps' or '5000 examples'.
+    """
+    return warmed_up(length, warmup, lambda progress: progress * 0 + 1.0)

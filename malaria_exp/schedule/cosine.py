@@ -1,0 +1,21 @@
+"""Half a cosine from the full rate down (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983)."""
+
+import math
+
+from malaria_exp.durations import RunLength
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor, warmed_up
+from malaria_exp.schema import Duration, Probability
+
+
+@register("schedule", "cosine")
+def cosine(length: RunLength, /, *, warmup: Duration = "10%", floor: Probability = 0.0) -> Factor:
+    """Linear warm-up, then half a cosine down to `floor`.
+
+    Args:
+        warmup: how long the rate climbs from zero, such as '10%', '2 epochs', '300 steps' or '5000 examples'.
+        floor: what is left of the learning rate at the end, as a fraction of its peak.
+    """
+    from keras import ops
+
+    return warmed_up(length, warmup, lambda progress: floor + (1 - floor) * 0.5 * (1 + ops.cos(math.pi * progress)))

@@ -1,0 +1,73 @@
+"""Scores: the probability of being parasitized that a model gives each cell."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from malaria_exp.batches import Cells, to_unit
+from malaria_exp.errors import DataError
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.manifest import Manifest
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Scorer:
+    """Scores cells with a model, every cell exactly once and in order.
+
+    Args:
+        model: images (B, size, size, 3) in [0, 1] to logits (B, 1).
+        batch_size: cells in a call; the last call is filled up, so that one graph serves all.
+    """
+
+    def __init__(self, model: "keras.Model", batch_size: int = 256) -> None:
+        import tensorflow as tf
+
+        self.batch_size = batch_size
+
+        @tf.function(autograph=False)
+        def call(images: "tf.Tensor") -> "tf.Tensor":
+            return tf.cast(model(to_unit(images), training=False), tf.float32)
+
+        self._call = call
+
+    def __call__(self, cells: Cells) -> np.ndarray:
+        """Returns the scores, float64 (N,) in [0, 1]."""
+        return sigmoid(self.logits(cells))
+
+    def logits(self, cells: Cells) -> np.ndarray:
+        """Returns the logits, float64 (N,)."""
+        logits = np.empty(len(cells), dtype=np.float64)
+        for start in range(0, len(cells), self.batch_size):
+            images = cells.images(start, start + self.batch_size)
+            count = len(images)
+            if count < self.batch_size:
+                images = np.concatenate([images, np.zeros((self.batch_size - count, *images.shape[1:]), np.uint8)])
+            logits[start : start + count] = self._call(images).numpy()[:count, 0]
+        return logits
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Returns 1 / (1 + exp(-logits)) without overflow."""
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1, small) / (1 + small)
+
+
+def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells]) -> Predictions:
+    """Scores whole subsets; a DataError if any cell of the manifest's subsets stays without a score."""
+    rows = np.concatenate([cells.rows for cells in subsets])
+    scores = np.concatenate([scorer(cells) for cells in subsets])
+    expected = sum(len(manifest.rows(cells.subset)) for cells in subsets)
+    if not len(rows) == len(scores) == expected:
+        raise DataError(f"Scored {len(scores)} cells where the manifest has {expected}.")
+    if not np.isfinite(scores).all():
+        raise DataError(f"The model gave no number for {int((~np.isfinite(scores)).sum())} of {expected} cells: its training diverged.")
+    return Predictions(
+        cell_id=manifest.cell_id[rows],
+        patient=manifest.patient[rows],
+        slide=manifest.slide[rows],
+        label=manifest.label[rows],
+        score=scores,
+        subset=manifest.subset[rows],
+    )

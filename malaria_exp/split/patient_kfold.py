@@ -1,0 +1,48 @@
+"""Cross-validation over patients: each person is tested in exactly one fold."""
+
+from typing import Annotated
+
+import numpy as np
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.manifest import Manifest
+from malaria_exp.registry import register
+from malaria_exp.schema import Count, Fraction, Range
+from malaria_exp.split._balance import balance_details, divide_patients
+from malaria_exp.table import CellTable
+
+
+@register("split", "patient_kfold")
+def patient_kfold(
+    table: CellTable,
+    /,
+    *,
+    k: Annotated[int, Range(low=2)] = 5,
+    fold: Count = 0,
+    val: Fraction = 0.125,
+    tolerance: Fraction = 0.03,
+    seed: Count = 0,
+) -> Manifest:
+    """Tests on fold i of k patient-disjoint folds; validation patients are disjoint from both.
+
+    All k folds together: python run.py -m split=patient_kfold split.fold=0,1,2,3,4
+
+    Args:
+        k: number of folds.
+        fold: the fold that is tested, 0 to k - 1.
+        val: share of the patients outside the fold that validate instead of train.
+        tolerance: how far a fold's share of parasitized, uninfected or healthy people's cells may be from its target.
+        seed: chooses the folds; the same for all folds of one cross-validation.
+
+    Raises:
+        ConfigError: the fold does not exist.
+        DataError: too few patients.
+    """
+    if fold >= k:
+        raise ConfigError(f"split.fold: expected 0 to {k - 1} (split.k = {k}), received {fold}.")
+    fold_of, fold_deviation = divide_patients(table, {str(number): 1 / k for number in range(k)}, [seed, 2], tolerance)
+    rest = np.array([patient for patient, number in fold_of.items() if number != str(fold)])
+    subset_of, deviation = divide_patients(table, {"train": 1 - val, "val": val}, [seed, 3, fold], tolerance, among=rest)
+    subset = np.array([subset_of.get(patient, "test") for patient in table.patient.tolist()])
+    details = {"k": k, "fold": fold, "seed": seed, **balance_details(max(fold_deviation, deviation), tolerance)}
+    return Manifest.from_table("patient_kfold", table, subset, details)

@@ -1,0 +1,35 @@
+"""Emptying the cache of decoded images."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.files import human_bytes
+from malaria_exp.logs import log
+from malaria_exp.registry import register
+from malaria_exp.store import delete_store, stores
+
+if TYPE_CHECKING:
+    from malaria_exp.main import App
+
+
+@register("task", "clean_cache")
+def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
+    """Deletes the decoded images that runs share; later runs decode again.
+
+    Args:
+        dry_run: only show what would be deleted.
+    """
+    root = app.config.store.path
+    found = stores(root)
+    freed = 0
+    for folder, size in found:
+        if dry_run:
+            log.info(f"would delete {folder} ({human_bytes(size)})")
+        elif delete_store(folder):
+            freed += size
+            log.info(f"deleted {folder} ({human_bytes(size)})")
+        else:
+            log.warning(f"kept {folder}: a run is using its lock")
+    for path in () if dry_run else sorted(root.glob("precision-*.json")):
+        path.unlink()
+    total = sum(size for _, size in found)
+    log.info(f"{root}: {human_bytes(total)} in {len(found)} stores" + ("" if dry_run else f", {human_bytes(freed)} freed"))

@@ -1,0 +1,86 @@
+"""What a trainer is handed, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from malaria_exp.batches import Cells, TrainingBatches
+from malaria_exp.durations import RunLength
+from malaria_exp.logger._base import Logger, Row
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts that the runner assembled for training. There is no test subset among them.
+
+    Attributes:
+        build_model: builds the untrained net in the precision that is set.
+        loss: on logits.
+        build_optimizer: takes the run's length, which its schedule needs.
+        batches: of the training cells.
+        val: the validation cells.
+        logger: where the numbers go.
+        folder: the run's folder.
+        seed: the run's seed.
+        eval_batch_size: cells scored in one call.
+        identity: name and parameters of net, loss and optimizer, as text.
+        cache: the cache folder.
+    """
+
+    build_model: Callable[[], "keras.Model"]
+    loss: "keras.losses.Loss"
+    build_optimizer: Callable[[RunLength], "keras.optimizers.Optimizer"]
+    batches: TrainingBatches
+    val: Cells
+    logger: Logger
+    folder: Path
+    seed: int
+    eval_batch_size: int
+    identity: str
+    cache: Path
+
+
+@dataclass(eq=False)
+class Trained:
+    """A trained model with its history.
+
+    Attributes:
+        model: with the weights of its best epoch, not compiled.
+        history: a row an epoch.
+        precision: "float32", "bfloat16" or "float16".
+        monitor: the metric that chose the best epoch.
+        best_epoch: its number, from 1.
+        seconds: training and validation, without building.
+        notes: what a reader of the report should know.
+    """
+
+    model: "keras.Model"
+    history: list[Row]
+    precision: str
+    monitor: str
+    best_epoch: int
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the facts of the training as plain values."""
+        return {
+            "parameters": self.model.count_params(),
+            "precision": self.precision,
+            "monitor": self.monitor,
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.history),
+            "train_seconds": round(self.seconds, 2),
+        }
+
+
+class Trainer(Protocol):
+    """Fits a model to the training subset."""
+
+    def train(self, parts: Parts) -> Trained:
+        """Trains and returns the model of the best epoch."""
+        ...

@@ -1,0 +1,84 @@
+"""Which floating-point precision trains faster: measured once on a machine, then remembered."""
+
+import gc
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from malaria_exp import provenance
+from malaria_exp.files import write_json
+from malaria_exp.logs import log
+
+if TYPE_CHECKING:
+    import keras
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+# A lower precision must be clearly faster to be taken, so that noise does not decide.
+WORTH_IT = 1.1
+WARM_STEPS, TIMED_STEPS, ROUNDS = 2, 4, 3
+
+
+def set_precision(precision: str) -> None:
+    """Makes models built from now on compute in this precision; their weights stay float32."""
+    import keras
+
+    keras.config.set_dtype_policy(POLICIES[precision])
+
+
+def choose_precision(compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, np.ndarray], *, identity: str, root: Path) -> str:
+    """Returns "float32" or the faster lower precision for this net on this machine.
+
+    Args:
+        compiled: builds and compiles the net in the precision that is set.
+        batch: images and labels to measure with.
+        identity: what the measurement depends on besides the machine: net, parameters, batch size.
+        root: the cache folder, where the outcome is kept for later runs.
+    """
+    import tensorflow as tf
+
+    machine = provenance.machine()
+    key = hashlib.sha256(
+        json.dumps([identity, machine["processor"], machine["cores"], machine.get("gpus"), tf.__version__]).encode()
+    ).hexdigest()[:20]
+    path = root / f"precision-{key}.json"
+    try:
+        remembered = json.loads(path.read_text(encoding="utf-8"))["precision"]
+        if remembered in POLICIES:
+            return remembered
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    candidates = ["float32", "bfloat16"] + (["float16"] if machine.get("gpus") else [])
+    seconds = _measure(candidates, compiled, batch)
+    fastest = min(seconds, key=lambda name: seconds[name])
+    chosen = fastest if seconds[fastest] * WORTH_IT < seconds["float32"] else "float32"
+    times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
+    log.info(f"precision {chosen} (a step takes {times} here; measured once, remembered in {path})")
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": machine, "identity": identity})
+    return chosen
+
+
+def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+    """Returns the shortest mean step of each precision, in seconds; the precisions take turns, so drift hits all alike."""
+    models = {}
+    for name in candidates:
+        set_precision(name)
+        models[name] = compiled()
+        for _ in range(WARM_STEPS):
+            models[name].train_on_batch(*batch)
+    seconds = dict.fromkeys(candidates, float("inf"))
+    for _ in range(ROUNDS):
+        for name, model in models.items():
+            start = time.perf_counter()
+            for _ in range(TIMED_STEPS):
+                model.train_on_batch(*batch)
+            seconds[name] = min(seconds[name], (time.perf_counter() - start) / TIMED_STEPS)
+    del models
+    gc.collect()
+    return seconds

@@ -1,0 +1,142 @@
+"""metrics.json: the threshold comes from validation alone, every count adds up, and it is strict JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.evaluation.evaluate import cautions, evaluate, headline, json_ready
+from malaria_exp.evaluation.metrics import METRICS, compute
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.files import write_json
+
+OPTIONS = {"target_sensitivity": 0.9, "resamples": 50, "confidence": 0.95, "seed": 0}
+
+
+def predictions(subsets=("val", "test"), patients=16, cells=20, seed=0, healthy=4):
+    rng = np.random.default_rng(seed)
+    n = patients * cells
+    patient = np.repeat(np.arange(patients), cells)
+    label = ((rng.random(n) < 0.5) & (patient >= healthy)).astype(int)
+    score = np.clip(rng.normal(0.3 + 0.4 * label, 0.2), 0, 1)
+    subset = np.array(subsets)[patient % len(subsets)]
+    ids = np.array([f"c{i}" for i in range(n)])
+    names = np.array([f"P{i}" for i in patient])
+    return Predictions(ids, names, names, label, score, subset)
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers(item)]
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [value]
+
+
+def test_the_threshold_does_not_see_the_test_cells():
+    first = predictions()
+    scores = np.where(first.subset == "test", 1 - first.score, first.score)
+    changed = Predictions(first.cell_id, first.patient, first.slide, first.label, scores, first.subset)
+    a, b = evaluate(first, **OPTIONS), evaluate(changed, **OPTIONS)
+    assert a["thresholds"] == b["thresholds"]
+    assert a["subsets"]["val"] == b["subsets"]["val"]
+    assert a["subsets"]["test"] != b["subsets"]["test"]
+    assert a["subsets"]["val"]["at"]["chosen"]["sensitivity"]["value"] >= 0.9
+    assert a["threshold_source"] == "validation patients"
+
+
+def test_every_number_follows_from_the_predictions():
+    given = predictions()
+    data = evaluate(given, **OPTIONS)
+    for name, part in data["subsets"].items():
+        cells = given.select(name)
+        for at in part["at"].values():
+            assert at["tp"] + at["fn"] == part["counted"]["parasitized"]
+            assert at["tn"] + at["fp"] == part["counted"]["uninfected"]
+            expected = compute(cells.label, cells.score, at["threshold"])
+            got = {metric: cell["value"] for metric, cell in (at | part["ranking"]).items() if metric in METRICS}
+            assert got == pytest.approx(expected)
+        counted = part["counted"]
+        assert counted["infected_patients"] + counted["healthy_patients"] == counted["patients"] == len(part["per_patient"])
+
+
+def test_patients_add_up_to_their_subset():
+    part = evaluate(predictions(), **OPTIONS)["subsets"]["test"]
+    for key in ("cells", "parasitized", "uninfected"):
+        assert sum(row[key] for row in part["per_patient"]) == part["counted"][key]
+    for key in ("tp", "fp", "tn", "fn"):
+        assert sum(row["at"]["chosen"][key] for row in part["per_patient"]) == part["at"]["chosen"][key]
+    for row in part["per_patient"]:
+        assert row["infected"] == (row["parasitized"] > 0)
+        assert (row["at"]["half"]["sensitivity"] is None) == (not row["infected"])
+
+
+def test_frozen_thresholds_need_no_validation():
+    external = predictions(("external",))
+    data = evaluate(external, **OPTIONS, thresholds={"chosen": 0.123})
+    assert data["thresholds"] == {"half": 0.5, "chosen": 0.123}
+    assert data["threshold_source"] == "frozen before this evaluation"
+    again = evaluate(predictions(), **OPTIONS, thresholds={"chosen": 0.123})
+    assert again["thresholds"]["chosen"] == 0.123
+
+
+def test_without_validation_or_thresholds_it_is_refused():
+    with pytest.raises(DataError, match="Expected validation cells"):
+        evaluate(predictions(("test",)), **OPTIONS)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_out_of_range_is_refused(threshold):
+    with pytest.raises(ConfigError, match=r"thresholds\.chosen"):
+        evaluate(predictions(), **OPTIONS, thresholds={"chosen": threshold})
+
+
+def test_healthy_patients_alone_give_strict_json(tmp_path):
+    data = evaluate(predictions(healthy=16), **OPTIONS)
+    assert data["thresholds"]["chosen"] == 0.5
+    assert "no parasitized cell" in data["threshold_source"]
+    assert data["subsets"]["test"]["ranking"]["auc"]["value"] is None
+    assert data["subsets"]["test"]["at"]["half"]["specificity"]["low"] is not None
+    text = write_json(tmp_path / "metrics.json", data).read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == data
+    assert any("no parasitized cell" in caution for caution in cautions(data))
+
+
+def test_it_is_plain_python_and_deterministic():
+    first, again = (evaluate(predictions(), **OPTIONS) for _ in range(2))
+    assert first == again
+    assert {type(value) for value in numbers(first)} <= {int, float, str, bool, type(None)}
+    assert first["interval"] == {"method": "percentile bootstrap over patients", "resamples": 50, "confidence": 0.95, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("subsets", "expected"), [(("val", "test", "external"), "test"), (("val", "external"), "external"), (("val",), "val")]
+)
+def test_headline_takes_test_else_external_else_validation(subsets, expected):
+    data = evaluate(predictions(subsets), **OPTIONS)
+    shown = headline(data)
+    part = data["subsets"][expected]
+    assert shown["subset"] == expected
+    assert shown["auc"] == part["ranking"]["auc"]["value"]
+    assert shown["sensitivity"] == part["at"]["half"]["sensitivity"]["value"]
+    assert shown["patients"] == part["counted"]["patients"]
+
+
+def test_cautions_name_what_is_thin():
+    few = cautions(evaluate(predictions(patients=6, healthy=1), **OPTIONS))
+    assert any("only 3 patient" in caution for caution in few)
+    assert any(
+        "no intervals: one patient only" in caution
+        for caution in cautions(evaluate(predictions(("val",), patients=1, healthy=0), **OPTIONS))
+    )
+    perfect = predictions(patients=60)
+    perfect = Predictions(perfect.cell_id, perfect.patient, perfect.slide, perfect.label, perfect.label * 0.8 + 0.1, perfect.subset)
+    assert any("leakage" in caution for caution in cautions(evaluate(perfect, **OPTIONS)))
+    assert cautions(evaluate(predictions(patients=60), **OPTIONS)) == []
+
+
+def test_json_keeps_numpy_and_drops_nan(tmp_path):
+    path = write_json(tmp_path / "a.json", json_ready({"a": np.float32(0.5), "b": [np.nan, np.inf], "c": np.arange(2), 3: "µ"}))
+    assert json.loads(path.read_text()) == {"a": 0.5, "b": [None, None], "c": [0, 1], "3": "µ"}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
