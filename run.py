@@ -1,4 +1,4 @@
-"""The only entry point: python run.py --help"""
+"""The only entry point: python run.py --help shows what it can do."""
 
 from malaria_exp.main import main
 

@@ -72,7 +72,7 @@ class Config:
         settings = {key: value for key, value in values.items() if key not in GROUPS}
         for key in keys - set(settings):
             raise ConfigError(f"{key}: missing from the configuration; conf/config.yaml sets it.")
-        checked = check_dataclass("", {key: value for key, value in settings.items()}, _Settings)
+        checked = check_dataclass("", settings, _Settings)
         choices = {group: _read_choices(group, values.get(group)) for group in GROUPS}
         return cls(**{key: getattr(checked, key) for key in keys}, choices=choices)
 

@@ -3,19 +3,24 @@
 import logging
 from pathlib import Path
 
-from rich.logging import RichHandler
-
 from malaria_exp.progress import console
 
 log = logging.getLogger("malaria_exp")
 
 
+class TerminalHandler(logging.Handler):
+    """Prints through the console that also draws the progress bars, so that neither garbles the other."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the message as it is; warnings and errors in colour where there is a terminal."""
+        style = "red" if record.levelno >= logging.ERROR else "yellow" if record.levelno >= logging.WARNING else None
+        console().print(self.format(record), style=style, markup=False, soft_wrap=True)
+
+
 def start_terminal_log() -> None:
     """Sends the log to the terminal; calling it again changes nothing."""
-    if not any(isinstance(handler, RichHandler) for handler in log.handlers):
-        handler = RichHandler(console=console(), show_time=False, show_path=False, show_level=False, markup=False, highlighter=None)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        log.addHandler(handler)
+    if not any(isinstance(handler, TerminalHandler) for handler in log.handlers):
+        log.addHandler(TerminalHandler())
     log.setLevel(logging.INFO)
     log.propagate = False
 

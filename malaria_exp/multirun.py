@@ -22,7 +22,7 @@ _sweep_dirs: list[Path] = []
 class Summary(Callback):  # type: ignore[misc]
     """Tells `print_summary` which folder a multirun writes to; Hydra calls it."""
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remembers the multirun's folder."""
         _sweep_dirs[:] = [Path(config.hydra.sweep.dir)]
 

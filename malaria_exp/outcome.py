@@ -72,7 +72,6 @@ class Outcome:
             f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells of {test['patients']} patients"
             f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy), opened only for this evaluation."
         )
-        warning = [manifest.details["warning"]] if "warning" in manifest.details else []
         return cls(
             cells=cells,
             predictions=predictions,
@@ -83,7 +82,7 @@ class Outcome:
             history=trained.history,
             monitor=trained.monitor,
             objective=trained.history[trained.best_epoch - 1][trained.monitor],
-            notes=[*trained.notes, *warning],
+            notes=[*trained.notes, *manifest.details.get("warnings", ())],
         )
 
 

@@ -67,8 +67,8 @@ def split_and_decode(config: Config, table: CellTable) -> Data:
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
     parts = ", ".join(f"{name} {part['cells']:,} cells of {part['patients']} patients" for name, part in manifest.counts().items())
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {parts} ({manifest.hash[:12]})")
-    if "warning" in manifest.details:
-        log.warning(f"split     {manifest.details['warning']}")
+    for warning in manifest.details.get("warnings", ()):
+        log.warning(f"split     {warning}")
     return Data(manifest, open_store(table, resize_rule(config), config.store.path, config.store.workers))
 
 

@@ -1,7 +1,7 @@
-"""The grammar of the NIH file names: from a name to patient, slide and field of view.
+r"""The grammar of the NIH file names: from a name to patient, slide and field of view.
 
 Names such as `C100P61ThinF_IMG_20150918_144104_cell_162.png` hold case, patient, slide, photograph and cell.
-Grouping by the text before the first underscore truncates 23 slide keys, `C\\d+P\\d+` loses 3,708 cells, and grouping by
+Grouping by the text before the first underscore truncates 23 slide keys, `C\d+P\d+` loses 3,708 cells, and grouping by
 slide puts patient 8, photographed under two microscopes, on both sides of a split. The grammar below holds for all 27,558 files.
 """
 

@@ -51,6 +51,6 @@ class ConsoleLogger(Logger):
         values = "  ".join(f"{short} {row[name]:.4f}" for name, short in SHOWN.items() if name in row)
         log.info(f"epoch {row['epoch']:>3.0f}/{self.length.epochs}  {values}  {row['seconds']:.1f} s")
 
-    def finish(self, status: str) -> None:  # noqa: ARG002
+    def finish(self, status: str) -> None:
         """Takes the bar away."""
         self.bar.stop()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import DataError
+from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.table import POSITIVE, CellTable
 
 MAX_SWAPS = 2000
@@ -13,8 +13,14 @@ MAX_SHUFFLES = 20
 
 
 def divide_patients(
-    table: CellTable, shares: Mapping[str, float], seed: list[int], tolerance: float, among: np.ndarray | None = None
-) -> tuple[dict[str, str], float]:
+    table: CellTable,
+    shares: Mapping[str, float],
+    seed: list[int],
+    tolerance: float,
+    *,
+    largest: float | None = None,
+    among: np.ndarray | None = None,
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Gives each patient a subset.
 
     Infected and healthy patients are shuffled and dealt out separately, so each subset's number of either is its share,
@@ -28,10 +34,12 @@ def divide_patients(
         shares: {subset: share}, summing to 1; the order settles roundings.
         seed: the numbers that seed the shuffle.
         tolerance: largest deviation of any of those shares that is good enough, in [0, 1].
+        largest: whoever has more than this many times the average person's parasitized or uninfected cells is put into the
+            largest subset; None for no such rule.
         among: the patients to divide; all by default.
 
     Returns:
-        {patient: subset}, and the largest deviation that is left.
+        {patient: subset}, and what a manifest records of the balance: the largest deviation that is left, and warnings.
 
     Raises:
         DataError: fewer patients than subsets.
@@ -46,30 +54,39 @@ def divide_patients(
     target = np.array([shares[name] for name in names])
     totals = cells.sum(axis=0)
     fractions = cells[:, totals > 0] / totals[totals > 0]
+    heavy = np.zeros(len(patients), dtype=bool) if largest is None else _heavy(cells, infected, largest)
+    warnings = []
+    if _deal(infected, target, heavy, np.random.default_rng(0)) is None:
+        warnings.append(
+            f"Too few patients to keep those with over {largest:g} times the average person's cells out of the smaller subsets."
+        )
+        heavy[:] = False
     best, deviation = np.empty(0, dtype=np.int64), np.inf
     for _ in range(MAX_SHUFFLES):
-        subset = np.empty(len(patients), dtype=np.int64)
-        for kind in (infected, ~infected):
-            members = rng.permutation(np.flatnonzero(kind))
-            subset[members] = np.repeat(np.arange(len(names)), _rounded(len(members), target))
-        _exchange(subset, infected, fractions, target, tolerance)
+        subset = _deal(infected, target, heavy, rng)
+        if subset is None:
+            raise AssertionError("whether a deal is possible does not depend on the draw")
+        _exchange(subset, infected, heavy, fractions, target, tolerance)
         error = float(np.abs(_sums(subset, fractions, len(names)) - target[:, None]).max())
         if error < deviation:
             best, deviation = subset, error
         if deviation <= tolerance:
             break
-    return {patient: names[number] for patient, number in zip(patients.tolist(), best.tolist(), strict=True)}, deviation
-
-
-def balance_details(deviation: float, tolerance: float) -> dict[str, Any]:
-    """Returns what a manifest records of the balance, with a warning where the tolerance was not reached."""
-    details: dict[str, Any] = {"largest_share_deviation": round(deviation, 5), "tolerance": tolerance}
     if deviation > tolerance:
-        details["warning"] = (
+        warnings.append(
             f"The subsets' shares of cells are off their targets by up to {100 * deviation:.1f} points; "
             f"no exchange of patients brought them within split.tolerance = {100 * tolerance:g} points."
         )
-    return details
+    details: dict[str, Any] = {"largest_share_deviation": round(deviation, 5), "warnings": warnings}
+    return {patient: names[number] for patient, number in zip(patients.tolist(), best.tolist(), strict=True)}, details
+
+
+def check_sum(shares: Mapping[str, float]) -> None:
+    """Raises a ConfigError unless the shares of the split's subsets sum to 1."""
+    total = sum(shares.values())
+    if abs(total - 1) > 1e-6:
+        names, values = " + ".join(f"split.{name}" for name in shares), " + ".join(f"{value:g}" for value in shares.values())
+        raise ConfigError(f"{names}: expected a sum of 1, received {values} = {total:g}.")
 
 
 def _cells_by_kind(table: CellTable, patients: np.ndarray) -> np.ndarray:
@@ -97,14 +114,40 @@ def _sums(subset: np.ndarray, fractions: np.ndarray, count: int) -> np.ndarray:
     return sums
 
 
-def _exchange(subset: np.ndarray, infected: np.ndarray, fractions: np.ndarray, target: np.ndarray, tolerance: float) -> None:
-    """Exchanges patients in place, best pair first, until within the tolerance or nothing helps."""
-    upper = np.triu(infected[:, None] == infected[None, :], k=1)
+def _heavy(cells: np.ndarray, infected: np.ndarray, largest: float) -> np.ndarray:
+    """Returns (patients,) whether someone has over `largest` times the average person's cells of a class.
+
+    Parasitized cells are averaged over infected people, uninfected ones over everyone.
+    """
+    parasitized, uninfected = cells[:, 0], cells[:, 1:].sum(axis=1)
+    average = parasitized[infected].mean() if infected.any() else np.inf
+    return (parasitized > largest * average) | (uninfected > largest * uninfected.mean())
+
+
+def _deal(infected: np.ndarray, target: np.ndarray, heavy: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Deals patients of each kind out at random, as many as each subset is due; None if there are too many heavy ones."""
+    home = int(target.argmax())
+    subset = np.full(len(infected), home, dtype=np.int64)
+    for kind in (infected, ~infected):
+        due = _rounded(int(kind.sum()), target)
+        places = np.repeat(np.arange(len(target)), due)
+        if (kind & heavy).sum() > due[home]:
+            return None
+        places = np.delete(places, np.flatnonzero(places == home)[: (kind & heavy).sum()])
+        subset[rng.permutation(np.flatnonzero(kind & ~heavy))] = places
+    return subset
+
+
+def _exchange(
+    subset: np.ndarray, infected: np.ndarray, heavy: np.ndarray, fractions: np.ndarray, target: np.ndarray, tolerance: float
+) -> None:
+    """Exchanges patients in place, best pair first, until within the tolerance or nothing helps; heavy ones stay."""
+    pairs = np.triu((infected[:, None] == infected[None, :]) & ~heavy[:, None] & ~heavy[None, :], k=1)
     for _ in range(MAX_SWAPS):
         error = _sums(subset, fractions, len(target)) - target[:, None]
         if np.abs(error).max() <= tolerance:
             return
-        left, right = np.nonzero(upper & (subset[:, None] != subset[None, :]))
+        left, right = np.nonzero(pairs & (subset[:, None] != subset[None, :]))
         if not len(left):
             return
         # Exchanging i and j moves `moved` from i's subset to j's: the squared error changes by this much, summed over kinds.

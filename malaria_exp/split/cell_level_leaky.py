@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.manifest import Manifest
 from malaria_exp.registry import register
 from malaria_exp.schema import Count, Fraction
+from malaria_exp.split._balance import check_sum
 from malaria_exp.table import CellTable
 
 
@@ -22,8 +22,7 @@ def cell_level_leaky(table: CellTable, /, *, train: Fraction = 0.8, val: Fractio
     Raises:
         ConfigError: the shares do not sum to 1.
     """
-    if abs(train + val + test - 1) > 1e-6:
-        raise ConfigError(f"split.train + split.val + split.test: expected a sum of 1, received {train + val + test:g}.")
+    check_sum({"train": train, "val": val, "test": test})
     rng = np.random.default_rng([seed, 4])
     subset = np.full(len(table), "train", dtype="<U8")
     # Sorted by name, so that the order in which a source lists its cells decides nothing.

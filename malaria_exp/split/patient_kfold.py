@@ -7,8 +7,8 @@ import numpy as np
 from malaria_exp.errors import ConfigError
 from malaria_exp.manifest import Manifest
 from malaria_exp.registry import register
-from malaria_exp.schema import Count, Fraction, Range
-from malaria_exp.split._balance import balance_details, divide_patients
+from malaria_exp.schema import Count, Fraction, Positive, Range
+from malaria_exp.split._balance import divide_patients
 from malaria_exp.table import CellTable
 
 
@@ -21,6 +21,7 @@ def patient_kfold(
     fold: Count = 0,
     val: Fraction = 0.125,
     tolerance: Fraction = 0.03,
+    largest: Positive | None = 3.0,
     seed: Count = 0,
 ) -> Manifest:
     """Tests on fold i of k patient-disjoint folds; validation patients are disjoint from both.
@@ -32,6 +33,8 @@ def patient_kfold(
         fold: the fold that is tested, 0 to k - 1.
         val: share of the patients outside the fold that validate instead of train.
         tolerance: how far a fold's share of parasitized, uninfected or healthy people's cells may be from its target.
+        largest: outside the fold, whoever has more than this many times the average person's cells of a class trains and does
+            not validate; folds know no such rule, as everyone must be tested. null for none.
         seed: chooses the folds; the same for all folds of one cross-validation.
 
     Raises:
@@ -40,9 +43,13 @@ def patient_kfold(
     """
     if fold >= k:
         raise ConfigError(f"split.fold: expected 0 to {k - 1} (split.k = {k}), received {fold}.")
-    fold_of, fold_deviation = divide_patients(table, {str(number): 1 / k for number in range(k)}, [seed, 2], tolerance)
+    fold_of, folds = divide_patients(table, {str(number): 1 / k for number in range(k)}, [seed, 2], tolerance)
     rest = np.array([patient for patient, number in fold_of.items() if number != str(fold)])
-    subset_of, deviation = divide_patients(table, {"train": 1 - val, "val": val}, [seed, 3, fold], tolerance, among=rest)
+    shares = {"train": 1 - val, "val": val}
+    subset_of, details = divide_patients(table, shares, [seed, 3, fold], tolerance, largest=largest, among=rest)
     subset = np.array([subset_of.get(patient, "test") for patient in table.patient.tolist()])
-    details = {"k": k, "fold": fold, "seed": seed, **balance_details(max(fold_deviation, deviation), tolerance)}
-    return Manifest.from_table("patient_kfold", table, subset, details)
+    details = {
+        "largest_share_deviation": max(folds["largest_share_deviation"], details["largest_share_deviation"]),
+        "warnings": [*folds["warnings"], *details["warnings"]],
+    }
+    return Manifest.from_table("patient_kfold", table, subset, {"k": k, "fold": fold, "seed": seed, **details})

@@ -4,7 +4,6 @@ import inspect
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.padding import Padding
 
 from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.registry import GROUPS, component, options, register
@@ -55,4 +54,4 @@ def _show_option(out: Console, group: str, name: str) -> None:
         default = "must be given" if parameter.default is inspect.Parameter.empty else f"default {parameter.default!r}"
         out.print(f"\n  {prefix}.{key}: {describe(parameter.annotation)}, {default}", markup=False)
         if parameter.help:
-            out.print(Padding(parameter.help, (0, 0, 0, 6)), markup=False)
+            out.print(f"      {parameter.help}", markup=False)
