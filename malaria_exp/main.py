@@ -79,7 +79,7 @@ def _compose_and_run(composed: DictConfig) -> float | None:
     try:
         app = _make_app(composed, list(job.overrides.task), Path(job.runtime.output_dir), dict(job.runtime.choices))
         task = app.config.one("task")
-        return build("task", task.name, task.params, app)  # type: ignore[no-any-return]
+        return build("task", task.name, task.params, app)
     except Exception as error:
         if job.mode.name == "MULTIRUN" and not str(job.launcher._target_).endswith("BasicLauncher"):
             # In another process: the launcher has to see that the job failed.

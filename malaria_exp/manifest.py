@@ -1,9 +1,10 @@
 """The split manifest: which subset each cell belongs to, its hash, and the guard that keeps patients apart."""
 
 import csv
+import dataclasses
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Manifest:
     field: np.ndarray
     content: np.ndarray
     subset: np.ndarray
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
@@ -121,7 +122,7 @@ class Manifest:
     def read(cls, path: Path, protocol: str) -> "Manifest":
         """Reads a split.csv that `write` wrote; a damaged one is a DataError."""
         rows = read_csv(path, COLUMNS)
-        columns: dict[str, np.ndarray] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
+        columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
         unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
         if unknown:
             raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")

@@ -19,7 +19,7 @@ METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 _sweep_dirs: list[Path] = []
 
 
-class Summary(Callback):  # type: ignore[misc]
+class Summary(Callback):
     """Tells `print_summary` which folder a multirun writes to; Hydra calls it."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:

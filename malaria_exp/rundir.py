@@ -1,5 +1,6 @@
 """A run's folder: claimed by exactly one run, and always saying what became of it."""
 
+import logging
 import os
 import time
 import traceback
@@ -79,11 +80,11 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) 
         raise
     except UserError as error:
         # The terminal shows it once, at the end of the program; here it goes to the run's own log.
-        handler.emit(log.makeRecord(log.name, 40, "", 0, str(error), None, None))
+        handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, str(error), (), None))
         write_status("failed", reason=str(error), error=type(error).__name__)
         raise
     except BaseException as error:
-        handler.emit(log.makeRecord(log.name, 40, "", 0, traceback.format_exc(), None, None))
+        handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, traceback.format_exc(), (), None))
         write_status("failed", reason=f"{type(error).__name__}: {error}", error=type(error).__name__)
         raise
     else:

@@ -39,13 +39,13 @@ def by_manifest(
     subset_of: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         name = row[key].removesuffix(".png")
-        subset = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
-        if subset not in (*SUBSETS, EXCLUDED):
+        given = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
+        if given not in (*SUBSETS, EXCLUDED):
             raise DataError(
-                f"{path}, line {number}: subset {row['subset']!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.{did_you_mean(subset, SUBSETS)}"
+                f"{path}, line {number}: subset {row['subset']!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.{did_you_mean(given, SUBSETS)}"
             )
-        if subset_of.setdefault(name, subset) != subset:
-            raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {subset} here.")
+        if subset_of.setdefault(name, given) != given:
+            raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {given} here.")
     column = getattr(table, key)
     absent = sorted(set(subset_of) - set(column.tolist()))
     if absent:

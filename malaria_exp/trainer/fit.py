@@ -83,7 +83,7 @@ class FitTrainer:
             )
             return shell
 
-        precision = self.precision
+        precision: str = self.precision
         if precision == "auto":
             images, labels = next(iter(parts.batches.dataset()))
             batch = (images.numpy(), labels.numpy())

@@ -1,0 +1,59 @@
+"""What the tests share: a cache of their own, real cells where they are, drawn cells everywhere."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "nih" / "cell_images.zip"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_root(tmp_path_factory):
+    """One cache folder for the whole session: the user's is never touched, and images are decoded once."""
+    if "MALARIA_EXP_CACHE" not in os.environ or not os.environ["MALARIA_EXP_CACHE"].startswith("/tmp"):
+        os.environ["MALARIA_EXP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    return Path(os.environ["MALARIA_EXP_CACHE"])
+
+
+@pytest.fixture(scope="session")
+def real_zip():
+    """The official zip of real cells; tests that need it are skipped where it is not."""
+    if not REAL_ZIP.is_file():
+        pytest.skip(f"no real cells: {REAL_ZIP} does not exist (set MALARIA_EXP_NIH_ZIP to an official cell_images.zip)")
+    return REAL_ZIP
+
+
+def png_bytes(image: np.ndarray, mode: str | None = None) -> bytes:
+    """Encodes an array as PNG."""
+    out = io.BytesIO()
+    picture = Image.fromarray(image)
+    (picture.convert(mode) if mode else picture).save(out, "PNG")
+    return out.getvalue()
+
+
+def write_nih_zip(path: Path, files: dict[str, bytes], root: str = "cell_images/") -> Path:
+    """Writes a zip in the official layout; keys are "Parasitized/name.png"."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder in ("Parasitized/", "Uninfected/"):
+            archive.writestr(f"{root}{folder}Thumbs.db", b"not an image")
+        for name, data in files.items():
+            archive.writestr(f"{root}{name}", data)
+    return path
+
+
+@pytest.fixture
+def nih_files():
+    """Eight people's drawn cells as files of the official layout: {"Parasitized/....png": bytes}."""
+    from malaria_exp.registry import build
+
+    table = build("dataset", "synthetic", {"infected_patients": 6, "healthy_patients": 2, "cells_per_patient": 6, "cell_size": 40})
+    folder = {1: "Parasitized", 0: "Uninfected"}
+    return {f"{folder[int(table.label[row])]}/{table.cell_id[row]}.png": png_bytes(table.source.read(row)) for row in range(len(table))}
