@@ -12,6 +12,7 @@ from malaria_exp.table import BadImageError
 
 # An image of a single cell is at most some hundred pixels wide; far larger ones are a mistake or a decompression bomb.
 MAX_PIXELS = 4096 * 4096
+EMPTY = "empty file (0 bytes)"
 
 Resize = Literal["pad", "stretch"]
 
@@ -48,7 +49,7 @@ def decode_png(data: bytes) -> np.ndarray:
         BadImageError: empty, not a PNG, truncated or damaged, too large, or not 8-bit RGB.
     """
     if not data:
-        raise BadImageError("empty file (0 bytes)")
+        raise BadImageError(EMPTY)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -57,6 +58,11 @@ def decode_png(data: bytes) -> np.ndarray:
                 raise BadImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all")
             if image.mode != "RGB":
                 raise BadImageError(f"pixel mode {image.mode}, expected 8-bit RGB")
+            # Pillow opens these as RGB too: it would cut 16 bits to 8 and drop the transparent colour, without a word.
+            if any(tile[3] != "RGB" for tile in image.tile):
+                raise BadImageError("16 bits a channel, expected 8-bit RGB")
+            if "transparency" in image.info:
+                raise BadImageError("has a transparent colour, expected 8-bit RGB")
             image.load()
     except BadImageError:
         raise

@@ -121,7 +121,9 @@ class Manifest:
     @classmethod
     def read(cls, path: Path, protocol: str) -> "Manifest":
         """Reads a split.csv that `write` wrote; a damaged one is a DataError."""
-        rows = read_csv(path, COLUMNS)
+        rows = [row for _, row in read_csv(path, COLUMNS)]
+        if not rows:
+            raise DataError(f"{path}: holds no cells.")
         columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
         unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
         if unknown:
@@ -130,8 +132,12 @@ class Manifest:
         return cls(protocol=protocol, label=label, **columns)
 
 
-def read_csv(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
-    """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line."""
+def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line.
+
+    Returns:
+        The rows, each with the number of its line in the file: blank lines are skipped, but counted.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -140,12 +146,14 @@ def read_csv(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
                 raise DataError(
                     f"{path}: no column {', '.join(sorted(missing))}; its columns are {', '.join(reader.fieldnames or ()) or 'none'}."
                 )
-            rows = list(reader)
+            rows = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
         raise DataError(f"No file '{path}'.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: cannot be read as CSV: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if None in row or None in row.values():
             raise DataError(f"{path}, line {number}: the number of fields differs from the header's.")
     return rows

@@ -22,6 +22,7 @@ from malaria_exp.saved import save_model
 from malaria_exp.scoring import Scorer, predict
 from malaria_exp.store import open_store
 from malaria_exp.table import CellTable
+from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._base import Parts, Trained
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ def load_table(config: Config) -> CellTable:
     """Reads or draws the dataset's table."""
     choice = config.one("dataset")
     table: CellTable = build("dataset", choice.name, choice.params)
+    describe_table(table)
+    return table
+
+
+def describe_table(table: CellTable) -> None:
+    """Tells the terminal what the dataset holds."""
     counts = table.summary()
     log.info(
         f"dataset   {table.name}: {counts['cells']:,} cells ({counts['parasitized']:,} parasitized, {counts['uninfected']:,} uninfected)"
         f" of {counts['patients']} patients ({counts['infected_patients']} infected, {counts['healthy_patients']} healthy)"
     )
-    return table
 
 
 def split_and_decode(config: Config, table: CellTable) -> Data:
@@ -87,10 +93,7 @@ def build_model(config: Config) -> "keras.Model":
 
 def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     """Assembles the parts and trains."""
-    import tensorflow as tf
-
-    # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
-    tf.config.experimental.enable_op_determinism()
+    load_tensorflow()
     cells, val = data.training()
     loggers = Loggers(
         {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}

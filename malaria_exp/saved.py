@@ -10,6 +10,10 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
 from malaria_exp.batches import Data
 from malaria_exp.config import Config
 from malaria_exp.errors import RunFolderError
@@ -63,6 +67,21 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise RunFolderError(f"run: '{path}' cannot be read: {error}.") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Reads the composed configuration of a finished run as plain values; a RunFolderError if it is missing or damaged."""
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path))
+    except FileNotFoundError:
+        raise RunFolderError(
+            f"run: '{path.parent}' has no {path.name}. Give the folder of a finished training run: run=outputs/..."
+        ) from None
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise RunFolderError(f"run: '{path}' cannot be read: {str(error).splitlines()[0]}.") from None
+    if not isinstance(found, dict):
+        raise RunFolderError(f"run: '{path}' cannot be read: expected a mapping.")
+    return {str(key): value for key, value in found.items()}
 
 
 def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]:

@@ -25,6 +25,7 @@ from malaria_exp.progress import track
 from malaria_exp.table import BadImageError, CellTable, bad_images_error
 
 MARKER = "store.json"
+IMAGES = "images.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +61,14 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
     Raises:
         DataError: bad images (all of them listed), or the cache folder cannot be written.
     """
-    contents, first, rows = np.unique(table.content, return_index=True, return_inverse=True)
+    contents, first, inverse = np.unique(table.content, return_index=True, return_inverse=True)
+    rows = inverse.astype(np.int64).reshape(-1)
     identity = "\n".join([f"{rule.mode} {rule.size} {rule.version}", *contents.tolist()])
     folder = root / f"{table.name}-{rule.size}px-{hashlib.sha256(identity.encode()).hexdigest()[:20]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if not _is_whole(folder, len(contents), rule):
+        images = _load(folder, len(contents), rule)
+        if images is None:
             lock = FileLock(_lock_path(folder))
             try:
                 lock.acquire(timeout=0)
@@ -73,16 +76,17 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
                 log.info("store     waiting for another run that is decoding the same images")
                 lock.acquire()
             try:
-                if not _is_whole(folder, len(contents), rule):
-                    _decode(table, first, contents, rule, folder, workers)
+                images = _load(folder, len(contents), rule)
+                if images is None:
+                    _decode(table, contents, first, rows, rule, folder, workers)
+                    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
             finally:
                 lock.release()
     except OSError as error:
         raise DataError(
             f"store.root: cannot write the decoded images to '{root}': {error}. Choose another folder: store.root=..."
         ) from None
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    return Store(folder, rule, images, rows.astype(np.int64).reshape(-1))
+    return Store(folder, rule, images, rows)
 
 
 def stores(root: Path) -> list[tuple[Path, int]]:
@@ -108,19 +112,24 @@ def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _is_whole(folder: Path, count: int, rule: ResizeRule) -> bool:
+def _load(folder: Path, count: int, rule: ResizeRule) -> np.ndarray | None:
+    """Returns the store's images, memory-mapped; None if there is no such store, or it is not whole."""
     try:
-        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
-        return found == _marker(count, rule) and (folder / "images.npy").stat().st_size >= count * rule.size**2 * 3
-    except (OSError, ValueError):
-        return False
+        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != _marker(count, rule):
+            return None
+        images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return images if images.dtype == np.uint8 and images.shape == (count, rule.size, rule.size, 3) else None
 
 
 def _marker(count: int, rule: ResizeRule) -> dict[str, object]:
     return {"images": count, "resize": rule.to_dict()}
 
 
-def _decode(table: CellTable, first: np.ndarray, contents: np.ndarray, rule: ResizeRule, folder: Path, workers: int) -> None:
+def _decode(
+    table: CellTable, contents: np.ndarray, first: np.ndarray, rows: np.ndarray, rule: ResizeRule, folder: Path, workers: int
+) -> None:
     """Decodes into a temporary folder and renames it; called under the lock."""
     for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(left_over)
@@ -130,10 +139,11 @@ def _decode(table: CellTable, first: np.ndarray, contents: np.ndarray, rule: Res
     partial.mkdir()
     try:
         shape = (len(contents), rule.size, rule.size, 3)
-        images = np.lib.format.open_memmap(partial / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+        images = np.lib.format.open_memmap(partial / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
         bad = dict(_fill(images, table, first, rule, workers))
         if bad:
-            raise bad_images_error(f"dataset '{table.name}'", sorted(bad.items()))
+            cells = zip(table.cell_id.tolist(), rows.tolist(), strict=True)
+            raise bad_images_error(f"dataset '{table.name}'", sorted((cell, bad[row]) for cell, row in cells if row in bad))
         images.flush()
         del images
         write_text(partial / "contents.txt", "\n".join(contents.tolist()) + "\n")
@@ -145,14 +155,14 @@ def _decode(table: CellTable, first: np.ndarray, contents: np.ndarray, rule: Res
     log.info(f"store     decoded {len(contents):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)")
 
 
-def _fill(images: np.ndarray, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> Iterator[tuple[str, str]]:
-    """Writes every image into its row; yields (cell, reason) of those that cannot be used."""
+def _fill(images: np.ndarray, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> Iterator[tuple[int, str]]:
+    """Writes every image into its row; yields (row, reason) of those that cannot be used."""
 
-    def decode(position: int) -> tuple[str, str] | None:
+    def decode(position: int) -> tuple[int, str] | None:
         try:
             images[position] = resize(table.source.read(int(first[position])), rule)
         except BadImageError as error:
-            return str(table.cell_id[first[position]]), str(error)
+            return position, str(error)
         return None
 
     # In the source's own order: a zip or a disk is read from front to back.

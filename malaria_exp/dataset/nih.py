@@ -14,7 +14,7 @@ import numpy as np
 
 from malaria_exp.dataset._names import parse_name
 from malaria_exp.errors import ConfigError, DataError, listing
-from malaria_exp.images import decode_png
+from malaria_exp.images import EMPTY, decode_png
 from malaria_exp.progress import track
 from malaria_exp.registry import register
 from malaria_exp.schema import Pattern
@@ -78,7 +78,7 @@ class ZipCells:
             )
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
             raise DataError(f"dataset.path: '{path}' cannot be read as a zip: {error}. Was the download cut off? Fetch it again.") from None
         roots: dict[PurePosixPath, set[str]] = {}
         for entry in self._zip.namelist():
@@ -99,13 +99,17 @@ class ZipCells:
         return name.lower().endswith(".png") and not name.startswith(".")
 
     def read_bytes(self, index: int) -> bytes:
-        """Returns the file's bytes; the zip's own checksum is checked on the way."""
+        """Returns the file's bytes, at least one; the zip's own checksum is checked on the way."""
         try:
-            return self._zip.read(self.entries[index])
+            data = self._zip.read(self.entries[index])
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
             raise BadImageError(f"cannot be read from the zip: {error}") from None
         except Exception as error:  # noqa: BLE001 - zlib and bz2 raise types of their own on damaged data
             raise BadImageError(f"damaged in the zip: {error}") from None
+        if not data:
+            # Said here already: as equal contents, two empty files would pass for a leak between subsets.
+            raise BadImageError(EMPTY)
+        return data
 
     def read(self, index: int) -> np.ndarray:
         """Returns the image, RGB uint8 (height, width, 3)."""
@@ -161,7 +165,7 @@ def check_mappings(slide_of_file: dict[str, str], paths: list[Path]) -> None:
     for path in paths:
         if not path.expanduser().is_file():
             raise ConfigError(f"dataset.mappings: no file '{path}'.")
-        for number, row in enumerate(path.expanduser().read_text(encoding="utf-8").splitlines(), 1):
+        for number, row in enumerate(path.expanduser().read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             match = re.fullmatch(r"([^,\[]+),\[(.*)\],*", row.strip())
             if row.strip() and match is None:
                 raise DataError(f"{path}, line {number}: expected slide,['a.png', ...]; received {row[:60]!r}.")

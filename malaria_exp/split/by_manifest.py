@@ -33,11 +33,11 @@ def by_manifest(
             does not have, or leaves cells out while unlisted=error.
     """
     rows = read_csv(Path(path).expanduser(), ("subset",))
-    key = next((name for name in ("cell_id", "patient") if rows and name in rows[0]), None)
+    key = next((name for name in ("cell_id", "patient") if rows and name in rows[0][1]), None)
     if key is None:
         raise DataError(f"{path}: expected a column cell_id or patient and at least one row.")
     subset_of: dict[str, str] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         name = row[key].removesuffix(".png")
         given = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
         if given not in (*SUBSETS, EXCLUDED):

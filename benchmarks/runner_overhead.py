@@ -1,0 +1,148 @@
+"""What the framework costs beside a bare Keras fit: time per training step, both sides in one process, taking turns.
+
+    python benchmarks/runner_overhead.py [cell_images.zip]
+
+Sides, all with cellnet at its default size, batches of 128, AdamW and label smoothing:
+    constant    bare Keras fit that is fed one and the same batch: the step alone
+    bare fit    bare Keras fit on images and labels in memory, shuffled, as a tf.data tutorial writes it
+    batches     bare Keras fit on the framework's batches, without augmentation
+    dihedral    the same with aug=dihedral
+    trainer     the framework's trainer with loggers and callbacks, without validation's scoring, aug=none
+Without a zip it runs on drawn cells. Prints the machine, and for each side the median, minimum and maximum of a step in
+milliseconds, and its ratio to the side it is compared with (the median of the ratios of each round).
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from malaria_exp import provenance
+from malaria_exp.batches import Augmentation, Cells, Data, TrainingBatches
+from malaria_exp.durations import RunLength
+from malaria_exp.images import ResizeRule
+from malaria_exp.logger._base import Loggers
+from malaria_exp.registry import build
+from malaria_exp.store import open_store
+from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.trainer._base import Parts
+from malaria_exp.trainer._precision import set_precision
+
+BATCH, STEPS, ROUNDS = 128, 40, 7
+CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
+
+
+def main() -> None:
+    """Measures and prints."""
+    load_tensorflow()
+    set_precision("bfloat16")
+    table = build("dataset", "nih", {"path": sys.argv[1]}) if len(sys.argv) > 1 else build("dataset", "synthetic", {})
+    manifest = build("split", "patient_holdout", {}, table)
+    cells, val = Data(manifest, open_store(table, ResizeRule(64, "pad"), CACHE)).training()
+    print(f"{table.name}: {len(cells):,} training cells; {provenance.machine()}")
+    sides = {
+        "constant": bare_side(constant(cells)),
+        "bare fit": bare_side(tutorial(cells)),
+        "batches": bare_side(framework(cells, []).dataset()),
+        "dihedral": bare_side(framework(cells, [build("aug", "dihedral", {})]).dataset()),
+        "trainer": trainer_side(cells, val),
+    }
+    for run in sides.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS):
+        for name, run in sides.items():
+            times[name].append(run())
+    compared = {"bare fit": "constant", "batches": "constant", "dihedral": "constant", "trainer": "bare fit"}
+    print(f"{'side':<10} {'median':>8} {'min':>8} {'max':>8}  ms a step, {ROUNDS} rounds of {STEPS} steps")
+    for name, values in times.items():
+        line = f"{name:<10} {1e3 * statistics.median(values):8.1f} {1e3 * min(values):8.1f} {1e3 * max(values):8.1f}"
+        if name in compared:
+            ratios = [own / other for own, other in zip(values, times[compared[name]], strict=True)]
+            line += f"  {statistics.median(ratios):.3f} x {compared[name]}"
+        print(line)
+
+
+def constant(cells: Cells) -> Any:
+    """Returns one batch, for ever."""
+    import tensorflow as tf
+
+    batch = (cells.images(0, BATCH).astype(np.float32) / 255, cells.labels[:BATCH, None].astype(np.float32))
+    return tf.data.Dataset.from_tensors(batch).cache().repeat()
+
+
+def tutorial(cells: Cells) -> Any:
+    """Returns the pipeline as a tutorial writes it: slices of memory, shuffled, batched, scaled, prefetched."""
+    import tensorflow as tf
+
+    slices = tf.data.Dataset.from_tensor_slices((cells.images(), cells.labels[:, None].astype(np.float32)))
+    batches = slices.shuffle(len(cells), seed=0).repeat().batch(BATCH, drop_remainder=True)
+    return batches.map(lambda images, labels: (tf.cast(images, tf.float32) / 255, labels)).prefetch(2)
+
+
+def framework(cells: Cells, augmentations: list[Augmentation]) -> TrainingBatches:
+    """Returns the framework's batches."""
+    return TrainingBatches(cells, batch_size=BATCH, augmentations=augmentations, seed=0, resident_gb=4)
+
+
+def build_optimizer(length: RunLength) -> Any:
+    """Returns the default optimizer under the default schedule."""
+    return build("optimizer", "adamw", {}, build("schedule", "cosine", {}, length))
+
+
+def bare_side(dataset: Any) -> Callable[[], float]:
+    """Returns a function that fits some steps with bare Keras and returns the seconds a step took."""
+    import keras
+
+    model = build("model", "cellnet", {})
+    model.compile(build_optimizer(RunLength(1, STEPS, BATCH)), build("loss", "bce", {}), metrics=["accuracy"], jit_compile=False)
+    iterator = iter(dataset)
+
+    def run() -> float:
+        keras.config.disable_interactive_logging()
+        start = time.perf_counter()
+        model.fit(iterator, steps_per_epoch=STEPS, epochs=1, verbose=0)
+        return (time.perf_counter() - start) / STEPS
+
+    return run
+
+
+def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
+    """Returns a function that trains an epoch with the framework's trainer and returns the seconds a step took."""
+    from malaria_exp.trainer.fit import FitTrainer
+
+    one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.store)
+    batches = framework(cells, [])
+    batches.steps_per_epoch = STEPS
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            loggers = Loggers({name: build("logger", name, {}, Path(folder)) for name in ("console", "csv")})
+            parts = Parts(
+                build_model=lambda: build("model", "cellnet", {}),
+                loss=build("loss", "bce", {}),
+                build_optimizer=build_optimizer,
+                batches=batches,
+                val=one_val_cell,
+                logger=loggers,
+                folder=Path(folder),
+                seed=0,
+                eval_batch_size=1,
+                identity="benchmark",
+                cache=CACHE,
+            )
+            # The first epoch traces the graph; the second is what a run's epochs cost.
+            trained = FitTrainer(2, "val_loss", "min", None, True, "bfloat16", False).train(parts)
+            loggers.finish("done")
+        return trained.history[1]["seconds"] / STEPS
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

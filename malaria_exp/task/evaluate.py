@@ -1,0 +1,176 @@
+"""Scoring a finished run again: on its own validation and test cells, or on other data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from malaria_exp.config import Config
+from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError, listing
+from malaria_exp.logs import log
+from malaria_exp.manifest import SUBSETS, Manifest
+from malaria_exp.registry import build, register
+from malaria_exp.rundir import STATUS, claim_run
+from malaria_exp.table import CellTable
+
+if TYPE_CHECKING:
+    from malaria_exp.main import App
+    from malaria_exp.rundir import RunFolder
+
+EXTERNAL = "external"
+
+
+@register("task", "evaluate")
+def evaluate(app: "App", /) -> None:
+    """Scores a finished run again (run=outputs/...), on its own cells or, with dataset=..., on every cell of other data."""
+    with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="evaluate") as folder:
+        score_again(app.config, folder, app.overrides)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a finished training run left.
+
+    Attributes:
+        path: its folder.
+        dataset: name and parameters of the dataset it was trained on.
+        manifest: its split.
+        metrics: its metrics.json.
+        provenance: its provenance.json.
+    """
+
+    path: Path
+    dataset: dict[str, Any]
+    manifest: Manifest
+    metrics: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "FinishedRun":
+        """Reads the folder; a RunFolderError says what it lacks."""
+        from malaria_exp.saved import read_json, read_yaml
+
+        status = read_json(path / STATUS)
+        if status.get("task") != "train" or status.get("status") != "done":
+            raise RunFolderError(
+                f"run: '{path}' is no finished training run: task {status.get('task')}, status {status.get('status')}."
+                f" {status.get('reason', '')}".rstrip()
+            )
+        saved = read_yaml(path / "config.yaml")
+        protocol = saved.get("split", {}).get("name", "")
+        manifest = Manifest.read(path / "split.csv", protocol)
+        provenance = read_json(path / "provenance.json")
+        if manifest.hash != provenance.get("split_hash"):
+            raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
+        return cls(path, saved.get("dataset", {}), manifest, read_json(path / "metrics.json"), provenance)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds that were frozen on the run's validation patients."""
+        return dict(self.metrics["thresholds"])
+
+
+def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> None:
+    """Scores the run that the configuration names, into a new folder.
+
+    Raises:
+        ConfigError: no run is given.
+        RunFolderError: the run is not finished or damaged.
+        DataError: the run's own data is no longer what it was.
+        LeakError: other data shares patients or images with the run's training or validation cells.
+    """
+    from malaria_exp import provenance
+    from malaria_exp.batches import Data
+    from malaria_exp.evaluation.evaluate import evaluate as judge
+    from malaria_exp.outcome import Outcome, write_outcome
+    from malaria_exp.runner import describe_table
+    from malaria_exp.saved import load_model
+    from malaria_exp.scoring import Scorer, predict
+    from malaria_exp.store import open_store
+    from malaria_exp.tensorflow_setup import load_tensorflow
+
+    if config.run is None:
+        raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")
+    run = FinishedRun.read(Path(config.run).expanduser())
+    asked_for_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
+    choice = config.one("dataset")
+    name, params = (
+        (choice.name, choice.params) if asked_for_data else (run.dataset["name"], {k: v for k, v in run.dataset.items() if k != "name"})
+    )
+    table: CellTable = build("dataset", name, params, path="dataset" if asked_for_data else f"{run.path / 'config.yaml'}: dataset")
+    describe_table(table)
+    own = table.data_hash == run.provenance.get("data_hash")
+    if not own and not asked_for_data:
+        raise DataError(
+            f"run: the data is no longer what '{run.path}' was trained on. To score other data, name it: dataset=... dataset.path=..."
+        )
+    leaks: dict[str, list[str]] = {} if own else find_leaks(table, run.manifest)
+    if leaks and not config.allow_leak:
+        text = "\n".join(f"{len(found)} {what}:\n{listing(found)}" for what, found in leaks.items())
+        raise LeakError(
+            f"dataset: cells of '{table.name}' were in the training or validation subset of '{run.path}'.\n{text}\n"
+            "Take them out, or set allow_leak=true: the result is then stamped LEAKY."
+        )
+    manifest = _manifest_of_own(table, run) if own else _everything_external(table)
+    load_tensorflow()
+    model, rule, _ = load_model(run.path)
+    data = Data(manifest, open_store(table, rule, config.store.path, config.store.workers))
+    cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
+    predictions = predict(Scorer(model, config.evaluation.batch_size), manifest, cells)
+    settings = config.evaluation
+    metrics = judge(
+        predictions,
+        target_sensitivity=run.metrics["target_sensitivity"],
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=config.seed,
+        thresholds=run.thresholds,
+    )
+    leaky = bool(leaks) or run.manifest.leaky
+    about = {
+        "run": str(run.path),
+        "protocol": run.manifest.protocol,
+        "leaky": leaky,
+        "split_hash": run.manifest.hash,
+        "opened": data.opened,
+    }
+    record = provenance.collect(seed=config.seed, overrides=overrides)
+    record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
+    outcome = Outcome(cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
+    write_outcome(folder, config, outcome, record)
+
+
+def find_leaks(table: CellTable, manifest: Manifest) -> dict[str, list[str]]:
+    """Returns the table's patients and cells that the run trained or validated on, by kind; empty if there are none."""
+    seen = np.isin(manifest.subset, ("train", "val"))
+    shared = {
+        "patients": sorted(set(table.patient.tolist()) & set(manifest.patient[seen].tolist())),
+        "images": table.cell_id[np.isin(table.content, manifest.content[seen])].tolist(),
+    }
+    return {what: found for what, found in shared.items() if found}
+
+
+def _manifest_of_own(table: CellTable, run: FinishedRun) -> Manifest:
+    """Returns the run's split in the order of the table's rows."""
+    subset_of = dict(zip(run.manifest.cell_id.tolist(), run.manifest.subset.tolist(), strict=True))
+    return Manifest.from_table(run.manifest.protocol, table, np.array([subset_of[cell] for cell in table.cell_id.tolist()]))
+
+
+def _everything_external(table: CellTable) -> Manifest:
+    columns = {name: getattr(table, name) for name in ("cell_id", "label", "patient", "slide", "field", "content")}
+    return Manifest(protocol=EXTERNAL, subset=np.full(len(table), EXTERNAL), **columns)
+
+
+def _held_out(run: FinishedRun, table: CellTable, own: bool, leaks: dict[str, list[str]]) -> str:
+    counts = run.manifest.counts()
+    trained = f"The run {run.path.name} was trained on {counts[SUBSETS[0]]['cells']:,} cells of {counts[SUBSETS[0]]['patients']} patients."
+    if own:
+        return f"{trained} Its own validation and test cells were scored again."
+    if leaks:
+        shared = " and ".join(f"{len(found):,} {what}" for what, found in leaks.items())
+        log.warning(f"leak      {shared} were in the run's training or validation subset; the result is stamped LEAKY")
+        return f"{trained} All cells of '{table.name}' were scored, though {shared} were in the run's training or validation subset."
+    return (
+        f"{trained} All {len(table):,} cells of '{table.name}' were scored; none of its patients or images was in training or validation."
+    )

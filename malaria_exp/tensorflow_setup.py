@@ -1,0 +1,39 @@
+"""Loading TensorFlow once, without the lines that its libraries write before they can be told to be quiet."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow and Keras, finds the devices, and makes kernels repeatable; later calls cost nothing."""
+    if "tensorflow" in sys.modules and "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _held_back_stderr():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
+    tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """Holds back what compiled code writes to standard error, and lets it out only if the block fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
