@@ -5,31 +5,51 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.errors import ConfigError, did_you_mean
-from malaria_exp.registry import GROUPS
+from malaria_exp.registry import GROUPS, options
+
+# Hydra raises this one as a bare ValueError.
+NOT_A_CHOICE = "Config group override must be"
+
+
+def from_composing(error: Exception) -> bool:
+    """Tells whether Hydra or OmegaConf raised the error over what the user asked for."""
+    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(NOT_A_CHOICE)
 
 
 def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
     """Returns the error for the user.
 
     Args:
-        error: raised by Hydra while it composed.
+        error: raised by Hydra while it composed, or by OmegaConf; see from_composing.
         arguments: the command line without the program's name.
         conf: the folder of the configuration.
     """
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
-        options = sorted(item for item in error.options or () if item)
-        own = "" if group == "experiment" else " An option of your own needs plugins=[your_module]."
-        return ConfigError(f"{group}: no option '{option}'.{did_you_mean(option, options)} Options of {group}: {', '.join(options)}.{own}")
+        if not group:
+            return ConfigError(f"--config-name: no configuration '{option}' in {conf}.{did_you_mean(option, _names(conf))}")
+        names = sorted(item for item in error.options or () if item) or _options(group, conf)
+        own = " An option of your own needs plugins=[your_module]." if group in GROUPS else ""
+        return ConfigError(f"{group}: no option '{option}'.{did_you_mean(option, names)} Options of {group}: {', '.join(names)}.{own}")
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets or '='"
+            " goes into quotes of its own: key='\"a = b\"'."
+        )
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
         return _unknown_key(match[1], arguments, conf)
+    if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
+        return _not_a_choice(text, arguments, conf)
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return ConfigError(f"{error.full_key}: its value cannot be resolved: {text.splitlines()[0]}.")
     cause = error.__cause__
     detail = str(cause).splitlines()[0] if isinstance(cause, OmegaConfBaseException) else ""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("See https://hydra.cc")]
@@ -38,17 +58,45 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
 
 def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
     value = next((item for item in arguments if item.lstrip("+~").startswith(f"{key}=")), key)
-    parent_path, _, last = key.rpartition(".")
-    parent = _defaults(arguments, key, conf)
-    found = OmegaConf.select(parent, parent_path) if parent is not None and parent_path else parent
-    if not isinstance(found, DictConfig):
-        top = sorted(GROUPS) + sorted(str(name) for name in parent or () if name not in GROUPS)
-        first = key.partition(".")[0]
-        return ConfigError(f"{key}: there is no such key, received {value}.{did_you_mean(first, top)} Top-level keys: {', '.join(top)}.")
-    allowed = sorted(str(name) for name in found)
-    where = f"Keys of {parent_path}" if parent_path else "Groups and top-level keys"
-    hint = f" See: python run.py task=list task.show={parent_path}" if parent_path in GROUPS else ""
-    return ConfigError(f"{key}: unknown key, received {value}.{did_you_mean(last, allowed)} {where}: {', '.join(allowed)}.{hint}")
+    found, parents, (name, *rest) = _defaults(arguments, key, conf), [], key.split(".")
+    if found is None:
+        return ConfigError(f"{key}: unknown key, received {value}.")
+    while rest and name in found:
+        parents.append(name)
+        below = found._get_node(name)
+        if not isinstance(below, DictConfig):
+            return ConfigError(f"{key}: unknown key, received {value}. {'.'.join(parents)} is a value and has no keys.")
+        found, name, *rest = below, *rest
+    allowed = sorted(str(item) for item in found)
+    where = f"Keys of {'.'.join(parents)}" if parents else "Groups and top-level keys"
+    hint = ""
+    if parents and parents[0] in GROUPS:
+        option = parents[1:2] if GROUPS[parents[0]].many else [found.get("name")]
+        hint = f" See: python run.py task=list task.show={'/'.join([parents[0], *(str(item) for item in option)])}"
+    return ConfigError(f"{key}: unknown key, received {value}.{did_you_mean(name, allowed)} {where}: {', '.join(allowed)}.{hint}")
+
+
+def _not_a_choice(text: str, arguments: list[str], conf: Path) -> ConfigError:
+    """Returns the error for a group that was given something else than options' names, or that was added a second time."""
+    for item in OverridesParser.create().parse_overrides([item for item in arguments if "=" in item and not item.startswith("-")]):
+        group = item.key_or_group
+        if not group:
+            return ConfigError(f"{item.input_line}: expected key=value, received no key.")
+        if (conf / group).is_dir() and (item.is_add() or item.is_force_add() or not isinstance(item.value(), str | list)):
+            several = f" or {group}=[first,second]" if group in GROUPS and GROUPS[group].many else ""
+            return ConfigError(
+                f"{group}: expected the name of an option, received {item.input_line}. Options of {group}: {', '.join(_options(group, conf))}."
+                f" Choose with {group}=name{several}."
+            )
+    return ConfigError(text)
+
+
+def _options(group: str, conf: Path) -> list[str]:
+    return sorted(options(group)) if group in GROUPS else _names(conf / group)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _defaults(arguments: list[str], without: str, conf: Path) -> DictConfig | None:

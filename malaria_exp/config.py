@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from malaria_exp.errors import ConfigError
 from malaria_exp.images import Resize
 from malaria_exp.registry import GROUPS, check_params, component
-from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass
+from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass, check_keys
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Config:
     def from_plain(cls, values: Mapping[str, Any]) -> "Config":
         """Checks plain values (no OmegaConf containers) against the schema; a wrong one is a ConfigError."""
         keys = {item.name for item in dataclasses.fields(cls)} - {"choices"}
+        check_keys("", values, {*keys, *GROUPS})
         settings = {key: value for key, value in values.items() if key not in GROUPS}
         for key in keys - set(settings):
             raise ConfigError(f"{key}: missing from the configuration; conf/config.yaml sets it.")

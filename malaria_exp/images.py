@@ -76,8 +76,8 @@ def decode_png(data: bytes) -> np.ndarray:
 def resize(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
     """Brings an image to the rule's square.
 
-    Shrinking averages over the area each new pixel covers, so that nothing aliases; enlarging is bilinear. Each axis is
-    treated on its own, as "stretch" may shrink one and enlarge the other.
+    Shrinking averages the pixels whose centres each new pixel covers: all of them count, once; enlarging is bilinear. Each
+    axis is treated on its own, as "stretch" may shrink one and enlarge the other.
 
     Args:
         image: RGB, uint8 (height, width, 3).

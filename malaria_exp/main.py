@@ -7,20 +7,20 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp import multirun, plugins
-from malaria_exp.compose_errors import explain
+from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.config import Config
 from malaria_exp.errors import ConfigError, UserError
 from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.registry import GROUPS, build
+from malaria_exp.rundir import record_refusal
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 INTERRUPTED = 130
@@ -65,6 +65,10 @@ def main() -> None:
     except KeyboardInterrupt:
         log.error("Interrupted.")
         code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output (head, less) has seen enough; nothing is left to say it to when Python flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except Exception as error:  # noqa: BLE001 - the last place where any error can become a message
         code = _report(error, debug)
     finally:
@@ -76,8 +80,10 @@ def main() -> None:
 def _compose_and_run(composed: DictConfig) -> float | None:
     """Runs one job; returns its objective (the best validation value of the trainer's monitor) for sweepers."""
     job = HydraConfig.get()
+    # As typed: an interpolation among them belongs to the run's configuration, not to Hydra's.
+    overrides = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
     try:
-        app = _make_app(composed, list(job.overrides.task), Path(job.runtime.output_dir), dict(job.runtime.choices))
+        app = _make_app(composed, overrides, Path(job.runtime.output_dir), dict(job.runtime.choices))
         task = app.config.one("task")
         return build("task", task.name, task.params, app)
     except Exception as error:
@@ -85,20 +91,22 @@ def _compose_and_run(composed: DictConfig) -> float | None:
             # In another process: the launcher has to see that the job failed.
             raise
         _failures.append(_report(error, debug=False))
+        if job.mode.name == "MULTIRUN":
+            record_refusal(Path(job.runtime.output_dir), overrides=overrides, reason=str(error))
         return None
 
 
 def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:
-    missing = sorted(OmegaConf.missing_keys(composed))
+    try:
+        missing = sorted(OmegaConf.missing_keys(composed))
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise explain(error, overrides, CONF) from None
     if missing:
         key = missing[0]
         group = key.partition(".")[0]
         where = f" (conf/{group}/{choices[group]}.yaml)" if choices.get(group) else ""
         raise ConfigError(f"{key}: missing; this option needs it{where}. Set it on the command line: {key}=...")
-    try:
-        plain = OmegaConf.to_container(composed, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"The configuration cannot be resolved: {str(error).splitlines()[0]}") from None
     if not isinstance(plain, dict):
         raise TypeError("Expected a mapping as the composed configuration.")
     values = {str(key): value for key, value in plain.items()}
@@ -113,7 +121,7 @@ def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choi
 
 def _report(error: Exception, debug: bool) -> int:
     """Prints the error's message (its traceback, if it is nobody's mistake) and returns its exit code."""
-    if isinstance(error, HydraException | OmegaConfBaseException):
+    if from_composing(error):
         error = explain(error, sys.argv[1:], CONF)
     if debug or not isinstance(error, UserError):
         log.error("Unexpected error; the lines below belong into a bug report.", exc_info=error)

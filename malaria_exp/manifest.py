@@ -150,7 +150,7 @@ def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str
     except FileNotFoundError:
         raise DataError(f"No file '{path}'.") from None
     except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: cannot be read as CSV: {error}") from None
+        raise DataError(f"{path}, line {reader.reader.line_num}: cannot be read as CSV: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from None
     for number, row in rows:

@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.errors import ConfigError, UserError, did_you_mean
 from malaria_exp.registry import GROUPS, Component, plugin_components
 
 
@@ -41,7 +41,10 @@ def load(arguments: Sequence[str]) -> list[str]:
         except UserError:
             raise
         except ModuleNotFoundError as error:
-            raise ConfigError(f"plugins: no module '{error.name}', looked for from {Path.cwd()} and in the installed packages.") from None
+            own = did_you_mean(name, (path.stem for path in Path.cwd().glob("*.py")))
+            raise ConfigError(
+                f"plugins: '{name}' cannot be imported: no module '{error.name}', looked for from {Path.cwd()} and in the installed packages.{own}"
+            ) from None
         except Exception as error:
             raise ConfigError(f"plugins: importing '{name}' failed: {type(error).__name__}: {error}") from error
     for component in plugin_components():
@@ -54,9 +57,12 @@ def _named_plugins(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument.lstrip("+").startswith("plugins="):
             try:
-                value = OverridesParser.create().parse_override(argument).value()
+                override = OverridesParser.create().parse_override(argument)
             except HydraException:
                 return []  # Hydra itself says what is wrong with it.
+            if override.is_sweep_override():
+                raise ConfigError(f"plugins: expected a list of modules, received {argument}. Write plugins=[first,second].")
+            value = override.value()
             names += [str(item) for item in (value if isinstance(value, list) else [value]) if item]
     return names
 

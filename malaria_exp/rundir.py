@@ -34,6 +34,12 @@ class RunFolder:
         return self.path / name
 
 
+def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
+    """Writes the status of a job that failed before it claimed its folder; a folder that holds anything is left alone."""
+    if not path.exists() or not any(path.iterdir()):
+        write_json(path / STATUS, {"status": "failed", "overrides": overrides, "reason": reason})
+
+
 @contextmanager
 def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) -> Iterator[RunFolder]:
     """Claims a new folder, keeps its status and its log, and records how the run ended.

@@ -4,12 +4,14 @@ dataset -> table -> split -> manifest -> store -> batches -> aug -> model -> tra
 """
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from malaria_exp import provenance
 from malaria_exp.batches import Data, TrainingBatches
 from malaria_exp.config import Config
 from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError
 from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Loggers
@@ -87,7 +89,12 @@ def resize_rule(config: Config) -> ResizeRule:
 def build_model(config: Config) -> "keras.Model":
     """Builds the untrained model in the precision that is set."""
     choice = config.one("model")
-    model: keras.Model = build("model", choice.name, choice.params)
+    try:
+        model: keras.Model = build("model", choice.name, choice.params)
+    except ValueError as error:
+        # Keras spreads its reason over many lines and colours it.
+        reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
+        raise ConfigError(f"model: '{choice.name}' cannot be built with these parameters. {reason}") from error
     return model
 
 

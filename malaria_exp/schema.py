@@ -34,7 +34,7 @@ class Range:
 
     def __str__(self) -> str:
         signs = ((">=", self.low), (">", self.above), ("<=", self.high), ("<", self.below))
-        return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+        return " and ".join(f"{sign} {bound:.10g}" for sign, bound in signs if bound is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +86,13 @@ def check(path: str, value: Any, annotation: Any, *, hint: str = "") -> Any:
 
 def check_keys(path: str, given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], *, hint: str = "") -> None:
     """Raises a ConfigError naming the first key of `given` that is not allowed."""
+    prefix = f"{path}." if path else ""
     for key in given:
         if key not in allowed:
             options = ", ".join(sorted(allowed)) or "none (it takes no parameters)"
             raise ConfigError(
-                f"{path}.{key}: unknown key, received {path}.{key}={given[key]!r}."
-                f"{did_you_mean(key, allowed)} Allowed keys of {path}: {options}.{' ' + hint if hint else ''}"
+                f"{prefix}{key}: unknown key, received {prefix}{key}={given[key]!r}."
+                f"{did_you_mean(key, allowed)} Allowed keys{' of ' + path if path else ''}: {options}.{' ' + hint if hint else ''}"
             )
 
 

@@ -57,3 +57,64 @@ def nih_files():
     table = build("dataset", "synthetic", {"infected_patients": 6, "healthy_patients": 2, "cells_per_patient": 6, "cell_size": 40})
     folder = {1: "Parasitized", 0: "Uninfected"}
     return {f"{folder[int(table.label[row])]}/{table.cell_id[row]}.png": png_bytes(table.source.read(row)) for row in range(len(table))}
+
+
+TINY = [
+    "dataset.infected_patients=8",
+    "dataset.healthy_patients=3",
+    "dataset.cells_per_patient=8",
+    "dataset.cell_size=40",
+    "model.image_size=32",
+    "batch_size=16",
+    "trainer.epochs=1",
+    "trainer.precision=float32",
+    "evaluation.resamples=20",
+    "evaluation.worst=4",
+]
+TINY_CELLNET = ["model.stem=4", "model.widths=[8]"]
+
+
+def compose_app(overrides, output_dir):
+    """Composes the real configuration as run.py does and returns the App a task is handed."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from malaria_exp.config import Config
+    from malaria_exp.main import CONF, App
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed = compose("config", overrides=overrides)
+    plain = OmegaConf.to_container(composed, resolve=True)
+    return App(Config.from_plain(plain), OmegaConf.to_yaml(OmegaConf.create(plain)), list(overrides), Path(output_dir))
+
+
+@pytest.fixture(scope="session")
+def run_task(cache_root):
+    """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder."""
+    from malaria_exp.registry import build
+
+    def run(overrides, folder):
+        app = compose_app(overrides, folder)
+        task = app.config.one("task")
+        build("task", task.name, task.params, app)
+        return Path(folder)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(run_task, tmp_path_factory):
+    """The folder of one finished tiny run on drawn cells; tests only read it."""
+    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Overrides that make a run a matter of seconds (without those of cellnet)."""
+    return list(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_cellnet():
+    """Overrides that make a run with cellnet a matter of seconds."""
+    return [*TINY, *TINY_CELLNET]

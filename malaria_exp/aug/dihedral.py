@@ -22,11 +22,23 @@ def dihedral(*, p: Probability = 1.0) -> Augmentation:
         import tensorflow as tf
 
         count = tf.shape(images)[0]
-        draws = tf.random.stateless_uniform((4, count, 1, 1, 1), seed)
-        treated = draws[3] < p
-        transposed, upside_down, mirrored = (treated & (draws[number] < 0.5) for number in range(3))
-        images = tf.where(transposed, tf.transpose(images, (0, 2, 1, 3)), images)
-        images = tf.where(upside_down, tf.reverse(images, (1,)), images)
-        return tf.where(mirrored, tf.reverse(images, (2,)), images), labels
+        draws = tf.random.stateless_uniform((2, count), seed)
+        which = tf.where(draws[0] < p, tf.cast(draws[1] * 8, tf.int32), 0)
+        # Each image is moved once, among those that share its symmetry: several times faster than choosing between turned
+        # and unturned copies of the whole batch, and the same result.
+        places = tf.dynamic_partition(tf.range(count), which, 8)
+        groups = tf.dynamic_partition(images, which, 8)
+        turned = [apply_symmetry(group, number) for number, group in enumerate(groups)]
+        return tf.reshape(tf.dynamic_stitch(places, turned), tf.shape(images)), labels
 
     return augment
+
+
+def apply_symmetry(images: "tf.Tensor", number: int) -> "tf.Tensor":
+    """Applies one of the eight symmetries of the square to all images (B, H, H, C); 0 is the identity."""
+    import tensorflow as tf
+
+    if number & 4:
+        images = tf.transpose(images, (0, 2, 1, 3))
+    axes = [axis for axis, flipped in ((1, number & 1), (2, number & 2)) if flipped]
+    return tf.reverse(images, axes) if axes else images

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
+from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import PositiveInt, Range
 
@@ -32,6 +33,12 @@ def cellnet(
     """
     import keras
     from keras import layers
+
+    if image_size < 2 ** (len(widths) + 1):
+        raise ConfigError(
+            f"model.widths: {len(widths)} stages halve {image_size} pixels to nothing. Use fewer widths,"
+            f" or model.image_size of at least {2 ** (len(widths) + 1)}."
+        )
 
     def convolve(x: "keras.KerasTensor", filters: int, kernel: int = 3, strides: int = 1) -> "keras.KerasTensor":
         return layers.Conv2D(filters, kernel, strides, padding="same", use_bias=False, kernel_initializer="he_normal")(x)

@@ -16,7 +16,7 @@ def adamw(
     factor: Factor,
     /,
     *,
-    learning_rate: Positive = 0.003,
+    learning_rate: Positive = 0.004,
     weight_decay: NonNegative = 0.05,
     beta_1: Probability = 0.9,
     beta_2: Probability = 0.999,

@@ -9,7 +9,7 @@ from malaria_exp.schema import Duration, Probability
 
 
 @register("schedule", "cosine")
-def cosine(length: RunLength, /, *, warmup: Duration = "10%", floor: Probability = 0.0) -> Factor:
+def cosine(length: RunLength, /, *, warmup: Duration = "20%", floor: Probability = 0.0) -> Factor:
     """Linear warm-up, then half a cosine down to `floor`.
 
     Args:

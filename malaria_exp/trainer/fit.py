@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @register("trainer", "fit")
 def fit(
     *,
-    epochs: PositiveInt = 12,
+    epochs: PositiveInt = 10,
     monitor: str = "val_auc",
     patience: PositiveInt | None = None,
     checkpoint: bool = True,

@@ -1,0 +1,28 @@
+import pytest
+
+from malaria_exp.images import ResizeRule
+from malaria_exp.registry import build
+from malaria_exp.store import open_store, stores
+
+
+@pytest.fixture
+def cache(tmp_path):
+    table = build("dataset", "synthetic", {"infected_patients": 2, "healthy_patients": 1, "cells_per_patient": 4, "cell_size": 30})
+    for size in (16, 24):
+        open_store(table, ResizeRule(size, "pad"), tmp_path / "cache")
+    (tmp_path / "cache" / "mine.txt").write_text("not a store")
+    (tmp_path / "cache" / "my_folder").mkdir()
+    return tmp_path / "cache"
+
+
+def test_stores_go_and_nothing_else(cache, run_task, tmp_path):
+    assert len(stores(cache)) == 2
+    run_task(["task=clean_cache", f"store.root={cache}"], tmp_path)
+    assert stores(cache) == []
+    assert (cache / "mine.txt").exists()
+    assert (cache / "my_folder").exists()
+
+
+def test_a_dry_run_deletes_nothing(cache, run_task, tmp_path):
+    run_task(["task=clean_cache", "task.dry_run=true", f"store.root={cache}"], tmp_path)
+    assert len(stores(cache)) == 2

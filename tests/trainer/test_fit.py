@@ -1,0 +1,202 @@
+import json
+
+import numpy as np
+import pytest
+
+from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.evaluation.metrics import compute
+from malaria_exp.images import ResizeRule
+from malaria_exp.logger._base import Logger
+from malaria_exp.registry import build
+from malaria_exp.scoring import Scorer
+from malaria_exp.store import open_store
+from malaria_exp.trainer import _precision
+from malaria_exp.trainer._base import Parts
+from malaria_exp.trainer.fit import dominant_accuracy
+
+
+class Recorder(Logger):
+    def __init__(self):
+        self.steps, self.rows, self.length = [], [], None
+
+    def start(self, length):
+        self.length = length
+
+    def step(self, step, values):
+        self.steps.append((step, dict(values)))
+
+    def epoch(self, row):
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="module")
+def data(cache_root):
+    table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
+    manifest = build("split", "patient_holdout", {}, table)
+    return Data(manifest, open_store(table, ResizeRule(32, "pad"), cache_root))
+
+
+@pytest.fixture
+def make_parts(data, tmp_path):
+    cells, val = data.training()
+
+    def make(seed=0, learning_rate=0.01, augmentations=(), loss=None):
+        def build_optimizer(length):
+            return build("optimizer", "adamw", {"learning_rate": learning_rate}, build("schedule", "cosine", {}, length))
+
+        return Parts(
+            build_model=lambda: build("model", "cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2}),
+            loss=loss or build("loss", "bce", {}),
+            build_optimizer=build_optimizer,
+            batches=TrainingBatches(cells, batch_size=16, augmentations=list(augmentations), seed=seed, resident_gb=1),
+            val=val,
+            logger=Recorder(),
+            folder=tmp_path,
+            seed=seed,
+            eval_batch_size=64,
+            identity="test",
+            cache=tmp_path / "cache",
+        )
+
+    return make
+
+
+def train(parts, **params):
+    return build("trainer", "fit", {"precision": "float32", "epochs": 2, **params}).train(parts)
+
+
+def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(make_parts):
+    flips = [build("aug", "dihedral", {})]
+    first, again, other = (train(make_parts(seed, augmentations=flips)) for seed in (3, 3, 4))
+    for one, two in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert [{k: v for k, v in row.items() if "second" not in k} for row in first.history] == [
+        {k: v for k, v in row.items() if "second" not in k} for row in again.history
+    ]
+    assert any((one != two).any() for one, two in zip(first.model.get_weights(), other.model.get_weights(), strict=True))
+
+
+def test_the_best_epochs_weights_are_kept(make_parts):
+    parts = make_parts(learning_rate=0.05)
+    trained = train(parts, epochs=5, monitor="val_log_loss")
+    values = [row["val_log_loss"] for row in trained.history]
+    assert trained.best_epoch == int(np.argmin(values)) + 1
+    scores = Scorer(trained.model)(parts.val)
+    assert compute(parts.val.labels, scores, 0.5)["log_loss"] == pytest.approx(min(values), rel=1e-5)
+
+
+def test_validation_scores_are_those_of_the_finished_model(make_parts):
+    parts = make_parts()
+    trained = train(parts, epochs=1)
+    expected = compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)
+    for name, value in expected.items():
+        assert trained.history[0][f"val_{name}"] == pytest.approx(value, nan_ok=True), name
+
+
+def test_patience_stops_the_run(make_parts):
+    # At a rate of almost nothing the monitor cannot improve after its first values.
+    trained = train(make_parts(learning_rate=1e-12), epochs=9, patience=2, monitor="val_accuracy")
+    assert len(trained.history) < 9
+    assert len(trained.history) - trained.best_epoch == 2
+
+
+@pytest.mark.parametrize(("monitor", "nearest"), [("val_acuracy", "val_accuracy"), ("loss", ""), ("accuracy", "val_accuracy"), ("val_", "")])
+def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest):
+    with pytest.raises(ConfigError, match=f"{monitor}.*{nearest}"):
+        build("trainer", "fit", {"monitor": monitor})
+
+
+def test_a_run_that_diverges_says_so(make_parts):
+    import keras
+
+    class Broken(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return y_pred * float("nan")
+
+    with pytest.raises(UserError, match=r"diverged.*optimizer\.learning_rate"):
+        train(make_parts(loss=Broken()))
+
+
+def test_loggers_hear_of_every_step_and_epoch(make_parts):
+    parts = make_parts()
+    train(parts, epochs=2)
+    heard = parts.logger
+    assert heard.length == RunLength(2, parts.batches.steps_per_epoch, 16)
+    assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
+    assert all(np.isfinite(values["loss"]) for _, values in heard.steps)
+    assert [row["epoch"] for row in heard.rows] == [1, 2]
+
+
+def test_the_checkpoint_holds_the_best_weights_and_can_be_left_out(make_parts):
+    parts = make_parts()
+    trained = train(parts)
+    again = parts.build_model()
+    again.load_weights(parts.folder / "checkpoint.weights.h5")
+    for one, two in zip(trained.model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    (parts.folder / "checkpoint.weights.h5").unlink()
+    train(parts, checkpoint=False)
+    assert not (parts.folder / "checkpoint.weights.h5").exists()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_low_precision_computes_low_and_keeps_float32_weights(make_parts, precision):
+    trained = train(make_parts(), precision=precision, epochs=1)
+    assert trained.precision == precision
+    convolution = next(layer for layer in trained.model.layers if type(layer).__name__ == "Conv2D")
+    assert convolution.compute_dtype == precision
+    assert {str(weight.dtype) for weight in trained.model.weights} == {"float32"}
+
+
+def test_auto_measures_once_and_the_measurement_does_not_change_the_run(make_parts, monkeypatch):
+    calls = []
+
+    def measured(candidates, compiled, batch):
+        calls.append(candidates)
+        compiled().train_on_batch(*batch)
+        return {"float32": 1.0, "bfloat16": 2.0}
+
+    monkeypatch.setattr(_precision, "_measure", measured)
+    first, second = train(make_parts(), precision="auto"), train(make_parts(), precision="auto")
+    assert calls == [["float32", "bfloat16"]]
+    plain = train(make_parts(), precision="float32")
+    for trained in (first, second):
+        assert trained.precision == "float32"
+        for one, two in zip(trained.model.get_weights(), plain.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.95), "float32"), ((1.0, 1.5), "float32")])
+def test_auto_takes_a_lower_precision_only_if_clearly_faster(monkeypatch, tmp_path, seconds, chosen):
+    monkeypatch.setattr(_precision, "_measure", lambda *_: dict(zip(("float32", "bfloat16"), seconds, strict=True)))
+    batch = (np.zeros(1), np.zeros(1))
+    assert _precision.choose_precision(lambda: None, batch, identity="x", root=tmp_path) == chosen
+    (record,) = tmp_path.glob("precision-*.json")
+    assert json.loads(record.read_text())["precision"] == chosen
+
+
+def test_the_real_measurement_times_both_precisions(make_parts):
+    import keras
+
+    def compiled():
+        model = make_parts().build_model()
+        model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+        return model
+
+    seconds = _precision._measure(["float32", "bfloat16"], compiled, (np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 1), np.float32)))
+    _precision.set_precision("float32")
+    assert set(seconds) == {"float32", "bfloat16"}
+    assert all(0 < value < 60 for value in seconds.values())
+
+
+def test_training_accuracy_counts_soft_labels_by_their_larger_side():
+    labels = np.array([[0.3], [0.7], [0.05], [0.95]], np.float32)
+    logits = np.array([[-1.0], [2.0], [3.0], [0.1]], np.float32)
+    np.testing.assert_array_equal(np.asarray(dominant_accuracy(labels, logits)), [1, 1, 0, 1])
+
+
+def test_the_saved_model_holds_nothing_of_the_optimizer(make_parts, tmp_path):
+    trained = train(make_parts(), epochs=1)
+    assert not trained.model.compiled
