@@ -69,7 +69,8 @@ def print_summary() -> int:
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
     table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE, title_justify="left")
     for column in ("job", "overrides", "status", *METRICS, "seconds"):
-        table.add_column(column, justify="left" if column in ("overrides", "status") else "right")
+        # Folded, not cut: the part of an override that tells two jobs apart is often its end.
+        table.add_column(column, justify="left" if column in ("overrides", "status") else "right", overflow="fold")
     for row in rows:
         own = " ".join(item for item in row["overrides"].split() if item not in shared)
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")

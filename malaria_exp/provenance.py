@@ -13,7 +13,8 @@ import malaria_exp
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
 # A value behind such a name never reaches a file or a log.
-SECRET = re.compile(r"(?i)([\w.+-]*(?:key|token|secret|password|passwd|credential)[\w]*\s*[=:]\s*)(\S+)")
+SECRET_NAME = re.compile(r"[\w.+-]*(?:key|token|secret|password|passwd|credential)\w*", re.IGNORECASE)
+SECRET = re.compile(rf"""({SECRET_NAME.pattern}\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
 
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
     return {
         "malaria_exp": malaria_exp.__version__,
         "git": git_state(Path(malaria_exp.__file__).parent),
-        "command": redact(" ".join(["python", "run.py", *overrides])),
+        "command": " ".join(["python", "run.py", *redact_overrides(overrides)]),
         "seed": seed,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -67,6 +68,12 @@ def cores() -> int:
 def redact(text: str) -> str:
     """Returns the text with the values behind names of keys, tokens and passwords replaced by ***."""
     return SECRET.sub(r"\1***", text)
+
+
+def redact_overrides(overrides: list[str]) -> list[str]:
+    """Returns what the user typed with secrets replaced by ***: a whole value, spaces and all, where its key is a secret's name."""
+    parts = [item.partition("=") for item in overrides]
+    return [f"{key}=***" if sign and SECRET_NAME.fullmatch(key) else redact(key + sign + value) for key, sign, value in parts]
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from malaria_exp.errors import RunFolderError, UserError
 from malaria_exp.files import write_json, write_text
 from malaria_exp.logs import log, start_file_log, stop_file_log
+from malaria_exp.provenance import redact, redact_overrides
 
 STATUS = "status.json"
 
@@ -37,7 +38,7 @@ class RunFolder:
 def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
     """Writes the status of a job that failed before it claimed its folder; a folder that holds anything is left alone."""
     if not path.exists() or not any(path.iterdir()):
-        write_json(path / STATUS, {"status": "failed", "overrides": overrides, "reason": reason})
+        write_json(path / STATUS, {"status": "failed", "overrides": redact_overrides(overrides), "reason": redact(reason)})
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) 
     clock = time.perf_counter()
 
     def write_status(status: str, **more: Any) -> None:
-        known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": overrides}
+        known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": redact_overrides(overrides)}
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
     write_status("running", pid=os.getpid())
@@ -81,13 +82,13 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) 
     try:
         yield folder
     except KeyboardInterrupt:
-        log.error("Interrupted.")
+        handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, "Interrupted.", (), None))
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")
         raise
     except UserError as error:
         # The terminal shows it once, at the end of the program; here it goes to the run's own log.
-        handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, str(error), (), None))
-        write_status("failed", reason=str(error), error=type(error).__name__)
+        handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, redact(str(error)), (), None))
+        write_status("failed", reason=redact(str(error)), error=type(error).__name__)
         raise
     except BaseException as error:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, traceback.format_exc(), (), None))

@@ -17,6 +17,8 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # Its warnings speak to whoever writes the code, and would stand in the midst of the user's progress.
+    tf.get_logger().setLevel("ERROR")
     # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
     tf.config.experimental.enable_op_determinism()
 

@@ -49,6 +49,12 @@ def write_nih_zip(path: Path, files: dict[str, bytes], root: str = "cell_images/
     return path
 
 
+@pytest.fixture(scope="session")
+def make_nih_zip():
+    """make_nih_zip(path, files, root="cell_images/"): see write_nih_zip."""
+    return write_nih_zip
+
+
 @pytest.fixture
 def nih_files():
     """Eight people's drawn cells as files of the official layout: {"Parasitized/....png": bytes}."""

@@ -29,10 +29,8 @@ def test_it_trains(name, run_task, tiny, tmp_path):
     assert (folder / "report.html").stat().st_size > 10_000
 
 
-def test_on_the_official_layout(run_task, tiny, nih_files, tmp_path):
-    from conftest import write_nih_zip
-
-    archive = write_nih_zip(tmp_path / "cell_images.zip", nih_files)
+def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_path):
+    archive = make_nih_zip(tmp_path / "cell_images.zip", nih_files)
     own = [item for item in tiny if not item.startswith("dataset.")]
     overrides = ["dataset=nih", f"dataset.path={archive}", "split.val=0.25", "split.test=0.25", "split.train=0.5"]
     folder = run_task([*overrides, *own, "model.stem=4", "model.widths=[8]"], tmp_path / "run")

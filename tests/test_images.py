@@ -97,7 +97,7 @@ def test_the_hand_made_png_is_fine_without_its_fault():
 @pytest.mark.parametrize("edge", [MAX_PIXELS // 4096 + 1, 60_000, 2**31 - 1])
 def test_a_bomb_is_refused_by_its_header(edge, monkeypatch):
     loaded = []
-    monkeypatch.setattr(Image.Image, "load", lambda self: loaded.append(self))
+    monkeypatch.setattr(Image.Image, "load", loaded.append)
     with pytest.raises(BadImageError, match="pixels"):
         decode_png(raw_png(edge, edge, rows=bytes(10_000)))
     assert not loaded
@@ -233,7 +233,9 @@ def test_transposing_commutes_with_resizing(image, size, mode):
     assert np.abs(turned.astype(int) - resize(image, ResizeRule(size, mode))).max() <= 1
 
 
-@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)], ids=["float", "grey", "alpha"])
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)], ids=["float", "grey", "alpha"]
+)
 def test_only_rgb_bytes_are_resized(image):
     with pytest.raises(ValueError, match="Expected RGB uint8"):
         resize(image, ResizeRule(2, "pad"))

@@ -80,7 +80,7 @@ def test_an_image_in_any_two_subsets_is_a_leak_even_under_another_name(row, othe
 def test_patients_and_images_are_named_together():
     content = changed_at(table().content, 20, table().content[1])
     manifest = make(changed_at(SUBSET, 0, "val"), content=content)
-    with pytest.raises(LeakError, match="(?s)1 patients.*1 images"):
+    with pytest.raises(LeakError, match=r"(?s)1 patients.*1 images"):
         guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
 
 
@@ -127,13 +127,13 @@ def test_crossing_is_what_a_plain_count_says(subset, contents):
 @pytest.mark.parametrize("subset", SUBSETS)
 def test_an_empty_subset_is_refused(subset):
     with pytest.raises(DataError, match=f"subset '{subset}' is empty; 6 patients"):
-        make(np.where(SUBSET == subset, EXCLUDED, SUBSET))
+        make(np.where(subset == SUBSET, EXCLUDED, SUBSET))
 
 
 @pytest.mark.parametrize("subset", ["train", "val"])
 @pytest.mark.parametrize("label", [0, 1])
 def test_train_and_val_need_both_classes_and_test_does_not(subset, label):
-    one_class = np.where(SUBSET == subset, label, table().label).astype(np.int8)
+    one_class = np.where(subset == SUBSET, label, table().label).astype(np.int8)
     with pytest.raises(DataError, match=f"subset '{subset}' holds only {('uninfected', 'parasitized')[label]} cells"):
         make(label=one_class)
     make(label=np.where(SUBSET == "test", label, table().label).astype(np.int8))

@@ -12,10 +12,12 @@ from malaria_exp.evaluation._style import BLUE, GREEN, VERMILLION, dress, new_fi
 from malaria_exp.evaluation.metrics import METRICS, direction
 
 MOST_PANELS = 6
+# What matters most comes first; the monitor stands right behind the loss.
+ORDER = ("auc", "accuracy", "sensitivity", "specificity", "learning_rate", *METRICS)
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], *, monitor: str = "val_auc", leaky: bool = False) -> Figure:
-    """Draws a panel for the loss, one for each known metric, and one for the learning rate; the best epoch is marked.
+    """Draws a panel for the loss, the monitor, and up to four other metrics or the learning rate; the best epoch is marked.
 
     Args:
         history: a row an epoch, as history.csv has it: "epoch" (else counted from 1), "loss", "val_loss", metrics with and without
@@ -30,7 +32,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, monitor: str = "val
         raise ValueError("Expected a history of at least one epoch. Received: none")
     columns = {name: np.array([_number(row.get(name)) for row in history]) for name in dict.fromkeys(key for row in history for key in row)}
     epochs = columns.get("epoch", np.arange(1.0, len(history) + 1))
-    bases = [base for base in ("loss", *METRICS, "learning_rate") if base in columns or f"val_{base}" in columns][:MOST_PANELS]
+    order = dict.fromkeys(("loss", monitor.removeprefix("val_"), *ORDER))
+    bases = [base for base in order if base in columns or f"val_{base}" in columns][:MOST_PANELS]
     across = min(3, max(1, len(bases)))
     figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * math.ceil(max(1, len(bases)) / across) + 0.2))
     best = _best_epoch(columns, epochs, monitor)
@@ -43,7 +46,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, monitor: str = "val
         if best is not None:
             axes.axvline(best[1], color=GREEN, linestyle=":", linewidth=1.3, label=f"best by {best[0]}: epoch {best[1]:g}")
         title = METRICS[base].label if base in METRICS else base.replace("_", " ").capitalize()
-        dress(axes, title, "Epoch", {"loss": "Loss (as trained)", "learning_rate": "Factor a step"}.get(base, title))
+        dress(axes, title, "Epoch", {"loss": "Loss (as trained)", "learning_rate": "Learning rate"}.get(base, title))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if base == "learning_rate" and np.nanmin(columns[base]) > 0:
             axes.set_yscale("log")

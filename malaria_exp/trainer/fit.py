@@ -1,7 +1,7 @@
 """Training with Keras' own fit."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from malaria_exp.errors import UserError
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.logger._base import Row
 from malaria_exp.registry import register
-from malaria_exp.schema import PositiveInt
+from malaria_exp.schema import Pattern, PositiveInt
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
 from malaria_exp.trainer._validation import validate
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     import keras
 
 
+Monitor = Annotated[str, Pattern(r"val_.+", "val_loss, or val_ and a metric's name such as 'val_auc'")]
+
+
 @register("trainer", "fit")
 def fit(
     *,
     epochs: PositiveInt = 10,
-    monitor: str = "val_auc",
+    monitor: Monitor = "val_auc",
     patience: PositiveInt | None = None,
     checkpoint: bool = True,
     precision: Precision = "auto",

@@ -63,7 +63,9 @@ def damage(path, data):
 def test_each_file_becomes_a_row_with_the_class_of_its_folder(official, nih_files):
     table = nih(path=str(official))
     assert table.name == "nih"
-    assert {f"{('Uninfected', 'Parasitized')[label]}/{name}.png" for label, name in zip(table.label, table.cell_id, strict=True)} == set(nih_files)
+    assert {f"{('Uninfected', 'Parasitized')[label]}/{name}.png" for label, name in zip(table.label, table.cell_id, strict=True)} == set(
+        nih_files
+    )
     assert len(table) == len(nih_files)
     assert len(np.unique(table.patient)) == 8
     assert len(np.unique(table.content)) == len(table)
@@ -90,7 +92,10 @@ def test_what_is_no_cell_is_not_looked_at(official, nih_files, tmp_path, write_z
         "Other/overview.png": b"",
     }
     path = write_zip(tmp_path / "junk.zip", {**nih_files, **junk})
-    assert nih(path=str(path)).data_hash == nih(path=str(official)).data_hash
+    table = nih(path=str(path))
+    assert table.data_hash == nih(path=str(official)).data_hash
+    # Of a nested copy, the outer one is read.
+    assert set(table.source.entries) == {f"cell_images/{name}" for name in nih_files}
 
 
 @pytest.mark.parametrize("root", ["", "cell_images/", "a/b/c/"])

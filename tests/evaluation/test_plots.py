@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from malaria_exp.evaluation import plots
+from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import compute, count
 from malaria_exp.evaluation.predictions import Predictions
@@ -121,6 +122,10 @@ def test_the_best_epoch_is_the_monitors_own():
     assert "best by" not in words(plots.training_curves(without))
     titles = [axes.get_title(loc="left") for axes in plots.training_curves(HISTORY).axes]
     assert titles == ["Loss", "AUC", "Learning rate"]
+    everything = [{"epoch": 1, "loss": 1, "learning_rate": 0.1} | {f"val_{name}": 0.5 for name in METRICS}]
+    titles = [axes.get_title(loc="left") for axes in plots.training_curves(everything, monitor="val_brier").axes]
+    assert titles[:2] == ["Loss", METRICS["brier"].label]
+    assert len(titles) == 6
     with pytest.raises(ValueError, match="at least one epoch"):
         plots.training_curves([])
 

@@ -50,9 +50,7 @@ def subset_by_patient(manifest):
 def deviation(table, manifest, shares):
     """Largest distance of a subset's share of a kind of cells from its target, counted anew."""
     kinds = (table.label == 1, (table.label == 0) & table.infected, ~table.infected)
-    return max(
-        abs(float((manifest.subset[kind] == name).mean()) - share) for kind in kinds if kind.any() for name, share in shares.items()
-    )
+    return max(abs(float((manifest.subset[kind] == name).mean()) - share) for kind in kinds if kind.any() for name, share in shares.items())
 
 
 infected_people = st.lists(st.tuples(st.integers(1, 25), st.integers(1, 25)), min_size=8, max_size=22)
@@ -99,7 +97,7 @@ def test_invariants_of_any_cohort(people, shares, seed):
         manifest = patient_holdout(table, **shares, seed=seed)
     except DataError as error:
         # Small subsets of a few people may lack a class: then the split is refused, not handed over.
-        assert "split: subset" in str(error)  # noqa: PT017
+        assert "split: subset" in str(error)
         return
     assert set(manifest.subset.tolist()) == set(SUBSETS)
     assert manifest.crossing_patients == {}
@@ -108,15 +106,18 @@ def test_invariants_of_any_cohort(people, shares, seed):
 
     counts = manifest.counts()
     assert sum(part["cells"] for part in counts.values()) == len(table)
-    for kind, total in (("infected_patients", table.summary()["infected_patients"]), ("healthy_patients", table.summary()["healthy_patients"])):
+    for kind, total in (
+        ("infected_patients", table.summary()["infected_patients"]),
+        ("healthy_patients", table.summary()["healthy_patients"]),
+    ):
         assert sum(part[kind] for part in counts.values()) == total
         for name, share in shares.items():
             assert abs(counts[name][kind] - share * total) < 1
 
     off = deviation(table, manifest, shares)
     assert manifest.details["largest_share_deviation"] == pytest.approx(off, abs=1e-5)
-    warned = any("off their targets" in text for text in manifest.details["warnings"])
-    assert warned == (off > 0.02)
+    if abs(off - 0.02) > 1e-9:
+        assert any("off their targets" in text for text in manifest.details["warnings"]) == (off > 0.02)
 
     again = patient_holdout(shuffled(table, seed), **shares, seed=seed)
     assert again.hash == manifest.hash
@@ -142,6 +143,13 @@ def test_a_tighter_tolerance_gives_a_tighter_balance(skewed):
     assert deviation(skewed, patient_holdout(skewed, tolerance=0.004), shares) <= 0.004
 
 
+def test_a_shuffle_from_which_no_exchange_helps_is_not_the_last_word():
+    table = cohort([(3 * i % 17 + 1, 5 * i % 13 + 1) for i in range(24)] + [(0, 7 * i % 11 + 1) for i in range(9)])
+    # For half of these seeds the first shuffle ends at 0.023.
+    for seed in range(8):
+        assert patient_holdout(table, seed=seed).details["largest_share_deviation"] <= 0.02
+
+
 def test_what_cannot_be_balanced_is_said():
     # One person has nearly all healthy people's cells.
     table = cohort([(10, 10)] * 20 + [(0, 500), (0, 5), (0, 5), (0, 5)])
@@ -151,8 +159,9 @@ def test_what_cannot_be_balanced_is_said():
 
 
 def test_seeds_choose_other_patients_and_the_same_seed_the_same(skewed):
-    tested = [frozenset(np.unique(patient_holdout(skewed, seed=seed).patient[patient_holdout(skewed, seed=seed).subset == "test"])) for seed in range(4)]
-    assert len(set(tested)) == 4
+    manifests = [patient_holdout(skewed, seed=seed) for seed in range(4)]
+    assert len({frozenset(one.patient[one.subset == "test"].tolist()) for one in manifests}) == 4
+    assert [patient_holdout(skewed, seed=seed).hash for seed in range(4)] == [one.hash for one in manifests]
 
 
 @given(infected_people, st.integers(0, 50), st.sampled_from([1.5, 2.0, 3.0]))
@@ -217,7 +226,10 @@ def test_the_real_people_are_balanced_and_patient_8_is_whole(official):
         assert deviation(official, manifest, shares) <= 0.02
         assert [part["infected_patients"] for part in manifest.counts().values()] == [105, 15, 30]
         assert [part["healthy_patients"] for part in manifest.counts().values()] == [35, 5, 10]
-        slides = {name: np.unique(manifest.subset[manifest.slide == name]).tolist() for name in np.unique(official.slide[official.patient == "P008"])}
+        slides = {
+            name: np.unique(manifest.subset[manifest.slide == name]).tolist()
+            for name in np.unique(official.slide[official.patient == "P008"])
+        }
         assert len(slides) == 2
         assert len({tuple(found) for found in slides.values()}) == 1
         assert not manifest.leaky

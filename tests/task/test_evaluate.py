@@ -22,7 +22,15 @@ def test_a_run_scored_again_scores_the_same(finished_run, run_task, tmp_path):
 
 def test_other_people_are_scored_all_of_them_at_the_frozen_thresholds(finished_run, run_task, tmp_path):
     folder = run_task(
-        ["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.seed=5", "dataset.infected_patients=3", "allow_leak=true", *SMALL],
+        [
+            "task=evaluate",
+            f"run={finished_run}",
+            "dataset=synthetic",
+            "dataset.seed=5",
+            "dataset.infected_patients=3",
+            "allow_leak=true",
+            *SMALL,
+        ],
         tmp_path / "other",
     )
     predictions = read(folder / "predictions.csv")
@@ -49,7 +57,9 @@ def test_shared_patients_and_images_are_listed_and_refused(finished_run, run_tas
 
 
 def test_the_same_data_named_again_is_the_runs_own(finished_run, run_task, tmp_path):
-    folder = run_task(["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.infected_patients=8", *SMALL], tmp_path / "own")
+    folder = run_task(
+        ["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.infected_patients=8", *SMALL], tmp_path / "own"
+    )
     assert set(read(folder / "predictions.csv").subsets) == {"val", "test"}
 
 
@@ -82,11 +92,18 @@ def test_a_missing_file_is_named(copy_of_run, run_task, tmp_path, name):
         run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "model.json", "config.yaml", "model.keras"])
+@pytest.mark.parametrize("name", ["metrics.json", "model.json", "model.keras"])
 def test_a_damaged_file_is_named(copy_of_run, run_task, tmp_path, name):
     path = copy_of_run / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises((RunFolderError, ConfigError), match=name.replace(".", r"\.")):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["{", "- a\n- list\n", "dataset: [\n"])
+def test_a_configuration_that_is_none_is_named(copy_of_run, run_task, tmp_path, text):
+    (copy_of_run / "config.yaml").write_text(text)
+    with pytest.raises(RunFolderError, match=r"config\.yaml' cannot be read"):
         run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
 
 

@@ -1,0 +1,402 @@
+"""The program from its command line: help and listings without TensorFlow, a message for every mistake, an exit code for every end."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from malaria_exp import main, multirun, registry
+from malaria_exp.errors import ConfigError, RunFolderError
+
+RUN = Path(__file__).resolve().parent.parent / "run.py"
+BLOCKED = 77
+BLOCKER = f"""
+import os, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "jax", "torch"):
+            os.write(2, b"imported " + name.encode())
+            os._exit({BLOCKED})
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """program(*arguments) -> finished process of run.py that dies with exit code 77 if it imports TensorFlow."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(BLOCKER)
+
+    def run(*arguments, script=RUN, **environment):
+        known = os.environ | {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "200"} | environment
+        command = [sys.executable, str(script), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=known, timeout=120, stdin=subprocess.DEVNULL, check=False)
+
+    return run
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """call(*arguments) -> (exit code, output, messages) of the program in this process; its folders are below tmp_path."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(main, "_failures", [])
+    monkeypatch.setattr(multirun, "_sweep_dirs", [])
+    terminate = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments):
+        own = [f"hydra.run.dir={tmp_path / 'run'}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+        monkeypatch.setattr(sys, "argv", [str(RUN), *arguments, *own])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    yield run
+    signal.signal(signal.SIGTERM, terminate)
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    for key, item in list(registry._components.items()):
+        if not item.builder.__module__.startswith("malaria_exp."):
+            del registry._components[key]
+    for group in registry.GROUPS:  # only plugins store something there
+        ConfigStore.instance().repo.pop(group, None)
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_blocker_blocks(program, tmp_path):
+    (tmp_path / "import_it.py").write_text("import keras")
+    assert program(script=tmp_path / "import_it.py").returncode == BLOCKED
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--help"], ["task=list", "Groups and their options", "model: "]),
+        (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
+        (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
+        (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
+        (["task=list", "task.show=model/cellnet"], ["model.widths: a list, each item a whole number >= 1, default ["]),
+    ],
+)
+def test_looking_around_needs_no_tensorflow(program, arguments, shown):
+    done = program(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not [text for text in shown if text not in done.stdout]
+    assert files(Path.cwd()) == [], "nothing is written"
+
+
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
+        ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
+        ("python run.py dataset=s", {"dataset=synthetic"}),
+    ],
+)
+def test_tab_completion_needs_no_tensorflow(program, line, choices):
+    done = program("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert choices <= set(done.stdout.split())
+    assert files(Path.cwd()) == []
+
+
+def test_a_mistake_is_found_before_tensorflow_is_loaded(program, tmp_path):
+    done = program("optimizer.learning_rate=-1", f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == ConfigError.exit_code
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: optimizer.learning_rate: expected a number > 0, received -1 (int).")
+    assert len(done.stderr.splitlines()) == 1
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["overrides"]) == ("failed", ["optimizer.learning_rate=-1"])
+    assert files(tmp_path / "run") == ["config.yaml", "run.log", "status.json"]
+
+
+def test_help_into_a_pipe_that_closes_early_is_no_bug(tmp_path):
+    command = [sys.executable, str(RUN), "--help"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 1
+
+
+# Mistakes that composing or the first checks find: nothing is written. Parts of the message: path, received, allowed, nearest.
+MISTAKES = {
+    "unknown option": (["model=cellnte"], ["model: no option 'cellnte'.", "Did you mean 'cellnet'?", "Options of model: "]),
+    "unknown option in a list": (
+        ["aug=[none,dihedrall]"],
+        ["aug: no option 'dihedrall'.", "Did you mean 'dihedral'?", "Options of aug: "],
+    ),
+    "unknown preset": (
+        ["experiment=lenet"],
+        ["experiment: no option 'lenet'.", "Did you mean 'lenet_notebook'?", "Options of experiment:"],
+    ),
+    "unknown key": (
+        ["optimizer.beta1=1"],
+        ["optimizer.beta1: unknown key", "optimizer.beta1=1", "Did you mean 'beta_1'?", "Keys of optimizer: "],
+    ),
+    "where to read": (["optimizer.lrr=1"], ["task=list task.show=optimizer/adamw"]),
+    "key of another option": (
+        ["model.filters=3"],
+        ["model.filters: unknown key", "Keys of model: ", "task.show=model/cellnet"],
+    ),
+    "key of the chosen option": (
+        ["model=lenet_sequential", "model.stem=3"],
+        ["model.stem: unknown key", "Keys of model: "],
+    ),
+    "key below a key": (["aug.dihedral.q=1"], ["aug.dihedral.q: unknown key", "Keys of aug.dihedral: p.", "task.show=aug/dihedral"]),
+    "key below an unknown key": (
+        ["aug.dihedrall.p=1"],
+        ["aug.dihedrall.p: unknown key", "Did you mean 'dihedral'?", "Keys of aug: dihedral."],
+    ),
+    "key below a number": (["seed.x=1"], ["seed.x: unknown key, received seed.x=1.", "seed is a value"]),
+    "added key": (["+evaluation.worts=1"], ["evaluation.worts: unknown key", "Did you mean 'worst'?", "Allowed keys of evaluation:"]),
+    "added key at the top": (["+sede=1"], ["error: sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
+    "unknown group": (
+        ["optimzer=adam"],
+        ["optimzer: unknown key, received optimzer=adam.", "Did you mean 'optimizer'?", "Groups and top-level keys: "],
+    ),
+    "added unknown group": (["+optimzer=adam"], ["optimzer: unknown key", "Did you mean 'optimizer'?"]),
+    "wrong type": (["seed=abc"], ["seed: expected a whole number >= 0 and < 4294967296, received 'abc' (str)."]),
+    "out of range": (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)."]),
+    "not a choice": (
+        ["store.resize=strech"],
+        ["store.resize: expected one of 'pad', 'stretch', received 'strech' (str).", "Did you mean 'stretch'?"],
+    ),
+    "required value": (["dataset=nih"], ["dataset.path: missing", "conf/dataset/nih.yaml", "dataset.path=..."]),
+    "number for an option": (["aug.dihedral=3"], ["aug.dihedral: expected the option's parameters, received 3."]),
+    "added option": (["+aug.dihedrl={}"], ["aug: no option 'dihedrl'.", "Did you mean 'dihedral'?", "Options of aug: "]),
+    "name instead of option": (
+        ["model.name=lenet_sequential"],
+        ["model.name: received 'lenet_sequential'", "Choose the option with model=lenet_sequential."],
+    ),
+    "number for a group": (
+        ["model=5"],
+        ["model: expected the name of an option, received model=5.", "Options of model: ", "model=name"],
+    ),
+    "null for a group": (
+        ["logger=null"],
+        ["logger: expected the name of an option, received logger=null.", "Options of logger: ", "logger=[first"],
+    ),
+    "forced group": (
+        ["++optimizer=5"],
+        ["optimizer: expected the name of an option, received ++optimizer=5.", "Options of optimizer: "],
+    ),
+    "forced list group": (["++aug=abc"], ["aug: expected the name of an option, received ++aug=abc.", "Options of aug: "]),
+    "added group": (["+optimizer=adam"], ["optimizer: expected the name of an option, received +optimizer=adam.", "optimizer=name"]),
+    "deleted group": (["~loss"], ["loss: expected an option of the group", "Choose with loss=name."]),
+    "deleted list group": (["~aug"], ["Could not delete 'aug'"]),
+    "deleted key": (["~seed"], ["seed: missing from the configuration; conf/config.yaml sets it."]),
+    "open bracket": (["model=[cellnet"], ["error: model=[cellnet: cannot be read:", "Write key=value"]),
+    "two equal signs": (["store.root=a=b"], ["error: store.root=a=b: cannot be read:"]),
+    "no equal sign": (["model"], ["error: model: cannot be read:", "Write key=value"]),
+    "no key": (["=5"], ["error: =5: expected key=value"]),
+    "interpolation": (["store.root=${nope}"], ["store.root: its value cannot be resolved: Interpolation key 'nope' not found."]),
+    "environment": (
+        ["store.root=${oc.env:NO_SUCH_VARIABLE}"],
+        ["store.root: its value cannot be resolved:", "'NO_SUCH_VARIABLE' not found"],
+    ),
+    "circle": (["seed=${seed}"], ["seed: its value cannot be resolved: Recursive interpolation"]),
+    "resolver": (["seed=${nosuch:1}"], ["seed: its value cannot be resolved: Unsupported interpolation type nosuch"]),
+    "values without -m": (["seed=0,1"], ["seed=0,1", "add --multirun"]),
+    "no plugin": (["plugins=[no_such_plugin]"], ["plugins: 'no_such_plugin' cannot be imported"]),
+    "open bracket in plugins": (["plugins=[a"], ["error: plugins=[a: cannot be read:"]),
+    "no such configuration": (["--config-name=confg"], ["--config-name: no configuration 'confg'", "Did you mean 'config'?"]),
+    "no such group to show": (
+        ["task=list", "task.show=modle"],
+        ["task.show: no group 'modle'.", "Did you mean 'model'?", "Groups: "],
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line(call, mistake, tmp_path):
+    arguments, parts = MISTAKES[mistake]
+    code, out, err = call(*arguments)
+    assert code == ConfigError.exit_code
+    assert not [part for part in parts if part not in err], err
+    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+    assert out == ""
+    assert files(tmp_path) == [], "nothing is written"
+
+
+# Mistakes in a component's parameters: found before any work, and told by the run's folder.
+COMPONENT_MISTAKES = {
+    "wrong type": (["optimizer.learning_rate=fast"], ["optimizer.learning_rate: expected a number > 0, received 'fast' (str)."]),
+    "not a number": (["optimizer.learning_rate=nan"], ["optimizer.learning_rate: expected a number > 0, received nan (float)."]),
+    "out of range": (["aug.dihedral.p=1.5"], ["aug.dihedral.p: expected a number >= 0 and <= 1, received 1.5 (float)."]),
+    "in a list": (["model.widths=[8,x]"], ["model.widths[1]: expected a whole number >= 1, received 'x' (str)."]),
+    "not a list": (["model.widths=8"], ["model.widths: expected a list, each item a whole number >= 1, received 8 (int)."]),
+    "not a choice": (
+        ["trainer.precision=flot32"],
+        ["trainer.precision: expected one of ", "received 'flot32' (str).", "Did you mean 'float32'?"],
+    ),
+    "no unit": (["schedule.warmup=10"], ["schedule.warmup: expected a length with its unit, such as '10%'", "received 10 (int)"]),
+    "added key": (["+model.stm=1"], ["model.stm: unknown key, received model.stm=1.", "Did you mean 'stem'?", "task.show=model/cellnet"]),
+    "null": (["model.stem=null"], ["model.stem: expected a whole number >= 1, received null."]),
+}
+
+
+@pytest.mark.parametrize("mistake", COMPONENT_MISTAKES)
+def test_a_mistake_in_a_component_fails_its_run(call, mistake, tmp_path):
+    arguments, parts = COMPONENT_MISTAKES[mistake]
+    code, _, err = call(*arguments)
+    assert code == ConfigError.exit_code
+    assert not [part for part in parts if part not in err], err
+    assert len(err.splitlines()) == 1
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert status["error"] == "ConfigError"
+    assert err == f"error: {status['reason']}\n"
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert status["reason"] in log
+    assert "Traceback" not in log
+    assert files(tmp_path) == ["run/config.yaml", "run/run.log", "run/status.json"]
+
+
+PLUGIN = '''
+from malaria_exp.registry import register
+
+@register("task", "break")
+def break_down(app, /, *, how: str = "bug"):
+    """Breaks."""
+    raise ZeroDivisionError("deep down")
+'''
+
+
+def test_components_of_a_plugin(call):
+    Path("broken_plugin.py").write_text(PLUGIN)
+    code, _, err = call("plugins=[broken_plugin]", "task=brek")
+    assert code == ConfigError.exit_code
+    assert "task: no option 'brek'. Did you mean 'break'?" in err
+    sys.modules.pop("broken_plugin", None)
+
+
+def test_a_bug_shows_its_traceback_and_its_folder_is_not_claimed(call, tmp_path):
+    Path("broken_plugin.py").write_text(PLUGIN)
+    code, _, err = call("plugins=[broken_plugin]", "task=break")
+    assert code == 1
+    assert "bug report" in err
+    assert "Traceback" in err
+    assert "ZeroDivisionError: deep down" in err
+    sys.modules.pop("broken_plugin", None)
+
+
+def test_a_broken_plugin_is_a_message(call):
+    Path("worse_plugin.py").write_text("import no_such_thing")
+    code, _, err = call("plugins=[worse_plugin]")
+    assert code == ConfigError.exit_code
+    assert err.startswith("error: plugins: 'worse_plugin' cannot be imported: no module 'no_such_thing'")
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interpolation_of_the_runs_own_keys_is_allowed(call):
+    code, _, err = call(
+        "task=clean_cache", "task.dry_run=true", "evaluation.batch_size=${batch_size}", "store.root=${hydra:runtime.cwd}/cells"
+    )
+    assert (code, "Traceback" in err) == (0, False)
+    assert str(Path.cwd() / "cells") in err
+
+
+def test_a_run_never_writes_over_what_is_there(call, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    code, _, err = call("seed=1")
+    assert code == RunFolderError.exit_code
+    assert "already holds files" in err
+    assert "hydra.run.dir" in err
+    assert files(tmp_path) == ["run/thesis.txt"]
+
+
+def test_two_runs_never_choose_one_folder(program):
+    names = {line for _ in range(2) for line in program("--cfg", "hydra", "--resolve").stdout.splitlines() if "dir: outputs/" in line}
+    assert len(names) == 4, names
+
+
+def test_a_bad_option_in_a_multirun_stops_it_before_the_first_job(call, tmp_path):
+    code, _, err = call("-m", "model=cellnet,cellnte")
+    assert code == ConfigError.exit_code
+    assert "model: no option 'cellnte'. Did you mean 'cellnet'?" in err
+    assert "Traceback" not in err
+    assert [name for name in files(tmp_path) if name.endswith("status.json")] == []
+
+
+def test_secrets_typed_by_mistake_are_not_written(call, tmp_path):
+    code, _, _ = call("-m", "+wandb_api_key=hunter2", "seed=0,1")
+    assert code != 0
+    written = [*(tmp_path / "sweep").rglob("status.json"), tmp_path / "sweep" / "jobs.csv"]
+    assert len(written) == 3
+    assert not [path for path in written if "hunter2" in path.read_text()]
+
+
+def test_a_failed_job_of_a_multirun_does_not_stop_the_others(tmp_path, tiny_cellnet):
+    sweep = tmp_path / "sweep"
+    values = ["optimizer.learning_rate=-1,0.003", "seed=0,abc", f"hydra.sweep.dir={sweep}"]
+    command = [sys.executable, str(RUN), "-m", *tiny_cellnet, *values]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    states = {path.name: json.loads((path / "status.json").read_text()) for path in sweep.iterdir() if path.is_dir()}
+    assert {name: state["status"] for name, state in states.items()} == {"0": "failed", "1": "failed", "2": "done", "3": "failed"}
+    assert (sweep / "2" / "report.html").is_file()
+    with (sweep / "jobs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["status"] for row in rows] == ["failed", "failed", "done", "failed"]
+    assert rows[0]["reason"].startswith("optimizer.learning_rate: expected a number > 0, received -1 (int).")
+    assert rows[3]["reason"].startswith("seed: expected a whole number")
+    assert float(rows[2]["auc"]) == states["2"]["headline"]["auc"]
+    table = done.stderr[done.stderr.index("4 jobs in") :]
+    assert table.count("failed") >= 3
+    assert f"job 0 failed: {rows[0]['reason']}" in table
+    assert f"job 3 failed: {rows[3]['reason']}" in table
+    assert files(Path.cwd()) == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so(sent, tmp_path, tiny_cellnet):
+    folder = tmp_path / "run"
+    command = [sys.executable, str(RUN), *tiny_cellnet, "trainer.epochs=100000", f"hydra.run.dir={folder}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 240
+        while not (folder / "history.csv").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(sent)
+        err = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode == main.INTERRUPTED
+    assert err.splitlines().count("Interrupted.") == 1
+    assert "Traceback" not in err
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "interrupted"
+    assert "Ctrl-C" in status["reason"]
+    assert "Interrupted." in (folder / "run.log").read_text()
+    assert not (folder / "report.html").exists()

@@ -1,0 +1,88 @@
+"""What is recorded of a run: enough to make it again, and no secrets."""
+
+import json
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from malaria_exp import provenance
+from malaria_exp.provenance import collect, git_state, redact, redact_overrides
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+wandb_api_key=hunter2",
+        "++logger.wandb.api_key=hunter2",
+        "+logger.wandb={api_key:hunter2,project:x}",
+        "+TOKEN=hunter2",
+        "+hf_token_read=hunter2",
+        "+db.password=hunter2",
+        "+aws_secret_access_key=hunter2",
+        '+api_key="hunter2 and hunter2"',
+        "+api_key=hunter2 and hunter2",
+        "+credentials=[hunter2,hunter2]",
+        "+env={A: 1, TOKEN: 'x hunter2'}",
+    ],
+)
+def test_no_secret_reaches_the_command(override):
+    record = collect(seed=1, overrides=["seed=1", override, "model.stem=8"])
+    assert "hunter2" not in json.dumps(record)
+    assert "***" in record["command"]
+    assert record["command"].startswith("python run.py seed=1 ")
+    assert record["command"].endswith(" model.stem=8")
+
+
+@given(st.from_regex(r"[A-Za-z0-9+/=_. -]{8,30}", fullmatch=True).map(lambda value: f"Zq{value}Zq"))
+def test_no_part_of_a_secrets_value_is_kept(value):
+    assert redact_overrides([f"+logger.wandb.api_key={value}"]) == ["+logger.wandb.api_key=***"]
+
+
+def test_other_overrides_are_kept_letter_by_letter():
+    overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "store.root=s3://b/c?d=e"]
+    assert redact_overrides(overrides) == overrides
+
+
+def test_redact_keeps_the_names_in_a_text():
+    assert redact("WANDB_API_KEY=abc model=cellnet password: 'x y' end") == "WANDB_API_KEY=*** model=cellnet password: *** end"
+
+
+def test_what_is_recorded():
+    record = collect(seed=7, overrides=["model=cellnet"])
+    assert record["seed"] == 7
+    assert record["command"] == "python run.py model=cellnet"
+    assert record["packages"]["numpy"].count(".") >= 1
+    assert {"tensorflow", "keras", "hydra-core"} <= set(record["packages"])
+    assert record["machine"]["cores"] >= 1
+    assert record["machine"]["processor"]
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_packages_that_are_not_installed_are_left_out(monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package-anywhere"))
+    assert list(collect(seed=0, overrides=[])["packages"]) == ["numpy"]
+
+
+def test_git_state_tells_changes_and_no_checkout(tmp_path):
+    assert git_state(tmp_path / "missing") is None
+
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    assert git_state(tmp_path) is None, "no commit yet"
+    (tmp_path / "a.py").write_text("1")
+    git("add", "a.py")
+    git("commit", "-qm", "first")
+    clean = git_state(tmp_path)
+    assert clean is not None
+    assert (len(clean["commit"]), clean["changed"]) == (40, False)
+    (tmp_path / "a.py").write_text("2")
+    assert git_state(tmp_path) == {"commit": clean["commit"], "changed": True}
+
+
+def test_without_git_the_rest_is_recorded(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert collect(seed=0, overrides=[])["git"] is None

@@ -1,0 +1,190 @@
+"""A run's folder belongs to one run, and always says what became of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from malaria_exp.errors import DataError, RunFolderError
+from malaria_exp.logs import log, start_terminal_log
+from malaria_exp.rundir import STATUS, claim_run, record_refusal
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _log():
+    start_terminal_log()
+
+
+def claim(path, overrides=("seed=1",)):
+    return claim_run(path, config_text="seed: 1\n", overrides=list(overrides), task="train")
+
+
+def status(path):
+    return json.loads((path / STATUS).read_text())
+
+
+def test_a_run_that_ends_well(tmp_path):
+    path = tmp_path / "deep" / "run"
+    with claim(path) as folder:
+        running = status(path)
+        folder.facts["headline"] = {"auc": 0.9}
+        log.info("epoch 1")
+    assert (running["status"], running["task"], running["overrides"], running["pid"]) == ("running", "train", ["seed=1"], os.getpid())
+    done = status(path)
+    assert (done["status"], done["headline"]) == ("done", {"auc": 0.9})
+    assert done["started"] == running["started"]
+    assert done["seconds"] >= 0
+    assert "pid" not in done
+    assert (path / "config.yaml").read_text() == "seed: 1\n"
+    assert "INFO epoch 1" in (path / "run.log").read_text()
+
+
+def test_an_empty_folder_that_exists_is_taken(tmp_path):
+    with claim(tmp_path) as folder:
+        assert folder.path == tmp_path
+        assert folder / "a.csv" == tmp_path / "a.csv"
+
+
+def snapshot(path):
+    return {item.relative_to(path): (item.read_bytes() if item.is_file() else None, item.stat().st_mtime_ns) for item in path.rglob("*")}
+
+
+def test_a_folder_that_holds_anything_is_refused_and_left_as_it_is(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "thesis.txt").write_text("years of work")
+    before = snapshot(tmp_path)
+    with pytest.raises(RunFolderError, match="already holds files.*hydra.run.dir"), claim(tmp_path):
+        pass
+    assert snapshot(tmp_path) == before
+
+
+def test_a_second_claim_is_refused_while_the_first_runs_and_after_it(tmp_path):
+    path = tmp_path / "run"
+    with claim(path):
+        before = snapshot(path)
+        with pytest.raises(RunFolderError, match=str(path)), claim(path):
+            pass
+        assert snapshot(path) == before
+        log.info("still mine")
+    assert "still mine" in (path / "run.log").read_text()
+    with pytest.raises(RunFolderError), claim(path):
+        pass
+    assert status(path)["status"] == "done"
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(RunFolderError, match=r"hydra\.run\.dir"), claim(path):
+            pass
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_of_eight_processes_exactly_one_gets_the_folder(tmp_path):
+    program = """
+import pathlib, sys, time
+from malaria_exp.errors import RunFolderError
+from malaria_exp.logs import log, start_terminal_log
+from malaria_exp.rundir import claim_run
+who, root = sys.argv[1], pathlib.Path(sys.argv[2])
+start_terminal_log()
+(root / f"ready-{who}").touch()
+while not (root / "go").exists():
+    time.sleep(0.001)
+try:
+    with claim_run(root / "run", config_text=who, overrides=[who], task="train"):
+        log.info(f"I am {who}")
+        (root / f"won-{who}").touch()
+        time.sleep(0.3)
+except RunFolderError as error:
+    sys.exit(error.exit_code)
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, str(who), str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL) for who in range(8)
+    ]
+    while len(list(tmp_path.glob("ready-*"))) < 8:
+        assert all(process.poll() is None for process in processes)
+    (tmp_path / "go").touch()
+    codes = [process.wait(60) for process in processes]
+    assert sorted(codes) == [0] + [RunFolderError.exit_code] * 7
+    winner = str(codes.index(0))
+    assert [item.name for item in tmp_path.glob("won-*")] == [f"won-{winner}"]
+    assert (status(tmp_path / "run")["status"], status(tmp_path / "run")["overrides"]) == ("done", [winner])
+    assert (tmp_path / "run" / "config.yaml").read_text() == winner
+    lines = (tmp_path / "run" / "run.log").read_text().splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith(f"I am {winner}")
+
+
+def test_a_users_mistake_is_its_message_without_a_traceback(tmp_path, capsys):
+    with pytest.raises(DataError), claim(tmp_path / "x"):
+        raise DataError("3 images cannot be read")
+    found = status(tmp_path / "x")
+    assert (found["status"], found["reason"], found["error"]) == ("failed", "3 images cannot be read", "DataError")
+    text = (tmp_path / "x" / "run.log").read_text()
+    assert "ERROR 3 images cannot be read" in text
+    assert "Traceback" not in text
+    assert capsys.readouterr().err == "", "the program's end shows it, once"
+
+
+@pytest.mark.parametrize("kind", [ZeroDivisionError, MemoryError, SystemExit])
+def test_an_unexpected_error_leaves_its_traceback(tmp_path, kind):
+    def deep_inside():
+        raise kind("deep down")
+
+    with pytest.raises(kind), claim(tmp_path / "x"):
+        deep_inside()
+    found = status(tmp_path / "x")
+    assert (found["status"], found["reason"]) == ("failed", f"{kind.__name__}: deep down")
+    text = (tmp_path / "x" / "run.log").read_text()
+    assert "Traceback" in text
+    assert "in deep_inside" in text
+
+
+def test_an_interruption_is_no_failure(tmp_path):
+    with pytest.raises(KeyboardInterrupt), claim(tmp_path / "x") as folder:
+        folder.facts["epochs"] = 3
+        raise KeyboardInterrupt
+    found = status(tmp_path / "x")
+    assert (found["status"], found["epochs"]) == ("interrupted", 3)
+    assert "Ctrl-C" in found["reason"]
+    assert "Interrupted" in (tmp_path / "x" / "run.log").read_text()
+
+
+@pytest.mark.parametrize("error", [None, DataError("a"), ValueError("b"), KeyboardInterrupt()])
+def test_the_next_job_of_the_process_does_not_write_to_this_runs_log(tmp_path, error):
+    handlers = list(log.handlers)
+    try:
+        with claim(tmp_path / "first"):
+            if error:
+                raise error
+    except type(error):
+        pass
+    log.info("of the second")
+    assert log.handlers == handlers
+    assert "of the second" not in (tmp_path / "first" / "run.log").read_text()
+
+
+def test_secrets_do_not_reach_the_status_or_the_log(tmp_path):
+    with pytest.raises(DataError), claim(tmp_path / "x", ["+logger.csv.api_key=hunter2", "seed=1"]):
+        raise DataError("unknown key, received logger.csv.api_key='hunter2'.")
+    record_refusal(tmp_path / "y", overrides=["+wandb_api_key=hunter2"], reason="received wandb_api_key='hunter2'")
+    written = [item for item in tmp_path.rglob("*") if item.is_file()]
+    assert len(written) == 4
+    assert not [item.name for item in written if "hunter2" in item.read_text()]
+    assert status(tmp_path / "x")["overrides"] == ["+logger.csv.api_key=***", "seed=1"]
+
+
+def test_a_refusal_is_recorded_where_nothing_stands_only(tmp_path):
+    record_refusal(tmp_path / "new", overrides=["seed=abc"], reason="seed: expected a whole number")
+    assert status(tmp_path / "new") == {"status": "failed", "overrides": ["seed=abc"], "reason": "seed: expected a whole number"}
+    with claim(tmp_path / "taken"):
+        pass
+    before = snapshot(tmp_path / "taken")
+    record_refusal(tmp_path / "taken", overrides=[], reason="taken")
+    assert snapshot(tmp_path / "taken") == before
