@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
 
 from malaria_exp.errors import DataError
 from malaria_exp.files import human_bytes, write_json, write_text
@@ -167,7 +168,8 @@ def _fill(images: np.ndarray, table: CellTable, first: np.ndarray, rule: ResizeR
 
     # In the source's own order: a zip or a disk is read from front to back.
     order = np.argsort(first, kind="stable").tolist()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for problem in track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)):
             if problem:
                 yield problem

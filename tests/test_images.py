@@ -164,8 +164,20 @@ def test_shrinking_does_not_alias():
 def test_golden_pixels_of_an_uneven_shrink():
     row = np.array([0, 90, 210], np.uint8)
     image = np.repeat(np.repeat(row[None, :, None], 3, axis=0), 3, axis=2)
-    # Each new pixel is one and a half old ones wide and takes those whose centres it covers: the middle one goes left.
-    assert resize(image, ResizeRule(2, "stretch"))[0, :, 0].tolist() == [45, 210]
+    # Each new pixel is one and a half old ones wide: the middle one counts half on either side.
+    assert resize(image, ResizeRule(2, "stretch"))[0, :, 0].tolist() == [30, 170]
+
+
+@pytest.mark.parametrize(
+    ("edge", "size", "method"), [(130, 64, "area"), (97, 48, "area"), (64, 64, "area"), (40, 64, "bilinear"), (131, 224, "bilinear")]
+)
+def test_the_rule_is_tensorflows_area_and_bilinear(edge, size, method):
+    import tensorflow as tf
+
+    image = np.random.default_rng(edge).integers(0, 256, (edge, edge, 3), np.uint8)
+    expected = tf.image.resize(image[None].astype(np.float32), (size, size), method=method).numpy()[0]
+    # Rounding may fall either way where the exact value ends in a half.
+    assert np.abs(resize(image, ResizeRule(size, "pad")) - expected).max() <= 0.51
 
 
 @given(images, st.integers(1, 24))

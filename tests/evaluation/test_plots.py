@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from malaria_exp.evaluation import plots
-from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.evaluate import evaluate
-from malaria_exp.evaluation.metrics import compute, count
+from malaria_exp.evaluation.metrics import METRICS, compute, count
 from malaria_exp.evaluation.predictions import Predictions
 
 RNG = np.random.default_rng(0)

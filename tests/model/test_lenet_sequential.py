@@ -21,7 +21,17 @@ def test_every_number_is_a_parameter():
     model = build(
         "model",
         "lenet_sequential",
-        {"image_size": 40, "filters": 3, "filters_2": 5, "kernel_size": 5, "units": 7, "units_2": 4, "dropout": 0.5, "l2": 0.1, "momentum": 0.5},
+        {
+            "image_size": 40,
+            "filters": 3,
+            "filters_2": 5,
+            "kernel_size": 5,
+            "units": 7,
+            "units_2": 4,
+            "dropout": 0.5,
+            "l2": 0.1,
+            "momentum": 0.5,
+        },
     )
     by_kind = {}
     for layer in model.layers:
