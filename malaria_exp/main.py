@@ -27,6 +27,10 @@ INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
+# Whether the user asked for full errors: then every error shows its traceback. `main` sets the variable too, for Hydra, and
+# marks that with one of its own, lest the processes of a launcher take it for the user's.
+OWN_MARK = "MALARIA_EXP_SHOWS_ERRORS"
+_debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK not in os.environ
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,10 @@ class App:
 def main() -> None:
     """Runs the program and exits with 0, or with the error's code."""
     start_terminal_log()
-    debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # Hydra then hands its errors to this function instead of printing them itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if not _debug:
+        os.environ[OWN_MARK] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not OmegaConf.has_resolver("run_id"):
         # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
@@ -70,7 +75,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:  # noqa: BLE001 - the last place where any error can become a message
-        code = _report(error, debug)
+        code = _report(error)
     finally:
         table_code = multirun.print_summary()
     sys.exit(code or table_code or max(_failures, default=0))
@@ -90,7 +95,7 @@ def _compose_and_run(composed: DictConfig) -> float | None:
         if job.mode.name == "MULTIRUN" and not str(job.launcher._target_).endswith("BasicLauncher"):
             # In another process: the launcher has to see that the job failed.
             raise
-        _failures.append(_report(error, debug=False))
+        _failures.append(_report(error))
         if job.mode.name == "MULTIRUN":
             record_refusal(Path(job.runtime.output_dir), overrides=overrides, reason=str(error))
         return None
@@ -119,12 +124,12 @@ def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choi
     return App(Config.from_plain(values), OmegaConf.to_yaml(OmegaConf.create(plain)), overrides, output_dir)
 
 
-def _report(error: Exception, debug: bool) -> int:
+def _report(error: Exception) -> int:
     """Prints the error's message (its traceback, if it is nobody's mistake) and returns its exit code."""
     if from_composing(error):
         error = explain(error, sys.argv[1:], CONF)
-    if debug or not isinstance(error, UserError):
-        log.error("Unexpected error; the lines below belong into a bug report.", exc_info=error)
+    if _debug or not isinstance(error, UserError):
+        log.error("Full error:" if _debug else "Unexpected error; the lines below belong into a bug report.", exc_info=error)
     if isinstance(error, UserError):
         log.error(f"error: {error}")
         return error.exit_code

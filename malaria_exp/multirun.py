@@ -8,6 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from malaria_exp.files import write_atomically
@@ -76,7 +77,7 @@ def print_summary() -> int:
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
         numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in METRICS]
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        table.add_row(row["job"], own, f"[{colour}]{row['status']}[/]", *numbers, seconds)
+        table.add_row(row["job"], escape(own), f"[{colour}]{row['status']}[/]", *numbers, seconds)
     console().print(table)
     for row in rows:
         if row["reason"]:

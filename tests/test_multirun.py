@@ -1,0 +1,63 @@
+import csv
+import json
+
+import pytest
+
+from malaria_exp import multirun
+from malaria_exp.progress import console
+
+HEADLINE = {"subset": "test", "auc": 0.9876, "accuracy": 0.95, "sensitivity": None, "specificity": 0.97}
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    for job in range(12):
+        (tmp_path / str(job)).mkdir()
+        status = {"status": "done", "overrides": ["dataset=synthetic", f"seed={job}", f"a=[{job}]"], "headline": HEADLINE}
+        if job == 3:
+            status = {"status": "failed", "overrides": ["dataset=synthetic", "seed=3"], "reason": "the disk [was] full", "seconds": 1.5}
+        (tmp_path / str(job) / "status.json").write_text(json.dumps(status))
+    monkeypatch.setattr(multirun, "_sweep_dirs", [tmp_path])
+    return tmp_path
+
+
+def summary():
+    with console().capture() as capture:
+        code = multirun.print_summary()
+    return code, capture.get()
+
+
+def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep):
+    code, text = summary()
+    assert code == 1
+    lines = [line.split() for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
+    assert [line[0] for line in lines[1:]] == [str(job) for job in range(12)]
+    assert "dataset=synthetic" not in text
+    # Brackets are no markup.
+    assert "a=[11]" in text
+    assert "the disk [was] full" in text
+
+
+def test_every_job_is_in_the_csv(sweep):
+    summary()
+    with (sweep / "jobs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["job"] for row in rows] == [str(job) for job in range(12)]
+    assert rows[0]["auc"] == "0.9876"
+    assert rows[0]["sensitivity"] == ""
+    assert rows[3]["status"] == "failed"
+
+
+def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep):
+    (sweep / "3" / "status.json").write_text(json.dumps({"status": "done", "overrides": []}))
+    assert summary()[0] == 0
+    multirun._sweep_dirs[:] = [sweep]
+    (sweep / "5" / "status.json").write_text("{")
+    code, text = summary()
+    assert code == 1
+    assert "cannot be read" in text
+
+
+def test_without_a_multirun_nothing_is_printed(monkeypatch):
+    monkeypatch.setattr(multirun, "_sweep_dirs", [])
+    assert summary() == (0, "")
