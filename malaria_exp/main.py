@@ -65,6 +65,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
     try:
+        _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
         _compose_and_run()
     except KeyboardInterrupt:
@@ -99,6 +100,11 @@ def _compose_and_run(composed: DictConfig) -> float | None:
         if job.mode.name == "MULTIRUN":
             record_refusal(Path(job.runtime.output_dir), overrides=overrides, reason=str(error))
         return None
+
+
+def _refuse_pickles(arguments: list[str]) -> None:
+    if any(argument.startswith("--experimental-rerun") for argument in arguments):
+        raise ConfigError("--experimental-rerun: reads a pickle, which may run anything. A run's overrides stand in its status.json; type them again.")
 
 
 def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:

@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -70,8 +70,9 @@ def print_summary() -> int:
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
     table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE, title_justify="left")
     for column in ("job", "overrides", "status", *METRICS, "seconds"):
-        # Folded, not cut: the part of an override that tells two jobs apart is often its end.
-        table.add_column(column, justify="left" if column in ("overrides", "status") else "right", overflow="fold")
+        # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
+        justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "overrides")
     for row in rows:
         own = " ".join(item for item in row["overrides"].split() if item not in shared)
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")

@@ -400,3 +400,12 @@ def test_a_run_that_is_stopped_says_so(sent, tmp_path, tiny_cellnet):
     assert "Ctrl-C" in status["reason"]
     assert "Interrupted." in (folder / "run.log").read_text()
     assert not (folder / "report.html").exists()
+
+
+def test_hydras_rerun_from_a_pickle_is_refused(call, tmp_path):
+    bomb = tmp_path / "config.pickle"
+    bomb.write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "exploded").encode() + b"'\ntR.")
+    code, _, err = call(f"--experimental-rerun={bomb}")
+    assert code == ConfigError.exit_code
+    assert "pickle" in err
+    assert not (tmp_path / "exploded").exists()
