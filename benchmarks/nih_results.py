@@ -24,7 +24,10 @@ SEEDS = ["seed=0,1,2,3,4", "split.seed=${seed}"]
 ROWS: dict[str, tuple[str, list[str]]] = {
     "cellnet": ("cellnet, 5 seeds, each with test patients of its own", SEEDS),
     "cellnet_kfold": ("cellnet, 5 patient folds: everyone tested once", ["split=patient_kfold", "split.fold=0,1,2,3,4"]),
-    "cellnet_leaky": ("cellnet, cells split instead of patients, 2 seeds: LEAKY", ["split=cell_level_leaky", "seed=0,1", "split.seed=${seed}"]),
+    "cellnet_leaky": (
+        "cellnet, cells split instead of patients, 2 seeds: LEAKY",
+        ["split=cell_level_leaky", "seed=0,1", "split.seed=${seed}"],
+    ),
     "lenet_notebook": ("the notebooks' LeNet at 224 px, 2 seeds", ["experiment=lenet_notebook", "seed=0,1", "split.seed=${seed}"]),
 }
 

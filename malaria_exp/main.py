@@ -104,7 +104,9 @@ def _compose_and_run(composed: DictConfig) -> float | None:
 
 def _refuse_pickles(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in arguments):
-        raise ConfigError("--experimental-rerun: reads a pickle, which may run anything. A run's overrides stand in its status.json; type them again.")
+        raise ConfigError(
+            "--experimental-rerun: reads a pickle, which may run anything. A run's overrides stand in its status.json; type them again."
+        )
 
 
 def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:

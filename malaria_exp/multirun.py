@@ -68,11 +68,13 @@ def print_summary() -> int:
     write_atomically(folder / "jobs.csv", write)
     # Overrides that all jobs share tell nothing apart.
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
-    table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE, title_justify="left")
+    table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("job", "overrides", "status", *METRICS, "seconds"):
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "overrides")
+        table.add_column(
+            column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=16 if column == "overrides" else None
+        )
     for row in rows:
         own = " ".join(item for item in row["overrides"].split() if item not in shared)
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")

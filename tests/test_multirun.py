@@ -21,13 +21,19 @@ def sweep(tmp_path, monkeypatch):
     return tmp_path
 
 
-def summary():
+@pytest.fixture
+def summary(monkeypatch):
+    return lambda: _summary(monkeypatch)
+
+
+def _summary(monkeypatch):
+    monkeypatch.setattr(console(), "width", 100)
     with console().capture() as capture:
         code = multirun.print_summary()
     return code, capture.get()
 
 
-def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep):
+def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep, summary):
     code, text = summary()
     assert code == 1
     lines = [line.split() for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
@@ -38,7 +44,7 @@ def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep):
     assert "the disk [was] full" in text
 
 
-def test_every_job_is_in_the_csv(sweep):
+def test_every_job_is_in_the_csv(sweep, summary):
     summary()
     with (sweep / "jobs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -48,7 +54,7 @@ def test_every_job_is_in_the_csv(sweep):
     assert rows[3]["status"] == "failed"
 
 
-def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep):
+def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep, summary):
     (sweep / "3" / "status.json").write_text(json.dumps({"status": "done", "overrides": []}))
     assert summary()[0] == 0
     multirun._sweep_dirs[:] = [sweep]
@@ -58,6 +64,6 @@ def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep):
     assert "cannot be read" in text
 
 
-def test_without_a_multirun_nothing_is_printed(monkeypatch):
+def test_without_a_multirun_nothing_is_printed(summary, monkeypatch):
     monkeypatch.setattr(multirun, "_sweep_dirs", [])
     assert summary() == (0, "")
