@@ -19,6 +19,7 @@ from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.config import Config
 from malaria_exp.errors import ConfigError, UserError
 from malaria_exp.logs import log, start_terminal_log
+from malaria_exp.provenance import redact
 from malaria_exp.registry import GROUPS, build
 from malaria_exp.rundir import record_refusal
 
@@ -139,6 +140,6 @@ def _report(error: Exception) -> int:
     if _debug or not isinstance(error, UserError):
         log.error("Full error:" if _debug else "Unexpected error; the lines below belong into a bug report.", exc_info=error)
     if isinstance(error, UserError):
-        log.error(f"error: {error}")
+        log.error(redact(f"error: {error}"))
         return error.exit_code
     return 1

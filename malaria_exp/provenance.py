@@ -14,7 +14,8 @@ import malaria_exp
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
 # A value behind such a name never reaches a file or a log.
 SECRET_NAME = re.compile(r"[\w.+-]*(?:key|token|secret|password|passwd|credential)\w*", re.IGNORECASE)
-SECRET = re.compile(rf"""({SECRET_NAME.pattern}\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
+# In running text a bare "key" or "keys" is the word, not a name.
+SECRET = re.compile(rf"""((?<![\w.+-])(?!keys?\s*[=:]){SECRET_NAME.pattern}\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
 
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
@@ -68,6 +69,12 @@ def cores() -> int:
 def redact(text: str) -> str:
     """Returns the text with the values behind names of keys, tokens and passwords replaced by ***."""
     return SECRET.sub(r"\1***", text)
+
+
+def redact_yaml(text: str) -> str:
+    """Returns YAML with the texts behind names of keys, tokens and passwords replaced by ***; numbers, true and null stay."""
+    number = r"(?:null|true|false|[-+.\d][-+.\de]*)\s*$"
+    return re.sub(rf"^([\s-]*{SECRET_NAME.pattern}\s*:\s+)(?!{number})\S.*$", r"\1'***'", text, flags=re.IGNORECASE | re.MULTILINE)
 
 
 def redact_overrides(overrides: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from malaria_exp.errors import RunFolderError, UserError
 from malaria_exp.files import write_json, write_text
 from malaria_exp.logs import log, start_file_log, stop_file_log
-from malaria_exp.provenance import redact, redact_overrides
+from malaria_exp.provenance import redact, redact_overrides, redact_yaml
 
 STATUS = "status.json"
 
@@ -77,7 +77,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) 
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
     write_status("running", pid=os.getpid())
-    write_text(path / "config.yaml", config_text)
+    write_text(path / "config.yaml", redact_yaml(config_text))
     handler = start_file_log(path / "run.log")
     try:
         yield folder

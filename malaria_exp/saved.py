@@ -5,8 +5,6 @@ stands in a saved run is ever imported or called.
 """
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +15,12 @@ from yaml import YAMLError
 from malaria_exp.batches import Data
 from malaria_exp.config import Config
 from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_json
+from malaria_exp.files import write_atomically, write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
 from malaria_exp.schema import check
 from malaria_exp.table import CLASS_NAMES
-from malaria_exp.trainer._base import Trained
+from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
 from malaria_exp.trainer._precision import POLICIES, set_precision
 
 if TYPE_CHECKING:
@@ -30,14 +28,11 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "model.keras"
 MODEL_RECORD = "model.json"
-CHECKPOINT_FILE = "checkpoint.weights.h5"
 
 
 def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
     """Writes model.keras and model.json; the checkpoint, which the model now holds, goes."""
-    temporary = folder / f".{secrets.token_hex(4)}.{MODEL_FILE}"
-    trained.model.save(temporary)
-    os.replace(temporary, folder / MODEL_FILE)
+    write_atomically(folder / MODEL_FILE, trained.model.save)
     choice = config.one("model")
     write_json(
         folder / MODEL_RECORD,

@@ -346,8 +346,9 @@ def test_a_bad_option_in_a_multirun_stops_it_before_the_first_job(call, tmp_path
 
 
 def test_secrets_typed_by_mistake_are_not_written(call, tmp_path):
-    code, _, _ = call("-m", "+wandb_api_key=hunter2", "seed=0,1")
+    code, _, err = call("-m", "+wandb_api_key=hunter2", "seed=0,1")
     assert code != 0
+    assert "hunter2" not in err
     written = [*(tmp_path / "sweep").rglob("status.json"), tmp_path / "sweep" / "jobs.csv"]
     assert len(written) == 3
     assert not [path for path in written if "hunter2" in path.read_text()]

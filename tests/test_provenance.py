@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malaria_exp import provenance
-from malaria_exp.provenance import collect, git_state, redact, redact_overrides
+from malaria_exp.provenance import collect, git_state, redact, redact_overrides, redact_yaml
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,16 @@ def test_git_state_tells_changes_and_no_checkout(tmp_path):
 def test_without_git_the_rest_is_recorded(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert collect(seed=0, overrides=[])["git"] is None
+
+
+def test_words_about_keys_are_no_secrets():
+    text = "optimizer.lrr: unknown key, received optimizer.lrr=1. Allowed keys: learning_rate, name. Top-level keys: aug"
+    assert redact(text) == text
+
+
+def test_a_configuration_keeps_everything_but_secrets():
+    kept = "model:\n  name: vit\n  tokens: 64\n  key_dim: 1.5e-3\n  use_token: true\n  token: null\n"
+    assert redact_yaml(kept) == kept
+    text = "logger:\n  wandb:\n    api_key: hunter2 and hunter2\n    project: x\n  - password: 'hunter2'\n"
+    assert "hunter2" not in redact_yaml(text)
+    assert "project: x" in redact_yaml(text)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import keras
 
 
+CHECKPOINT_FILE = "checkpoint.weights.h5"
+
+
 @dataclass(frozen=True, eq=False)
 class Parts:
     """The parts that the runner assembled for training. There is no test subset among them.

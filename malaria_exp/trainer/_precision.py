@@ -31,12 +31,14 @@ def set_precision(precision: str) -> None:
     keras.config.set_dtype_policy(POLICIES[precision])
 
 
-def choose_precision(compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, np.ndarray], *, identity: str, root: Path) -> str:
+def choose_precision(
+    compiled: Callable[[], "keras.Model"], batch: Callable[[], tuple[np.ndarray, ...]], *, identity: str, root: Path
+) -> str:
     """Returns "float32" or the faster lower precision for this net on this machine.
 
     Args:
         compiled: builds and compiles the net in the precision that is set.
-        batch: images and labels to measure with.
+        batch: makes the images and labels to measure with; called only if there is something to measure.
         identity: what the measurement depends on besides the machine: net, parameters, batch size.
         root: the cache folder, where the outcome is kept for later runs.
     """
@@ -54,7 +56,7 @@ def choose_precision(compiled: Callable[[], "keras.Model"], batch: tuple[np.ndar
     except (OSError, ValueError, KeyError, TypeError):
         pass
     candidates = ["float32", "bfloat16"] + (["float16"] if machine.get("gpus") else [])
-    seconds = _measure(candidates, compiled, batch)
+    seconds = _measure(candidates, compiled, batch())
     fastest = min(seconds, key=lambda name: seconds[name])
     chosen = fastest if seconds[fastest] * WORTH_IT < seconds["float32"] else "float32"
     times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
@@ -64,7 +66,7 @@ def choose_precision(compiled: Callable[[], "keras.Model"], batch: tuple[np.ndar
     return chosen
 
 
-def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, np.ndarray]) -> dict[str, float]:
+def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, ...]) -> dict[str, float]:
     """Returns the shortest mean step of each precision, in seconds; the precisions take turns, so drift hits all alike."""
     models = {}
     for name in candidates:

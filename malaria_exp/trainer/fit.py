@@ -8,10 +8,11 @@ import numpy as np
 from malaria_exp.durations import RunLength
 from malaria_exp.errors import UserError
 from malaria_exp.evaluation.metrics import direction
+from malaria_exp.files import write_atomically
 from malaria_exp.logger._base import Row
 from malaria_exp.registry import register
 from malaria_exp.schema import Pattern, PositiveInt
-from malaria_exp.trainer._base import Parts, Trained, Trainer
+from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
 from malaria_exp.trainer._validation import validate
 
@@ -88,9 +89,11 @@ class FitTrainer:
 
         precision: str = self.precision
         if precision == "auto":
-            images, labels = next(iter(parts.batches.dataset()))
-            batch = (images.numpy(), labels.numpy())
-            precision = choose_precision(lambda: compiled(parts.build_model()), batch, identity=parts.identity, root=parts.cache)
+
+            def first_batch() -> tuple[np.ndarray, ...]:
+                return tuple(part.numpy() for part in next(iter(parts.batches.dataset())))
+
+            precision = choose_precision(lambda: compiled(parts.build_model()), first_batch, identity=parts.identity, root=parts.cache)
         # Also after measuring, which drew from Keras' generators: a run never depends on whether it had to measure.
         keras.utils.clear_session()
         keras.utils.set_random_seed(parts.seed)
@@ -109,11 +112,9 @@ class FitTrainer:
             shuffle=False,
         )
         model.set_weights(recorder.best_weights)
-        notes = (
-            []
-            if recorder.best_epoch < self.epochs or self.epochs == 1
-            else [f"The best epoch was the last: {self.monitor} may still have been rising."]
-        )
+        notes = []
+        if recorder.best_epoch == self.epochs > 1:
+            notes.append(f"The best epoch was the last: {self.monitor} may still have been rising.")
         return Trained(model, recorder.history, precision, self.monitor, recorder.best_epoch, time.perf_counter() - start, notes)
 
 
@@ -164,7 +165,7 @@ def _recorder(trainer: FitTrainer, parts: Parts, model: "keras.Model", shell: "k
             if not self.best_epoch or (value > self.best if trainer.mode == "max" else value < self.best) or np.isnan(self.best):
                 self.best, self.best_epoch, self.best_weights = value, epoch + 1, model.get_weights()
                 if trainer.checkpoint:
-                    model.save_weights(parts.folder / "checkpoint.weights.h5")
+                    write_atomically(parts.folder / CHECKPOINT_FILE, model.save_weights)
             if trainer.patience and epoch + 1 - self.best_epoch >= trainer.patience:
                 shell.stop_training = True
 

@@ -174,7 +174,7 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(make_par
 def test_auto_takes_a_lower_precision_only_if_clearly_faster(monkeypatch, tmp_path, seconds, chosen):
     monkeypatch.setattr(_precision, "_measure", lambda *_: dict(zip(("float32", "bfloat16"), seconds, strict=True)))
     batch = (np.zeros(1), np.zeros(1))
-    assert _precision.choose_precision(lambda: None, batch, identity="x", root=tmp_path) == chosen
+    assert _precision.choose_precision(lambda: None, lambda: batch, identity="x", root=tmp_path) == chosen
     (record,) = tmp_path.glob("precision-*.json")
     assert json.loads(record.read_text())["precision"] == chosen
 
