@@ -30,6 +30,7 @@ class Outcome:
     """The scores of a model and what they amount to.
 
     Attributes:
+        subject: which model on which data, for the report's head.
         cells: the subsets that were scored, in the order of the predictions.
         predictions: every scored cell.
         metrics: as in metrics.json.
@@ -42,6 +43,7 @@ class Outcome:
         notes: cautions for the report.
     """
 
+    subject: str
     cells: list[Cells]
     predictions: Predictions
     metrics: dict[str, Any]
@@ -54,7 +56,9 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of_training(cls, data: Data, cells: list[Cells], predictions: Predictions, metrics: dict[str, Any], trained: Trained) -> "Outcome":
+    def of_training(
+        cls, subject: str, data: Data, cells: list[Cells], predictions: Predictions, metrics: dict[str, Any], trained: Trained
+    ) -> "Outcome":
         """Puts together what a training run found."""
         manifest = data.manifest
         counts = manifest.counts()
@@ -73,6 +77,7 @@ class Outcome:
             f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy), opened only for this evaluation."
         )
         return cls(
+            subject=subject,
             cells=cells,
             predictions=predictions,
             metrics=about | metrics,
@@ -108,8 +113,8 @@ def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: M
     write_report(
         report,
         ReportData(
-            title="Malaria cell classification",
-            run_name=folder.path.name,
+            title=f"Malaria cell classification, run {folder.path.parent.name}/{folder.path.name}",
+            run_name=outcome.subject,
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             held_out=outcome.held_out,
             metrics=outcome.metrics,

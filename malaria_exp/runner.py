@@ -162,4 +162,4 @@ def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:
         confidence=settings.confidence,
         seed=config.seed,
     )
-    return Outcome.of_training(data, cells, predictions, metrics, trained)
+    return Outcome.of_training(f"{config.one('model').name} on {config.one('dataset').name}", data, cells, predictions, metrics, trained)

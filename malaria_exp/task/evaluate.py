@@ -114,7 +114,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         )
     manifest = _manifest_of_own(table, run) if own else _everything_external(table)
     load_tensorflow()
-    model, rule, _ = load_model(run.path)
+    model, rule, saved = load_model(run.path)
     data = Data(manifest, open_store(table, rule, config.store.path, config.store.workers))
     cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
     predictions = predict(Scorer(model, config.evaluation.batch_size), manifest, cells)
@@ -137,7 +137,8 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     }
     record = provenance.collect(seed=config.seed, overrides=overrides)
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
-    outcome = Outcome(cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
+    subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
+    outcome = Outcome(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
     write_outcome(folder, config, outcome, record)
 
 
