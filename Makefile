@@ -20,6 +20,7 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/run.stamp
 	$(VENV)/bin/python benchmarks/draw_cells.py
 	$(VENV)/bin/python benchmarks/runner_overhead.py
+	$(VENV)/bin/python benchmarks/start_up.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
