@@ -18,9 +18,9 @@ REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "
 @pytest.fixture(scope="session", autouse=True)
 def cache_root(tmp_path_factory):
     """One cache folder for the whole session: the user's is never touched, and images are decoded once."""
-    if "MALARIA_EXP_CACHE" not in os.environ or not os.environ["MALARIA_EXP_CACHE"].startswith("/tmp"):
-        os.environ["MALARIA_EXP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    return Path(os.environ["MALARIA_EXP_CACHE"])
+    root = tmp_path_factory.mktemp("cache")
+    os.environ["MALARIA_EXP_CACHE"] = str(root)
+    return root
 
 
 @pytest.fixture(scope="session")
