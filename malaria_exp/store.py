@@ -109,6 +109,20 @@ def delete_store(folder: Path) -> bool:
     return True
 
 
+def delete_left_overs(root: Path) -> list[Path]:
+    """Deletes what decoding that was killed left in a cache folder, and returns it; folders that are being written stay."""
+    gone = []
+    for partial in sorted(root.glob("*.partial-*")):
+        store = partial.with_name(partial.name.partition(".partial-")[0])
+        try:
+            with FileLock(_lock_path(store)).acquire(timeout=0):
+                shutil.rmtree(partial)
+        except Timeout:
+            continue
+        gone.append(partial)
+    return gone
+
+
 def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 

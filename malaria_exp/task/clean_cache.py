@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from malaria_exp.files import human_bytes
 from malaria_exp.logs import log
 from malaria_exp.registry import register
-from malaria_exp.store import delete_store, stores
+from malaria_exp.store import delete_left_overs, delete_store, stores
 
 if TYPE_CHECKING:
     from malaria_exp.main import App
@@ -29,6 +29,8 @@ def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
             log.info(f"deleted {folder} ({human_bytes(size)})")
         else:
             log.warning(f"kept {folder}: a run is using its lock")
+    for path in () if dry_run else delete_left_overs(root):
+        log.info(f"deleted {path}, left by decoding that was cut off")
     for path in () if dry_run else sorted(root.glob("precision-*.json")):
         path.unlink()
     total = sum(size for _, size in found)

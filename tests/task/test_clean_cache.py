@@ -1,4 +1,5 @@
 import pytest
+from filelock import FileLock
 
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
@@ -21,6 +22,15 @@ def test_stores_go_and_nothing_else(cache, run_task, tmp_path):
     assert stores(cache) == []
     assert (cache / "mine.txt").exists()
     assert (cache / "my_folder").exists()
+
+
+def test_left_overs_of_killed_decoding_go_unless_they_are_being_written(cache, run_task, tmp_path):
+    for name in ("killed", "written"):
+        (cache / f"{name}-16px-0.partial-99").mkdir()
+        (cache / f"{name}-16px-0.partial-99" / "images.npy").write_bytes(b"half")
+    with FileLock(cache / ".written-16px-0.lock"):
+        run_task(["task=clean_cache", f"store.root={cache}"], tmp_path)
+    assert [path.name for path in cache.glob("*.partial-*")] == ["written-16px-0.partial-99"]
 
 
 def test_a_dry_run_deletes_nothing(cache, run_task, tmp_path):
