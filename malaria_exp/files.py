@@ -1,9 +1,11 @@
 """Writing so that nobody ever sees half a file."""
 
+import csv
+import io
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,15 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Writes text as UTF-8, all or nothing."""
     return write_bytes(path, text.encode())
+
+
+def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
+    """Writes a header and rows as CSV, all or nothing; None becomes an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return write_text(path, text.getvalue())
 
 
 def write_json(path: str | os.PathLike[str], data: Any) -> Path:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.errors import DataError, LeakError, listing
-from malaria_exp.files import write_atomically
-from malaria_exp.table import CLASS_NAMES, POSITIVE, CellTable
+from malaria_exp.files import write_csv
+from malaria_exp.table import CLASS_NAMES, POSITIVE, CellTable, count_cells
 
 SUBSETS = ("train", "val", "test")
 EXCLUDED = "excluded"
-COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content", "subset")
+TABLE_COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
+COLUMNS = (*TABLE_COLUMNS, "subset")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Manifest:
     @classmethod
     def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
         """Joins the table's columns with the subset (N,) of each cell."""
-        columns = {name: getattr(table, name) for name in COLUMNS if name != "subset"}
+        columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
         manifest = cls(protocol=protocol, subset=np.asarray(subset, dtype=str), details=details or {}, **columns)
         manifest.check_complete()
         return manifest
@@ -89,34 +90,15 @@ class Manifest:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Returns for each subset the cells, classes, patients, and infected and healthy patients."""
-        infected = np.unique(self.patient[self.label == POSITIVE])
-        result = {}
-        for subset in SUBSETS:
-            rows = self.rows(subset)
-            patients = np.unique(self.patient[rows])
-            sick = int(np.isin(patients, infected).sum())
-            positive = int((self.label[rows] == POSITIVE).sum())
-            result[subset] = {
-                "cells": len(rows),
-                "parasitized": positive,
-                "uninfected": len(rows) - positive,
-                "patients": len(patients),
-                "infected_patients": sick,
-                "healthy_patients": len(patients) - sick,
-            }
-        return result
+        infected = self.patient[self.label == POSITIVE]
+        of_subset = {subset: self.rows(subset) for subset in SUBSETS}
+        return {subset: count_cells(self.label[rows], self.patient[rows], infected) for subset, rows in of_subset.items()}
 
     def write(self, path: Path) -> None:
         """Writes split.csv: a header, then a row a cell, labels by name."""
-
-        def write(temporary: Path) -> None:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                names = np.array(CLASS_NAMES)[self.label]
-                writer.writerows(zip(*(names if name == "label" else getattr(self, name) for name in COLUMNS), strict=True))
-
-        write_atomically(path, write)
+        names = np.array(CLASS_NAMES)[self.label]
+        columns = [names if name == "label" else getattr(self, name) for name in COLUMNS]
+        write_csv(path, COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
 
     @classmethod
     def read(cls, path: Path, protocol: str) -> "Manifest":

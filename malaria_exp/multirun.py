@@ -1,6 +1,5 @@
 """The end of a multirun: a table of its jobs with status and headline metrics, failed ones included."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.files import write_atomically
+from malaria_exp.files import write_csv
 from malaria_exp.progress import console
 from malaria_exp.rundir import STATUS
 
@@ -58,14 +57,7 @@ def print_summary() -> int:
     rows = collect_jobs(folder)
     if not rows:
         return 0
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(folder / "jobs.csv", write)
+    write_csv(folder / "jobs.csv", list(rows[0]), [list(row.values()) for row in rows])
     # Overrides that all jobs share tell nothing apart.
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
     table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))

@@ -11,7 +11,7 @@ from malaria_exp.batches import Cells, Data
 from malaria_exp.config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.files import write_json
+from malaria_exp.files import write_bytes, write_json
 from malaria_exp.logger._base import Row
 from malaria_exp.logs import log
 from malaria_exp.rundir import RunFolder
@@ -106,9 +106,8 @@ def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: M
     outcome.predictions.write(folder / "predictions.csv")
     write_json(folder / "metrics.json", outcome.metrics)
     plots = {name: png_bytes(figure) for name, figure in draw_plots(config, outcome).items()}
-    (folder / "plots").mkdir()
     for name, png in plots.items():
-        (folder / "plots" / f"{name}.png").write_bytes(png)
+        write_bytes(folder / "plots" / f"{name}.png", png)
     report = folder / "report.html"
     write_report(
         report,

@@ -5,6 +5,7 @@ stands in a saved run is ever imported or called.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,23 +52,17 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
 
 def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON file of a finished run; a RunFolderError if it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-        raise ValueError("not an object")
-    except FileNotFoundError:
-        raise RunFolderError(
-            f"run: '{path.parent}' has no {path.name}. Give the folder of a finished training run: run=outputs/..."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"run: '{path}' cannot be read: {error}.") from None
+    return _read_mapping(path, lambda: json.loads(path.read_text(encoding="utf-8")))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads the composed configuration of a finished run as plain values; a RunFolderError if it is missing or damaged."""
+    return _read_mapping(path, lambda: OmegaConf.to_container(OmegaConf.load(path)))
+
+
+def _read_mapping(path: Path, read: Callable[[], Any]) -> dict[str, Any]:
     try:
-        found = OmegaConf.to_container(OmegaConf.load(path))
+        found = read()
     except FileNotFoundError:
         raise RunFolderError(
             f"run: '{path.parent}' has no {path.name}. Give the folder of a finished training run: run=outputs/..."

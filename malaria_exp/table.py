@@ -105,15 +105,32 @@ class CellTable:
 
     def summary(self) -> dict[str, int]:
         """Returns the counts every report names: cells, classes, patients, infected, healthy, slides, fields."""
-        patients = np.unique(self.patient)
-        sick = np.unique(self.patient[self.infected])
         return {
-            "cells": len(self),
-            "parasitized": int((self.label == POSITIVE).sum()),
-            "uninfected": int((self.label != POSITIVE).sum()),
-            "patients": len(patients),
-            "infected_patients": len(sick),
-            "healthy_patients": len(patients) - len(sick),
+            **count_cells(self.label, self.patient),
             "slides": len(np.unique(self.slide)),
             "fields": len(np.unique(self.field)),
         }
+
+
+def count_cells(label: np.ndarray, patient: np.ndarray, infected: np.ndarray | None = None) -> dict[str, int]:
+    """Counts cells and people.
+
+    Args:
+        label: int8 (N,), 1 = parasitized.
+        patient: str (N,).
+        infected: the infected people; by default those with a parasitized cell among these.
+
+    Returns:
+        {"cells", "parasitized", "uninfected", "patients", "infected_patients", "healthy_patients"}.
+    """
+    positive = label == POSITIVE
+    people = np.unique(patient)
+    sick = int(np.isin(people, patient[positive] if infected is None else infected).sum())
+    return {
+        "cells": len(label),
+        "parasitized": int(positive.sum()),
+        "uninfected": int((~positive).sum()),
+        "patients": len(people),
+        "infected_patients": sick,
+        "healthy_patients": len(people) - sick,
+    }

@@ -11,13 +11,14 @@ from malaria_exp.evaluation.intervals import METHOD, patient_bootstrap
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF, choose_threshold
+from malaria_exp.table import count_cells
 
 CHOSEN_ON_VALIDATION = "validation patients"
 NO_POSITIVES = "0.5, for the validation patients have no parasitized cell"
 HANDED_IN = "frozen before this evaluation"
 # Below this number of patients an interval is itself a guess.
 FEW_PATIENTS = 10
-# Labels are wrong in a few cells of a hundred (dataset.md, pitfall 35): more than this is leakage or luck.
+# Labels are wrong in a few cells of a hundred (experts doubt about one in twenty): more than this is leakage or luck.
 TOO_GOOD_ACCURACY = 0.975
 
 
@@ -99,16 +100,7 @@ def counted(cells: Predictions) -> dict[str, int]:
 
     A patient is infected here if at least one of these cells is parasitized.
     """
-    patients, infected = len(np.unique(cells.patient)), len(np.unique(cells.patient[cells.label == 1]))
-    positives = int((cells.label == 1).sum())
-    return {
-        "cells": len(cells),
-        "parasitized": positives,
-        "uninfected": len(cells) - positives,
-        "patients": patients,
-        "infected_patients": infected,
-        "healthy_patients": patients - infected,
-    }
+    return count_cells(cells.label, cells.patient)
 
 
 def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dict[str, Any]]:

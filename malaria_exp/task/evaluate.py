@@ -9,7 +9,7 @@ import numpy as np
 from malaria_exp.config import Config
 from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError, listing
 from malaria_exp.logs import log
-from malaria_exp.manifest import SUBSETS, Manifest
+from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
 from malaria_exp.registry import build, register
 from malaria_exp.rundir import STATUS, claim_run
 from malaria_exp.table import CellTable
@@ -159,7 +159,7 @@ def _manifest_of_own(table: CellTable, run: FinishedRun) -> Manifest:
 
 
 def _everything_external(table: CellTable) -> Manifest:
-    columns = {name: getattr(table, name) for name in ("cell_id", "label", "patient", "slide", "field", "content")}
+    columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
     return Manifest(protocol=EXTERNAL, subset=np.full(len(table), EXTERNAL), **columns)
 
 
