@@ -1,19 +1,10 @@
-"""One decoder and one resize rule for every image: in training, in evaluation, and wherever a finished model is used."""
+"""One resize rule for every image: in training, in evaluation, and wherever a finished model is used."""
 
-import io
-import warnings
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
-
-from malaria_exp.table import BadImageError
-
-# An image of a single cell is at most some hundred pixels wide; far larger ones are a mistake or a decompression bomb.
-MAX_PIXELS = 4096 * 4096
-EMPTY = "empty file (0 bytes)"
 
 Resize = Literal["pad", "stretch"]
 
@@ -35,43 +26,6 @@ class ResizeRule:
     def to_dict(self) -> dict[str, Any]:
         """Returns the rule as plain values, to be saved beside a model."""
         return asdict(self)
-
-
-def decode_png(data: bytes) -> np.ndarray:
-    """Decodes the bytes of an 8-bit RGB PNG.
-
-    Args:
-        data: the file's bytes.
-
-    Returns:
-        RGB, uint8 (height, width, 3).
-
-    Raises:
-        BadImageError: empty, not a PNG, truncated or damaged, too large, or not 8-bit RGB.
-    """
-    if not data:
-        raise BadImageError(EMPTY)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=("PNG",))
-            if image.width * image.height > MAX_PIXELS:
-                raise BadImageError(f"{image.width} x {image.height} pixels, more than {MAX_PIXELS:,} in all")
-            if image.mode != "RGB":
-                raise BadImageError(f"pixel mode {image.mode}, expected 8-bit RGB")
-            # Pillow opens these as RGB too: it would cut 16 bits to 8 and drop the transparent colour, without a word.
-            if any(tile[3] != "RGB" for tile in image.tile):
-                raise BadImageError("16 bits a channel, expected 8-bit RGB")
-            if "transparency" in image.info:
-                raise BadImageError("has a transparent colour, expected 8-bit RGB")
-            image.load()
-    except BadImageError:
-        raise
-    except Image.UnidentifiedImageError:
-        raise BadImageError(f"not a PNG image ({len(data)} bytes)") from None
-    except Exception as error:  # noqa: BLE001 - Pillow raises many types on damaged files; all mean the same here
-        raise BadImageError(f"damaged PNG: {error}") from None
-    return np.asarray(image)
 
 
 def resize(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
