@@ -1,13 +1,15 @@
 """From the store to batches, in the one order decode, resize, cache, shuffle, batch, augment; and the seal on the test subset."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from malaria_exp.dataset._shard_store import ShardStore
 from malaria_exp.manifest import Manifest
-from malaria_exp.store import Store
+from malaria_exp.store import PixelStore
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,7 +32,7 @@ class Cells:
     subset: str
     rows: np.ndarray
     labels: np.ndarray
-    store: Store
+    store: PixelStore
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,7 +53,7 @@ class Data:
     """
 
     manifest: Manifest
-    store: Store
+    store: PixelStore
     opened: list[dict[str, str]] = field(default_factory=list)
 
     def training(self) -> tuple[Cells, Cells]:
@@ -65,7 +67,42 @@ class Data:
 
     def _cells(self, subset: str) -> Cells:
         rows = self.manifest.rows(subset)
-        return Cells(subset, rows, self.manifest.label[rows], self.store)
+        store = self.store
+        # What is scored after every epoch is not read from afar each time; what is scored once is.
+        if isinstance(store, ShardStore) and subset in ("val", "test"):
+            store = store.copy_out(rows, subset)
+        return Cells(subset, rows, self.manifest.label[rows], store)
+
+
+class Batches(Protocol):
+    """Endless training batches that depend on nothing but (seed, epoch, step).
+
+    Attributes:
+        cells: the training cells.
+        steps_per_epoch: whole batches in an epoch.
+        batch_size: cells in a batch; all of them, if the subset is smaller than the batch asked for.
+    """
+
+    cells: Cells
+    steps_per_epoch: int
+    batch_size: int
+
+    def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
+        """Returns the batches from a step of an epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1)."""
+        ...
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Returns what a trainer wraps its reading in: where files are read, errors of reading them then say which file is damaged."""
+        ...
+
+
+def training_batches(cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int, resident_gb: float) -> Batches:
+    """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file."""
+    if isinstance(cells.store, ShardStore):
+        from malaria_exp.streaming import StreamedBatches
+
+        return StreamedBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed)
+    return TrainingBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb)
 
 
 class TrainingBatches:
@@ -90,33 +127,31 @@ class TrainingBatches:
         self.shape = (size, size, 3)
         self.resident = len(cells) * size * size * 3 <= resident_gb * 1e9
 
-    def dataset(self, start_epoch: int = 0) -> "tf.data.Dataset":
-        """Returns the batches from the given epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1)."""
+    def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
+        """Returns the batches from a step of an epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1)."""
         import tensorflow as tf
 
-        fold_in = tf.random.fold_in
         labels = tf.constant(self.cells.labels[:, None], tf.float32)
         gather = self._gather()
-        # Two words, so that every seed up to 2^64 is its own stream.
-        base = tf.constant(np.array([self.seed & 0xFFFFFFFF, self.seed >> 32], dtype=np.uint32).view(np.int32))
+        base = seed_words(self.seed)
+        start_epoch, start_step = position(self, start_epoch, start_step)
 
         def epoch_rows(epoch: "tf.Tensor") -> "tf.data.Dataset":
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(self.cells)), seed=fold_in(base, epoch))
+            order = tf.random.experimental.stateless_shuffle(tf.range(len(self.cells)), seed=tf.random.fold_in(base, epoch))
             order = tf.reshape(order[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
-            return tf.data.Dataset.from_tensor_slices(order).enumerate().map(lambda step, rows: (epoch, step, rows))
+            steps = tf.data.Dataset.from_tensor_slices(order).enumerate().map(lambda step, rows: (epoch, step, rows))
+            return steps.skip(tf.where(epoch == start_epoch, tf.constant(start_step, tf.int64), 0))
 
         def batch(epoch: "tf.Tensor", step: "tf.Tensor", rows: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-            # Shuffling used fold_in(base, epoch); steps start at 1 so that no augmentation draws from the same stream.
-            seed = fold_in(fold_in(base, epoch), step + 1)
-            images, targets = to_unit(gather(rows)), tf.gather(labels, rows)
-            for number, augment in enumerate(self.augmentations):
-                images, targets = augment(images, targets, fold_in(seed, number))
-                images = tf.ensure_shape(images, (self.batch_size, *self.shape))
-                targets = tf.ensure_shape(targets, (self.batch_size, 1))
-            return images, targets
+            seed = step_seed(base, epoch, step)
+            return augment(to_unit(gather(rows)), tf.gather(labels, rows), self.augmentations, seed, (self.batch_size, *self.shape))
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_rows)
         return epochs.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Returns a context that does nothing: the images were read before."""
+        return nullcontext()
 
     def _gather(self) -> Callable[["tf.Tensor"], "tf.Tensor"]:
         import tensorflow as tf
@@ -131,6 +166,50 @@ class TrainingBatches:
             return tf.ensure_shape(images, (self.batch_size, *self.shape))
 
         return gather
+
+
+def position(batches: Batches, epoch: int, step: int) -> tuple[int, int]:
+    """Returns (epoch, step) with a step inside the epoch; the step after an epoch's last is the next one's first."""
+    if epoch < 0 or step < 0:
+        raise ValueError(f"Expected an epoch and a step from 0. Received: {epoch}, {step}")
+    more, step = divmod(step, batches.steps_per_epoch)
+    return epoch + more, step
+
+
+def seed_words(seed: int) -> "tf.Tensor":
+    """Returns the seed of a run's training stream, int32 (2,): two words, so that every seed up to 2^64 is its own stream."""
+    import tensorflow as tf
+
+    return tf.constant(np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32).view(np.int32))
+
+
+def step_seed(base: "tf.Tensor", epoch: "tf.Tensor", step: "tf.Tensor") -> "tf.Tensor":
+    """Returns the seed that a step's augmentations draw from, int32 (2,)."""
+    import tensorflow as tf
+
+    # Shuffling uses fold_in(base, epoch) and what follows from it by 0; steps start at 1, so that no augmentation shares a stream.
+    return tf.random.fold_in(tf.random.fold_in(base, epoch), step + 1)
+
+
+def augment(
+    images: "tf.Tensor", labels: "tf.Tensor", augmentations: list[Augmentation], seed: "tf.Tensor", shape: tuple[int, int, int, int]
+) -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Runs the augmentations in order, each on a seed of its own; one that changes a shape fails.
+
+    Args:
+        images: float32 (B, size, size, 3) in [0, 1].
+        labels: float32 (B, 1).
+        augmentations: in the order in which they run.
+        seed: of the step, int32 (2,).
+        shape: of the images, which stays.
+    """
+    import tensorflow as tf
+
+    for number, one in enumerate(augmentations):
+        images, labels = one(images, labels, tf.random.fold_in(seed, number))
+        images = tf.ensure_shape(images, shape)
+        labels = tf.ensure_shape(labels, (shape[0], 1))
+    return images, labels
 
 
 def to_unit(images: "tf.Tensor") -> "tf.Tensor":

@@ -13,7 +13,7 @@ import numpy as np
 
 from malaria_exp.errors import DataError, LeakError, listing
 from malaria_exp.files import write_csv
-from malaria_exp.table import CLASS_NAMES, POSITIVE, CellTable, count_cells
+from malaria_exp.table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
 
 SUBSETS = ("train", "val", "test")
 EXCLUDED = "excluded"
@@ -68,8 +68,20 @@ class Manifest:
 
     @cached_property
     def crossing_patients(self) -> dict[str, list[str]]:
-        """Patients with cells in more than one subset, and those subsets."""
-        return _crossing(self.patient, self.subset)
+        """Patients with cells in more than one subset, and those subsets.
+
+        Cells of unknown patients may be anyone's: with any in use, UNKNOWN stands in every subset that is.
+        """
+        crossing = _crossing(self.patient, self.subset)
+        used = np.unique(self.subset[self.subset != EXCLUDED]).tolist()
+        if not self.patients_known and len(used) > 1:
+            crossing[UNKNOWN] = used
+        return crossing
+
+    @property
+    def patients_known(self) -> bool:
+        """Whether the patient of every cell in a subset is known."""
+        return UNKNOWN not in self.patient[self.subset != EXCLUDED]
 
     @cached_property
     def crossing_contents(self) -> dict[str, list[str]]:
@@ -165,7 +177,7 @@ def guard_against_leaks(manifest: Manifest, *, patients_may_cross: bool, allow_l
     if problems:
         text = ""
         for what, found in problems:
-            rows = [f"{name}: {', '.join(where)}" for name, where in found.items()]
+            rows = [f"{'cells of unknown patients' if name == UNKNOWN else name}: {', '.join(where)}" for name, where in found.items()]
             text += f"{what} stand in more than one subset:\n{listing(rows)}\n"
         raise LeakError(
             f"split '{manifest.protocol}' leaks: {text}Mend the split, or set allow_leak=true: every result is then stamped LEAKY."

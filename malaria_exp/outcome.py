@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.bad_images import LEFT_OUT_FILE
 from malaria_exp.batches import Cells, Data
 from malaria_exp.config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
@@ -15,6 +16,7 @@ from malaria_exp.files import write_bytes, write_json
 from malaria_exp.logger._base import Row
 from malaria_exp.logs import log
 from malaria_exp.rundir import RunFolder
+from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.trainer._base import Trained
 
 PROTOCOLS = {
@@ -67,14 +69,15 @@ class Outcome:
             "leaky": manifest.leaky,
             "split_hash": manifest.hash,
             "split": manifest.details,
-            "subset_counts": counts,
+            "subset_counts": counts if manifest.patients_known else {name: _without_people(part) for name, part in counts.items()},
             "opened": data.opened,
             "training": trained.summary(),
         }
-        test = counts["test"]
+        test, known = counts["test"], manifest.patients_known
+        health = f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy)" if known else ""
         held_out = (
-            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells of {test['patients']} patients"
-            f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy), opened only for this evaluation."
+            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health},"
+            " opened only for this evaluation."
         )
         return cls(
             subject=subject,
@@ -89,6 +92,21 @@ class Outcome:
             objective=trained.history[trained.best_epoch - 1][trained.monitor],
             notes=[*trained.notes, *manifest.details.get("warnings", ())],
         )
+
+    def note_data(self, table: CellTable, left_out: list[BadImage]) -> None:
+        """Puts on record what a reader should know of the data: images that were left out as bad, and the dataset's own notes.
+
+        Args:
+            table: the cells that were used.
+            left_out: the images that were not.
+        """
+        self.metrics["left_out"] = len(left_out)
+        if left_out:
+            total = len(table) + len(left_out)
+            self.notes.append(
+                f"{len(left_out):,} of {total:,} images ({100 * len(left_out) / total:.3g} %) were bad and left out; {LEFT_OUT_FILE} lists them."
+            )
+        self.notes.extend(table.notes)
 
 
 def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: Mapping[str, Any]) -> None:
@@ -132,10 +150,16 @@ def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: M
     log.info(f"report    {report}")
 
 
+def _without_people(counts: Mapping[str, int]) -> dict[str, int | None]:
+    """Returns the counts with None for those of patients, which nobody knows."""
+    return {key: None if "patients" in key else value for key, value in counts.items()}
+
+
 def describe_headline(numbers: Mapping[str, Any], *, leaky: bool) -> str:
     """Returns the line that ends a run on the terminal."""
     values = "  ".join(f"{key} {_number(numbers[key])}" for key in ("auc", "accuracy", "sensitivity", "specificity"))
-    return f"{numbers['subset']:<9} {values}{'  LEAKY' if leaky else ''}  (threshold .5, {numbers['cells']:,} cells of {numbers['patients']} patients)"
+    whose = of_patients(numbers, known=numbers["patients"] is not None)
+    return f"{numbers['subset']:<9} {values}{'  LEAKY' if leaky else ''}  (threshold .5, {numbers['cells']:,} cells {whose})"
 
 
 def _number(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """The runner: builds the parts in the order of the data's way, hands them to the trainer, evaluates, writes.
 
-dataset -> table -> split -> manifest -> store -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
+dataset -> table -> store -> split -> manifest -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
 """
 
 import json
@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING
 
 from malaria_exp import provenance
-from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.batches import Data, training_batches
 from malaria_exp.config import Config
 from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
@@ -22,8 +23,8 @@ from malaria_exp.registry import build, check_params
 from malaria_exp.rundir import RunFolder
 from malaria_exp.saved import save_model
 from malaria_exp.scoring import Scorer, predict
-from malaria_exp.store import open_store
-from malaria_exp.table import CellTable
+from malaria_exp.store import PixelStore, open_store
+from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._base import Parts, Trained
 
@@ -36,14 +37,16 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     config.check_components()
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
-    table = load_table(config)
-    data = split_and_decode(config, table)
+    table, store, left_out = load_and_decode(config)
+    write_left_out(folder, left_out)
+    data = split(config, table, store)
     data.manifest.write(folder / "split.csv")
     record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
     write_json(folder / "provenance.json", record)
     trained = train(config, data, folder)
     save_model(folder.path, config, data, trained)
     outcome = evaluate(config, data, trained)
+    outcome.note_data(table, left_out)
     # Again, as TensorFlow is loaded now and knows the GPUs.
     record["machine"] = provenance.machine()
     write_json(folder / "provenance.json", record)
@@ -62,22 +65,35 @@ def load_table(config: Config) -> CellTable:
 def describe_table(table: CellTable) -> None:
     """Tells the terminal what the dataset holds."""
     counts = table.summary()
+    health = "" if table.unknown_patients else f" ({counts['infected_patients']} infected, {counts['healthy_patients']} healthy)"
     log.info(
         f"dataset   {table.name}: {counts['cells']:,} cells ({counts['parasitized']:,} parasitized, {counts['uninfected']:,} uninfected)"
-        f" of {counts['patients']} patients ({counts['infected_patients']} infected, {counts['healthy_patients']} healthy)"
+        f" {of_patients(counts, known=not table.unknown_patients)}{health}"
     )
+    for note in table.notes:
+        log.warning(f"dataset   {note}")
 
 
-def split_and_decode(config: Config, table: CellTable) -> Data:
-    """Splits the table, guards against leaks, and opens the store."""
+def load_and_decode(config: Config) -> tuple[CellTable, PixelStore, list[BadImage]]:
+    """Reads the dataset and decodes it, as only decoding shows which images are bad; returns it without them, and what was left out."""
+    table = load_table(config)
+    if table.unknown_patients:
+        # Most splits need to know them; that is said before the decoding, which takes longer.
+        build("split", config.one("split").name, config.one("split").params, table)
+    return leave_out_bad_images(table, open_store(table, resize_rule(config), config.store.path, config.store.workers))
+
+
+def split(config: Config, table: CellTable, store: PixelStore) -> Data:
+    """Splits the table, and guards against leaks."""
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
-    parts = ", ".join(f"{name} {part['cells']:,} cells of {part['patients']} patients" for name, part in manifest.counts().items())
+    known = manifest.patients_known
+    parts = ", ".join(f"{name} {part['cells']:,} cells {of_patients(part, known=known)}" for name, part in manifest.counts().items())
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {parts} ({manifest.hash[:12]})")
     for warning in manifest.details.get("warnings", ()):
         log.warning(f"split     {warning}")
-    return Data(manifest, open_store(table, resize_rule(config), config.store.path, config.store.workers))
+    return Data(manifest, store)
 
 
 def resize_rule(config: Config) -> ResizeRule:
@@ -105,7 +121,7 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     loggers = Loggers(
         {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}
     )
-    batches = TrainingBatches(
+    batches = training_batches(
         cells,
         batch_size=config.batch_size,
         augmentations=[build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]],
@@ -133,7 +149,8 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     )
     status = "failed"
     try:
-        trained: Trained = build("trainer", trainer.name, trainer.params).train(parts)
+        with batches.reading():
+            trained: Trained = build("trainer", trainer.name, trainer.params).train(parts)
         status = "done"
     except KeyboardInterrupt:
         status = "interrupted"

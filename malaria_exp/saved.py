@@ -19,7 +19,7 @@ from malaria_exp.errors import RunFolderError
 from malaria_exp.files import write_atomically, write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
-from malaria_exp.schema import check
+from malaria_exp.schema import PositiveInt, check
 from malaria_exp.table import CLASS_NAMES
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
 from malaria_exp.trainer._precision import POLICIES, set_precision
@@ -74,6 +74,30 @@ def _read_mapping(path: Path, read: Callable[[], Any]) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
+def _entry(record: dict[str, Any], where: str, *keys: str) -> Any:
+    """Returns a value of a record, which may be nested; a RunFolderError if it is not there."""
+    found: Any = record
+    for key in keys:
+        if not isinstance(found, dict) or key not in found:
+            raise RunFolderError(f"run: '{where}' lacks {'.'.join(keys)}.")
+        found = found[key]
+    return found
+
+
+def read_record(folder: Path) -> tuple[dict[str, Any], ResizeRule]:
+    """Reads a run's model.json, and from it the resize rule that its images need; a RunFolderError if it cannot be used here."""
+    record = read_json(folder / MODEL_RECORD)
+    where = str(folder / MODEL_RECORD)
+    size, mode, version = (_entry(record, where, "input", key) for key in ("size", "mode", "version"))
+    precision = _entry(record, where, "precision")
+    rule = ResizeRule(
+        check(f"{where}: size", size, PositiveInt), check(f"{where}: mode", mode, ResizeRule.__annotations__["mode"]), version
+    )
+    if precision not in list(POLICIES) or version != ResizeRule(1, "pad").version:
+        raise RunFolderError(f"run: '{where}' was written by another version: precision {precision!r}, resize rule version {version!r}.")
+    return record, rule
+
+
 def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]:
     """Rebuilds a run's model from the registry and loads its weights.
 
@@ -84,21 +108,16 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
         RunFolderError: the files are missing, damaged, or do not belong together.
         ConfigError: the model's name or parameters are not known here, such as a plugin's that was not given.
     """
-    record = read_json(folder / MODEL_RECORD)
+    record, rule = read_record(folder)
     where = str(folder / MODEL_RECORD)
-    try:
-        name, params = record["model"]["name"], record["model"]["params"]
-        size, mode, version = (record["input"][key] for key in ("size", "mode", "version"))
-        precision = record["precision"]
-    except (KeyError, TypeError) as error:
-        raise RunFolderError(f"run: '{where}' lacks {error}.") from None
-    rule = ResizeRule(check(f"{where}: size", size, int), check(f"{where}: mode", mode, ResizeRule.__annotations__["mode"]), version)
-    if precision not in POLICIES or version != ResizeRule(1, "pad").version:
-        raise RunFolderError(f"run: '{where}' was written by another version: precision {precision!r}, resize rule version {version!r}.")
-    set_precision(precision)
+    name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
+    params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
+    set_precision(record["precision"])
     model: keras.Model = build("model", name, params, path=f"{where}: model")
     try:
         model.load_weights(folder / MODEL_FILE)
     except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
         raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
+    if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
+        raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
     return model, rule, record

@@ -2,17 +2,18 @@
 
 A store is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
 image) and store.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
-rows are sorted by content, so the order in which a dataset lists its cells makes no second store.
+rows are sorted by content, so the order in which a dataset lists its cells makes no second store. Images that cannot be
+decoded stand in bad.json with the reason; what becomes of them is not the store's business.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -23,10 +24,40 @@ from malaria_exp.files import human_bytes, write_json, write_text
 from malaria_exp.images import ResizeRule, resize
 from malaria_exp.logs import log
 from malaria_exp.progress import track
-from malaria_exp.table import BadImageError, CellTable, bad_images_error
+from malaria_exp.table import BadImageError, CellTable
 
 MARKER = "store.json"
 IMAGES = "images.npy"
+BAD = "bad.json"
+# Raise it whenever the decoder would give other pixels, or take or refuse other files.
+DECODER_VERSION = 2
+
+
+class PixelStore(Protocol):
+    """Where the decoded images of a table are.
+
+    Attributes:
+        rule: how they were resized.
+        bad: rows of the table that could not be decoded, with the reason.
+    """
+
+    @property
+    def rule(self) -> ResizeRule:
+        """How the images were resized."""
+        ...
+
+    @property
+    def bad(self) -> dict[int, str]:
+        """Rows of the table that could not be decoded, with the reason."""
+        ...
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Returns the images of these table rows, uint8 (len(index), size, size, 3)."""
+        ...
+
+    def select(self, rows: np.ndarray) -> Self:
+        """Returns the store of `table.select(rows)`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +68,33 @@ class Store:
         folder: where they lie.
         rule: how they were resized.
         images: uint8 (stored, size, size, 3), memory-mapped, read-only.
-        rows: int64 (N,): row of `images` for each row of the table.
+        rows: int64 (N,): row of `images` for each row of the table; -1 for those that could not be decoded.
+        bad: those, with the reason.
     """
 
     folder: Path
     rule: ResizeRule
     images: np.ndarray
     rows: np.ndarray
+    bad: dict[int, str] = field(default_factory=dict)
 
     def take(self, index: np.ndarray) -> np.ndarray:
         """Returns the images of these table rows, uint8 (len(index), size, size, 3)."""
-        return self.images[self.rows[index]]
+        rows = self.rows[index]
+        if rows.size and rows.min() < 0:
+            raise ValueError(f"Expected rows that could be decoded. Received: {np.asarray(index)[rows < 0]}")
+        return self.images[rows]
+
+    def select(self, rows: np.ndarray) -> Self:
+        """Returns the store of `table.select(rows)`."""
+        kept = {int(row): new for new, row in enumerate(rows)}
+        return replace(self, rows=self.rows[rows], bad={kept[row]: reason for row, reason in self.bad.items() if row in kept})
 
 
-def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> Store:
+def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> PixelStore:
     """Returns the table's store, decoding it first if no run has yet; runs that start together decode once.
+
+    A source that holds its images decoded already opens a store of its own.
 
     Args:
         table: the cells.
@@ -60,16 +103,19 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
         workers: decoding threads; 0 takes one a core.
 
     Raises:
-        DataError: bad images (all of them listed), or the cache folder cannot be written.
+        DataError: the cache folder cannot be written.
     """
+    open_own = getattr(table.source, "open_store", None)
+    if open_own is not None:
+        own: PixelStore = open_own(rule, root)
+        return own
     contents, first, inverse = np.unique(table.content, return_index=True, return_inverse=True)
-    rows = inverse.astype(np.int64).reshape(-1)
-    identity = "\n".join([f"{rule.mode} {rule.size} {rule.version}", *contents.tolist()])
+    identity = "\n".join([f"{rule.mode} {rule.size} {rule.version} {DECODER_VERSION}", *contents.tolist()])
     folder = root / f"{table.name}-{rule.size}px-{hashlib.sha256(identity.encode()).hexdigest()[:20]}"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        images = _load(folder, len(contents), rule)
-        if images is None:
+        found = _load(folder, contents, rule)
+        if found is None:
             lock = FileLock(_lock_path(folder))
             try:
                 lock.acquire(timeout=0)
@@ -77,17 +123,19 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
                 log.info("store     waiting for another run that is decoding the same images")
                 lock.acquire()
             try:
-                images = _load(folder, len(contents), rule)
-                if images is None:
-                    _decode(table, contents, first, rows, rule, folder, workers)
-                    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+                found = _load(folder, contents, rule) or _decode(table, contents, first, rule, folder, workers)
             finally:
                 lock.release()
     except OSError as error:
         raise DataError(
             f"store.root: cannot write the decoded images to '{root}': {error}. Choose another folder: store.root=..."
         ) from None
-    return Store(folder, rule, images, rows)
+    images, reasons = found
+    good = np.array([content not in reasons for content in contents.tolist()])
+    place = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
+    inverse = inverse.reshape(-1)
+    bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
+    return Store(folder, rule, images, place[inverse], bad)
 
 
 def stores(root: Path) -> list[tuple[Path, int]]:
@@ -127,25 +175,29 @@ def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _load(folder: Path, count: int, rule: ResizeRule) -> np.ndarray | None:
-    """Returns the store's images, memory-mapped; None if there is no such store, or it is not whole."""
+def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
+    """Returns the store's images, memory-mapped, and the reasons of bad contents; None if there is no such store, or it is not whole."""
     try:
-        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != _marker(count, rule):
+        reasons = {}
+        if (folder / BAD).exists():
+            reasons = {str(content): str(reason) for content, reason in json.loads((folder / BAD).read_text(encoding="utf-8")).items()}
+        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != _marker(len(contents) - len(reasons), len(reasons), rule):
             return None
         images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, AttributeError):
         return None
-    return images if images.dtype == np.uint8 and images.shape == (count, rule.size, rule.size, 3) else None
+    whole = images.dtype == np.uint8 and images.shape == (len(contents) - len(reasons), rule.size, rule.size, 3)
+    return (images, reasons) if whole and set(reasons) <= set(contents.tolist()) else None
 
 
-def _marker(count: int, rule: ResizeRule) -> dict[str, object]:
-    return {"images": count, "resize": rule.to_dict()}
+def _marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
+    return {"images": count, "bad": bad, "resize": rule.to_dict()}
 
 
 def _decode(
-    table: CellTable, contents: np.ndarray, first: np.ndarray, rows: np.ndarray, rule: ResizeRule, folder: Path, workers: int
-) -> None:
-    """Decodes into a temporary folder and renames it; called under the lock."""
+    table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Decodes into a temporary folder, renames it, and returns what `_load` would; called under the lock."""
     for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(left_over)
     if folder.exists():
@@ -153,25 +205,28 @@ def _decode(
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir()
     try:
-        shape = (len(contents), rule.size, rule.size, 3)
-        images = np.lib.format.open_memmap(partial / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
-        bad = dict(_fill(images, table, first, rule, workers))
-        if bad:
-            cells = zip(table.cell_id.tolist(), rows.tolist(), strict=True)
-            raise bad_images_error(f"dataset '{table.name}'", sorted((cell, bad[row]) for cell, row in cells if row in bad))
-        images.flush()
-        del images
-        write_text(partial / "contents.txt", "\n".join(contents.tolist()) + "\n")
-        write_json(partial / MARKER, _marker(len(contents), rule))
+        bad = _fill(partial / IMAGES, table, first, rule, workers)
+        reasons = {str(contents[position]): reason for position, reason in bad.items()}
+        if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
+            # The run ends with this; what it decoded would lie in the cache for nothing, as mended files are other contents.
+            return np.empty((0, rule.size, rule.size, 3), np.uint8), reasons
+        if reasons:
+            write_json(partial / BAD, reasons)
+        write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
+        write_json(partial / MARKER, _marker(len(contents) - len(bad), len(bad), rule))
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     total = sum(size for _, size in stores(folder.parent))
-    log.info(f"store     decoded {len(contents):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)")
+    log.info(
+        f"store     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
+    )
+    return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), reasons
 
 
-def _fill(images: np.ndarray, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> Iterator[tuple[int, str]]:
-    """Writes every image into its row; yields (row, reason) of those that cannot be used."""
+def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> dict[int, str]:
+    """Writes the images that can be decoded into a file, in the order of `first`; returns the reasons of the others by position."""
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(first), rule.size, rule.size, 3))
 
     def decode(position: int) -> tuple[int, str] | None:
         try:
@@ -184,6 +239,13 @@ def _fill(images: np.ndarray, table: CellTable, first: np.ndarray, rule: ResizeR
     order = np.argsort(first, kind="stable").tolist()
     # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for problem in track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)):
-            if problem:
-                yield problem
+        bad = dict(sorted(filter(None, track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)))))
+    images.flush()
+    if 0 < len(bad) < len(first):
+        good = np.delete(np.arange(len(first)), list(bad))
+        whole = np.lib.format.open_memmap(path.with_suffix(".good"), mode="w+", dtype=np.uint8, shape=(len(good), *images.shape[1:]))
+        for start in range(0, len(good), 1024):
+            whole[start : start + 1024] = images[good[start : start + 1024]]
+        whole.flush()
+        os.replace(path.with_suffix(".good"), path)
+    return bad

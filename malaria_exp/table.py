@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,16 +13,36 @@ from malaria_exp.errors import DataError, listing
 # The position is the label: everywhere in this project 1 means parasitized.
 CLASS_NAMES = ("uninfected", "parasitized")
 POSITIVE = CLASS_NAMES.index("parasitized")
+# The patient of cells whose patient is not known: one name for all, so that nothing takes them for many people.
+UNKNOWN = "unknown"
+
+OnBadImage = Literal["error", "skip"]
 
 
 class BadImageError(Exception):
     """One image cannot be used; the text is the reason, without the file's name."""
 
 
-def bad_images_error(where: str, bad: list[tuple[str, str]]) -> DataError:
-    """Returns the error that stops a run: the whole list of (file, reason), so that all can be mended at once."""
-    lines = "\n".join(f"  {name}: {reason}" for name, reason in bad)
-    return DataError(f"{where}: {len(bad)} bad images:\n{lines}\nNothing was trained. Mend or remove these files, then start again.")
+class BadImage(NamedTuple):
+    """A file that cannot be used, with the reason."""
+
+    file: str
+    reason: str
+
+
+class BadImagePolicy(NamedTuple):
+    """What becomes of a dataset with bad images.
+
+    Attributes:
+        on_bad_image: "error" stops before any training, with the whole list; "skip" goes on without them, on the record.
+        largest_bad_share: share of the images, in [0, 1], that "skip" may leave out at most.
+    """
+
+    on_bad_image: OnBadImage = "error"
+    largest_bad_share: float = 0.01
+
+
+STOP = BadImagePolicy()
 
 
 class ImageSource(Protocol):
@@ -34,6 +54,23 @@ class ImageSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class SomeOf:
+    """An ImageSource of some rows of another.
+
+    Attributes:
+        source: the other.
+        rows: int64 (N,), row of the other for each row of this one.
+    """
+
+    source: ImageSource
+    rows: np.ndarray
+
+    def read(self, index: int) -> np.ndarray:
+        """Returns cell `index`, RGB, uint8 (height, width, 3)."""
+        return self.source.read(int(self.rows[index]))
+
+
+@dataclass(frozen=True, eq=False)
 class CellTable:
     """All cells of a dataset, one row a cell; every column has the shape (N,).
 
@@ -41,11 +78,16 @@ class CellTable:
         name: the dataset's name for reports.
         cell_id: unique name of the cell (str).
         label: int8, 1 = parasitized, 0 = uninfected.
-        patient: the person the cell comes from (str); the unit of every split and interval.
+        patient: the person the cell comes from (str); the unit of every split and interval; UNKNOWN where nothing tells.
         slide: the slide (str); a patient may have several.
         field: the field of view (str), one photograph of a slide.
         content: SHA-256 of the image's content as hex (str); equal content is the same image.
         source: reads the pixels of row i.
+        file: where each image was read from (str); None where there are no files.
+        truth: int8, the true label where `label` carries drawn-in mistakes; None where nothing is known to be wrong.
+        bad: files that were found to be bad before any was decoded; they have no row.
+        policy: what becomes of bad images.
+        notes: what a reader of a report on this data should know.
     """
 
     name: str
@@ -56,9 +98,14 @@ class CellTable:
     field: np.ndarray
     content: np.ndarray
     source: ImageSource
+    file: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    bad: tuple[BadImage, ...] = ()
+    policy: BadImagePolicy = STOP
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        lengths = {f.name: len(getattr(self, f.name)) for f in fields(self) if f.name not in ("name", "source")}
+        lengths = {name: len(column) for name, column in self._columns().items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"Expected columns of one length. Received: {lengths}")
         if not len(self.cell_id):
@@ -71,6 +118,20 @@ class CellTable:
 
     def __len__(self) -> int:
         return len(self.cell_id)
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def select(self, rows: np.ndarray) -> "CellTable":
+        """Returns the table of these rows (int64), in this order."""
+        columns: dict[str, Any] = {name: column[rows] for name, column in self._columns().items()}
+        return replace(self, **columns, source=SomeOf(self.source, np.asarray(rows)))
+
+    @property
+    def unknown_patients(self) -> int:
+        """Number of cells whose patient is not known."""
+        return int((self.patient == UNKNOWN).sum())
 
     @classmethod
     def from_names(cls, name: str, labels: Mapping[str, np.ndarray], **columns: object) -> "CellTable":
@@ -110,6 +171,11 @@ class CellTable:
             "slides": len(np.unique(self.slide)),
             "fields": len(np.unique(self.field)),
         }
+
+
+def of_patients(counts: Mapping[str, int], *, known: bool = True) -> str:
+    """Returns of whom counted cells are, for people: "of 20 patients"; `known` is false where nobody knows whose cells they are."""
+    return f"of {counts['patients']:,} patients" if known else "of unknown patients"
 
 
 def count_cells(label: np.ndarray, patient: np.ndarray, infected: np.ndarray | None = None) -> dict[str, int]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from malaria_exp.errors import DataError, LeakError
 from malaria_exp.manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks, read_csv
-from malaria_exp.table import CellTable
+from malaria_exp.table import UNKNOWN, CellTable
 
 # Two cells of either class for each of six people, two people a subset.
 PATIENTS = np.repeat([f"P{i}" for i in range(6)], 4)
@@ -82,6 +82,23 @@ def test_patients_and_images_are_named_together():
     manifest = make(changed_at(SUBSET, 0, "val"), content=content)
     with pytest.raises(LeakError, match=r"(?s)1 patients.*1 images"):
         guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
+
+
+def test_cells_of_unknown_patients_are_no_patient_and_may_not_be_divided_as_if_they_were():
+    unknown = np.isin(PATIENTS, ["P1", "P4"])
+    manifest = make(patient=np.where(unknown, UNKNOWN, PATIENTS))
+    assert manifest.leaky
+    with pytest.raises(LeakError, match=r"stand in more than one subset:\n  cells of unknown patients: test, train, val\n"):
+        guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
+    guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
+
+
+def test_cells_of_unknown_patients_in_one_subset_may_still_be_those_of_people_in_another():
+    in_training = make(patient=np.where(SUBSET == "train", UNKNOWN, PATIENTS))
+    assert in_training.leaky
+    assert in_training.crossing_patients == {UNKNOWN: ["test", "train", "val"]}
+    left_out = make(np.where(SUBSET == "train", EXCLUDED, SUBSET), patient=np.where(SUBSET == "train", UNKNOWN, PATIENTS))
+    assert not left_out.leaky
 
 
 def test_only_the_users_word_or_the_leaky_protocol_lets_a_leak_through_and_it_stays_marked():

@@ -132,7 +132,7 @@ def message(call, *arguments):
             ["aug.dihedral.p: expected a number >= 0 and <= 1, received 2 (int)."],
         ),
         ((check_params, "aug", "none", {"p": 1}, "aug.none"), ["aug.none.p: unknown key", "it takes no parameters"]),
-        ((check_params, "dataset", "nih", {}), ["dataset.path: missing; expected the path of the official cell_images.zip. (path: "]),
+        ((check_params, "dataset", "folder", {}), ["dataset.path: missing; expected the path of a folder or zip. (path: "]),
     ],
 )
 def test_what_is_wrong_is_named(call, parts):

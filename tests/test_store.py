@@ -18,7 +18,7 @@ from filelock import FileLock
 from malaria_exp.errors import DataError
 from malaria_exp.images import ResizeRule, resize
 from malaria_exp.store import delete_store, open_store, stores
-from malaria_exp.table import BadImageError, CellTable
+from malaria_exp.table import STOP, BadImageError, BadImagePolicy, CellTable
 
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
@@ -42,7 +42,7 @@ def picture(number):
     return np.random.default_rng(number).integers(0, 256, (5 + number % 4, 9, 3), dtype=np.uint8)
 
 
-def make(numbers=range(20), bad=(), name="drawn"):
+def make(numbers=range(20), bad=(), name="drawn", policy=STOP):
     numbers = list(numbers)
     n = len(numbers)
     return CellTable(
@@ -54,6 +54,7 @@ def make(numbers=range(20), bad=(), name="drawn"):
         field=np.array(["F1"] * n),
         content=np.array([hashlib.sha256(str(number).encode()).hexdigest() for number in numbers]),
         source=Plain(numbers, bad),
+        policy=policy,
     )
 
 
@@ -77,7 +78,7 @@ def test_a_store_holds_each_rows_image(tmp_path):
     assert not store.images.flags.writeable
     assert sorted(table.source.reads) == list(range(20))
     assert (store.folder / "contents.txt").read_text().split() == sorted(table.content.tolist())
-    assert json.loads((store.folder / "store.json").read_text()) == {"images": 20, "resize": RULE.to_dict()}
+    assert json.loads((store.folder / "store.json").read_text()) == {"images": 20, "bad": 0, "resize": RULE.to_dict()}
     assert names(tmp_path) == [store.folder.name]
 
 
@@ -256,7 +257,7 @@ def cut_marker(folder):
 
 
 def other_marker(folder):
-    (folder / "store.json").write_text(json.dumps({"images": 20, "resize": {**RULE.to_dict(), "version": 0}}))
+    (folder / "store.json").write_text(json.dumps({"images": 20, "bad": 0, "resize": {**RULE.to_dict(), "version": 0}}))
 
 
 def other_shape(folder):
@@ -276,23 +277,162 @@ def test_a_store_that_is_not_whole_is_decoded_again(tmp_path, harm):
     assert len(table.source.reads) == 20
 
 
-def test_all_bad_images_are_listed_and_nothing_is_left_behind(tmp_path):
-    table = make(bad=(3, 11, 12))
-    with pytest.raises(DataError) as caught:
-        open_store(table, RULE, tmp_path)
-    lines = [line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")]
-    assert lines == ["c03: bad number 3", "c11: bad number 11", "c12: bad number 12"]
-    assert "dataset 'drawn': 3 bad images" in str(caught.value)
+# Images that cannot be decoded
+
+SKIP = BadImagePolicy("skip", 1.0)
+
+
+def test_without_bad_images_there_is_no_list_of_them(tmp_path):
+    store = open_store(make(policy=SKIP), RULE, tmp_path)
+    assert store.bad == {}
+    assert not (store.folder / "bad.json").exists()
+
+
+def test_with_skip_the_good_images_stand_in_the_right_rows_and_the_reasons_beside_them(tmp_path):
+    store = open_store(make(bad=(0, 3, 11, 19), policy=SKIP), RULE, tmp_path)
+    assert store.bad == {row: f"bad number {row}" for row in (0, 3, 11, 19)}
+    good = np.setdiff1d(np.arange(20), [0, 3, 11, 19])
+    assert np.array_equal(store.take(good), expected(good))
+    assert len(store.images) == 16
+    assert names(tmp_path) == [store.folder.name]
+    assert {path.name for path in store.folder.iterdir()} == {"images.npy", "contents.txt", "store.json", "bad.json"}
+    contents = make().content
+    assert (store.folder / "contents.txt").read_text().split() == sorted(contents[good].tolist())
+
+
+@pytest.mark.parametrize("row", [0, 3, 19])
+def test_a_bad_row_is_never_taken(tmp_path, row):
+    store = open_store(make(bad=(0, 3, 19), policy=SKIP), RULE, tmp_path)
+    with pytest.raises(ValueError, match=rf"could be decoded. Received: \[{row}\]"):
+        store.take(np.array([5, row, 6]))
+
+
+def test_the_reasons_are_remembered_and_nothing_is_decoded_again(tmp_path):
+    first = open_store(make(bad=(3, 11), policy=SKIP), RULE, tmp_path)
+    order = np.random.default_rng(0).permutation(20).tolist()
+    # As no image is read, nothing can be found to be bad anew.
+    table = make(order, policy=SKIP)
+    second = open_store(table, RULE, tmp_path)
+    assert table.source.reads == []
+    assert second.folder == first.folder
+    assert second.bad == {order.index(number): f"bad number {number}" for number in (3, 11)}
+    good = np.array([row for row, number in enumerate(order) if number not in (3, 11)])
+    assert np.array_equal(second.take(good), expected([order[row] for row in good]))
+
+
+def test_a_run_that_stops_for_bad_images_finds_those_that_an_earlier_one_skipped(tmp_path):
+    open_store(make(bad=(3,), policy=SKIP), RULE, tmp_path)
+    table = make(bad=(3,))
+    assert open_store(table, RULE, tmp_path).bad == {3: "bad number 3"}
+    assert table.source.reads == []
+
+
+def test_all_cells_of_one_bad_content_are_bad_and_it_is_read_once(tmp_path):
+    table = make([1, 5, 2, 5, 5], bad=(1,), policy=SKIP)
+    store = open_store(table, RULE, tmp_path)
+    assert store.bad == dict.fromkeys((1, 3, 4), "bad number 5")
+    assert sorted(table.source.reads) == [0, 1, 2]
+    assert np.array_equal(store.take(np.array([2, 0])), expected([2, 1]))
+
+
+@pytest.mark.parametrize("policy", [STOP, SKIP])
+def test_if_nothing_can_be_decoded_every_row_says_why_and_nothing_is_stored(tmp_path, policy):
+    assert open_store(make(range(3), bad=(0, 1, 2), policy=policy), RULE, tmp_path).bad == {row: f"bad number {row}" for row in range(3)}
+    assert names(tmp_path) == []
+
+
+def test_with_error_all_bad_images_are_found_and_nothing_is_left_behind(tmp_path):
+    assert open_store(make(bad=(3, 11, 12)), RULE, tmp_path).bad == {row: f"bad number {row}" for row in (3, 11, 12)}
     assert names(tmp_path) == []
     assert stores(tmp_path) == []
     # The lock is free again.
     assert open_store(make(), RULE, tmp_path).images.shape == (20, 6, 6, 3)
 
 
-def test_all_cells_of_one_bad_content_are_listed(tmp_path):
-    with pytest.raises(DataError) as caught:
-        open_store(make([1, 5, 2, 5, 5], bad=(1,)), RULE, tmp_path)
-    assert [line.strip().split(":")[0] for line in str(caught.value).splitlines() if line.startswith("  ")] == ["c01", "c03", "c04"]
+def drop_reasons(folder):
+    (folder / "bad.json").unlink()
+
+
+def cut_reasons(folder):
+    text = (folder / "bad.json").read_text()
+    (folder / "bad.json").write_text(text[: len(text) // 2])
+
+
+def no_mapping(folder):
+    (folder / "bad.json").write_text("[1, 2]")
+
+
+def one_reason_less(folder):
+    reasons = json.loads((folder / "bad.json").read_text())
+    reasons.popitem()
+    (folder / "bad.json").write_text(json.dumps(reasons))
+
+
+def other_contents(folder):
+    reasons = json.loads((folder / "bad.json").read_text())
+    (folder / "bad.json").write_text(json.dumps({key[::-1]: value for key, value in reasons.items()}))
+
+
+def not_text(folder):
+    (folder / "bad.json").write_bytes(b"\xff\xfe\x00")
+
+
+@pytest.mark.parametrize("harm", [drop_reasons, cut_reasons, no_mapping, one_reason_less, other_contents, not_text])
+def test_with_damaged_reasons_everything_is_decoded_again(tmp_path, harm):
+    folder = open_store(make(bad=(3, 11), policy=SKIP), RULE, tmp_path).folder
+    harm(folder)
+    table = make(bad=(3, 11), policy=SKIP)
+    store = open_store(table, RULE, tmp_path)
+    assert len(table.source.reads) == 20
+    assert store.bad == {3: "bad number 3", 11: "bad number 11"}
+    assert np.array_equal(store.take(np.array([2, 4, 12])), expected([2, 4, 12]))
+
+
+def test_more_images_than_are_moved_at_once_are_all_moved(tmp_path):
+    n = 2100
+    store = open_store(make(range(n), bad=(0, 700, n - 1), policy=SKIP), ResizeRule(2, "pad"), tmp_path)
+    good = np.setdiff1d(np.arange(n), [0, 700, n - 1])
+    assert np.array_equal(store.take(good), expected(good, ResizeRule(2, "pad")))
+
+
+# Some rows only
+
+
+def test_a_selection_of_a_store_is_the_store_of_the_selected_table(tmp_path):
+    table = make(bad=(3, 11), policy=SKIP)
+    rows = np.array([19, 3, 0, 7])
+    part, own = open_store(table, RULE, tmp_path).select(rows), open_store(table.select(rows), RULE, tmp_path)
+    assert part.bad == own.bad == {1: "bad number 3"}
+    assert part.rule == own.rule
+    good = np.array([0, 2, 3])
+    assert np.array_equal(part.take(good), own.take(good))
+    assert np.array_equal(part.take(good), expected([19, 0, 7]))
+    with pytest.raises(ValueError, match=r"Received: \[1\]"):
+        part.take(np.array([1]))
+
+
+def test_a_selection_of_a_selection_counts_in_the_rows_of_the_first(tmp_path):
+    store = open_store(make(bad=(3,), policy=SKIP), RULE, tmp_path).select(np.arange(2, 12)).select(np.array([5, 1]))
+    assert store.bad == {1: "bad number 3"}
+    assert np.array_equal(store.take(np.array([0])), expected([7]))
+
+
+def test_a_source_that_holds_decoded_images_opens_its_own_store(tmp_path):
+    table = make()
+    asked = []
+
+    def own(rule, root):
+        asked.append((rule, root))
+        return "its own"
+
+    table.source.open_store = own
+    assert open_store(table, RULE, tmp_path) == "its own"
+    assert asked == [(RULE, tmp_path)]
+    assert table.source.reads == []
+    assert names(tmp_path) == []
+
+
+# Failures
 
 
 def test_a_failure_of_the_program_leaves_nothing_behind_either(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.errors import DataError
-from malaria_exp.table import CLASS_NAMES, POSITIVE, CellTable, bad_images_error
+from malaria_exp.table import CLASS_NAMES, POSITIVE, UNKNOWN, BadImage, BadImagePolicy, CellTable
 
 
 class NoPixels:
@@ -89,8 +89,9 @@ def test_summary_counts_people_slides_and_fields():
 def test_the_hash_does_not_know_the_order_of_rows():
     table = make()
     order = np.array([2, 0, 3, 1])
-    names = [field.name for field in dataclasses.fields(table) if field.name not in ("name", "source")]
-    turned = dataclasses.replace(table, **{name: getattr(table, name)[order] for name in names})
+    columns = {field.name: getattr(table, field.name) for field in dataclasses.fields(table)}
+    turned = dataclasses.replace(table, **{name: value[order] for name, value in columns.items() if isinstance(value, np.ndarray)})
+    assert turned.cell_id.tolist() == ["c2", "c0", "c3", "c1"]
     assert turned.data_hash == table.data_hash
 
 
@@ -108,8 +109,81 @@ def test_the_hash_changes_with_the_data(changed):
     assert make(**changed).data_hash != make().data_hash
 
 
-def test_bad_images_are_all_listed_however_many():
-    bad = [(f"cell_{i}.png", "empty") for i in range(60)]
-    text = str(bad_images_error("cells.zip", bad))
-    assert text.startswith("cells.zip: 60 bad images:")
-    assert all(f"  {name}: {reason}\n" in text for name, reason in bad)
+def test_what_is_no_datum_is_not_in_the_hash():
+    changed = make(
+        file=np.array(["a.png", "b.png", "c.png", "d.png"]),
+        truth=np.array([0, 0, 1, 1], dtype=np.int8),
+        slide=np.array(["S9"] * 4),
+        bad=(BadImage("e.png", "empty"),),
+        policy=BadImagePolicy("skip", 0.5),
+        notes=("a note",),
+    )
+    assert changed.data_hash == make().data_hash
+
+
+def test_a_table_stops_at_bad_images_unless_told_otherwise():
+    assert make().bad == ()
+    assert make().policy == BadImagePolicy("error", 0.01)
+
+
+@pytest.mark.parametrize("name", ["file", "truth", "slide", "content"])
+def test_every_column_has_a_value_for_each_cell(name):
+    with pytest.raises(ValueError, match=f"one length.*'{name}': 3"):
+        make(**{name: np.array(["1"] * 3)})
+
+
+def test_unknown_patients_are_counted():
+    assert make().unknown_patients == 0
+    assert make(patient=np.array([UNKNOWN, "P1", UNKNOWN, "unknown to us"])).unknown_patients == 2
+
+
+class Numbered:
+    """An image is its row's number."""
+
+    def read(self, index):
+        return np.full((2, 3, 3), index, np.uint8)
+
+
+FULL = {
+    "file": np.array([f"{i}.png" for i in range(4)]),
+    "truth": np.array([1, 1, 0, 0], dtype=np.int8),
+    "bad": (BadImage("e.png", "empty"),),
+    "policy": BadImagePolicy("skip", 0.5),
+    "notes": ("a note",),
+    "source": Numbered(),
+}
+
+
+@pytest.mark.parametrize("rows", [[2, 0], [3], [0, 1, 2, 3], [3, 2, 1, 0]])
+def test_chosen_rows_keep_all_that_belongs_to_them(rows):
+    table = make(**FULL)
+    chosen = table.select(np.array(rows))
+    assert len(chosen) == len(rows)
+    for name in ("cell_id", "label", "patient", "slide", "field", "content", "file", "truth"):
+        assert getattr(chosen, name).tolist() == getattr(table, name)[rows].tolist()
+    assert [int(chosen.source.read(row)[0, 0, 0]) for row in range(len(rows))] == rows
+    assert (chosen.name, chosen.bad, chosen.policy, chosen.notes) == (table.name, table.bad, table.policy, table.notes)
+
+
+def test_choosing_twice_is_choosing_once():
+    once = make(**FULL).select(np.array([3, 1]))
+    twice = make(**FULL).select(np.array([1, 2, 3])).select(np.array([2, 0]))
+    assert twice.data_hash == once.data_hash
+    assert [twice.source.read(row).tolist() for row in range(2)] == [once.source.read(row).tolist() for row in range(2)]
+
+
+def test_columns_that_are_not_there_stay_so():
+    chosen = make().select(np.array([1]))
+    assert chosen.file is None
+    assert chosen.truth is None
+
+
+def test_no_rows_are_no_table():
+    with pytest.raises(DataError, match="holds no cells"):
+        make().select(np.array([], dtype=np.int64))
+
+
+def test_infected_people_are_those_of_the_chosen_rows():
+    table = make(label=(1, 0, 0, 0))
+    assert table.infected.tolist() == [True, True, False, False]
+    assert not table.select(np.array([1, 2])).infected.any()

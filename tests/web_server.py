@@ -17,7 +17,6 @@ from malaria_exp.download import RemoteFile, fetch
 from malaria_exp.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOT = Path(__file__).resolve().parents[1]
 SIZE = 300_000
 CONTENT = np.random.default_rng(0).bytes(SIZE)
 OTHER = np.random.default_rng(1).bytes(SIZE)

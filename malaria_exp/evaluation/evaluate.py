@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.errors import ConfigError, DataError
-from malaria_exp.evaluation.intervals import METHOD, patient_bootstrap
+from malaria_exp.evaluation.intervals import METHOD, PATIENTS_UNKNOWN, patient_bootstrap
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF, choose_threshold
@@ -140,13 +140,13 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
         metrics: as `evaluate` returns it.
 
     Returns:
-        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined.
+        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined or not known.
     """
     name = reported_subset(metrics)
     part = metrics["subsets"][name]
     return {
         "subset": name,
-        "patients": part["counted"]["patients"],
+        "patients": None if part["no_interval"] == PATIENTS_UNKNOWN else part["counted"]["patients"],
         "cells": part["counted"]["cells"],
         "auc": part["ranking"]["auc"]["value"],
         **{metric: part["at"]["half"][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
@@ -158,13 +158,15 @@ def cautions(metrics: Mapping[str, Any]) -> list[str]:
     found = []
     for name, part in metrics["subsets"].items():
         sizes = part["counted"]
-        if sizes["patients"] < FEW_PATIENTS:
+        if part["no_interval"] == PATIENTS_UNKNOWN:
+            found.append(f"{name}: the patients are not known, so there are no intervals, and nobody knows what new patients would score.")
+        elif sizes["patients"] < FEW_PATIENTS:
             found.append(f"{name}: only {sizes['patients']} patient(s); intervals from so few are rough.")
         elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
             found.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
         missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
         found.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
-        if part["no_interval"]:
+        if part["no_interval"] not in (None, PATIENTS_UNKNOWN):
             found.append(f"{name}: no intervals: {part['no_interval']}.")
         accuracy = part["at"]["half"]["accuracy"]["value"]
         if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:

@@ -12,8 +12,10 @@ import numpy as np
 
 from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import METRICS, Ranking, cell_losses, compute, count, rates
+from malaria_exp.table import UNKNOWN
 
 METHOD = "percentile bootstrap over patients"
+PATIENTS_UNKNOWN = "the patients are not known"
 # Weights held at once: 2**19 float64 are 4 MiB, which stays in a core's cache.
 CHUNK = 2**19
 
@@ -59,7 +61,7 @@ def patient_bootstrap(
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     values = {name: compute(labels, scores, threshold) for name, threshold in thresholds.items()}
     plain = compute(labels, scores, 0.5)
-    reason = "no resamples were asked for" if resamples == 0 else "one patient only" if len(names) == 1 else None
+    reason = _no_interval(names, resamples)
     draws: dict[tuple[str, str], np.ndarray] = {}
     if reason is None:
         draws = _draws(np.asarray(labels), np.asarray(scores), patient, thresholds, multiplicities(len(names), resamples, seed))
@@ -73,6 +75,14 @@ def patient_bootstrap(
         "patients": len(names),
         "reason": reason,
     }
+
+
+def _no_interval(patients: np.ndarray, resamples: int) -> str | None:
+    if UNKNOWN in patients:
+        return PATIENTS_UNKNOWN
+    if resamples == 0:
+        return "no resamples were asked for"
+    return "one patient only" if len(patients) == 1 else None
 
 
 def _draws(
@@ -132,7 +142,7 @@ def roc_band(
         Sensitivities (low, high), each (G,), in [0, 1].
     """
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) == 1:
+    if _no_interval(names, resamples):
         return None
     ranking = Ranking(labels, scores)
     curves = []

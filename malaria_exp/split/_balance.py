@@ -42,8 +42,14 @@ def divide_patients(
         {patient: subset}, and what a manifest records of the balance: the largest deviation that is left, and warnings.
 
     Raises:
-        DataError: fewer patients than subsets.
+        DataError: the patients of some cells are not known, or there are fewer patients than subsets.
     """
+    if table.unknown_patients:
+        raise DataError(
+            f"split: the patients of {table.unknown_patients:,} of {len(table):,} cells of dataset '{table.name}' are not known, so they cannot be"
+            " kept apart. Dividing cells goes without patients, and every result is then stamped LEAKY: split=cell_level_leaky\n"
+            + "\n".join(table.notes)
+        )
     patients = np.unique(table.patient if among is None else among)
     names = list(shares)
     if len(patients) < len(names):

@@ -12,7 +12,7 @@ from malaria_exp.logs import log
 from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
 from malaria_exp.registry import build, register
 from malaria_exp.rundir import STATUS, claim_run
-from malaria_exp.table import CellTable
+from malaria_exp.table import UNKNOWN, CellTable
 
 if TYPE_CHECKING:
     from malaria_exp.main import App
@@ -58,12 +58,14 @@ class FinishedRun:
                 f" {status.get('reason', '')}".rstrip()
             )
         saved = read_yaml(path / "config.yaml")
-        protocol = saved.get("split", {}).get("name", "")
-        manifest = Manifest.read(path / "split.csv", protocol)
+        for group in ("dataset", "split"):
+            if not isinstance(saved.get(group), dict) or not isinstance(saved[group].get("name"), str):
+                raise RunFolderError(f"run: '{path / 'config.yaml'}' lacks {group}.name.")
+        manifest = Manifest.read(path / "split.csv", saved["split"]["name"])
         provenance = read_json(path / "provenance.json")
         if manifest.hash != provenance.get("split_hash"):
             raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
-        return cls(path, saved.get("dataset", {}), manifest, read_json(path / "metrics.json"), provenance)
+        return cls(path, saved["dataset"], manifest, read_json(path / "metrics.json"), provenance)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -81,11 +83,12 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
     from malaria_exp import provenance
+    from malaria_exp.bad_images import leave_out_bad_images, write_left_out
     from malaria_exp.batches import Data
     from malaria_exp.evaluation.evaluate import evaluate as judge
     from malaria_exp.outcome import Outcome, write_outcome
     from malaria_exp.runner import describe_table
-    from malaria_exp.saved import load_model
+    from malaria_exp.saved import load_model, read_record
     from malaria_exp.scoring import Scorer, predict
     from malaria_exp.store import open_store
     from malaria_exp.tensorflow_setup import load_tensorflow
@@ -100,6 +103,9 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     )
     table: CellTable = build("dataset", name, params, path="dataset" if asked_for_data else f"{run.path / 'config.yaml'}: dataset")
     describe_table(table)
+    rule = read_record(run.path)[1]
+    table, store, left_out = leave_out_bad_images(table, open_store(table, rule, config.store.path, config.store.workers))
+    write_left_out(folder, left_out)
     own = table.data_hash == run.provenance.get("data_hash")
     if not own and not asked_for_data:
         raise DataError(
@@ -114,8 +120,8 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         )
     manifest = _manifest_of_own(table, run) if own else _everything_external(table)
     load_tensorflow()
-    model, rule, saved = load_model(run.path)
-    data = Data(manifest, open_store(table, rule, config.store.path, config.store.workers))
+    model, _, saved = load_model(run.path)
+    data = Data(manifest, store)
     cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
     predictions = predict(Scorer(model, config.evaluation.batch_size), manifest, cells)
     settings = config.evaluation
@@ -139,14 +145,18 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
     outcome = Outcome(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
+    outcome.note_data(table, left_out)
     write_outcome(folder, config, outcome, record)
 
 
 def find_leaks(table: CellTable, manifest: Manifest) -> dict[str, list[str]]:
-    """Returns the table's patients and cells that the run trained or validated on, by kind; empty if there are none."""
+    """Returns the table's patients and cells that the run trained or validated on, by kind; empty if there are none.
+
+    Cells of unknown patients are no evidence: that nobody knows is said in the report.
+    """
     seen = np.isin(manifest.subset, ("train", "val"))
     shared = {
-        "patients": sorted(set(table.patient.tolist()) & set(manifest.patient[seen].tolist())),
+        "patients": sorted((set(table.patient.tolist()) & set(manifest.patient[seen].tolist())) - {UNKNOWN}),
         "images": table.cell_id[np.isin(table.content, manifest.content[seen])].tolist(),
     }
     return {what: found for what, found in shared.items() if found}
@@ -172,6 +182,10 @@ def _held_out(run: FinishedRun, table: CellTable, own: bool, leaks: dict[str, li
         shared = " and ".join(f"{len(found):,} {what}" for what, found in leaks.items())
         log.warning(f"leak      {shared} were in the run's training or validation subset; the result is stamped LEAKY")
         return f"{trained} All cells of '{table.name}' were scored, though {shared} were in the run's training or validation subset."
-    return (
-        f"{trained} All {len(table):,} cells of '{table.name}' were scored; none of its patients or images was in training or validation."
-    )
+    kept_apart = "none of its patients or images was in training or validation."
+    if table.unknown_patients or UNKNOWN in run.manifest.patient:
+        whose = "its" if table.unknown_patients else "the run's"
+        kept_apart = (
+            f"none of its images was in training or validation; {whose} patients are not known, so nobody knows whether they are others."
+        )
+    return f"{trained} All {len(table):,} cells of '{table.name}' were scored; {kept_apart}"

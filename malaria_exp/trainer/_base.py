@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from malaria_exp.batches import Cells, TrainingBatches
+from malaria_exp.batches import Batches, Cells
 from malaria_exp.durations import RunLength
 from malaria_exp.logger._base import Logger, Row
 
@@ -37,7 +37,7 @@ class Parts:
     build_model: Callable[[], "keras.Model"]
     loss: "keras.losses.Loss"
     build_optimizer: Callable[[RunLength], "keras.optimizers.Optimizer"]
-    batches: TrainingBatches
+    batches: Batches
     val: Cells
     logger: Logger
     folder: Path

@@ -9,7 +9,7 @@ from malaria_exp.errors import ConfigError, DataError, LeakError
 from malaria_exp.manifest import SUBSETS, guard_against_leaks
 from malaria_exp.registry import build
 from malaria_exp.split.cell_level_leaky import cell_level_leaky
-from malaria_exp.table import CellTable
+from malaria_exp.table import UNKNOWN, CellTable
 
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 
@@ -58,3 +58,12 @@ def test_shares_must_sum_to_one_and_leave_nothing_empty(table):
     few = small(table, np.concatenate([np.flatnonzero(table.label == 1)[:3], np.flatnonzero(table.label == 0)[:3]]))
     with pytest.raises(DataError, match="is empty"):
         cell_level_leaky(few)
+
+
+def test_it_needs_no_patients_and_still_leaks(table):
+    manifest = cell_level_leaky(dataclasses.replace(table, patient=np.full(len(table), UNKNOWN)))
+    assert manifest.subset.tolist() == cell_level_leaky(table).subset.tolist()
+    assert manifest.leaky
+    guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
+    with pytest.raises(LeakError, match="cells of unknown patients: test, train, val"):
+        guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)

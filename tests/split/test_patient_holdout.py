@@ -15,7 +15,7 @@ from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.manifest import SUBSETS, guard_against_leaks
 from malaria_exp.registry import build
 from malaria_exp.split.patient_holdout import patient_holdout
-from malaria_exp.table import CellTable
+from malaria_exp.table import UNKNOWN, CellTable
 
 INDEX = Path(__file__).resolve().parents[3] / "shared" / "nih" / "nih_index.tsv.gz"
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
@@ -233,3 +233,15 @@ def test_the_real_people_are_balanced_and_patient_8_is_whole(official):
         assert len(slides) == 2
         assert len({tuple(found) for found in slides.values()}) == 1
         assert not manifest.leaky
+
+
+@pytest.mark.parametrize("unknown", [1, 7, None], ids=["one cell", "some cells", "all cells"])
+def test_cells_whose_patients_are_not_known_are_not_divided_by_patient(unknown):
+    table = cohort([(6, 5)] * 12 + [(0, 8)] * 5)
+    patient = np.array(table.patient, dtype=object)
+    patient[:unknown] = UNKNOWN
+    count = len(table) if unknown is None else unknown
+    with pytest.raises(
+        DataError, match=rf"patients of {count:,} of {len(table):,} cells of dataset 'drawn' are not known.*split=cell_level_leaky"
+    ):
+        patient_holdout(dataclasses.replace(table, patient=patient.astype(str)))

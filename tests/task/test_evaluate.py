@@ -1,11 +1,16 @@
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.registry import build
+from malaria_exp.table import UNKNOWN
+from malaria_exp.task.evaluate import find_leaks
 
 SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]
 
@@ -127,3 +132,89 @@ def test_nothing_that_a_saved_run_names_is_imported(copy_of_run, run_task, tmp_p
     (copy_of_run / "model.json").write_text(json.dumps(record))
     with pytest.raises(ConfigError, match="no option 'os.system'"):
         run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("size", "32"),
+        ("size", 0),
+        ("size", -5),
+        ("size", None),
+        ("mode", "crop"),
+        ("mode", ["pad"]),
+        ("version", 2),
+        ("version", [1]),
+        ("precision", "int4"),
+        ("precision", ["float32"]),
+        ("input", []),
+        ("input", None),
+        ("input", "pad"),
+        ("input", {}),
+        ("size", 48),
+        ("model", "cellnet"),
+        ("model", {"name": "cellnet"}),
+        ("model", {"name": ["cellnet"], "params": {}}),
+        ("model", {"name": "cellnet", "params": []}),
+        ("model", {"name": "cellnet", "params": {"image_size": "32"}}),
+    ],
+)
+def test_a_record_with_impossible_values_is_named(copy_of_run, run_task, tmp_path, key, value):
+    record = json.loads((copy_of_run / "model.json").read_text())
+    (record if key in record else record["input"])[key] = value
+    (copy_of_run / "model.json").write_text(json.dumps(record))
+    with pytest.raises((RunFolderError, ConfigError), match=r"model\.json"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "text", ["dataset: {}\nsplit: {name: patient_holdout}\n", "dataset: nih\n", "split: {name: 3}\ndataset: {name: nih}\n"]
+)
+def test_a_configuration_without_dataset_or_split_is_named(copy_of_run, run_task, tmp_path, text):
+    (copy_of_run / "config.yaml").write_text(text)
+    with pytest.raises(RunFolderError, match=r"config\.yaml' lacks (dataset|split)\.name"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+# People nobody knows
+
+
+@pytest.fixture
+def nameless(tmp_path):
+    """A folder of drawn cells whose names tell nothing."""
+    table = build(
+        "dataset", "synthetic", {"seed": 9, "infected_patients": 2, "healthy_patients": 1, "cells_per_patient": 8, "cell_size": 40}
+    )
+    for row in range(len(table)):
+        path = tmp_path / "nameless" / ("uninfected", "parasitized")[table.label[row]] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(table.source.read(row)).save(path)
+    return tmp_path / "nameless"
+
+
+def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_says_why(finished_run, nameless, run_task, tmp_path):
+    folder = run_task(
+        ["task=evaluate", f"run={finished_run}", "dataset=folder", f"dataset.path={nameless}", "evaluation.resamples=20"],
+        tmp_path / "other",
+    )
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["leaky"] is False
+    external = metrics["subsets"]["external"]
+    assert external["counted"]["cells"] == len(list(nameless.rglob("*.png")))
+    assert "not known" in external["no_interval"]
+    cells = external["at"]["half"] | external["ranking"]
+    assert all(cell["low"] is None for cell in cells.values() if isinstance(cell, dict))
+    report = " ".join((folder / "report.html").read_text().split())
+    assert "its patients are not known, so nobody knows whether they are others" in report
+    assert "no patients are known" in report
+
+
+def test_unknown_patients_on_both_sides_are_no_shared_patient_and_shared_images_are_still_found():
+    table = build("dataset", "synthetic", {"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 8, "cell_size": 40})
+    table = dataclasses.replace(table, patient=np.full(len(table), UNKNOWN))
+    manifest = build("split", "cell_level_leaky", {}, table)
+    others = dataclasses.replace(table, content=np.array([f"{i:064x}" for i in range(len(table))]))
+    assert find_leaks(others, manifest) == {}
+    assert set(find_leaks(table, manifest)) == {"images"}
+    test = table.select(manifest.rows("test"))
+    assert find_leaks(test, manifest) == {}

@@ -1,5 +1,6 @@
 import csv
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -87,7 +88,9 @@ def test_the_same_seed_gives_the_same_run(finished_run, run_task, tiny_cellnet, 
             assert one.read_bytes() == two.read_bytes(), name
 
 
-def test_a_leaky_split_is_stamped(run_task, tiny_cellnet, tmp_path):
+def test_a_leaky_split_is_stamped(run_task, tiny_cellnet, tmp_path, caplog):
+    # As the program sets it; without, nothing below a warning reaches run.log.
+    caplog.set_level(logging.INFO, logger="malaria_exp")
     folder = run_task([*tiny_cellnet, "split=cell_level_leaky"], tmp_path / "leaky")
     assert json.loads((folder / "metrics.json").read_text())["leaky"] is True
     assert "LEAKY" in (folder / "report.html").read_text()

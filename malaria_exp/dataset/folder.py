@@ -1,0 +1,130 @@
+"""Any two-class folder (or zip) of cell images, with patients from a CSV where there is one."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from malaria_exp.dataset._assemble import Cell, assemble
+from malaria_exp.dataset._cell_list import CellList, read_cell_list
+from malaria_exp.dataset._files import Files, hash_files, is_image, open_files
+from malaria_exp.dataset._layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
+from malaria_exp.dataset._names import parse_name
+from malaria_exp.errors import ConfigError
+from malaria_exp.registry import register
+from malaria_exp.schema import Pattern, Probability
+from malaria_exp.table import UNKNOWN, BadImagePolicy, CellTable, OnBadImage
+
+# What folders of the two classes are called. Bare numbers are not among them: 0 means either class in one or another set.
+POSITIVE_NAMES = ("parasitized", "parasitised", "infected", "positive", "malaria", "falciparum")
+NEGATIVE_NAMES = ("uninfected", "healthy", "negative", "normal", "noninfected", "non_infected", "non-infected", "not_infected")
+MENDED_BY = "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=cells.csv"
+
+# A whole number, too: folders are called 0 and 1 more often than anything else, and a command line makes numbers of that.
+Name = Annotated[str, Pattern(r"[^/\\]+", "the name of a folder, without the folders above it")] | int
+
+
+@register("dataset", "folder")
+def folder(
+    *,
+    path: Annotated[str, Pattern(r".+", "the path of a folder or zip")],
+    positive: Name | None = None,
+    negative: Name | None = None,
+    csv: Annotated[str, Pattern(r".+", "the path of a CSV")] | None = None,
+    on_bad_image: OnBadImage = "error",
+    largest_bad_share: Probability = 0.01,
+) -> CellTable:
+    """Any folder or zip with a folder a class: PNG, JPEG, TIFF, BMP, WebP; patients from a CSV.
+
+    Args:
+        path: the folder or zip; the class folders may lie at any depth, and below train/ and test/.
+        positive: name of the folder with parasitized cells; null to find it (parasitized, infected, positive ...).
+        negative: name of the folder with uninfected cells; null to find it (uninfected, healthy, negative, normal ...).
+        csv: a CSV with a header and the columns file (below path) and any of patient, slide, field, label; with labels no class
+            folders are needed. Without patients no split by patient is possible; where no CSV tells them, NIH file names do.
+        on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
+        largest_bad_share: share of the images that skip may leave out at most.
+
+    Raises:
+        ConfigError: only one of positive and negative is given, or both are the same.
+        DataError: nothing at the path, the classes are not found, one has no images, or the CSV is malformed.
+    """
+    class_of = _class_words(positive, negative)
+    files = open_files(path, "folder")
+    check_any(files)
+    listed = None if csv is None else read_cell_list(csv, files, class_of)
+    if listed is not None and "label" in listed.columns:
+        layout = _from_list(files, listed)
+    else:
+        advice = "Name them: dataset.positive=... dataset.negative=..., or list files and labels in a CSV: dataset.csv=..."
+        layout = find_cells(files, class_of, advice)
+    cells = _with_patients(files, layout, listed, class_of)
+    notes = [*layout.notes, *_patient_notes(cells, listed)]
+    hashes, unreadable = hash_files(files, [cell.number for cell in cells])
+    bad = [*layout.bad, *unreadable, *(listed.missing if listed else ())]
+    return assemble("folder", files, cells, hashes, bad=bad, policy=BadImagePolicy(on_bad_image, largest_bad_share), notes=notes)
+
+
+def _class_words(positive: str | int | None, negative: str | int | None) -> dict[str, str]:
+    """Returns the class name by folder name (or label) in lower case."""
+    if (positive is None) != (negative is None):
+        given, lacking = ("positive", "negative") if negative is None else ("negative", "positive")
+        raise ConfigError(f"dataset.{lacking}: missing; with dataset.{given} the other class must be named too.")
+    if positive is None or negative is None:
+        return dict.fromkeys(POSITIVE_NAMES, "parasitized") | dict.fromkeys(NEGATIVE_NAMES, "uninfected")
+    if str(positive).lower() == str(negative).lower():
+        raise ConfigError(f"dataset.positive, dataset.negative: expected two names, received '{positive}' and '{negative}'.")
+    return {str(positive).lower(): "parasitized", str(negative).lower(): "uninfected"}
+
+
+def _from_list(files: Files, listed: CellList) -> Layout:
+    """Returns the images that a CSV with labels lists."""
+    found = [
+        Found(index, row["label"], PurePosixPath(files.names[index]).with_suffix("").as_posix())
+        for index, row in sorted(listed.rows.items())
+    ]
+    aside = sum(is_image(name) for index, name in enumerate(files.names) if index not in listed.rows)
+    return Layout(found, unsafe_files(files), [f"{aside:,} images do not stand in {listed.path} and were not looked at"] if aside else [])
+
+
+def _with_patients(files: Files, layout: Layout, listed: CellList | None, class_of: Mapping[str, str]) -> list[Cell]:
+    """Gives each image its cell's name, and patient, slide and field from the CSV, else from an NIH name, else UNKNOWN.
+
+    If the CSV has patients, names give none: they may call the same person otherwise.
+    """
+    names = _unique_names(files, layout.found)
+    by_name = listed is None or "patient" not in listed.columns
+    cells = []
+    for (index, class_name, name), cell_id in zip(layout.found, names, strict=True):
+        row = listed.rows.get(index, {}) if listed else {}
+        parts = parse_name(class_prefix(PurePosixPath(name).name, class_of)[1]) if by_name else None
+        patient = row.get("patient") or (parts.patient if parts else UNKNOWN)
+        slide = row.get("slide") or (parts.slide if parts else patient)
+        cells.append(Cell(index, class_name, cell_id, patient, slide, row.get("field") or (parts.field if parts else slide)))
+    return cells
+
+
+def _unique_names(files: Files, found: list[Found]) -> list[str]:
+    """Returns the shortest kind of name that tells all cells apart: below the class folder, with the class, with all folders, or whole.
+
+    Folders above all cells are no part of it, lest a zip of a folder hold other cells than the folder.
+    """
+    below = [item.name for item in found]
+    with_class = [f"{item.class_name}/{item.name}" for item in found]
+    whole = [files.names[item.number] for item in found]
+    with_folders = [PurePosixPath(name).with_suffix("").as_posix() for name in whole]
+    names = next((names for names in (below, with_class, with_folders) if len(set(names)) == len(names)), whole)
+    above = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names else ""
+    return [name.removeprefix(f"{above}/") for name in names]
+
+
+def _patient_notes(cells: list[Cell], listed: CellList | None) -> list[str]:
+    unknown = Counter(cell.patient for cell in cells)[UNKNOWN]
+    if not unknown:
+        return []
+    which = "no patients are known" if unknown == len(cells) else f"the patients of {unknown:,} of {len(cells):,} cells are not known"
+    mended_by = MENDED_BY
+    if listed is not None:
+        mended_by = f"What would mend it is to fill in the column patient of {listed.path} for every file"
+    return [f"{which}, so splitting by patient is impossible, and with it an honest test. {mended_by}"]
