@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import label as connected
 from sklearn.metrics import roc_auc_score
 
+from malaria_exp.dataset.drawing.look import SHIFT
 from malaria_exp.dataset.synthetic import synthetic
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, component
@@ -105,7 +108,16 @@ def test_content_is_equal_exactly_when_the_pixels_are(table, pictures):
     assert len(set(table.content)) == len(table)
     assert len({picture.tobytes() for picture in pictures}) == len(table)
     assert all(re.fullmatch(r"[0-9a-f]{64}", content) for content in table.content)
-    for change in ({"cell_size": 60}, {"contrast": 0.5}, {"lookalike_share": 0.9}):
+    changes = {
+        "cell_size": 60,
+        "contrast": 0.5,
+        "lookalike_share": 0.9,
+        "late_share": 0.5,
+        "odd_shape_share": 0.5,
+        "softness": 2,
+        "noise": 2,
+    }
+    for change in ({key: value} for key, value in changes.items()):
         assert not set(small(**change).content) & set(small().content)
     assert set(small(contrast=1).content) == set(small(contrast=1.0).content)
 
@@ -175,8 +187,14 @@ def test_cells_are_one_piece_on_black_and_cut_out_tightly(pictures):
 def test_cell_size_sets_the_pictures_size(size):
     table = small(cell_size=size)
     sides = np.array([table.source.read(index).shape[:2] for index in range(len(table))])
-    assert np.median(sides) == pytest.approx(size, rel=0.12)
+    assert np.median(sides) == pytest.approx(size, rel=0.05, abs=3)  # outlines lie on a grid of 3 px
     assert len(np.unique(sides)) > 5
+
+
+def test_the_default_sizes_are_those_of_the_real_set(features):
+    for name in ("height", "width"):
+        assert np.median(features[name]) == pytest.approx(130, abs=4)
+        assert np.percentile(features[name], [1, 99]) == pytest.approx([90, 190], abs=15)
 
 
 def test_size_tells_nothing_about_the_class(table, features):
@@ -198,8 +216,8 @@ def test_mean_colour_tells_little_about_the_class(table, features):
         assert auc(centred[rows], table.label[rows]) < 0.65, name
 
 
-def test_cell_bodies_do_not_depend_on_the_class():
-    table = small(contrast=0.0, lookalike_share=0.0)
+def test_bodies_and_lookalikes_do_not_depend_on_the_class():
+    table = small(contrast=0.0, lookalike_share=0.5, odd_shape_share=0.5)
     swapped = pickle.loads(pickle.dumps(table.source))
     swapped.parasitized[:] = ~swapped.parasitized
     assert all(np.array_equal(swapped.read(index), table.source.read(index)) for index in range(len(table)))
@@ -228,6 +246,14 @@ def test_lookalikes_fall_on_both_classes_alike():
     assert changed[without.label == 0].all()
 
 
+def test_lookalikes_come_at_their_rate_in_both_classes():
+    options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_share": 0.5}
+    without, with_them = synthetic(lookalike_share=0.0, **options), synthetic(lookalike_share=0.4, **options)
+    changed = np.array([not np.array_equal(without.source.read(row), with_them.source.read(row)) for row in range(len(without))])
+    for label in (0, 1):
+        assert changed[without.label == label].mean() == pytest.approx(0.4, abs=0.07)
+
+
 def test_contrast_makes_parasites_stand_out():
     def spread(contrast: float) -> float:
         table = small(contrast=contrast, lookalike_share=0.0)
@@ -235,6 +261,127 @@ def test_contrast_makes_parasites_stand_out():
         return float(np.mean([np.median(green) - np.percentile(green, 0.5) for green in greens]))
 
     assert spread(0.0) < spread(0.4) < spread(1.0)
+
+
+def masks_of(table: CellTable) -> list[np.ndarray]:
+    return [table.source.read(row).any(axis=-1) for row in range(len(table))]
+
+
+@pytest.mark.parametrize("key", ["late_share", "lookalike_share", "contrast", "softness", "noise", "stain_shift"])
+def test_outlines_depend_on_the_person_and_the_cell_alone(key):
+    assert all(map(np.array_equal, masks_of(small()), masks_of(small(**{key: 0.7}))))
+
+
+def test_a_parameter_changes_only_what_it_names():
+    """Parasites are found as what differs from the same cells with parasites hidden."""
+
+    def parasites(**changes: float) -> list[np.ndarray]:
+        seen, hidden = small(noise=0.0, **changes), small(noise=0.0, contrast=0.0, **changes)
+        return [seen.source.read(row).astype(int) - hidden.source.read(row) for row in np.flatnonzero(seen.label)]
+
+    bare, littered = parasites(lookalike_share=0.0), parasites(lookalike_share=1.0)
+    # A parasite painted over a look-alike changes other colours; where it lies stays.
+    overlap = [np.mean(one.any(axis=-1) == other.any(axis=-1)) for one, other in zip(bare, littered, strict=True)]
+    assert min(overlap) > 0.98
+    plain, late = small(contrast=0.0), small(contrast=0.0, late_share=1.0)
+    assert digests(plain) == digests(late)
+
+
+def test_odd_shapes_fill_less_of_their_frame():
+    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_share=share))]) for share in (0.0, 1.0)]
+    assert filled[1] < filled[0] - 0.03
+
+
+def test_softness_blurs_parasites_and_noise_roughens_bodies():
+    def steps(**changes: float) -> np.ndarray:
+        """Differences of neighbouring pixels' green inside the cells, by size."""
+        found = []
+        for picture in map(small(**changes).source.read, range(40)):
+            inside = picture.any(axis=-1)
+            pairs = inside[:, 1:] & inside[:, :-1]
+            found.append(np.abs(np.diff(picture[..., 1].astype(int), axis=1))[pairs])
+        return np.concatenate(found)
+
+    sharp, soft = steps(softness=0.0), steps(softness=3.0)
+    assert np.percentile(soft, 99.8) < 0.7 * np.percentile(sharp, 99.8)
+    clean, noisy = steps(noise=0.0), steps(noise=4.0)
+    assert np.mean(clean) < 0.5 * np.mean(noisy)
+
+
+@pytest.mark.parametrize(("who", "moved"), [("healthy", {"P5002", "P5004"}), ("every_second", {"P5003", "P5004", "P5007"})])
+def test_a_stain_shift_moves_the_colours_of_one_group_and_nothing_else(who, moved):
+    plain, shifted = small(), small(stain_shift=1.0, shifted_patients=who)
+    for column in ("cell_id", "label", "patient", "slide", "field"):
+        assert np.array_equal(getattr(plain, column), getattr(shifted, column))
+    step = {}
+    for row in range(len(plain)):
+        before, after = plain.source.read(row), shifted.source.read(row)
+        inside = before.any(axis=-1)
+        assert np.array_equal(inside, after.any(axis=-1))
+        step.setdefault(plain.patient[row], []).append((after[inside].astype(int) - before[inside]).mean(axis=0))
+        assert (plain.content[row] == shifted.content[row]) == np.array_equal(before, after)
+    for patient, steps in step.items():
+        # A little less than the shift itself, as colours end at 255 and specks of dust keep theirs.
+        assert np.mean(steps, axis=0) == pytest.approx(SHIFT if patient in moved else np.zeros(3), abs=1.5)
+    assert moved < set(step)
+
+
+def test_a_stain_shift_of_the_healthy_lets_colour_betray_them():
+    def betrayed(shift: float) -> float:
+        table = synthetic(infected_patients=30, healthy_patients=30, cells_per_patient=6, cell_size=30, stain_shift=shift)
+        red_to_blue = [
+            float(np.subtract(*np.median(picture[picture.any(axis=-1)], axis=0)[[0, 2]]))
+            for picture in map(table.source.read, range(len(table)))
+        ]
+        return auc(np.array(red_to_blue), table.infected)
+
+    assert betrayed(0.0) < 0.7
+    assert betrayed(3.0) > 0.95
+
+
+def test_label_noise_flips_labels_at_its_rate_keeps_the_truth_and_leaves_the_pixels():
+    options = {"infected_patients": 30, "healthy_patients": 10, "cells_per_patient": 60}
+    clean, noisy = synthetic(**options), synthetic(label_noise=0.1, **options)
+    assert clean.truth is None
+    assert not clean.notes
+    assert noisy.truth.dtype == np.int8
+    assert np.array_equal(noisy.truth, clean.label)
+    assert np.array_equal(noisy.source.parasitized, clean.source.parasitized)
+    assert np.array_equal(noisy.content, clean.content)
+    wrong = noisy.label != noisy.truth
+    infected = clean.infected
+    assert not wrong[~infected].any()
+    for label in (0, 1):
+        assert wrong[infected & (clean.label == label)].mean() == pytest.approx(0.1, abs=0.03)
+    assert f"{wrong.sum():,} of {len(noisy):,} labels are wrong on purpose" in noisy.notes[0]
+
+
+EXTREMES = {
+    "late_share": st.floats(0, 1),
+    "odd_shape_share": st.sampled_from([0.0, 1.0]),
+    "lookalike_share": st.sampled_from([0.0, 1.0]),
+    "cell_size": st.integers(24, 240),
+    "contrast": st.sampled_from([0.0, 1.0, 1e6]),
+    "softness": st.sampled_from([0.0, 1.0, 50.0]),
+    "noise": st.sampled_from([0.0, 1.0, 1000.0]),
+    "stain_shift": st.sampled_from([0.0, 1.0, 1000.0]),
+    "shifted_patients": st.sampled_from(["healthy", "every_second"]),
+    "label_noise": st.sampled_from([0.0, 0.5, 1.0]),
+    "seed": st.integers(0, 2**63),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(options=st.fixed_dictionaries(EXTREMES))
+def test_no_values_of_the_parameters_spoil_a_picture(options):
+    table = build("dataset", "synthetic", {"infected_patients": 2, "healthy_patients": 2, "cells_per_patient": 4, **options})
+    for row in range(len(table)):
+        picture = table.source.read(row)
+        assert picture.dtype == np.uint8
+        assert max(picture.shape[:2]) <= 512
+        inside = picture.any(axis=-1)
+        assert picture[inside].min() > 0
+        assert connected(inside)[1] == 1
 
 
 @pytest.mark.parametrize(
@@ -251,6 +398,13 @@ def test_contrast_makes_parasites_stand_out():
         ("lookalike_share", 1.5),
         ("contrast", -0.1),
         ("contrast", "strong"),
+        ("late_share", 1.1),
+        ("odd_shape_share", -0.1),
+        ("softness", -1),
+        ("noise", -1),
+        ("stain_shift", -1),
+        ("shifted_patients", "sick"),
+        ("label_noise", 2),
         ("cells_per_pateint", 10),
     ],
 )

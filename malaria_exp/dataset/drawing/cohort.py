@@ -10,15 +10,17 @@ FIRST_NUMBER = 5001  # real patients end at 224
 TWO_SLIDES_SHARE = 0.15
 CELLS_PER_FIELD = 18  # about as many as in the real set
 SLIDE_ENDS = (("ThinF",), ("thinOriginalOlympusCX21", "thin_Original_Motic"))
+LABEL_STREAM = 9
 FIRST_DAY, DAYS = datetime(2015, 6, 1, 9), 200
 
 
 class Cell(NamedTuple):
-    """One cell of the plan: `number` is the person's, `cell` counts their cells from 0, `slide` their slides from 0."""
+    """One cell of the plan: `number` is the person's; `cell`, `slide` and `field` count their cells, slides and photographs from 0."""
 
     number: int
     cell: int
     slide: int
+    field: int
     parasitized: bool
     cell_id: str
 
@@ -47,6 +49,33 @@ def plan(seed: int, infected: int, healthy: int, cells_per_patient: int, parasit
         yield from _person(seed, number, _cell_count(cells_per_patient, _spread(seed, index)[1]), 0)
 
 
+def is_healthy(number: np.ndarray) -> np.ndarray:
+    """Returns which of these people, by number, are healthy; bool (N,)."""
+    return (number - FIRST_NUMBER) % 2 == 1
+
+
+def is_second(number: np.ndarray) -> np.ndarray:
+    """Returns every second person of the infected and of the healthy, by number; bool (N,)."""
+    return (number - FIRST_NUMBER) // 2 % 2 == 1
+
+
+def wrong_labels(seed: int, number: np.ndarray, rate: float) -> np.ndarray:
+    """Returns which cells get a wrong label; bool (N,).
+
+    A healthy person's cells never do: whoever labels them knows that the person is healthy. A higher rate keeps a lower one's mistakes.
+
+    Args:
+        seed: the data set's seed.
+        number: int64 (N,), each cell's person, a person's cells in the plan's order.
+        rate: chance of a wrong label, in [0, 1].
+    """
+    wrong = np.zeros(len(number), bool)
+    for one in np.unique(number[~is_healthy(number)]).tolist():
+        rows = np.flatnonzero(number == one)
+        wrong[rows] = np.random.default_rng([seed, one, 0, LABEL_STREAM]).random(len(rows)) < rate
+    return wrong
+
+
 def _spread(seed: int, index: int) -> tuple[float, float]:
     """Returns two numbers in [0, 1) that fill it evenly from person to person, so that few people already give the wished means."""
     start = np.random.default_rng([seed, 0]).random(2)
@@ -68,7 +97,7 @@ def _person(seed: int, number: int, count: int, parasitized: int) -> Iterator[Ce
     moment = FIRST_DAY + timedelta(days=int(rng.integers(DAYS)), seconds=int(rng.integers(6 * 3600)))
     sick = np.zeros(count, bool)
     sick[rng.permutation(count)[:parasitized]] = True
-    cell = 0
+    cell = photograph = 0
     for slide, (end, cells) in enumerate(zip(ends, (first_slide_cells, count - first_slide_cells), strict=False)):
         for start in range(0, cells, CELLS_PER_FIELD):
             moment += timedelta(seconds=int(rng.integers(20, 180)))
@@ -76,5 +105,6 @@ def _person(seed: int, number: int, count: int, parasitized: int) -> Iterator[Ce
             numbers = np.sort(rng.choice(np.arange(1, 221), in_field, replace=False))
             field = f"C{number}P{number}{end}_IMG_{moment:%Y%m%d_%H%M%S}"
             for in_image in numbers:
-                yield Cell(number, cell, slide, bool(sick[cell]), f"{field}_cell_{in_image}")
+                yield Cell(number, cell, slide, photograph, bool(sick[cell]), f"{field}_cell_{in_image}")
                 cell += 1
+            photograph += 1

@@ -1,14 +1,15 @@
-"""A red blood cell without anything in it, and the brushes that paint small things onto it."""
+"""The picture in the making: brushes that paint small things onto it, and the camera's grain."""
 
 import math
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
-BLOCK = 3  # the real cells were cut out on a grid of 3 px blocks; drawing outline and shading on it also makes them fast
-HARMONICS = 9
+from malaria_exp.dataset.drawing.outline import BLOCK
+
 TILE = 512
-MAX_RADIUS = 180.0  # in pixels; a larger cell would not fit into the noise tile
+JPEG_BLOCK = 8
+DARKEST = 16.0
 
 Position = tuple[float, float]
 
@@ -23,29 +24,38 @@ def grain(blocks: int) -> np.ndarray:
     for _ in range(2):
         for axis in (0, 1):
             tile = np.mean([np.roll(tile, shift, axis) for shift in range(blocks)], axis=0, dtype=np.float32)
-    tile -= tile.mean()
-    tile /= tile.std()
+    return _unit(tile)
+
+
+@cache
+def camera_grain() -> np.ndarray:
+    """Returns a fixed tile of a camera's noise after JPEG: float32 (3, 512, 512), deviation about 1.
+
+    JPEG keeps brightness well and colour badly: of the colour noise only the slowest waves of each 8 px block are left.
+    """
+    rng = np.random.default_rng([0, 0, 1])
+    step = np.arange(JPEG_BLOCK)
+    cosines = np.cos(math.pi / JPEG_BLOCK * (step + 0.5) * step[:3, None])
+    count = TILE // JPEG_BLOCK
+    amounts = rng.standard_normal((2, count, 3, count, 3)) / (1 + step[:3, None] + step[:3])[None, None, :, None, :]
+    patches = np.einsum("cyixj,ia,jb->cyaxb", amounts, cosines, cosines)
+    red, blue = (_unit(patch) for patch in patches.reshape(2, TILE, TILE).astype(np.float32))
+    tile = _unit(grain(2) + 0.6 * grain(1)) + np.stack([0.4 * red, -0.15 * red - 0.15 * blue, 0.4 * blue])
+    tile = tile.astype(np.float32)
     tile.setflags(write=False)
     return tile
 
 
-@lru_cache(maxsize=256)
-def polar_grid(reach: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns a square grid of blocks around a centre, side 2 * reach + 1.
+def _unit(tile: np.ndarray) -> np.ndarray:
+    tile = (tile - tile.mean()) / tile.std()
+    tile.setflags(write=False)
+    return tile
 
-    Returns:
-        offset: float32 (side,), the blocks' distance from the centre along an axis, in blocks.
-        distance: float32 (side, side), in blocks.
-        waves: float32 (2 * (HARMONICS - 1), side, side), cosines then sines of 2, 3 ... times the angle, in [-1, 1].
-    """
-    offset = np.arange(-reach, reach + 1, dtype=np.float32)
-    distance = np.sqrt(offset[:, None] ** 2 + offset**2)
-    angle = (offset + 1j * offset[:, None]) / np.maximum(distance, 1)
-    powers = [angle**k for k in range(2, HARMONICS + 1)]
-    waves = np.array([p.real for p in powers] + [p.imag for p in powers], dtype=np.float32)
-    for array in (offset, distance, waves):
-        array.setflags(write=False)
-    return offset, distance, waves
+
+def cut_window(rng: np.random.Generator, tile: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Returns a random window of a tile's last two axes."""
+    top, left = int(rng.random() * (TILE - height)), int(rng.random() * (TILE - width))
+    return tile[..., top : top + height, left : left + width]
 
 
 class Canvas:
@@ -94,9 +104,22 @@ class Canvas:
         facing = (u * math.cos(angle) + v * math.sin(angle)) / distance
         _blend(view, cover * (alpha * (1 - lean / 2) + (alpha * lean / 2) * facing), colour)
 
+    def crescent(self, at: Position, bend: float, length: float, width: float, colour: np.ndarray, alpha: float, *, angle: float) -> None:
+        """Paints a crescent around a point `bend` away in direction `angle`; `length` and `width` are half of what they measure."""
+        window = self._window(at, length + self.softness)
+        if window is None:
+            return
+        view, v, u = window
+        sin, cos = math.sin(angle), math.cos(angle)
+        aside, along = bend - (u * cos + v * sin), v * cos - u * sin
+        outwards = np.sqrt(aside * aside + along * along) - bend
+        taper = np.sqrt(np.maximum(1 - (np.arctan2(along, aside) * (bend / length)) ** 2, 0))
+        cover = np.minimum(np.maximum((width * taper - np.abs(outwards)) * (1 / self.softness) + 0.5, 0), 1)
+        _blend(view, np.where(taper > 0, cover, 0) * alpha, colour)
+
     def finish(self) -> np.ndarray:
         """Returns the picture as uint8 (height, width, 3): black outside the cell and nowhere inside it."""
-        planes = np.clip(self.planes, 16, 255, out=self.planes)
+        planes = np.clip(self.planes, DARKEST, 255, out=self.planes)
         inside = np.repeat(np.repeat(self.mask.astype(np.float32), BLOCK, axis=0), BLOCK, axis=1)
         picture = np.empty((*planes.shape[1:], 3), np.uint8)
         for channel in range(3):
