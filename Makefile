@@ -19,6 +19,7 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/run.stamp
 	$(VENV)/bin/python benchmarks/draw_cells.py
+	$(VENV)/bin/python benchmarks/decode_cells.py
 	$(VENV)/bin/python benchmarks/runner_overhead.py
 	$(VENV)/bin/python benchmarks/start_up.py
 
