@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from malaria_exp.dataset import _forms, _lookalikes
+from malaria_exp.dataset.drawing import forms, lookalikes
 from malaria_exp.dataset.drawing.body import draw_body
 from malaria_exp.dataset.drawing.look import Look, draw_look
 from malaria_exp.dataset.drawing.outline import ODDITIES
@@ -62,9 +62,9 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     sheets: dict[str, Callable[[], Iterable[Row]]] = {
         "people": people,
-        "parasites": partial(things, (*_forms.EARLY, *_forms.LATE, (_forms.clefts, 1.0)), _forms.ZONES, _forms.ANYWHERE),
+        "parasites": partial(things, (*forms.EARLY, *forms.LATE, (forms.clefts, 1.0)), forms.ZONES, forms.ANYWHERE),
         "infections": infections,
-        "lookalikes": partial(things, _lookalikes.LOOKALIKES, _lookalikes.ZONES, _lookalikes.ANYWHERE),
+        "lookalikes": partial(things, lookalikes.LOOKALIKES, lookalikes.ZONES, lookalikes.ANYWHERE),
         "outlines": outlines,
         **{key: partial(parameter, key, values) for key, values in PARAMETERS.items()},
     }
@@ -94,10 +94,10 @@ def things(kinds: tuple[tuple[Thing, float], ...], zones: dict[Thing, tuple[floa
         for number in range(COLUMNS):
             rng, look = np.random.default_rng([7, number]), _look(number)
             canvas = draw_body(rng, look, RADIUS, softness=look.softness, noise=look.noise, odd_shape_share=0.0)
-            y, x = canvas.centre if thing is _forms.clefts else place(rng, canvas, RADIUS, *zones.get(thing, anywhere))
+            y, x = canvas.centre if thing is forms.clefts else place(rng, canvas, RADIUS, *zones.get(thing, anywhere))
             thing(Pen(canvas, rng, look, y, x, RADIUS, dark=0.85))
             pictures.append(canvas.finish())
-        share_text = "" if thing is _forms.clefts else f"\n{100 * share:.0f}%"
+        share_text = "" if thing is forms.clefts else f"\n{100 * share:.0f}%"
         yield Row(LONG_NAMES.get(thing.__name__, thing.__name__.replace("_", " ")) + share_text, pictures)
 
 

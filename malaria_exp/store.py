@@ -116,7 +116,7 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
         root.mkdir(parents=True, exist_ok=True)
         found = _load(folder, contents, rule)
         if found is None:
-            lock = FileLock(_lock_path(folder))
+            lock = FileLock(lock_path(folder))
             try:
                 lock.acquire(timeout=0)
             except Timeout:
@@ -146,7 +146,7 @@ def stores(root: Path) -> list[tuple[Path, int]]:
 
 def delete_store(folder: Path) -> bool:
     """Deletes one store, unless a run is writing it; returns whether it is gone."""
-    lock = FileLock(_lock_path(folder))
+    lock = FileLock(lock_path(folder))
     try:
         with lock.acquire(timeout=0):
             # The marker goes first: a folder without it is never read.
@@ -163,7 +163,7 @@ def delete_left_overs(root: Path) -> list[Path]:
     for partial in sorted(root.glob("*.partial-*")):
         store = partial.with_name(partial.name.partition(".partial-")[0])
         try:
-            with FileLock(_lock_path(store)).acquire(timeout=0):
+            with FileLock(lock_path(store)).acquire(timeout=0):
                 shutil.rmtree(partial)
         except Timeout:
             continue
@@ -171,7 +171,8 @@ def delete_left_overs(root: Path) -> list[Path]:
     return gone
 
 
-def _lock_path(folder: Path) -> Path:
+def lock_path(folder: Path) -> Path:
+    """Returns the file whose lock a run holds while it writes the store in a folder."""
     return folder.with_name(f".{folder.name}.lock")
 
 

@@ -7,7 +7,18 @@ import pytest
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # Options that need a file or a run to be given; their own tests run them.
-NEEDS_A_FILE = {"dataset/nih", "split/by_manifest", "task/evaluate", "task/list", "task/clean_cache"}
+NEEDS_A_FILE = {
+    "dataset/folder",
+    "dataset/nih",
+    "dataset/shards",
+    "dataset/tfds",
+    "split/by_manifest",
+    "task/clean_cache",
+    "task/evaluate",
+    "task/list",
+    "task/prepare",
+    "task/verify",
+}
 FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
 
 

@@ -1,0 +1,211 @@
+"""Writing a sharded set: side by side, with flat memory, and so that a killed run goes on where it stopped."""
+
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
+
+from malaria_exp.bad_images import all_bad_images, check_policy, describe
+from malaria_exp.dataset._shard_format import (
+    HEAD,
+    MARKER,
+    TAIL,
+    Plan,
+    Shard,
+    ShardSet,
+    encode_cell,
+    read_sidecar_head,
+    write_sidecar,
+)
+from malaria_exp.errors import DataError
+from malaria_exp.files import human_bytes
+from malaria_exp.images import ResizeRule, resize
+from malaria_exp.logs import log
+from malaria_exp.places import Place, file_sha256, new_file, placed_sha256, write_bytes
+from malaria_exp.progress import track
+from malaria_exp.table import BadImageError, CellTable
+from malaria_exp.tensorflow_setup import load_tensorflow
+
+# What a record holds beside the pixels: names, patient, slide, field, content hash and framing, about.
+RECORD_TEXT = 300
+
+
+def write_shards(table: CellTable, place: Place, rule: ResizeRule, *, shard_mb: int, seed: int, workers: int, root: Path) -> None:
+    """Writes the table's cells, decoded and resized, as shards; what a killed run has written already is kept.
+
+    Args:
+        table: the cells.
+        place: where the set is to lie.
+        rule: size and resize mode.
+        shard_mb: megabytes of a shard, about.
+        seed: of the order in which cells are dealt to shards.
+        workers: shards written at a time; 0 for one a core.
+        root: the cache folder, for the lock that keeps two processes of a machine from writing one set.
+
+    Raises:
+        DataError: the place holds another set, or the images or the place are bad.
+    """
+    load_tensorflow()
+    order = np.argsort(table.cell_id, kind="stable")[np.random.default_rng(seed).permutation(len(table))]
+    record = rule.size * rule.size * 3 + RECORD_TEXT
+    count = max(1, round(len(table) * record / (shard_mb * 1e6)))
+    plan = Plan(table.name, table.data_hash, rule.size, rule.mode, rule.version, seed, min(count, len(table)))
+    lock = FileLock(root / f".prepare-{hashlib.sha256(place.url.encode()).hexdigest()[:20]}.lock")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with lock.acquire(timeout=0):
+            _write_locked(table, place, plan, rule, order, workers)
+    except Timeout:
+        raise DataError(f"task.to: another process is writing to '{place.url}'.") from None
+    except OSError as error:
+        raise DataError(f"store.root: cannot write to '{root}': {error}. Choose another folder: store.root=...") from None
+
+
+def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:
+    check_policy(table, all_bad_images(table, {}))
+    sizes = place.sizes()
+    finished = _refuse_other(place, plan, sizes)
+    _remove_left_overs(place)
+    rows_of = np.array_split(order, plan.shards)
+    done: dict[int, Shard] = {}
+    bad: dict[int, str] = {}
+    written = 0
+    stop = threading.Event()
+
+    def work(number: int) -> tuple[int, Shard | None, dict[int, str], bool]:
+        name = plan.shard_name(number)
+        kept = _kept(place, plan, name, sizes, finished)
+        # One that left out bad images is written again, to know them.
+        if kept is not None and kept.cells == len(rows_of[number]):
+            return number, kept, {}, False
+        shard, reasons = _write_shard(table, place, plan, rule, name, rows_of[number], stop)
+        return number, shard, reasons, True
+
+    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        try:
+            futures = [pool.submit(work, number) for number in range(plan.shards)]
+            for future in track(as_completed(futures), "writing shards", total=plan.shards):
+                number, shard, reasons, is_new = future.result()
+                bad |= reasons
+                written += is_new
+                if shard is not None:
+                    done[number] = shard
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    left_out = all_bad_images(table, bad)
+    check_policy(table, left_out)
+    if left_out:
+        log.warning(f"left out  {describe(table, left_out)}: {', '.join(item.file for item in left_out[:5])}{' ...' * (len(left_out) > 5)}")
+    good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
+    notes = list(table.notes)
+    if left_out:
+        notes.append(f"When the shards were written, {describe(table, left_out)} were bad and left out.")
+    found = ShardSet(plan, good.data_hash, tuple(done[number] for number in sorted(done)), tuple(notes))
+    # Last of all: a set without it is not finished.
+    write_bytes(place, MARKER, found.to_json())
+    total = sum(shard.bytes for shard in found.shards)
+    log.info(
+        f"prepared  {len(good):,} cells of {plan.size} px in {plan.shards} shards, {human_bytes(total)}, {written} of them written now: {place.url}"
+    )
+    log.info(f"          python run.py dataset=shards dataset.path={place.url} model.image_size={plan.size}")
+
+
+def _refuse_other(place: Place, plan: Plan, sizes: dict[str, int]) -> ShardSet | None:
+    """Returns the finished set of this plan that lies in the place, if there is one; another set is a DataError."""
+    if MARKER in sizes:
+        found = ShardSet.from_json(place.read(MARKER), f"{place.url}/{MARKER}")
+        different = plan.differences(found.plan.to_dict())
+        if different:
+            raise DataError(
+                f"task.to: '{place.url}' holds another finished set, which is never overwritten: {'; '.join(different)}. Choose another place."
+            )
+        return found
+    for name in sorted(sizes):
+        if name.startswith("cells-") and name.endswith(".csv"):
+            head = read_sidecar_head(place.read(name))
+            different = plan.differences(head.get("plan", {}))
+            if head and different:
+                raise DataError(
+                    f"task.to: '{place.url}' holds the beginning of another set: {'; '.join(different)}. Finish it with its own settings,"
+                    " delete it, or choose another place."
+                )
+    return None
+
+
+def _remove_left_overs(place: Place) -> None:
+    """Deletes the temporary files of killed runs from a local place; nobody else is writing there, by the lock."""
+    folder = place.beside()
+    for path in folder.glob(".????????.cells-*") if folder else ():
+        path.unlink(missing_ok=True)
+
+
+def _kept(place: Place, plan: Plan, name: str, sizes: dict[str, int], finished: ShardSet | None) -> Shard | None:
+    """Returns the shard if it was written before by this plan and its bytes are still right."""
+    table, records = f"{name}.csv", f"{name}.tfrecord"
+    if table not in sizes or records not in sizes:
+        return None
+    data = place.read(table)
+    head = read_sidecar_head(data)
+    if (
+        head.get("plan") != plan.to_dict()
+        or head["bytes"] != sizes[records]
+        or placed_sha256(place, records, sizes[records]) != head["sha256"]
+    ):
+        return None
+    shard = Shard(name, data.count(b"\n") - 2, head["bytes"], head["sha256"], hashlib.sha256(data).hexdigest())
+    return shard if finished is None or shard in finished.shards else None
+
+
+def _write_shard(
+    table: CellTable, place: Place, plan: Plan, rule: ResizeRule, name: str, rows: np.ndarray, stop: threading.Event
+) -> tuple[Shard | None, dict[int, str]]:
+    """Writes a shard's two files, the CSV last, holding one cell in memory at a time.
+
+    Returns:
+        The shard, or None if images are bad and the policy is to stop; and the reasons of the bad ones by row.
+    """
+    import tensorflow as tf
+
+    offsets, crcs, good = [0], [], []
+    bad: dict[int, str] = {}
+    with new_file(place, f"{name}.tfrecord") as path:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for row, image in _decoded(table, rule, rows, bad, stop):
+                record = encode_cell(image, table, row)
+                writer.write(record)
+                offsets.append(offsets[-1] + HEAD + len(record) + TAIL)
+                crcs.append(zlib.crc32(record))
+                good.append(row)
+        sha256 = file_sha256(path)
+        if path.stat().st_size != offsets[-1]:
+            raise DataError(f"'{place.url}/{name}.tfrecord' was not written whole.")
+    data = write_sidecar(plan, table, good, offsets, crcs, sha256)
+    if bad and table.policy.on_bad_image == "error":
+        return None, bad
+    write_bytes(place, f"{name}.csv", data)
+    return Shard(name, len(good), offsets[-1], sha256, hashlib.sha256(data).hexdigest()), bad
+
+
+def _decoded(
+    table: CellTable, rule: ResizeRule, rows: np.ndarray, bad: dict[int, str], stop: threading.Event
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the rows with their resized images; bad ones go into `bad` with their reason."""
+    for row in rows.tolist():
+        if stop.is_set():
+            raise DataError("stopped, as another shard could not be written")
+        try:
+            image = resize(table.source.read(row), rule)
+        except BadImageError as error:
+            bad[row] = str(error)
+            continue
+        yield row, image

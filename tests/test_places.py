@@ -1,0 +1,99 @@
+"""Places of every kind behave alike: what is written is whole or not there, and what cannot be opened says what to install."""
+
+import sys
+
+import pytest
+
+from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.places import FsspecPlace, GfilePlace, LocalPlace, file_sha256, local_copy, new_file, open_place, scheme_of, write_bytes
+
+KINDS = {"local": LocalPlace, "gfile": GfilePlace, "fsspec": FsspecPlace}
+
+
+@pytest.fixture(params=KINDS)
+def place(request, tmp_path):
+    """A place that does not exist yet."""
+    name = f"{tmp_path.parent.name}-{tmp_path.name}/cells"
+    url = {"local": str(tmp_path / "cells"), "gfile": f"ram://{name}", "fsspec": f"memory://{name}"}[request.param]
+    found = open_place(url + "/", "task.to")
+    assert type(found) is KINDS[request.param]
+    return found
+
+
+def test_what_is_written_is_read(place, tmp_path):
+    assert place.sizes() == {}
+    write_bytes(place, "a.bin", bytes(range(100)))
+    write_bytes(place, "b.bin", b"b")
+    assert place.sizes() == {"a.bin": 100, "b.bin": 1}
+    assert place.read("a.bin") == bytes(range(100))
+    assert place.read("a.bin", 10, 20) == bytes(range(10, 20))
+    assert place.read("a.bin", 90) == bytes(range(90, 100))
+    place.fetch("a.bin", tmp_path / "mine")
+    assert (tmp_path / "mine").read_bytes() == bytes(range(100))
+    write_bytes(place, "a.bin", b"new")
+    assert place.read("a.bin") == b"new"
+    assert open_place(place.url, "task.to").sizes() == {"a.bin": 3, "b.bin": 1}
+
+
+def test_what_fails_half_way_leaves_nothing(place):
+    write_bytes(place, "a.bin", b"old")
+    with pytest.raises(RuntimeError), new_file(place, "a.bin") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert place.sizes() == {"a.bin": 3}
+    assert place.read("a.bin") == b"old"
+
+
+def test_a_missing_file_is_a_data_error_that_names_it(place):
+    write_bytes(place, "a.bin", b"a")
+    with pytest.raises(DataError, match=r"cells/b\.bin' cannot be read"):
+        place.read("b.bin")
+
+
+def test_a_copy_is_checked(place, tmp_path):
+    write_bytes(place, "a.bin", b"cells")
+    (tmp_path / "right").write_bytes(b"cells")
+    copy = local_copy(place, "a.bin", tmp_path, file_sha256(tmp_path / "right"))
+    assert copy.read_bytes() == b"cells"
+    copy.unlink()
+    with pytest.raises(DataError, match=r"a\.bin' is damaged: its SHA-256 is .*, expected 0000"):
+        local_copy(place, "a.bin", tmp_path, "0" * 64)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["right"]
+
+
+def test_a_place_that_cannot_be_written_is_a_data_error(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="file/cells' cannot be"):
+        write_bytes(open_place(str(tmp_path / "file" / "cells"), "task.to"), "a.bin", b"a")
+
+
+def test_tf_data_streams_what_gfile_knows(tmp_path):
+    assert open_place(str(tmp_path), "p").streams
+    assert open_place(f"file://{tmp_path}", "p").url == str(tmp_path)
+    assert open_place("gs://bucket/cells", "p").streams
+    assert not open_place("memory://cells", "p").streams
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"),
+    [("/a/b", ""), ("a/b", ""), ("~/a", ""), ("C:/a", ""), ("file:///a", "file"), ("S3://b/k", "s3"), ("gs://b", "gs"), ("a:b//c", "")],
+)
+def test_a_scheme_is_what_stands_before_the_slashes(url, scheme):
+    assert scheme_of(url) == scheme
+
+
+def test_without_fsspec_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(ConfigError, match=r"task\.to: 's3://' needs fsspec, .*pip install 'malaria_exp\[remote\]'"):
+        open_place("s3://bucket/cells", "task.to")
+
+
+def test_without_the_file_systems_package_fsspec_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(ConfigError, match="dataset.path: 's3://' needs a package that is not installed: Install s3fs"):
+        open_place("s3://bucket/cells", "dataset.path")
+
+
+def test_an_unknown_scheme_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"task\.to: 'nonsense://x' cannot be opened: .*Schemes that are known: .*gs, .*s3, "):
+        open_place("nonsense://x", "task.to")
