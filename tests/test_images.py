@@ -1,6 +1,5 @@
 """One resize rule: golden pixels, and what averaging and enlarging must keep."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
