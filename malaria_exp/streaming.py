@@ -59,11 +59,13 @@ class StreamedBatches:
         """Returns what is read, what it takes, and how good the shuffle is, in a line."""
         window = min(self.window, len(self.shards))
         held = int(self._count[self.shards].sum() / len(self.shards) * window) * int(np.prod(self.shape))
-        return (
-            f"{len(self.cells):,} cells from {len(self.shards)} shards, windows of {window} ({human_bytes(held)}; memory for about five):"
-            f" each window is a random sample of the set; cells of one shard meet in a batch {len(self.shards) / window:.3g} times as often as"
+        shuffle = (
+            f"each window is a random sample of the set; cells of one shard meet in a batch {len(self.shards) / window:.3g} times as often as"
             " under a full shuffle"
         )
+        if window == len(self.shards):
+            shuffle = "one window holds them all, so the shuffle is full"
+        return f"{len(self.cells):,} cells from {len(self.shards)} shards, windows of {window} ({human_bytes(held)}; memory for about five): {shuffle}"
 
     def for_worker(self, index: int, count: int, batch_size: int) -> "StreamedBatches":
         """Returns the batches of one of several workers: every `count`-th shard, so that no cell goes to two of them.

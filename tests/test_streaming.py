@@ -128,6 +128,16 @@ def test_an_epoch_visits_each_cell_once_and_leaves_out_only_the_rest(open_window
         assert len(set(visited)) == len(visited) == TRAIN - TRAIN % size
 
 
+def test_chunks_without_a_wanted_cell_are_no_obstacle(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("malaria_exp.dataset._shard_store.CHUNK", 2)
+    data = open_data(place / "set", tmp_path, 3)
+    for cells in (data.training()[1], data.open("test", "a test")):
+        number = [int(name[1:]) for name in data.manifest.cell_id[cells.rows]]
+        assert np.array_equal(cells.images(), np.stack([Numbered().read(one) for one in number]))
+    images, _ = next(iter(streamed(data).dataset()))
+    assert images.shape == (BATCH, SIZE, SIZE, 3)
+
+
 def test_epochs_and_seeds_differ_in_order_and_in_what_is_left_out(open_window):
     made = streamed(open_window(), batch_size=150)
     orders = [numbers(images) for images, _ in take(made, 4)]

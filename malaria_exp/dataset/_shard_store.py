@@ -120,7 +120,7 @@ class ShardStore:
 
         try:
             yield
-        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
             lines = self.cells.damage(self.place)
             if not lines:
                 raise
@@ -195,7 +195,9 @@ class ShardStore:
             numbers = numbers[: tf.maximum(end - start, 0)]
             kept = tf.where(tf.gather(wanted, numbers))[:, 0]
             found = tf.io.parse_example(tf.gather(records, kept), {"image": tf.io.FixedLenFeature([], tf.string)})
-            return tf.gather(numbers, kept), tf.ensure_shape(tf.io.decode_raw(found["image"], tf.uint8), (None, pixels))
+            # Of no strings at all, decode_raw makes an array without columns.
+            images = tf.reshape(tf.io.decode_raw(found["image"], tf.uint8), (tf.size(kept), pixels))
+            return tf.gather(numbers, kept), images
 
         files = tf.constant(self.files)
         return tf.data.TFRecordDataset(tf.gather(files, shard), buffer_size=READ_AHEAD).batch(CHUNK).enumerate().map(parse)
