@@ -136,7 +136,7 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
 
     parts = Parts(
         build_model=lambda: build_model(config),
-        loss=build("loss", loss.name, loss.params),
+        loss=build("loss", loss.name, loss.params, cells.labels),
         build_optimizer=build_optimizer,
         batches=batches,
         val=val,

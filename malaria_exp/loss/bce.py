@@ -1,16 +1,18 @@
 """Binary cross-entropy on logits."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from malaria_exp.loss._smoothing import Smoothing
 from malaria_exp.registry import register
-from malaria_exp.schema import Range
 
 if TYPE_CHECKING:
     import keras
 
 
 @register("loss", "bce")
-def bce(*, label_smoothing: Annotated[float, Range(low=0, below=1)] = 0.1) -> "keras.losses.Loss":
+def bce(labels: np.ndarray | None = None, /, *, label_smoothing: Smoothing = 0.1) -> "keras.losses.Loss":  # noqa: ARG001
     """Binary cross-entropy, computed from logits.
 
     Args:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import keras
 
 # Decaying the scale and offset of a normalisation, or a bias, regularises nothing and only pulls them off.
-NOT_DECAYED = ["bias", "gamma", "beta"]
+NOT_DECAYED = ["bias", "gamma", "beta", "scale"]
 
 
 def scheduled(learning_rate: float, factor: Factor) -> "keras.optimizers.schedules.LearningRateSchedule":
@@ -25,3 +25,9 @@ def scheduled(learning_rate: float, factor: Factor) -> "keras.optimizers.schedul
             return {"learning_rate": learning_rate}
 
     return ScheduledRate()
+
+
+def spare_norms_and_biases(optimizer: "keras.optimizers.Optimizer") -> "keras.optimizers.Optimizer":
+    """Returns the optimizer, its weight decay kept off biases and normalisations; it must not be built yet."""
+    optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer

@@ -19,7 +19,7 @@ def adam(
     learning_rate: Positive = 0.001,
     beta_1: Probability = 0.9,
     beta_2: Probability = 0.999,
-    clipnorm: Positive | None = None,
+    clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
     """Adam, the optimizer of the notebooks.
 
@@ -27,8 +27,8 @@ def adam(
         learning_rate: peak of the schedule.
         beta_1: decay of the gradients' running mean.
         beta_2: decay of the squared gradients' running mean.
-        clipnorm: each weight's gradient is scaled down to this norm; null for no clipping.
+        clip_norm: all gradients together are scaled down to this norm; null for no clipping.
     """
     import keras
 
-    return keras.optimizers.Adam(scheduled(learning_rate, factor), beta_1=beta_1, beta_2=beta_2, clipnorm=clipnorm)
+    return keras.optimizers.Adam(scheduled(learning_rate, factor), beta_1=beta_1, beta_2=beta_2, global_clipnorm=clip_norm)

@@ -1,30 +1,64 @@
-"""What every schedule shares: the warm-up, and the progress of the rest of the run."""
+"""What every schedule shares: durations checked against the run, the warm-up, and the progress of a stretch of the run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError
 
 # Step (0 before the first update; number or tensor) -> factor of the optimizer's learning rate, float32 in [0, 1].
 Factor = Callable[[Any], Any]
 
 
 def warmed_up(length: RunLength, warmup: str, shape: Callable[[Any], Any]) -> Factor:
-    """Returns the factor that climbs linearly over the warm-up, then follows `shape`.
+    """Returns `shape`, multiplied by a factor that climbs linearly to 1 over the warm-up.
 
     Args:
         length: of the run.
         warmup: a duration. The first step's factor is 1 / (steps of warm-up), never zero: no step is wasted.
-        shape: progress of the rest of the run, float32 from 0 at the end of the warm-up to 1 at the last step, to a factor.
+        shape: step, float32 from 0, to a factor.
+
+    Raises:
+        ConfigError: the warm-up is longer than the run.
     """
     from keras import ops
 
-    rising = length.in_steps(warmup)
-    falling = max(length.steps - rising - 1, 1)
+    rising = max(steps_within(length, "schedule.warmup", warmup), 1)
 
     def factor(step: Any) -> Any:
         step = ops.cast(step, "float32")
-        progress = ops.clip((step - rising) / falling, 0.0, 1.0)
-        return ops.where(step < rising, (step + 1) / max(rising, 1), shape(progress))
+        return ops.minimum((step + 1) / rising, 1.0) * shape(step)
 
     return factor
+
+
+def progress(step: Any, start: int, length: RunLength) -> Any:
+    """Returns how far a step is between step `start` and the run's last, float32 in [0, 1]."""
+    from keras import ops
+
+    return ops.clip((step - start) / max(length.steps - 1 - start, 1), 0.0, 1.0)
+
+
+def unbounded_steps(length: RunLength, duration: str) -> int:
+    """Returns a duration in steps, rounded, also if it is longer than the run."""
+    if "%" in duration:
+        return round(float(duration.replace("%", "")) / 100 * length.steps)
+    return replace(length, epochs=10**9).in_steps(duration)
+
+
+def steps_within(length: RunLength, path: str, duration: str) -> int:
+    """Returns a duration in steps; one longer than the run is a ConfigError.
+
+    Args:
+        length: of the run.
+        path: where the duration stands in the config.
+        duration: such as "10%" or "2 epochs".
+    """
+    steps = unbounded_steps(length, duration)
+    if steps > length.steps:
+        raise ConfigError(
+            f"{path}: '{duration}' is {steps:,} steps, and the run ends after {length.steps:,}"
+            f" ({length.epochs:,} epochs of {length.steps_per_epoch:,}). Give at most '100%', or raise trainer.epochs."
+        )
+    return steps

@@ -13,4 +13,4 @@ def constant(length: RunLength, /, *, warmup: Duration = "0%") -> Factor:
     Args:
         warmup: how long the rate climbs from zero, such as '10%', '2 epochs', '300 steps' or '5000 examples'.
     """
-    return warmed_up(length, warmup, lambda progress: progress * 0 + 1.0)
+    return warmed_up(length, warmup, lambda step: step * 0 + 1)

@@ -1,10 +1,11 @@
 """Half a cosine from the full rate down (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983)."""
 
 import math
+from typing import Any
 
 from malaria_exp.durations import RunLength
 from malaria_exp.registry import register
-from malaria_exp.schedule._factor import Factor, warmed_up
+from malaria_exp.schedule._factor import Factor, progress, steps_within, warmed_up
 from malaria_exp.schema import Duration, Probability
 
 
@@ -18,4 +19,9 @@ def cosine(length: RunLength, /, *, warmup: Duration = "20%", floor: Probability
     """
     from keras import ops
 
-    return warmed_up(length, warmup, lambda progress: floor + (1 - floor) * 0.5 * (1 + ops.cos(math.pi * progress)))
+    start = steps_within(length, "schedule.warmup", warmup)
+
+    def shape(step: Any) -> Any:
+        return floor + (1 - floor) * 0.5 * (1 + ops.cos(math.pi * progress(step, start, length)))
+
+    return warmed_up(length, warmup, shape)

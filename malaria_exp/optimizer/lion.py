@@ -1,0 +1,42 @@
+"""Lion: the sign of the momentum (Chen et al. 2023, https://arxiv.org/abs/2302.06675)."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from malaria_exp.optimizer._rate import scheduled, spare_norms_and_biases
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor
+from malaria_exp.schema import NonNegative, Positive, Range
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("optimizer", "lion")
+def lion(
+    factor: Factor,
+    /,
+    *,
+    learning_rate: Positive = 0.001,
+    weight_decay: NonNegative = 0.2,
+    beta_1: Annotated[float, Range(above=0, below=1)] = 0.9,
+    beta_2: Annotated[float, Range(low=0, below=1)] = 0.99,
+    clip_norm: Positive | None = 1.0,
+) -> "keras.optimizers.Optimizer":
+    """Every weight moves by the learning rate, only its direction is learnt; biases and normalisations do not decay.
+
+    Wants a 3 to 10 times lower learning rate than AdamW and as much more weight decay (section 5 of the paper).
+
+    Args:
+        learning_rate: peak of the schedule.
+        weight_decay: each step takes learning rate x weight_decay x weight off the weight.
+        beta_1: share of the running mean in the direction; the rest is the gradient's.
+        beta_2: decay of the gradients' running mean.
+        clip_norm: all gradients together are scaled down to this norm; null for no clipping. The running mean forgets slowly, so
+            without it a few large gradients at the beginning hold the direction for long.
+    """
+    import keras
+
+    rate = scheduled(learning_rate, factor)
+    return spare_norms_and_biases(
+        keras.optimizers.Lion(rate, beta_1=beta_1, beta_2=beta_2, weight_decay=weight_decay, global_clipnorm=clip_norm)
+    )

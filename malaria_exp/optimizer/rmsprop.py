@@ -1,0 +1,39 @@
+"""RMSprop (Tieleman and Hinton 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf)."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from malaria_exp.optimizer._rate import scheduled, spare_norms_and_biases
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor
+from malaria_exp.schema import NonNegative, Positive, Range
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("optimizer", "rmsprop")
+def rmsprop(
+    factor: Factor,
+    /,
+    *,
+    learning_rate: Positive = 0.001,
+    weight_decay: NonNegative = 0.0,
+    rho: Annotated[float, Range(low=0, below=1)] = 0.9,
+    momentum: Annotated[float, Range(low=0, below=1)] = 0.0,
+    clip_norm: Positive | None = None,
+) -> "keras.optimizers.Optimizer":
+    """Gradients divided by their running size; biases and normalisations do not decay.
+
+    Args:
+        learning_rate: peak of the schedule.
+        weight_decay: each step takes learning rate x weight_decay x weight off the weight.
+        rho: decay of the squared gradients' running mean.
+        momentum: share of the last step that is taken again.
+        clip_norm: all gradients together are scaled down to this norm; null for no clipping.
+    """
+    import keras
+
+    rate = scheduled(learning_rate, factor)
+    return spare_norms_and_biases(
+        keras.optimizers.RMSprop(rate, rho=rho, momentum=momentum, weight_decay=weight_decay, global_clipnorm=clip_norm)
+    )

@@ -1,0 +1,50 @@
+"""A learning rate that stays, then decays exponentially."""
+
+from typing import Any
+
+from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import Factor, unbounded_steps, warmed_up
+from malaria_exp.schema import Duration, Positive
+
+
+@register("schedule", "exponential")
+def exponential(
+    length: RunLength,
+    /,
+    *,
+    warmup: Duration = "0%",
+    start: Duration = "3 epochs",
+    every: Duration = "1 epoch",
+    rate: Positive = 0.1,
+    staircase: bool = True,
+) -> Factor:
+    """The full learning rate until `start`, then x exp(-rate) every so often, as in the notebooks.
+
+    In a run that ends before `start` the rate stays.
+
+    Args:
+        warmup: how long the rate climbs from zero, such as '10%', '2 epochs', '300 steps' or '5000 examples'.
+        start: when the decay begins, counted from the first step.
+        every: how long it takes to lose a factor exp(-rate).
+        rate: the exponent; 0.1 takes 9.5 % off each time.
+        staircase: drop at once at the beginning of each stretch, the first time at `start`; false to decay smoothly from there.
+
+    Raises:
+        ConfigError: `every` rounds to no step.
+    """
+    from keras import ops
+
+    first, stretch = unbounded_steps(length, start), unbounded_steps(length, every)
+    if not stretch:
+        raise ConfigError(f"schedule.every: '{every}' is less than half a step of this run. Give at least '1 step'.")
+
+    def shape(step: Any) -> Any:
+        decays = (step - first) / stretch
+        if staircase:
+            # Half a step on, as a graph may divide a little too low, and the drop would come a step late.
+            decays = ops.floor((step - first + 0.5) / stretch) + 1
+        return ops.exp(-rate * ops.maximum(decays, 0.0))
+
+    return warmed_up(length, warmup, shape)
