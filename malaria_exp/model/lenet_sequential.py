@@ -1,7 +1,8 @@
-"""The notebooks' LeNet, written with the Sequential API."""
+"""The notebooks' LeNet, written with the Sequential API (after LeCun et al. 1998, doi:10.1109/5.726791)."""
 
 from typing import TYPE_CHECKING, Annotated
 
+from malaria_exp.model._sizes import check_lenet_size
 from malaria_exp.registry import register
 from malaria_exp.schema import NonNegative, PositiveInt, Range
 
@@ -41,6 +42,7 @@ def lenet_sequential(
     import keras
     from keras import layers
 
+    check_lenet_size(image_size, kernel_size)
     regularizer = keras.regularizers.L2(l2) if l2 else None
     return keras.Sequential(
         [

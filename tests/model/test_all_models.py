@@ -1,12 +1,21 @@
 """What holds for every model of the registry."""
 
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from malaria_exp.errors import ConfigError
+from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build, options
+from malaria_exp.saved import load_model, save_model
 
 SMALL = {"image_size": 32}
 MODELS = sorted(options("model"))
+OWN_CLASSES = ["lenet_custom_dense", "lenet_layer", "lenet_subclassed", "resnet_subclassed", "vit"]
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +27,16 @@ def plain_precision():
     keras.config.set_dtype_policy("float32")
 
 
+def images(count, seed=0, size=32):
+    return np.random.default_rng(seed).random((count, size, size, 3), dtype=np.float32)
+
+
+def unsettle(model, seed=0):
+    """Moves every weight off its first value: zeros and ones would hide one that is lost or swapped."""
+    rng = np.random.default_rng(seed)
+    model.set_weights([value + rng.uniform(0, 0.1, value.shape).astype(value.dtype) for value in model.get_weights()])
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_logits_are_float32_and_single(name, policy):
@@ -25,37 +44,111 @@ def test_logits_are_float32_and_single(name, policy):
 
     keras.config.set_dtype_policy(policy)
     model = build("model", name, SMALL)
-    logits = model(np.random.default_rng(0).random((3, 32, 32, 3), dtype=np.float32), training=False)
+    # Before the first call: a model comes out with its weights, and knows its input.
+    assert model.count_params() > 0
+    assert tuple(model.input_shape) == (None, 32, 32, 3)
+    logits = model(images(3), training=False)
     assert logits.shape == (3, 1)
     assert str(logits.dtype).endswith("float32'>")
-    # Not squashed: a sigmoid at the end would be applied twice.
-    assert type(model.layers[-1]).__name__ == "Dense"
-    assert model.layers[-1].activation.__name__ == "linear"
+    assert {str(weight.dtype) for weight in model.trainable_variables} == {"float32"}
+    # Not squashed, as a sigmoid at the end would be applied twice: the last bias moves the logit one for one, any way and far.
+    bias = next(weight for weight in model.weights if weight.path.endswith("logit/bias"))
+    for shift in (-40.0, 40.0):
+        bias.assign([shift])
+        np.testing.assert_allclose(model(images(3), training=False), logits.numpy() + shift, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_saved_loaded_and_predicting_the_same(name, tmp_path):
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_saved_loaded_and_predicting_the_same(name, policy, tmp_path):
     import keras
 
+    keras.config.set_dtype_policy(policy)
     model = build("model", name, SMALL)
-    images = np.random.default_rng(1).random((4, 32, 32, 3), dtype=np.float32)
-    expected = model(images, training=False).numpy()
+    unsettle(model)
+    expected = model(images(4), training=False).numpy()
     model.save(tmp_path / "model.keras")
-    whole = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    np.testing.assert_array_equal(whole(images, training=False).numpy(), expected)
-    again = build("model", name, SMALL)
-    again.load_weights(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again(images, training=False).numpy(), expected)
+    # The file alone says in which precision it computes.
+    keras.config.set_dtype_policy("float32")
+    whole = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    np.testing.assert_array_equal(whole(images(4), training=False).numpy(), expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_weight_gets_a_gradient(name):
+def test_a_run_saves_it_and_gives_it_back(name, tmp_path):
+    model = build("model", name, SMALL)
+    unsettle(model)
+    save_model(
+        tmp_path,
+        SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=SMALL)),
+        SimpleNamespace(store=SimpleNamespace(rule=ResizeRule(32, "pad")), manifest=SimpleNamespace(hash="0" * 64)),
+        SimpleNamespace(model=model, precision="float32"),
+    )
+    loaded, rule, record = load_model(tmp_path)
+    assert (rule.size, record["parameters"]) == (32, model.count_params())
+    np.testing.assert_array_equal(loaded(images(4), training=False), model(images(4), training=False))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_weight_gets_a_gradient_through_the_shell_that_is_fitted(name):
+    import keras
     import tensorflow as tf
 
     model = build("model", name, SMALL)
-    images = tf.constant(np.random.default_rng(2).random((8, 32, 32, 3), dtype=np.float32))
+    inputs = keras.Input(model.input_shape[1:])
+    shell = keras.Model(inputs, model(inputs))
+    assert len(shell.trainable_variables) == len(model.trainable_variables) > 0
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.square(model(images, training=True) - tf.constant(np.arange(8, dtype=np.float32)[:, None])))
+        logits = shell(tf.constant(images(8, seed=2)), training=True)
+        loss = tf.reduce_sum(tf.square(logits - tf.constant(np.arange(8, dtype=np.float32)[:, None])))
     gradients = tape.gradient(loss, model.trainable_variables)
     dead = [variable.path for variable, gradient in zip(model.trainable_variables, gradients, strict=True) if gradient is None]
     assert dead == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_training_and_inference_differ_where_the_model_says_so(name):
+    # Dropout or the batch's own statistics: a `training` that is lost on the way down would turn both off.
+    model = build("model", name, SMALL)
+    unsettle(model)
+    assert np.abs(model(images(8), training=True) - model(images(8), training=False)).max() > 1e-4
+    np.testing.assert_array_equal(model(images(8), training=False), model(images(8), training=False))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_tiny_picture_is_refused_by_name(name):
+    with pytest.raises(ConfigError, match=r"model\.image_size: expected a whole number >= 16, received 8"):
+        build("model", name, {"image_size": 8})
+
+
+def test_keras_alone_reads_a_model_of_own_classes_after_one_import(tmp_path):
+    for name in OWN_CLASSES:
+        model = build("model", name, SMALL)
+        unsettle(model)
+        model.save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", model(images(4), training=False).numpy())
+    np.save(tmp_path / "images.npy", images(4))
+    program = f"""
+import pathlib
+import keras, numpy as np
+import malaria_exp.model._layers
+folder = pathlib.Path({str(tmp_path)!r})
+for name in {OWN_CLASSES}:
+    model = keras.saving.load_model(folder / f"{{name}}.keras", safe_mode=True)
+    np.testing.assert_array_equal(model(np.load(folder / "images.npy"), training=False), np.load(folder / f"{{name}}.npy"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_parameters_are_checked_without_keras():
+    program = f"""
+import json, sys
+from malaria_exp.registry import check_params
+sizes = {{name: check_params("model", name, {{}})["image_size"] for name in {MODELS}}}
+print(json.dumps([sizes, [name for name in ("keras", "tensorflow") if name in sys.modules]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    sizes, imported = json.loads(done.stdout)
+    assert list(sizes) == MODELS
+    assert imported == []

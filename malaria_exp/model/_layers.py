@@ -1,0 +1,15 @@
+"""Registers the project's own layers and models with Keras.
+
+`malaria_exp.saved.load_model` needs no registration. Keras by itself does, to read a saved model that has such layers:
+
+    import malaria_exp.model._layers
+    model = keras.saving.load_model("outputs/.../model.keras")
+"""
+
+from malaria_exp.model._custom_dense import CustomDense
+from malaria_exp.model._lenet_features import LeNetFeatures
+from malaria_exp.model._lenet_model import LeNet
+from malaria_exp.model._position_embedding import PositionEmbedding
+from malaria_exp.model._resnet import ConvNorm, ResidualBlock, ResNet
+
+__all__ = ["ConvNorm", "CustomDense", "LeNet", "LeNetFeatures", "PositionEmbedding", "ResNet", "ResidualBlock"]
