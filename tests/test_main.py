@@ -185,7 +185,7 @@ MISTAKES = {
         ["store.resize=strech"],
         ["store.resize: expected one of 'pad', 'stretch', received 'strech' (str).", "Did you mean 'stretch'?"],
     ),
-    "required value": (["dataset=nih"], ["dataset.path: missing", "conf/dataset/nih.yaml", "dataset.path=..."]),
+    "required value": (["dataset=folder"], ["dataset.path: missing", "conf/dataset/folder.yaml", "dataset.path=..."]),
     "number for an option": (["aug.dihedral=3"], ["aug.dihedral: expected the option's parameters, received 3."]),
     "added option": (["+aug.dihedrl={}"], ["aug: no option 'dihedrl'.", "Did you mean 'dihedral'?", "Options of aug: "]),
     "name instead of option": (
