@@ -1,6 +1,7 @@
 """Measures streaming from shards: memory over an epoch, bytes a second, speed of training beside resident data, quality of the shuffle.
 
 Run from the repository root: python benchmarks/stream_shards.py FOLDER
+One measurement alone, over more epochs: python benchmarks/stream_shards.py FOLDER stream WINDOW EPOCHS
 FOLDER keeps the shards of 300,000 drawn cells (3.8 GB) and a cache (2.6 GB) for later runs; the first run writes them. Each measurement
 of memory has a process of its own, started by this program; training takes turns, streamed and resident, in one process.
 """
@@ -34,7 +35,7 @@ from malaria_exp.tensorflow_setup import load_tensorflow
 DRAWN = {"infected_patients": 1200, "healthy_patients": 400, "cells_per_patient": 188, "cell_size": 64}
 SIZE, BATCH, WINDOWS, DEFAULT_WINDOW = 64, 128, (4, 8, 16), 8
 # Epochs in all, and those of them after which memory is looked at: by then malloc's free lists have filled.
-EPOCHS, TRAIN_EPOCHS, ROUNDS = (8, 4), (1.5, 0.5), 7
+EPOCHS, TRAIN_EPOCHS, ROUNDS = 8, (1.5, 0.5), 7
 MB = 1e6
 
 
@@ -58,7 +59,7 @@ def main() -> None:
         f"opening    {found['cells']:,} cells in {found['shards']} shards: {found['seconds']:.1f} s, table {found['table']:.0f} MB in memory"
     )
     print(
-        f"\nMemory of a process (MB), streaming alone {EPOCHS[0]} epochs, then training {TRAIN_EPOCHS[0]} epochs; settled: after {EPOCHS[1]}, {TRAIN_EPOCHS[1]}"
+        f"\nMemory of a process (MB), streaming alone {EPOCHS} epochs, then training {TRAIN_EPOCHS[0]} epochs; settled: after {EPOCHS // 2}, {TRAIN_EPOCHS[1]}"
     )
     print(f"{'window':>8} {'MB each':>8} {'cells/s':>9} {'MB/s':>7} {'start':>7} {'settled':>9} {'end':>7} {'peak':>7}  slope, MB an epoch")
     for window in WINDOWS:
@@ -196,11 +197,11 @@ def watched(batches: StreamedBatches, step: Callable[[], Any], epochs: float, se
     }
 
 
-def measure_stream(folder: Path, window: int) -> dict[str, float]:
-    """Streams without training."""
+def measure_stream(folder: Path, window: int, epochs: int = EPOCHS) -> dict[str, float]:
+    """Streams without training; memory is looked at in the second half of the epochs."""
     batches = streamed(train_cells(open_cells(folder, window)))
     stream = iter(batches.dataset())
-    return watched(batches, lambda: next(stream), *EPOCHS)
+    return watched(batches, lambda: next(stream), epochs, epochs // 2)
 
 
 def training_step(dataset: Any) -> Callable[[], Any]:

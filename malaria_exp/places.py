@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from malaria_exp._http import public_url
 from malaria_exp.errors import ConfigError, DataError
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -246,7 +247,8 @@ class FsspecPlace:
     streams = False
 
     def __init__(self, url: str, files: Any, path: str) -> None:
-        self.url = url.rstrip("/")
+        # It stands in messages and logs: without a user's password.
+        self.url = public_url(url).rstrip("/")
         self._files, self._path = files, path.rstrip("/")
 
     def sizes(self) -> dict[str, int]:

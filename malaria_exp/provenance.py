@@ -17,6 +17,9 @@ SECRET_NAME = re.compile(r"[\w.+-]*(?:key|token|secret|password|passwd|credentia
 # In running text a bare "key" or "keys" is the word, not a name.
 SECRET = re.compile(rf"""((?<![\w.+-])(?!keys?\s*[=:]){SECRET_NAME.pattern}\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
 
+# What stands before the host of an address: user and password.
+USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
     """Returns code state, packages, machine, command and seed as plain values; data and split hashes are the runner's to add."""
@@ -67,14 +70,15 @@ def cores() -> int:
 
 
 def redact(text: str) -> str:
-    """Returns the text with the values behind names of keys, tokens and passwords replaced by ***."""
-    return SECRET.sub(r"\1***", text)
+    """Returns the text with the values behind names of keys, tokens and passwords, and users in addresses, replaced by ***."""
+    return USER_INFO.sub("***@", SECRET.sub(r"\1***", text))
 
 
 def redact_yaml(text: str) -> str:
     """Returns YAML with the texts behind names of keys, tokens and passwords replaced by ***; numbers, true and null stay."""
     number = r"(?:null|true|false|[-+.\d][-+.\de]*)\s*$"
-    return re.sub(rf"^([\s-]*{SECRET_NAME.pattern}\s*:\s+)(?!{number})\S.*$", r"\1'***'", text, flags=re.IGNORECASE | re.MULTILINE)
+    named = re.sub(rf"^([\s-]*{SECRET_NAME.pattern}\s*:\s+)(?!{number})\S.*$", r"\1'***'", text, flags=re.IGNORECASE | re.MULTILINE)
+    return USER_INFO.sub("***@", named)
 
 
 def redact_overrides(overrides: list[str]) -> list[str]:

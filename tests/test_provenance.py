@@ -88,6 +88,14 @@ def test_without_git_the_rest_is_recorded(monkeypatch):
     assert collect(seed=0, overrides=[])["git"] is None
 
 
+def test_who_logs_in_stands_in_no_address():
+    url = "ftp://me:hunter2@cells.example/set"
+    assert redact(f"'{url}' cannot be read") == "'ftp://***@cells.example/set' cannot be read"
+    assert redact_overrides([f"dataset.path={url}"]) == ["dataset.path=ftp://***@cells.example/set"]
+    assert redact_yaml(f"dataset:\n  path: {url}\n") == "dataset:\n  path: ftp://***@cells.example/set\n"
+    assert redact("me@home.example s3://b/c@d") == "me@home.example s3://b/c@d"
+
+
 def test_words_about_keys_are_no_secrets():
     text = "optimizer.lrr: unknown key, received optimizer.lrr=1. Allowed keys: learning_rate, name. Top-level keys: aug"
     assert redact(text) == text
