@@ -38,7 +38,7 @@ def leave_out_bad_images(table: CellTable, store: Store) -> tuple[CellTable, Sto
     for number, class_name in enumerate(CLASS_NAMES):
         if number in table.label and number not in table.label[rows]:
             raise DataError(f"dataset '{table.name}': none of the images of the class {class_name} can be used.\n{_lines(bad)}")
-    log.warning(f"left out  {describe(table, bad)}, listed in {LEFT_OUT_FILE}")
+    log.warning(f"left out  {describe(bad, total_images(table))}, listed in {LEFT_OUT_FILE}")
     if len(rows) == len(table):
         return table, store, bad
     return table.select(rows), store.select(rows), bad
@@ -62,7 +62,7 @@ def check_policy(table: CellTable, bad: list[BadImage]) -> None:
     share = len(bad) / total_images(table)
     if share > table.policy.largest_bad_share:
         raise DataError(
-            f"dataset '{table.name}': {describe(table, bad)} are bad; dataset.on_bad_image=skip leaves out at most"
+            f"dataset '{table.name}': {describe(bad, total_images(table))} are bad; dataset.on_bad_image=skip leaves out at most"
             f" dataset.largest_bad_share={table.policy.largest_bad_share:g} of the images. What is wrong with so many?\n{_lines(bad)}"
         )
 
@@ -72,13 +72,12 @@ def _lines(bad: list[BadImage]) -> str:
 
 
 def total_images(table: CellTable) -> int:
-    """Returns the number of images a dataset offered, those without a row included."""
+    """Returns the number of images a dataset offered, those without a row included; call it before anything is left out."""
     return len(table) + len(table.bad)
 
 
-def describe(table: CellTable, bad: list[BadImage]) -> str:
-    """Returns how many images are bad, for people: "3 of 1,200 images (0.25 %)"; call it with the table before anything is left out."""
-    total = total_images(table)
+def describe(bad: list[BadImage], total: int) -> str:
+    """Returns how many images of all are bad, for people: "3 of 1,200 images (0.25 %)"."""
     return f"{len(bad):,} of {total:,} images ({100 * len(bad) / total:.3g} %)"
 
 

@@ -27,10 +27,14 @@ class RunLength:
 
     def in_steps(self, duration: str) -> int:
         """Returns a duration such as "10%", "2 epochs", "300 steps" or "5000 examples" in steps, rounded, at most the run."""
+        return min(self.unbounded_steps(duration), self.steps)
+
+    def unbounded_steps(self, duration: str) -> int:
+        """Returns a duration in steps, rounded, also if it is longer than the run."""
         match = re.fullmatch(DURATION, duration)
         if match is None:
             raise ValueError(f"Expected a length with its unit. Received: {duration!r}")
         value = float(match[1])
         scale = {"%": self.steps / 100, "s": 1.0, "e": float(self.steps_per_epoch), "x": 1 / self.batch_size}
         unit = "x" if match[2].startswith("ex") else match[2][0]
-        return min(round(value * scale[unit]), self.steps)
+        return round(value * scale[unit])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.bad_images import LEFT_OUT_FILE
+from malaria_exp.bad_images import LEFT_OUT_FILE, describe
 from malaria_exp.batches import Cells, Data
 from malaria_exp.config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
@@ -102,10 +102,8 @@ class Outcome:
         """
         self.metrics["left_out"] = len(left_out)
         if left_out:
-            total = len(table) + len(left_out)
-            self.notes.append(
-                f"{len(left_out):,} of {total:,} images ({100 * len(left_out) / total:.3g} %) were bad and left out; {LEFT_OUT_FILE} lists them."
-            )
+            share = describe(left_out, len(table) + len(left_out))
+            self.notes.append(f"{share} were bad and left out; {LEFT_OUT_FILE} lists them.")
         self.notes.extend(table.notes)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
+from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.files import write_text
 
@@ -165,6 +166,7 @@ def _template() -> Template:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval}
+    environment.globals["PATIENTS_UNKNOWN"] = PATIENTS_UNKNOWN
     return environment.get_template(TEMPLATE)
 
 

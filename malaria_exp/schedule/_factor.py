@@ -1,7 +1,6 @@
 """What every schedule shares: durations checked against the run, the warm-up, and the progress of a stretch of the run."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from malaria_exp.durations import RunLength
@@ -40,13 +39,6 @@ def progress(step: Any, start: int, length: RunLength) -> Any:
     return ops.clip((step - start) / max(length.steps - 1 - start, 1), 0.0, 1.0)
 
 
-def unbounded_steps(length: RunLength, duration: str) -> int:
-    """Returns a duration in steps, rounded, also if it is longer than the run."""
-    if "%" in duration:
-        return round(float(duration.replace("%", "")) / 100 * length.steps)
-    return replace(length, epochs=10**9).in_steps(duration)
-
-
 def steps_within(length: RunLength, path: str, duration: str) -> int:
     """Returns a duration in steps; one longer than the run is a ConfigError.
 
@@ -55,7 +47,7 @@ def steps_within(length: RunLength, path: str, duration: str) -> int:
         path: where the duration stands in the config.
         duration: such as "10%" or "2 epochs".
     """
-    steps = unbounded_steps(length, duration)
+    steps = length.unbounded_steps(duration)
     if steps > length.steps:
         raise ConfigError(
             f"{path}: '{duration}' is {steps:,} steps, and the run ends after {length.steps:,}"

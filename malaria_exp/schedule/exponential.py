@@ -5,7 +5,7 @@ from typing import Any
 from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
-from malaria_exp.schedule._factor import Factor, unbounded_steps, warmed_up
+from malaria_exp.schedule._factor import Factor, warmed_up
 from malaria_exp.schema import Duration, Positive
 
 
@@ -36,7 +36,7 @@ def exponential(
     """
     from keras import ops
 
-    first, stretch = unbounded_steps(length, start), unbounded_steps(length, every)
+    first, stretch = length.unbounded_steps(start), length.unbounded_steps(every)
     if not stretch:
         raise ConfigError(f"schedule.every: '{every}' is less than half a step of this run. Give at least '1 step'.")
 

@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.bad_images import all_bad_images, check_policy, describe
+from malaria_exp.bad_images import all_bad_images, check_policy, describe, total_images
 from malaria_exp.dataset._shard_format import (
     HEAD,
     MARKER,
@@ -105,11 +105,13 @@ def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, 
     left_out = all_bad_images(table, bad)
     check_policy(table, left_out)
     if left_out:
-        log.warning(f"left out  {describe(table, left_out)}: {', '.join(item.file for item in left_out[:5])}{' ...' * (len(left_out) > 5)}")
+        log.warning(
+            f"left out  {describe(left_out, total_images(table))}: {', '.join(item.file for item in left_out[:5])}{' ...' * (len(left_out) > 5)}"
+        )
     good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
     notes = list(table.notes)
     if left_out:
-        notes.append(f"When the shards were written, {describe(table, left_out)} were bad and left out.")
+        notes.append(f"When the shards were written, {describe(left_out, total_images(table))} were bad and left out.")
     found = ShardSet(plan, good.data_hash, tuple(done[number] for number in sorted(done)), tuple(notes))
     # Last of all: a set without it is not finished.
     write_bytes(place, MARKER, found.to_json())
