@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, Self
@@ -171,6 +173,26 @@ def delete_left_overs(root: Path) -> list[Path]:
     return gone
 
 
+@contextmanager
+def new_store(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes the store's as soon as the block is done, if it has put a marker there.
+
+    Call it under the store's lock: what killed runs left, and a store that is not whole, are deleted first.
+    """
+    for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
+        shutil.rmtree(left_over)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        yield partial
+        if (partial / MARKER).exists():
+            os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def lock_path(folder: Path) -> Path:
     """Returns the file whose lock a run holds while it writes the store in a folder."""
     return folder.with_name(f".{folder.name}.lock")
@@ -182,7 +204,7 @@ def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndar
         reasons = {}
         if (folder / BAD).exists():
             reasons = {str(content): str(reason) for content, reason in json.loads((folder / BAD).read_text(encoding="utf-8")).items()}
-        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != _marker(len(contents) - len(reasons), len(reasons), rule):
+        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != marker(len(contents) - len(reasons), len(reasons), rule):
             return None
         images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, AttributeError):
@@ -191,21 +213,16 @@ def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndar
     return (images, reasons) if whole and set(reasons) <= set(contents.tolist()) else None
 
 
-def _marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
+def marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
+    """Returns what the marker of a store says: images it holds, bad ones it does not hold, and how they were resized."""
     return {"images": count, "bad": bad, "resize": rule.to_dict()}
 
 
 def _decode(
     table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Decodes into a temporary folder, renames it, and returns what `_load` would; called under the lock."""
-    for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
-        shutil.rmtree(left_over)
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
+    """Decodes into a new store and returns what `_load` would; called under the lock."""
+    with new_store(folder) as partial:
         bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
         if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
@@ -214,10 +231,7 @@ def _decode(
         if reasons:
             write_json(partial / BAD, reasons)
         write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
-        write_json(partial / MARKER, _marker(len(contents) - len(bad), len(bad), rule))
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        write_json(partial / MARKER, marker(len(contents) - len(bad), len(bad), rule))
     total = sum(size for _, size in stores(folder.parent))
     log.info(
         f"store     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"

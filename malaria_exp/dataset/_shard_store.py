@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from malaria_exp.images import ResizeRule
 from malaria_exp.logs import log
 from malaria_exp.places import Place
 from malaria_exp.progress import track
-from malaria_exp.store import IMAGES, MARKER, Store, lock_path
+from malaria_exp.store import IMAGES, MARKER, Store, lock_path, marker, new_store
 from malaria_exp.table import BadImageError
 from malaria_exp.tensorflow_setup import load_tensorflow
 
@@ -128,13 +127,8 @@ class ShardStore:
 
     def _copy(self, records: np.ndarray, folder: Path, what: str) -> None:
         """Streams the records (ascending) into a new store folder; called under its lock."""
-        for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
-            shutil.rmtree(left_over)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-        partial.mkdir()
         shape = (len(records), self.rule.size, self.rule.size, 3)
-        try:
+        with new_store(folder) as partial:
             # Written, not mapped: mapped pages would count as this process's memory until the disk has them.
             with (partial / IMAGES).open("wb") as file:
                 np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -148,10 +142,7 @@ class ShardStore:
                 os.fsync(file.fileno())
             if written != len(records):
                 raise DataError(f"'{self.cells.place.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
-            write_json(partial / MARKER, {"images": len(records), "bad": 0, "resize": self.rule.to_dict()})
-            os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            write_json(partial / MARKER, marker(len(records), 0, self.rule))
         log.info(f"store     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
 
     def _wanted(self, records: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
