@@ -95,6 +95,8 @@ _Settings = dataclasses.make_dataclass(
 
 def _read_choices(group: str, node: Any) -> list[Choice]:
     if GROUPS[group].many:
+        if node is None and GROUPS[group].may_be_empty:
+            return []
         if not isinstance(node, Mapping):
             raise ConfigError(
                 f"{group}: expected options of the group, received {node!r}. Choose with {group}=name or {group}=[first,second]."

@@ -29,11 +29,12 @@ Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Group:
-    """A config group: what its components are, what the runner hands their builders, and whether a run holds several."""
+    """A config group: what its components are, what the runner hands their builders, whether a run holds several, or none."""
 
     help: str
     context: tuple[str, ...] = ()
     many: bool = False
+    may_be_empty: bool = False
 
 
 GROUPS: dict[str, Group] = {
@@ -46,7 +47,10 @@ GROUPS: dict[str, Group] = {
     "optimizer": Group("how weights follow the gradient", ("factor",)),
     "schedule": Group("the learning rate over the run, as a factor of optimizer.learning_rate", ("length",)),
     "trainer": Group("how the model is trained"),
+    "metric": Group("what is measured of the training batches, beside the loss", many=True, may_be_empty=True),
+    "callback": Group("what happens between training's steps and epochs", ("course",), many=True, may_be_empty=True),
     "logger": Group("where the numbers of a run go while it runs", ("folder",), many=True),
+    "storage": Group("where a finished run is copied to"),
 }
 
 

@@ -1,0 +1,1 @@
+"""Storage: each builder returns a place that a finished run is copied to."""

@@ -1,0 +1,23 @@
+"""Nothing is copied."""
+
+from pathlib import Path
+
+from malaria_exp.registry import register
+from malaria_exp.storage._base import Storage
+
+
+@register("storage", "none")
+def none() -> Storage:
+    """Copies nothing: the run stays in its folder alone."""
+    return NoStorage()
+
+
+class NoStorage:
+    """See Storage."""
+
+    def check(self) -> None:
+        """Finds nothing to complain about."""
+
+    def keep(self, folder: Path) -> str | None:
+        """Returns None."""
+        return None
