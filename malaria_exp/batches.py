@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from malaria_exp.dataset._shard_store import ShardStore
+from malaria_exp.errors import ConfigError
 from malaria_exp.manifest import Manifest
 from malaria_exp.store import PixelStore
 
@@ -60,6 +61,18 @@ class Data:
         """Returns the training and the validation cells."""
         return self._cells("train"), self._cells("val")
 
+    def patient_weights(self) -> np.ndarray:
+        """Returns weights of the training cells, float32 (N,), mean 1, of the same sum for every patient.
+
+        Raises:
+            ConfigError: nobody knows the patients.
+        """
+        patients = self.manifest.patient[self.manifest.rows("train")]
+        if not self.manifest.patients_known:
+            raise ConfigError("count_by: received 'patient', but the patients of this data are not known. Use count_by=cell.")
+        _, number, cells = np.unique(patients, return_inverse=True, return_counts=True)
+        return (len(patients) / (len(cells) * cells[number])).astype(np.float32)
+
     def open(self, subset: str, reason: str) -> Cells:
         """Opens a subset for evaluation and records it."""
         self.opened.append({"subset": subset, "reason": reason})
@@ -88,7 +101,10 @@ class Batches(Protocol):
     batch_size: int
 
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
-        """Returns the batches from a step of an epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1)."""
+        """Returns the batches from a step of an epoch on.
+
+        Each is images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1) and, if cells are weighted, weights float32 (B,).
+        """
         ...
 
     def reading(self) -> AbstractContextManager[None]:
@@ -96,13 +112,23 @@ class Batches(Protocol):
         ...
 
 
-def training_batches(cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int, resident_gb: float) -> Batches:
+def training_batches(
+    cells: Cells,
+    *,
+    batch_size: int,
+    augmentations: list[Augmentation],
+    seed: int,
+    resident_gb: float,
+    weights: np.ndarray | None = None,
+) -> Batches:
     """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file."""
     if isinstance(cells.store, ShardStore):
         from malaria_exp.streaming import StreamedBatches
 
-        return StreamedBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed)
-    return TrainingBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb)
+        return StreamedBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, weights=weights)
+    return TrainingBatches(
+        cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb, weights=weights
+    )
 
 
 class TrainingBatches:
@@ -110,15 +136,24 @@ class TrainingBatches:
 
     Each epoch is a fresh permutation of the cells, cut into whole batches; the cells of the cut-off rest differ from epoch
     to epoch. Sets up to `resident_gb` are held in memory as one tensor and gathered there; larger ones are gathered from
-    the memory-mapped store.
+    the memory-mapped store. With `weights`, float32 (N,), each cell carries its own; a mixed cell has that of the cell it was.
 
     Attributes:
         steps_per_epoch: whole batches in an epoch.
         batch_size: cells in a batch; all of them, if the subset is smaller than the batch asked for.
     """
 
-    def __init__(self, cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int, resident_gb: float) -> None:
-        self.cells = cells
+    def __init__(
+        self,
+        cells: Cells,
+        *,
+        batch_size: int,
+        augmentations: list[Augmentation],
+        seed: int,
+        resident_gb: float,
+        weights: np.ndarray | None = None,
+    ) -> None:
+        self.cells, self.weights = cells, weights
         self.batch_size = min(batch_size, len(cells))
         self.steps_per_epoch = len(cells) // self.batch_size
         self.augmentations = augmentations
@@ -128,7 +163,7 @@ class TrainingBatches:
         self.resident = len(cells) * size * size * 3 <= resident_gb * 1e9
 
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
-        """Returns the batches from a step of an epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1)."""
+        """See Batches."""
         import tensorflow as tf
 
         labels = tf.constant(self.cells.labels[:, None], tf.float32)
@@ -142,9 +177,12 @@ class TrainingBatches:
             steps = tf.data.Dataset.from_tensor_slices(order).enumerate().map(lambda step, rows: (epoch, step, rows))
             return steps.skip(tf.where(epoch == start_epoch, tf.constant(start_step, tf.int64), 0))
 
-        def batch(epoch: "tf.Tensor", step: "tf.Tensor", rows: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        weights = None if self.weights is None else tf.constant(self.weights, tf.float32)
+
+        def batch(epoch: "tf.Tensor", step: "tf.Tensor", rows: "tf.Tensor") -> tuple["tf.Tensor", ...]:
             seed = step_seed(base, epoch, step)
-            return augment(to_unit(gather(rows)), tf.gather(labels, rows), self.augmentations, seed, (self.batch_size, *self.shape))
+            made = augment(to_unit(gather(rows)), tf.gather(labels, rows), self.augmentations, seed, (self.batch_size, *self.shape))
+            return made if weights is None else (*made, tf.gather(weights, rows))
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_rows)
         return epochs.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)

@@ -8,12 +8,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from malaria_exp.errors import ConfigError
 from malaria_exp.images import Resize
 from malaria_exp.registry import GROUPS, check_params, component
 from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass, check_keys
+
+
+CountBy = Literal["cell", "patient"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Config:
 
     seed: Annotated[int, Range(low=0, below=2**32)]
     batch_size: PositiveInt
+    count_by: CountBy
     run: str | None
     allow_leak: bool
     plugins: list[str]

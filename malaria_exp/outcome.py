@@ -89,7 +89,7 @@ class Outcome:
             held_out=held_out,
             history=trained.history,
             monitor=trained.monitor,
-            objective=trained.history[trained.best_epoch - 1][trained.monitor],
+            objective=trained.best,
             notes=[*trained.notes, *manifest.details.get("warnings", ())],
         )
 

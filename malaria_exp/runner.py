@@ -5,13 +5,12 @@ dataset -> table -> store -> split -> manifest -> batches -> aug -> model -> tra
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from malaria_exp import provenance
 from malaria_exp.bad_images import leave_out_bad_images, write_left_out
 from malaria_exp.batches import Data, training_batches
 from malaria_exp.config import Config
-from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
 from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
@@ -121,23 +120,24 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     loggers = Loggers(
         {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}
     )
+    def build_all(group: str, *context: Any) -> list[Any]:
+        return [build(group, choice.name, choice.params, *context, path=choice.path) for choice in config.choices[group]]
+
     batches = training_batches(
         cells,
         batch_size=config.batch_size,
-        augmentations=[build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]],
+        augmentations=build_all("aug"),
         seed=config.seed,
         resident_gb=config.store.resident_gb,
+        weights=data.patient_weights() if config.count_by == "patient" else None,
     )
     loss, optimizer, schedule, trainer = (config.one(group) for group in ("loss", "optimizer", "schedule", "trainer"))
-
-    def build_optimizer(length: RunLength) -> "keras.optimizers.Optimizer":
-        factor = build("schedule", schedule.name, schedule.params, length)
-        return build("optimizer", optimizer.name, optimizer.params, factor)
 
     parts = Parts(
         build_model=lambda: build_model(config),
         loss=build("loss", loss.name, loss.params, cells.labels),
-        build_optimizer=build_optimizer,
+        build_factor=lambda length: build("schedule", schedule.name, schedule.params, length),
+        build_optimizer=lambda factor: build("optimizer", optimizer.name, optimizer.params, factor),
         batches=batches,
         val=val,
         logger=loggers,
@@ -146,6 +146,8 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
         eval_batch_size=config.evaluation.batch_size,
         identity=json.dumps([[choice.name, choice.params] for choice in (config.one("model"), loss, optimizer)] + [batches.batch_size]),
         cache=config.store.path,
+        build_metrics=lambda: build_all("metric"),
+        build_callbacks=lambda course: build_all("callback", course),
     )
     status = "failed"
     try:
@@ -157,10 +159,13 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
         raise
     finally:
         loggers.finish(status)
-    log.info(
-        f"trained   {trained.model.count_params():,} parameters in {trained.seconds:.1f} s ({trained.precision});"
-        f" best epoch {trained.best_epoch} by {trained.monitor}"
-    )
+    if trained.best_epoch:
+        log.info(
+            f"trained   {trained.model.count_params():,} parameters in {trained.seconds:.1f} s ({trained.precision});"
+            f" best epoch {trained.best_epoch} by {trained.monitor}"
+        )
+    else:
+        log.info(f"trained   nothing: {trained.model.count_params():,} parameters are evaluated as they are")
     return trained
 
 

@@ -35,7 +35,9 @@ class StreamedBatches:
         window: shards that are read at once.
     """
 
-    def __init__(self, cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int) -> None:
+    def __init__(
+        self, cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int, weights: np.ndarray | None = None
+    ) -> None:
         if not isinstance(cells.store, ShardStore):
             raise TypeError(f"Expected cells in shards. Received: {type(cells.store).__name__}")
         self.cells, self.augmentations, self.seed = cells, augmentations, seed
@@ -50,6 +52,11 @@ class StreamedBatches:
         # By record: its label, or -1 where it is no training cell.
         self._label = np.full(int(self.store.cells.first[-1]), -1, np.int8)
         self._label[self.store.rows[cells.rows]] = cells.labels
+        # By record too; weights are optional, and a batch of a run without them has no third part.
+        self._weight = None
+        if weights is not None:
+            self._weight = np.zeros(len(self._label), np.float32)
+            self._weight[self.store.rows[cells.rows]] = weights
         wanted = np.concatenate([[0], np.cumsum(self._label >= 0)])
         self._count = np.diff(wanted[self.store.cells.first])
         self.shards = np.flatnonzero(self._count)
@@ -122,7 +129,7 @@ class StreamedBatches:
         return self.store.reading()
 
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
-        """Returns the batches from a step of an epoch on: images float32 (B, size, size, 3) in [0, 1], labels float32 (B, 1).
+        """Returns the batches from a step of an epoch on; see Batches.
 
         What comes first takes the time of reading one window, wherever the start is.
         """
@@ -135,17 +142,19 @@ class StreamedBatches:
         start_epoch, start_step = position(self, start_epoch, start_step)
         steps = tf.constant(self.steps_per_epoch, tf.int64)
 
-        def finish(number: "tf.Tensor", batch: tuple["tf.Tensor", "tf.Tensor"]) -> tuple["tf.Tensor", "tf.Tensor"]:
-            images, labels = batch
+        def finish(number: "tf.Tensor", batch: tuple["tf.Tensor", ...]) -> tuple["tf.Tensor", ...]:
+            images, labels, *weights = batch
             images = tf.reshape(images, (self.batch_size, *self.shape))
             labels = tf.cast(tf.reshape(labels, (self.batch_size, 1)), tf.float32)
             seed = step_seed(base, number // steps, number % steps)
-            return augment(to_unit(images), labels, self.augmentations, seed, (self.batch_size, *self.shape))
+            made = augment(to_unit(images), labels, self.augmentations, seed, (self.batch_size, *self.shape))
+            return *made, *(tf.reshape(part, (self.batch_size,)) for part in weights)
 
         # Made here, they are handed to the pipeline; inside of it they would become part of its graph, which has a largest size.
-        label, wanted = tf.constant(self._label), tf.constant(self._label >= 0)
+        known = [tf.constant(self._label)] + ([] if self._weight is None else [tf.constant(self._weight)])
+        wanted = tf.constant(self._label >= 0)
         windows = (
-            self._windows(base, start_epoch, start_step).flat_map(lambda *window: self._read_window(label, wanted, *window)).prefetch(1)
+            self._windows(base, start_epoch, start_step).flat_map(lambda *window: self._read_window(known, wanted, *window)).prefetch(1)
         )
         batches = windows.flat_map(self._parts).rebatch(self.batch_size, drop_remainder=True)
         numbered = batches.enumerate(start=start_epoch * self.steps_per_epoch + start_step)
@@ -181,7 +190,7 @@ class StreamedBatches:
         return tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(of_epoch)
 
     def _read_window(
-        self, label: "tf.Tensor", wanted: "tf.Tensor", shards: "tf.Tensor", seed: "tf.Tensor", first: "tf.Tensor", last: "tf.Tensor"
+        self, known: list["tf.Tensor"], wanted: "tf.Tensor", shards: "tf.Tensor", seed: "tf.Tensor", first: "tf.Tensor", last: "tf.Tensor"
     ) -> "tf.data.Dataset":
         """Returns one element, a window's training cells, read when it is asked for.
 
@@ -189,7 +198,8 @@ class StreamedBatches:
         which has to be repeatable, take the reading ahead out of the pipeline.
 
         Returns:
-            Images uint8 (n, size * size * 3), labels int8 (n,), and the order in which they are used, int64 (m,).
+            The order in which the cells are used, int64 (m,), images uint8 (n, size * size * 3), and what is known of each cell by record:
+            labels int8 (n,), perhaps weights float32 (n,).
         """
         import tensorflow as tf
 
@@ -201,16 +211,16 @@ class StreamedBatches:
             lambda shard: self.store.read_shard(shard, wanted), cycle_length=width, num_parallel_calls=width, deterministic=True
         )
 
-        def shuffle(records: "tf.Tensor", images: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]:
+        def shuffle(records: "tf.Tensor", images: "tf.Tensor") -> tuple["tf.Tensor", ...]:
             order = tf.random.experimental.stateless_shuffle(tf.range(total), seed=seed)[first:last]
             # Fails where cells are missing; sizes and checksums should have told before.
-            return tf.reshape(images, (total, int(np.prod(self.shape)))), tf.gather(label, records), order
+            return order, tf.reshape(images, (total, int(np.prod(self.shape)))), *(tf.gather(one, records) for one in known)
 
         return chunks.rebatch(total).map(shuffle)
 
-    def _parts(self, images: "tf.Tensor", labels: "tf.Tensor", order: "tf.Tensor") -> "tf.data.Dataset":
+    def _parts(self, order: "tf.Tensor", *of_cells: "tf.Tensor") -> "tf.data.Dataset":
         """Cuts a window into batches, its last one perhaps smaller, without copying it as a whole."""
         import tensorflow as tf
 
         cells = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
-        return cells.map(lambda rows: (tf.gather(images, rows), tf.gather(labels, rows)))
+        return cells.map(lambda rows: tuple(tf.gather(one, rows) for one in of_cells))

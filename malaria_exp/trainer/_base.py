@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from malaria_exp.batches import Batches, Cells
 from malaria_exp.durations import RunLength
 from malaria_exp.logger._base import Logger, Row
+from malaria_exp.schedule._factor import Factor
+from malaria_exp.trainer._course import Course
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +25,8 @@ class Parts:
     Attributes:
         build_model: builds the untrained net in the precision that is set.
         loss: on logits.
-        build_optimizer: takes the run's length, which its schedule needs.
+        build_factor: takes the length of a stretch of training and returns its schedule.
+        build_optimizer: takes the factor of its learning rate.
         batches: of the training cells.
         val: the validation cells.
         logger: where the numbers go.
@@ -32,11 +35,14 @@ class Parts:
         eval_batch_size: cells scored in one call.
         identity: name and parameters of net, loss and optimizer, as text.
         cache: the cache folder.
+        build_metrics: builds the metrics of the training batches.
+        build_callbacks: builds the callbacks of a training.
     """
 
     build_model: Callable[[], "keras.Model"]
     loss: "keras.losses.Loss"
-    build_optimizer: Callable[[RunLength], "keras.optimizers.Optimizer"]
+    build_factor: Callable[[RunLength], Factor]
+    build_optimizer: Callable[[Factor], "keras.optimizers.Optimizer"]
     batches: Batches
     val: Cells
     logger: Logger
@@ -45,6 +51,8 @@ class Parts:
     eval_batch_size: int
     identity: str
     cache: Path
+    build_metrics: Callable[[], list["keras.metrics.Metric"]] = list
+    build_callbacks: Callable[[Course], list["keras.callbacks.Callback"]] = lambda _: []
 
 
 @dataclass(eq=False)
@@ -53,10 +61,11 @@ class Trained:
 
     Attributes:
         model: with the weights of its best epoch, not compiled.
-        history: a row an epoch.
+        history: a row an epoch; empty if nothing was trained.
         precision: "float32", "bfloat16" or "float16".
         monitor: the metric that chose the best epoch.
-        best_epoch: its number, from 1.
+        best_epoch: its number, from 1; 0 if nothing was trained.
+        best: the monitor's value there.
         seconds: training and validation, without building.
         notes: what a reader of the report should know.
     """
@@ -66,6 +75,7 @@ class Trained:
     precision: str
     monitor: str
     best_epoch: int
+    best: float
     seconds: float
     notes: list[str] = field(default_factory=list)
 

@@ -1,10 +1,12 @@
 """What callbacks know of the training they accompany."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.durations import RunLength
+from malaria_exp.evaluation.metrics import Direction, direction
 
 if TYPE_CHECKING:
     import keras
@@ -20,9 +22,19 @@ class Course:
         monitor: the validation metric that chooses the best epoch.
         rate_scale: float32 scalar that multiplies the scheduled learning rate, 1 unless a callback changes it; it acts from the
             next step on.
+        own_metrics: {name: better direction} of the validation metrics that the run's `metric` options add, such as "val_tp".
     """
 
     folder: Path
     length: RunLength
     monitor: str
     rate_scale: "keras.Variable"
+    own_metrics: Mapping[str, Direction | None] = field(default_factory=dict)
+
+    def direction(self, monitor: str) -> Direction:
+        """Returns which way is better for a validation metric.
+
+        Raises:
+            ConfigError: there is no such metric, or nobody says which way is better.
+        """
+        return self.own_metrics.get(monitor) or direction(monitor)

@@ -1,31 +1,40 @@
 """Validation at an epoch's end: exact metrics over all validation cells, by the functions that judge the finished run."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.evaluation.metrics import compute
+from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.thresholds import HALF
 from malaria_exp.logger._base import Row
-from malaria_exp.scoring import Scorer, sigmoid
+from malaria_exp.scoring import sigmoid
 from malaria_exp.trainer._base import Parts
 
 if TYPE_CHECKING:
     import keras
 
 
-def validate(model: "keras.Model", parts: Parts) -> Callable[[], Row]:
-    """Returns a function that scores the validation cells and returns val_loss and every metric at threshold .5, prefixed val_.
+def own_metrics(parts: Parts) -> list["keras.metrics.Metric"]:
+    """Returns the run's metrics that evaluation does not compute anyway, built for the validation cells."""
+    return [metric for metric in parts.build_metrics() if metric.name not in METRICS]
+
+
+def validation_row(parts: Parts, logits: np.ndarray, metrics: list["keras.metrics.Metric"]) -> Row:
+    """Returns val_loss and every metric at threshold .5, prefixed val_.
 
     val_loss is the training loss on validation cells, without the penalties on weights; val_log_loss has no label smoothing.
+
+    Args:
+        parts: of the training.
+        logits: of the validation cells, (N,).
+        metrics: of labels (B, 1) and logits (B, 1), measured beside evaluation's own.
     """
-    scorer = Scorer(model, parts.eval_batch_size)
     labels = parts.val.labels
-
-    def run() -> Row:
-        logits = scorer.logits(parts.val)
-        loss = float(parts.loss(labels[:, None].astype(np.float32), logits[:, None].astype(np.float32)))
-        return {"val_loss": loss} | {f"val_{name}": float(value) for name, value in compute(labels, sigmoid(logits), HALF).items()}
-
-    return run
+    columns = labels[:, None].astype(np.float32), logits[:, None].astype(np.float32)
+    row = {"val_loss": float(parts.loss(*columns))}
+    row |= {f"val_{name}": float(value) for name, value in compute(labels, sigmoid(logits), HALF).items()}
+    for metric in metrics:
+        metric.reset_state()
+        metric.update_state(*columns)
+        row[f"val_{metric.name}"] = float(metric.result())
+    return row

@@ -3,64 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from malaria_exp.batches import Data, TrainingBatches
 from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError, UserError
 from malaria_exp.evaluation.metrics import compute
-from malaria_exp.images import ResizeRule
-from malaria_exp.logger._base import Logger
 from malaria_exp.registry import build
 from malaria_exp.scoring import Scorer
-from malaria_exp.store import open_store
 from malaria_exp.trainer import _precision
-from malaria_exp.trainer._base import Parts
-from malaria_exp.trainer.fit import dominant_accuracy
-
-
-class Recorder(Logger):
-    def __init__(self):
-        self.steps, self.rows, self.length = [], [], None
-
-    def start(self, length):
-        self.length = length
-
-    def step(self, step, values):
-        self.steps.append((step, dict(values)))
-
-    def epoch(self, row):
-        self.rows.append(row)
-
-
-@pytest.fixture(scope="module")
-def data(cache_root):
-    table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
-    manifest = build("split", "patient_holdout", {}, table)
-    return Data(manifest, open_store(table, ResizeRule(32, "pad"), cache_root))
-
-
-@pytest.fixture
-def make_parts(data, tmp_path):
-    cells, val = data.training()
-
-    def make(seed=0, learning_rate=0.01, augmentations=(), loss=None):
-        def build_optimizer(length):
-            return build("optimizer", "adamw", {"learning_rate": learning_rate}, build("schedule", "cosine", {}, length))
-
-        return Parts(
-            build_model=lambda: build("model", "cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2}),
-            loss=loss or build("loss", "bce", {}),
-            build_optimizer=build_optimizer,
-            batches=TrainingBatches(cells, batch_size=16, augmentations=list(augmentations), seed=seed, resident_gb=1),
-            val=val,
-            logger=Recorder(),
-            folder=tmp_path,
-            seed=seed,
-            eval_batch_size=64,
-            identity="test",
-            cache=tmp_path / "cache",
-        )
-
-    return make
+from malaria_exp.metric.accuracy import dominant_accuracy
 
 
 def train(parts, **params):
@@ -95,19 +44,12 @@ def test_validation_scores_are_those_of_the_finished_model(make_parts):
         assert trained.history[0][f"val_{name}"] == pytest.approx(value, nan_ok=True), name
 
 
-def test_patience_stops_the_run(make_parts):
-    # At a rate of almost nothing the monitor cannot improve after its first values.
-    trained = train(make_parts(learning_rate=1e-12), epochs=9, patience=2, monitor="val_accuracy")
-    assert len(trained.history) < 9
-    assert len(trained.history) - trained.best_epoch == 2
-
-
 @pytest.mark.parametrize(
     ("monitor", "nearest"), [("val_acuracy", "val_accuracy"), ("loss", "val_loss"), ("accuracy", "val_loss"), ("val_", "val_loss")]
 )
-def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest):
+def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest, make_parts):
     with pytest.raises(ConfigError, match=nearest):
-        build("trainer", "fit", {"monitor": monitor})
+        train(make_parts(), monitor=monitor)
 
 
 def test_a_run_that_diverges_says_so(make_parts):

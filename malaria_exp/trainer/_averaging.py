@@ -1,0 +1,30 @@
+"""Averaged weights (EMA): what is validated, kept and saved, while training goes on from the raw ones.
+
+Polyak and Juditsky 1992, doi:10.1137/0330046. The optimizer keeps the averages; the statistics of batch normalisations, which
+are running averages already, stay as they are.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+
+@contextmanager
+def averaged_weights(model: "keras.Model") -> Iterator[None]:
+    """Gives a compiled model its optimizer's averaged weights inside the block; without an average it changes nothing."""
+    # In float16 the optimizer stands inside another one, which scales the loss.
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if not optimizer.use_ema:
+        yield
+        return
+    variables = model.trainable_variables
+    raw = [variable.numpy() for variable in variables]
+    optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, raw, strict=True):
+            variable.assign(value)

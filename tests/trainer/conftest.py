@@ -1,0 +1,75 @@
+"""Parts for trainers, on a few drawn cells."""
+
+import pytest
+
+from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.images import ResizeRule
+from malaria_exp.logger._base import Logger
+from malaria_exp.registry import build
+from malaria_exp.store import open_store
+from malaria_exp.trainer._base import Parts
+
+
+class Recorder(Logger):
+    """Remembers what it is told."""
+
+    def __init__(self):
+        self.steps, self.rows, self.length = [], [], None
+
+    def start(self, length):
+        self.length = length
+
+    def step(self, step, values):
+        self.steps.append((step, dict(values)))
+
+    def epoch(self, row):
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="session")
+def trainer_data(cache_root):
+    """Cells of 14 drawn people, 32 px."""
+    table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
+    manifest = build("split", "patient_holdout", {}, table)
+    return Data(manifest, open_store(table, ResizeRule(32, "pad"), cache_root))
+
+
+CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2})
+
+
+@pytest.fixture
+def make_parts(trainer_data, tmp_path):
+    """make_parts(seed=0, model=..., ...) -> Parts of a training of a tiny net."""
+    cells, val = trainer_data.training()
+
+    def make(
+        seed=0,
+        model=CELLNET,
+        learning_rate=0.01,
+        optimizer="adamw",
+        schedule="cosine",
+        augmentations=(),
+        loss=None,
+        weights=None,
+        metrics=("accuracy",),
+        callbacks=lambda _: [],
+        **optimizer_params,
+    ):
+        return Parts(
+            build_model=lambda: build("model", *model),
+            loss=loss or build("loss", "bce", {}),
+            build_factor=lambda length: build("schedule", schedule, {}, length),
+            build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
+            batches=TrainingBatches(cells, batch_size=16, augmentations=list(augmentations), seed=seed, resident_gb=1, weights=weights),
+            val=val,
+            logger=Recorder(),
+            folder=tmp_path,
+            seed=seed,
+            eval_batch_size=64,
+            identity="test",
+            cache=tmp_path / "cache",
+            build_metrics=lambda: [build("metric", name, {}) for name in metrics],
+            build_callbacks=callbacks,
+        )
+
+    return make

@@ -1,0 +1,216 @@
+"""fit, the loop and the eager loop: one training, three ways to walk through it."""
+
+import numpy as np
+import pytest
+
+from malaria_exp.registry import build
+from malaria_exp.trainer._base import CHECKPOINT_FILE
+
+LENET = ("lenet_functional", {"image_size": 32, "units": 8, "units_2": 4, "l2": 0.1, "dropout": 0.3})
+WAYS = {"fit": ("fit", {}), "loop": ("loop", {}), "eager": ("loop", {"eager": True})}
+
+
+def train(parts, way, **params):
+    name, own = WAYS[way]
+    return build("trainer", name, {"precision": "float32", "epochs": 2, **own, **params}).train(parts)
+
+
+def weights_of_patients(data):
+    return data.patient_weights() * np.linspace(0.2, 3, len(data.manifest.rows("train"))).astype(np.float32)
+
+
+CASES = {
+    "plain": ({}, {}),
+    "penalties and dropout": ({"model": LENET}, {}),
+    "sample weights": ({"weights": True}, {}),
+    "accumulation": ({"model": LENET}, {"accumulate": 3}),
+    "average": ({}, {"ema": 0.9}),
+    "clipping": ({"clip_norm": 0.1}, {}),
+    "bfloat16": ({"model": LENET}, {"precision": "bfloat16"}),
+    "float16": ({"model": LENET}, {"precision": "float16"}),
+    "everything": ({"model": LENET, "weights": True, "clip_norm": 1.0}, {"accumulate": 2, "ema": 0.8}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_weights_and_numbers(case, make_parts, trainer_data):
+    made, params = CASES[case]
+    if made.get("weights"):
+        made = {**made, "weights": weights_of_patients(trainer_data)}
+    flips = [build("aug", "dihedral", {})]
+    trained = {way: train(make_parts(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in WAYS}
+    # The order in which sums are taken differs between a graph and single operations: more so in sixteen bits.
+    loose = {"bfloat16": 0.05, "float16": 0.01}.get(case, 2e-4)
+    for way in ("loop", "eager"):
+        for one, two in zip(trained["fit"].model.get_weights(), trained[way].model.get_weights(), strict=True):
+            np.testing.assert_allclose(two, one, rtol=loose, atol=loose, err_msg=way)
+        for one, two in zip(trained["fit"].history, trained[way].history, strict=True):
+            assert list(one) == list(two)
+            for name in ("loss", "accuracy", "val_loss", "val_log_loss", "learning_rate"):
+                assert two[name] == pytest.approx(one[name], rel=10 * loose, abs=10 * loose), (way, name)
+        assert trained[way].best_epoch == trained["fit"].best_epoch
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("made", "params"),
+    [
+        ({"weights": True}, {}),
+        ({"model": ("lenet_functional", {**LENET[1], "l2": 0.0})}, {}),
+        ({"model": LENET, "clip_norm": 1e-3}, {}),
+        ({"model": LENET}, {"accumulate": 2}),
+        ({"model": LENET}, {"ema": 0.9}),
+    ],
+    ids=["sample weights", "no penalties", "clipping", "accumulation", "average"],
+)
+def test_none_of_it_is_ignored(way, made, params, make_parts, trainer_data):
+    """What the equality above compares would also be equal if all three did nothing."""
+    plain = train(make_parts(1, model=LENET), way, epochs=1)
+    if made.get("weights"):
+        made = {"model": LENET, "weights": weights_of_patients(trainer_data)}
+    other = train(make_parts(1, **made), way, epochs=1, **params)
+    pairs = zip(plain.model.get_weights(), other.model.get_weights(), strict=True)
+    assert max(np.abs(one - two).max() for one, two in pairs) > 1e-4
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_callbacks_hear_everything_in_order(way, make_parts):
+    import keras
+
+    heard = []
+
+    class Listener(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            heard.append(("begin", self.model.optimizer is not None, self.params["epochs"]))
+
+        def on_epoch_begin(self, epoch, logs=None):
+            heard.append(("epoch", epoch))
+
+        def on_train_batch_begin(self, batch, logs=None):
+            heard.append(("step", batch))
+
+        def on_train_batch_end(self, batch, logs=None):
+            heard.append(("stepped", batch, sorted(logs)))
+
+        def on_epoch_end(self, epoch, logs=None):
+            heard.append(("epoch done", epoch, logs["epoch"], "val_auc" in logs, "learning_rate" in logs))
+            self.model.stop_training = epoch == 1
+
+        def on_train_end(self, logs=None):
+            heard.append(("end",))
+
+    parts = make_parts(callbacks=lambda course: [Listener()])
+    trained = train(parts, way, epochs=5)
+    steps = parts.batches.steps_per_epoch
+    expected = [("begin", True, 5)]
+    for epoch in range(2):
+        expected.append(("epoch", epoch))
+        for step in range(steps):
+            expected += [("step", step), ("stepped", step, ["accuracy", "loss"])]
+        expected.append(("epoch done", epoch, epoch + 1, True, True))
+    assert heard == [*expected, ("end",)]
+    assert len(trained.history) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_rate_follows_schedule_and_scale(way, make_parts):
+    import keras
+
+    class Halve(keras.callbacks.Callback):
+        def __init__(self, course):
+            super().__init__()
+            self.course = course
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.course.rate_scale.assign(self.course.rate_scale * 0.5)
+
+    parts = make_parts(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Halve(course)])
+    trained = train(parts, way, epochs=3)
+    assert [row["learning_rate"] for row in trained.history] == pytest.approx([0.02, 0.01, 0.005])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_run(way, make_parts):
+    seen = []
+
+    class Watch:
+        def __call__(self, course):
+            import keras
+
+            def look(batch, logs):
+                seen.append((int(self.callback.model.optimizer.iterations), float(self.callback.model.optimizer.learning_rate)))
+
+            self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=look)
+            return [self.callback]
+
+    parts = make_parts(schedule="cosine", callbacks=Watch())
+    train(parts, way, epochs=2, accumulate=4)
+    steps = 2 * parts.batches.steps_per_epoch
+    assert [update for update, _ in seen] == [(step + 1) // 4 for step in range(steps)]
+    factor = build("schedule", "cosine", {}, parts.logger.length)
+    assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(4 * update)) for update, _ in seen], rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bad_step_in_float16_is_left_out(way, make_parts):
+    """A loss beyond what sixteen bits hold: the scale falls, the weights stay numbers."""
+    import keras
+
+    class Steep(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.ops.squeeze(y_pred, -1) ** 2 * 1e4
+
+    trained = train(make_parts(loss=Steep(), model=LENET), way, precision="float16", epochs=1)
+    assert all(np.isfinite(weight).all() for weight in trained.model.get_weights())
+
+
+@pytest.mark.parametrize("way", ["fit", "loop"])
+def test_the_average_is_what_is_validated_and_kept(way, make_parts):
+    from malaria_exp.evaluation.metrics import compute
+    from malaria_exp.scoring import Scorer
+
+    raw = {}
+
+    class Watch:
+        def __call__(self, course):
+            import keras
+
+            self.callback = keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: raw.update(weights=self.callback.model.get_weights()),
+                on_epoch_begin=lambda epoch, logs: raw.update({epoch: self.callback.model.get_weights()}),
+            )
+            return [self.callback]
+
+    parts = make_parts(learning_rate=0.05, callbacks=Watch())
+    trained = train(parts, way, epochs=3, ema=0.9, monitor="val_log_loss")
+    best = trained.history[trained.best_epoch - 1]
+    assert compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)["log_loss"] == pytest.approx(best["val_log_loss"], rel=1e-5)
+    kept = trained.model.get_weights()
+    assert any(np.abs(one - two).max() > 1e-3 for one, two in zip(kept, raw["weights"], strict=True)), "the average is not the last weights"
+    again = parts.build_model()
+    again.load_weights(parts.folder / CHECKPOINT_FILE)
+    for one, two in zip(kept, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_training_goes_on_from_the_raw_weights(make_parts):
+    """With an average of which a step keeps almost all, validation changes and training does not."""
+    plain, averaged = (train(make_parts(2), "fit", **params) for params in ({}, {"ema": 0.999}))
+    assert [row["loss"] for row in plain.history] == [row["loss"] for row in averaged.history]
+    assert plain.history[-1]["val_loss"] != averaged.history[-1]["val_loss"]
+
+
+def test_the_eager_loop_runs_plain_python_each_step(make_parts):
+    """As a debugger would find it: inside a step values are there, not symbols."""
+    import keras
+
+    values = []
+
+    class Nosy(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            values.append(float(y_pred[0, 0]))
+            return keras.losses.binary_crossentropy(y_true, y_pred, from_logits=True)
+
+    parts = make_parts(loss=Nosy())
+    train(parts, "eager", epochs=1)
+    assert len(values) >= parts.batches.steps_per_epoch
