@@ -12,6 +12,7 @@ from malaria_exp.bad_images import leave_out_bad_images, write_left_out
 from malaria_exp.batches import Data, training_batches
 from malaria_exp.config import Config
 from malaria_exp.errors import ConfigError
+from malaria_exp.evaluation.metrics import direction
 from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Loggers
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) -> Outcome:
     """Runs a whole experiment into its folder and returns what came out."""
     config.check_components()
+    check_monitor(config)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
     table, store, left_out = load_and_decode(config)
@@ -51,6 +53,14 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     write_json(folder / "provenance.json", record)
     write_outcome(folder, config, outcome, record)
     return outcome
+
+
+def check_monitor(config: Config) -> None:
+    """Raises a ConfigError if the trainer's monitor is neither a metric of evaluation nor one of the run's own."""
+    trainer = config.one("trainer")
+    monitor = check_params("trainer", trainer.name, trainer.params).get("monitor")
+    if monitor is not None and monitor not in [f"val_{choice.name}" for choice in config.choices["metric"]]:
+        direction(monitor)
 
 
 def load_table(config: Config) -> CellTable:

@@ -117,8 +117,8 @@ class Session:
         settings, parts = self.settings, self.parts
         factor = parts.build_factor(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
         with self.strategy.scope():
-            # The optimizer counts updates; schedules count batches.
-            optimizer = parts.build_optimizer(lambda update: stage.learning_rate * self._scale * factor(update * settings.accumulate))
+            # Keras asks for the rate by the batch, also where several make one update.
+            optimizer = parts.build_optimizer(lambda step: stage.learning_rate * self._scale * factor(step))
             if settings.accumulate > 1:
                 optimizer.gradient_accumulation_steps = settings.accumulate
             if settings.ema is not None:

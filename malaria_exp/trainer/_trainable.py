@@ -51,7 +51,7 @@ def set_trainable(model: "keras.Model", patterns: Sequence[str] | None, *, freez
                 if isinstance(part, keras.layers.BatchNormalization):
                     part.trainable = False
     if patterns is not None and not model.trainable_variables:
-        raise ConfigError(f"{path}: nothing is left to train: {', '.join(patterns)} match no layer with trainable weights.")
+        raise ConfigError(f"{path}: nothing is left to train: {list(patterns)} match no layer with trainable weights.")
 
 
 def _abridged(names: list[str]) -> str:
