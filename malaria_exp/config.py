@@ -63,6 +63,7 @@ class Config:
     batch_size: PositiveInt
     count_by: CountBy
     run: str | None
+    limit_cells: Annotated[int, Range(low=2)] | None
     allow_leak: bool
     plugins: list[str]
     store: StoreConfig

@@ -100,6 +100,28 @@ class Manifest:
         rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
         return hashlib.sha256("\n".join("\t".join(map(str, row)) for row in rows).encode()).hexdigest()
 
+    def limited(self, cells: int, seed: int) -> "Manifest":
+        """Returns the split with at most so many cells in each subset, drawn at random, as many of each class as there are.
+
+        Args:
+            cells: at most so many in each subset, at least 2.
+            seed: of the draw.
+        """
+        rng, dropped = np.random.default_rng(seed), np.zeros(len(self.subset), bool)
+        for name in SUBSETS:
+            rows = rng.permutation(self.rows(name))
+            by_class = [rows[self.label[rows] == label] for label in range(len(CLASS_NAMES))]
+            # Each class ranked by itself: the first of both, the second of both, and so on.
+            rank = np.concatenate([np.arange(len(part)) for part in by_class])
+            dropped[np.concatenate(by_class)[np.argsort(rank, kind="stable")[cells:]]] = True
+        if not dropped.any():
+            return self
+        note = f"Limited: at most {cells:,} cells of each subset were used (limit_cells); the numbers say nothing about the data."
+        details = {**self.details, "limit_cells": cells, "warnings": [*self.details.get("warnings", ()), note]}
+        limited = dataclasses.replace(self, subset=np.where(dropped, EXCLUDED, self.subset), details=details)
+        limited.check_complete()
+        return limited
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Returns for each subset the cells, classes, patients, and infected and healthy patients."""
         infected = self.patient[self.label == POSITIVE]

@@ -97,6 +97,8 @@ def split(config: Config, table: CellTable, store: PixelStore) -> Data:
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
+    if config.limit_cells is not None:
+        manifest = manifest.limited(config.limit_cells, config.seed)
     known = manifest.patients_known
     parts = ", ".join(f"{name} {part['cells']:,} cells {of_patients(part, known=known)}" for name, part in manifest.counts().items())
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {parts} ({manifest.hash[:12]})")

@@ -193,6 +193,34 @@ def test_the_hash_does_not_know_the_order_of_rows(order):
     assert turned.hash == manifest.hash
 
 
+@settings(deadline=None, max_examples=50)
+@given(cells=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
+def test_a_limited_split_keeps_so_many_cells_of_each_subset_and_both_classes_alike(cells, seed):
+    whole = make()
+    part = whole.limited(cells, seed)
+    if cells >= 8:
+        assert part is whole
+        return
+    for name in SUBSETS:
+        kept = part.rows(name)
+        assert len(kept) == cells
+        assert set(kept) <= set(whole.rows(name))
+        assert abs(2 * int(whole.label[kept].sum()) - cells) <= 1
+    assert set(part.subset) == {*SUBSETS, EXCLUDED}
+    assert not part.leaky
+    assert part.hash != whole.hash
+    assert "limit_cells" in part.details["warnings"][-1]
+    np.testing.assert_array_equal(part.subset, whole.limited(cells, seed).subset)
+
+
+def test_a_limited_split_takes_what_there_is_of_a_rare_class():
+    label = np.tile([0, 1], N // 2).astype(np.int8)
+    label[:7], label[7] = 0, 1
+    part = make(label=label).limited(4, 0)
+    assert part.label[part.rows("train")].tolist().count(1) == 1
+    assert len(part.rows("train")) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("cell_id", "c99"), ("label", 1), ("patient", "P9"), ("content", "f" * 64), ("subset", EXCLUDED)],

@@ -1,0 +1,74 @@
+"""TensorFlow's profiler over a few steps."""
+
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from malaria_exp.logs import log
+from malaria_exp.registry import register
+from malaria_exp.schema import Duration, PositiveInt
+from malaria_exp.trainer._course import Course
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("callback", "profile")
+def profile(course: Course, /, *, start: Duration = "10 steps", steps: PositiveInt = 10) -> "keras.callbacks.Callback":
+    """Profiles some steps with TensorFlow's profiler into profile/ in the run's folder.
+
+    TensorBoard's profile plugin opens the folder. The log tells the median time of a profiled step, and what part of it was spent
+    between steps: with waiting for data, with logging and with other callbacks.
+
+    Args:
+        start: when profiling begins; earlier in a run too short for it. The first steps are slow: graphs are made in them.
+        steps: how many are profiled.
+    """
+    import keras
+    import tensorflow as tf
+
+    wanted = course.length.unbounded_steps(start)
+    first = min(wanted, max(course.length.steps - steps, 0))
+    last = min(first + steps, course.length.steps) - 1
+    folder = course.folder / "profile"
+    if first < wanted:
+        log.warning(f"profile   the run has {course.length.steps} steps: steps {first + 1} to {last + 1} are profiled")
+
+    class Profile(keras.callbacks.Callback):
+        """Starts and stops the profiler."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.step, self.running = -1, False
+            self.inside: list[float] = []
+
+        def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            self.step += 1
+            if self.step == first:
+                tf.profiler.experimental.start(str(folder))
+                self.running, self.began = True, time.perf_counter()
+            self.entered = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if self.running:
+                self.inside.append(time.perf_counter() - self.entered)
+            if self.step == last:
+                self.finish()
+
+        def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+            self.finish()
+
+        def finish(self) -> None:
+            """Stops the profiler, also where training ended early."""
+            if not self.running:
+                return
+            seconds = time.perf_counter() - self.began
+            tf.profiler.experimental.stop()
+            self.running = False
+            between = 1 - sum(self.inside) / seconds
+            log.info(
+                f"profile   {len(self.inside)} steps, median {1000 * statistics.median(self.inside):.1f} ms, {between:.0%} of the time"
+                f" between steps: {folder} (tensorboard --logdir {folder}, with tensorboard-plugin-profile)"
+            )
+
+    return Profile()
