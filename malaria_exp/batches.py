@@ -126,9 +126,7 @@ def training_batches(
         from malaria_exp.streaming import StreamedBatches
 
         return StreamedBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, weights=weights)
-    return TrainingBatches(
-        cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb, weights=weights
-    )
+    return TrainingBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb, weights=weights)
 
 
 class TrainingBatches:

@@ -15,7 +15,6 @@ from malaria_exp.images import Resize
 from malaria_exp.registry import GROUPS, check_params, component
 from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass, check_keys
 
-
 CountBy = Literal["cell", "patient"]
 
 

@@ -41,6 +41,7 @@ class Outcome:
         held_out: sentences for the report: what the model never saw.
         history: training's rows, if there was training.
         monitor: the metric that chose the epoch, if there was training.
+        best_epoch: the epoch whose weights were kept, if there was training.
         objective: the best validation value of the monitor, for sweeps.
         notes: cautions for the report.
     """
@@ -54,6 +55,7 @@ class Outcome:
     held_out: str
     history: list[Row] = field(default_factory=list)
     monitor: str = "val_auc"
+    best_epoch: int | None = None
     objective: float | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -89,6 +91,7 @@ class Outcome:
             held_out=held_out,
             history=trained.history,
             monitor=trained.monitor,
+            best_epoch=trained.best_epoch,
             objective=trained.best,
             notes=[*trained.notes, *manifest.details.get("warnings", ())],
         )
@@ -184,7 +187,9 @@ def draw_plots(config: Config, outcome: Outcome) -> dict[str, Any]:
     )
     drawn["score_histogram"] = plots.score_histogram(shown.label, shown.score, thresholds=thresholds, leaky=leaky)
     if outcome.history:
-        drawn["training_curves"] = plots.training_curves(outcome.history, monitor=outcome.monitor, leaky=leaky)
+        drawn["training_curves"] = plots.training_curves(
+            outcome.history, monitor=outcome.monitor, best_epoch=outcome.best_epoch, leaky=leaky
+        )
     drawn["per_patient"] = plots.per_patient(part["per_patient"], leaky=leaky)
     cells = next(cells for cells in outcome.cells if cells.subset == subset)
     missed, alarms = plots.worst(shown.label, shown.score, thresholds["half"], config.evaluation.worst // 2)

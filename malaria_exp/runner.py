@@ -132,6 +132,7 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     loggers = Loggers(
         {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}
     )
+
     def build_all(group: str, *context: Any) -> list[Any]:
         return [build(group, choice.name, choice.params, *context, path=choice.path) for choice in config.choices[group]]
 

@@ -16,13 +16,16 @@ MOST_PANELS = 6
 ORDER = ("auc", "accuracy", "sensitivity", "specificity", "learning_rate", *METRICS)
 
 
-def training_curves(history: Sequence[Mapping[str, Any]], *, monitor: str = "val_auc", leaky: bool = False) -> Figure:
+def training_curves(
+    history: Sequence[Mapping[str, Any]], *, monitor: str = "val_auc", best_epoch: int | None = None, leaky: bool = False
+) -> Figure:
     """Draws a panel for the loss, the monitor, and up to four other metrics or the learning rate; the best epoch is marked.
 
     Args:
         history: a row an epoch, as history.csv has it: "epoch" (else counted from 1), "loss", "val_loss", metrics with and without
             "val_", "learning_rate". Values may be text; what is missing or no number is a gap. Other columns are passed over.
         monitor: the column that decides the best epoch; val_loss if it is absent, and no mark if both are.
+        best_epoch: as the trainer chose it; found in the monitor's column if it is not given.
         leaky: stamps LEAKY across the figure.
 
     Raises:
@@ -36,7 +39,7 @@ def training_curves(history: Sequence[Mapping[str, Any]], *, monitor: str = "val
     bases = [base for base in order if base in columns or f"val_{base}" in columns][:MOST_PANELS]
     across = min(3, max(1, len(bases)))
     figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * math.ceil(max(1, len(bases)) / across) + 0.2))
-    best = _best_epoch(columns, epochs, monitor)
+    best = (monitor, best_epoch) if best_epoch else _best_epoch(columns, epochs, monitor)
     for place, base in enumerate(bases, start=1):
         axes = figure.add_subplot(math.ceil(len(bases) / across), across, place)
         for name, label, colour, line in ((base, "training", BLUE, "-"), (f"val_{base}", "validation", VERMILLION, "--")):

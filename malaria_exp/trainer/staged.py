@@ -36,7 +36,7 @@ HEAD_THEN_ALL = [
 @register("trainer", "staged")
 def staged(
     *,
-    stages: list[StageConfig] = HEAD_THEN_ALL,  # type: ignore[assignment]  # noqa: B006 - as in the YAML; checked like it
+    stages: list[StageConfig] = HEAD_THEN_ALL,  # type: ignore[assignment]
     norms: Literal["frozen", "trained"] = "frozen",
     monitor: Monitor = "val_auc",
     checkpoint: bool = True,

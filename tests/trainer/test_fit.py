@@ -9,7 +9,6 @@ from malaria_exp.evaluation.metrics import compute
 from malaria_exp.registry import build
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer import _precision
-from malaria_exp.metric.accuracy import dominant_accuracy
 
 
 def train(parts, **params):
@@ -133,12 +132,6 @@ def test_the_real_measurement_times_both_precisions(make_parts):
     _precision.set_precision("float32")
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < value < 60 for value in seconds.values())
-
-
-def test_training_accuracy_counts_soft_labels_by_their_larger_side():
-    labels = np.array([[0.3], [0.7], [0.05], [0.95]], np.float32)
-    logits = np.array([[-1.0], [2.0], [3.0], [0.1]], np.float32)
-    np.testing.assert_array_equal(np.asarray(dominant_accuracy(labels, logits)), [1, 1, 0, 1])
 
 
 def test_the_saved_model_holds_nothing_of_the_optimizer(make_parts, tmp_path):
