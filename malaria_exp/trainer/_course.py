@@ -20,6 +20,7 @@ class Course:
         folder: the run's folder.
         length: of the whole training.
         monitor: the validation metric that chooses the best epoch.
+        net: the network, whose weights callbacks may read and write to files.
         rate_scale: float32 scalar that multiplies the scheduled learning rate, 1 unless a callback changes it; it acts from the
             next step on.
         own_metrics: {name: better direction} of the validation metrics that the run's `metric` options add, such as "val_tp".
@@ -28,6 +29,7 @@ class Course:
     folder: Path
     length: RunLength
     monitor: str
+    net: "keras.Model"
     rate_scale: "keras.Variable"
     own_metrics: Mapping[str, Direction | None] = field(default_factory=dict)
 

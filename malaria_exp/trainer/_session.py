@@ -79,7 +79,7 @@ class Session:
         for number, stage in enumerate(stages):
             set_trainable(self.net, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
-        course = Course(parts.folder, self.length, self.settings.monitor, self._scale, directions)
+        course = Course(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
         self._mode = course.direction(self.settings.monitor)
         self._callbacks = parts.build_callbacks(course)
         self.score = Scorer(self.net, parts.eval_batch_size).logits

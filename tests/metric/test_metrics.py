@@ -1,5 +1,7 @@
 """Every metric: any batching gives the same value, soft labels count as what they mostly are, and evaluation agrees."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ def data(seed, cells=60, separation=1.0):
 def value(metric, labels, logits, cuts=(), weights=None):
     metric.reset_state()
     edges = [0, *sorted(cuts), len(labels)]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         if stop > start:
             part = slice(start, stop)
             weight = None if weights is None else weights[part].astype(np.float32)

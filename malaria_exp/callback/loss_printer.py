@@ -1,0 +1,39 @@
+"""Prints the loss on the way."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.logs import log
+from malaria_exp.registry import register
+from malaria_exp.schedule._factor import steps_within
+from malaria_exp.schema import Duration
+from malaria_exp.trainer._course import Course
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("callback", "loss_printer")
+def loss_printer(course: Course, /, *, every: Duration = "10%") -> "keras.callbacks.Callback":
+    """Prints loss and metrics of the epoch so far at regular steps, in lines that stay.
+
+    Args:
+        every: between two lines, such as '20 steps', '1 epochs' or '10%'.
+    """
+    import keras
+
+    steps = max(steps_within(course.length, "callback.loss_printer.every", every), 1)
+
+    class LossPrinter(keras.callbacks.Callback):
+        """Counts steps."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = 0
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            self.step += 1
+            if self.step % steps == 0:
+                values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+                log.info(f"step {self.step:>6,}/{course.length.steps:,}  {values}")
+
+    return LossPrinter()

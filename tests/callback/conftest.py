@@ -1,0 +1,48 @@
+"""A course and a net to drive callbacks with, by hand and by fit."""
+
+import keras
+import numpy as np
+import pytest
+
+from malaria_exp.durations import RunLength
+from malaria_exp.registry import build
+from malaria_exp.trainer._course import Course
+
+STEPS = 4
+
+
+class Driver:
+    """One callback, told of steps and epochs as the trainers do."""
+
+    def __init__(self, folder, name, epochs=20, **params):
+        self.net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inner"), keras.layers.Dense(1)])
+        self.net.compile("sgd", "mse")
+        self.course = Course(
+            folder, RunLength(epochs, STEPS, 4), "val_auc", self.net, keras.Variable(1.0), {"val_own": "min", "val_tp": None}
+        )
+        self.callback = build("callback", name, params, self.course, path=f"callback.{name}")
+        self.callback.set_model(self.net)
+        self.number = 0
+        self.net.stop_training = False
+        self.callback.on_train_begin({})
+
+    def step(self, loss=0.5):
+        self.callback.on_train_batch_begin(self.number % STEPS, {})
+        self.callback.on_train_batch_end(self.number % STEPS, {"loss": loss, "accuracy": 0.75})
+        self.number += 1
+
+    def epoch(self, **row):
+        """Four steps and the epoch's end; returns whether training is to stop."""
+        for _ in range(STEPS - self.number % STEPS):
+            self.step()
+        self.callback.on_epoch_end(self.number // STEPS - 1, {"loss": 0.5, "val_auc": 0.5, "val_loss": 1.0, "val_own": 1.0, **row})
+        return self.net.stop_training
+
+    def set_weights(self, value):
+        self.net.set_weights([np.full_like(weight, value) for weight in self.net.get_weights()])
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """driver(name, **params) -> Driver."""
+    return lambda name, **params: Driver(tmp_path, name, **params)
