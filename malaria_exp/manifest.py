@@ -30,6 +30,7 @@ class Manifest:
         cell_id, label, patient, slide, field, content: the table's columns.
         subset: "train", "val", "test", or "excluded" (in no subset).
         details: what the split has to say of itself, for report and provenance (plain values).
+        inherited_leak: whether the weights have seen validation or test cells in earlier runs.
     """
 
     protocol: str
@@ -41,6 +42,7 @@ class Manifest:
     content: np.ndarray
     subset: np.ndarray
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    inherited_leak: bool = False
 
     @classmethod
     def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
@@ -90,8 +92,8 @@ class Manifest:
 
     @property
     def leaky(self) -> bool:
-        """Whether any patient or content crosses subsets; seen from the cells, whatever the split is called."""
-        return bool(self.crossing_patients or self.crossing_contents)
+        """Whether any patient or content crosses subsets, seen from the cells, whatever the split is called; or an earlier run saw them."""
+        return bool(self.crossing_patients or self.crossing_contents or self.inherited_leak)
 
     @cached_property
     def hash(self) -> str:

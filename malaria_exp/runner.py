@@ -5,12 +5,14 @@ dataset -> table -> store -> split -> manifest -> batches -> aug -> model -> tra
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp import provenance
 from malaria_exp.bad_images import leave_out_bad_images, write_left_out
 from malaria_exp.batches import Data, training_batches
 from malaria_exp.config import Config
+from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_earlier
 from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.files import write_json
@@ -18,6 +20,7 @@ from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Loggers
 from malaria_exp.logs import log
 from malaria_exp.manifest import Manifest, guard_against_leaks
+from malaria_exp.model._members import member_folders, members_rule
 from malaria_exp.outcome import Outcome, write_outcome
 from malaria_exp.registry import build, check_params
 from malaria_exp.rundir import RunFolder
@@ -40,7 +43,7 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     write_json(folder / "provenance.json", record)
     table, store, left_out = load_and_decode(config)
     write_left_out(folder, left_out)
-    data = split(config, table, store)
+    data = split(config, table, store, folder)
     data.manifest.write(folder / "split.csv")
     record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
     write_json(folder / "provenance.json", record)
@@ -92,11 +95,15 @@ def load_and_decode(config: Config) -> tuple[CellTable, PixelStore, list[BadImag
     return leave_out_bad_images(table, open_store(table, resize_rule(config), config.store.path, config.store.workers))
 
 
-def split(config: Config, table: CellTable, store: PixelStore) -> Data:
+def split(config: Config, table: CellTable, store: PixelStore, folder: RunFolder) -> Data:
     """Splits the table, and guards against leaks."""
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
+    earlier = read_earlier(earlier_folders(config))
+    manifest = guard_against_earlier(manifest, earlier, allow_leak=config.allow_leak)
+    if earlier is not None:
+        earlier.write(folder / EARLIER_FILE)
     if config.limit_cells is not None:
         manifest = manifest.limited(config.limit_cells, config.seed)
     known = manifest.patients_known
@@ -107,10 +114,23 @@ def split(config: Config, table: CellTable, store: PixelStore) -> Data:
     return Data(manifest, store)
 
 
+def earlier_folders(config: Config) -> list[Path]:
+    """Returns the folders of the finished runs that this run's weights come from."""
+    choice = config.one("model")
+    runs = check_params("model", choice.name, choice.params).get("runs")
+    return member_folders(runs) if runs else []
+
+
 def resize_rule(config: Config) -> ResizeRule:
     """Returns how images are resized: to the model's own size."""
     choice = config.one("model")
-    return ResizeRule(check_params("model", choice.name, choice.params)["image_size"], config.store.resize)
+    params = check_params("model", choice.name, choice.params)
+    if "runs" not in params:
+        return ResizeRule(params["image_size"], config.store.resize)
+    rule = members_rule(params["runs"])
+    if rule.mode != config.store.resize:
+        raise ConfigError(f"store.resize: received '{config.store.resize}', but the runs of the ensemble were trained with '{rule.mode}'.")
+    return rule
 
 
 def build_model(config: Config) -> "keras.Model":

@@ -38,7 +38,7 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
     write_json(
         folder / MODEL_RECORD,
         {
-            "model": {"name": choice.name, "params": choice.params},
+            "model": {"name": choice.name, "params": {**choice.params, **dict(getattr(trained.model, "rebuild_params", {}))}},
             "parameters": trained.model.count_params(),
             "input": {**data.store.rule.to_dict(), "channels": "RGB", "scale": "uint8 / 255"},
             "output": "logit; sigmoid(logit) is the score, the probability of parasitized",

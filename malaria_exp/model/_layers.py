@@ -6,10 +6,22 @@
     model = keras.saving.load_model("outputs/.../model.keras")
 """
 
+from malaria_exp.model._backbone_scaling import BackboneScaling
 from malaria_exp.model._custom_dense import CustomDense
 from malaria_exp.model._lenet_features import LeNetFeatures
 from malaria_exp.model._lenet_model import LeNet
+from malaria_exp.model._mean_logit import MeanLogit
 from malaria_exp.model._position_embedding import PositionEmbedding
 from malaria_exp.model._resnet import ConvNorm, ResidualBlock, ResNet
 
-__all__ = ["ConvNorm", "CustomDense", "LeNet", "LeNetFeatures", "PositionEmbedding", "ResNet", "ResidualBlock"]
+__all__ = [
+    "BackboneScaling",
+    "ConvNorm",
+    "CustomDense",
+    "LeNet",
+    "LeNetFeatures",
+    "MeanLogit",
+    "PositionEmbedding",
+    "ResNet",
+    "ResidualBlock",
+]

@@ -1,17 +1,17 @@
 """Scoring a finished run again: on its own validation and test cells, or on other data."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from malaria_exp.config import Config
-from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError, listing
+from malaria_exp.earlier_runs import FinishedRun
+from malaria_exp.errors import ConfigError, DataError, LeakError, listing
 from malaria_exp.logs import log
 from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
 from malaria_exp.registry import build, register
-from malaria_exp.rundir import STATUS, claim_run
+from malaria_exp.rundir import claim_run
 from malaria_exp.table import UNKNOWN, CellTable
 
 if TYPE_CHECKING:
@@ -26,51 +26,6 @@ def evaluate(app: "App", /) -> None:
     """Scores a finished run again (run=outputs/...), on its own cells or, with dataset=..., on every cell of other data."""
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="evaluate") as folder:
         score_again(app.config, folder, app.overrides)
-
-
-@dataclass(frozen=True, eq=False)
-class FinishedRun:
-    """What a finished training run left.
-
-    Attributes:
-        path: its folder.
-        dataset: name and parameters of the dataset it was trained on.
-        manifest: its split.
-        metrics: its metrics.json.
-        provenance: its provenance.json.
-    """
-
-    path: Path
-    dataset: dict[str, Any]
-    manifest: Manifest
-    metrics: dict[str, Any]
-    provenance: dict[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> "FinishedRun":
-        """Reads the folder; a RunFolderError says what it lacks."""
-        from malaria_exp.saved import read_json, read_yaml
-
-        status = read_json(path / STATUS)
-        if status.get("task") != "train" or status.get("status") != "done":
-            raise RunFolderError(
-                f"run: '{path}' is no finished training run: task {status.get('task')}, status {status.get('status')}."
-                f" {status.get('reason', '')}".rstrip()
-            )
-        saved = read_yaml(path / "config.yaml")
-        for group in ("dataset", "split"):
-            if not isinstance(saved.get(group), dict) or not isinstance(saved[group].get("name"), str):
-                raise RunFolderError(f"run: '{path / 'config.yaml'}' lacks {group}.name.")
-        manifest = Manifest.read(path / "split.csv", saved["split"]["name"])
-        provenance = read_json(path / "provenance.json")
-        if manifest.hash != provenance.get("split_hash"):
-            raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
-        return cls(path, saved["dataset"], manifest, read_json(path / "metrics.json"), provenance)
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """The thresholds that were frozen on the run's validation patients."""
-        return dict(self.metrics["thresholds"])
 
 
 def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> None:
@@ -112,6 +67,10 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
             f"run: the data is no longer what '{run.path}' was trained on. To score other data, name it: dataset=... dataset.path=..."
         )
     leaks: dict[str, list[str]] = {} if own else find_leaks(table, run.manifest)
+    if run.earlier is not None and not own:
+        # Its weights came from other runs, which had patients of their own.
+        for what, found in find_leaks(table, run.earlier).items():
+            leaks[what] = sorted({*leaks.get(what, []), *found})
     if leaks and not config.allow_leak:
         text = "\n".join(f"{len(found)} {what}:\n{listing(found)}" for what, found in leaks.items())
         raise LeakError(

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     import keras
 
 
+class _NothingToTrainError(Exception):
+    """There is no training whose speed could be measured."""
+
+
 class Session:
     """The net, what it is compiled with, and what happens at the end of every step and epoch.
 
@@ -66,9 +70,10 @@ class Session:
             self._scale = keras.Variable(1.0, trainable=False, name="rate_scale")
         self.precision: str = self.settings.precision
         if self.precision == "auto":
-            self.precision = choose_precision(
-                lambda: self._compiled(parts.build_model(), stages[0]), self._first_batch, identity=parts.identity, root=parts.cache
-            )
+            try:
+                self.precision = choose_precision(self._trial, self._first_batch, identity=parts.identity, root=parts.cache)
+            except _NothingToTrainError:
+                self.precision = "float32"
         # Also after measuring, which drew from Keras' generators: a run never depends on whether it had to measure.
         keras.utils.clear_session()
         keras.utils.set_random_seed(parts.seed)
@@ -76,6 +81,8 @@ class Session:
         with self.strategy.scope():
             self.net = parts.build_model()
             self._own_metrics = own_metrics(parts)
+        if remark := getattr(self.net, "remark", None):
+            log.info(f"model     {remark}")
         for number, stage in enumerate(stages):
             set_trainable(self.net, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
@@ -83,6 +90,13 @@ class Session:
         self._mode = course.direction(self.settings.monitor)
         self._callbacks = parts.build_callbacks(course)
         self.score = Scorer(self.net, parts.eval_batch_size).logits
+
+    def _trial(self) -> "keras.Model":
+        """Returns a net to measure with."""
+        net = self.parts.build_model()
+        if not net.trainable_variables:
+            raise _NothingToTrainError
+        return self._compiled(net, self.settings.stages[0])
 
     def _first_batch(self) -> tuple[np.ndarray, ...]:
         return tuple(part.numpy() for part in next(iter(self.parts.batches.dataset())))

@@ -1,0 +1,84 @@
+"""Whom earlier runs have seen, and what that forbids."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from malaria_exp.earlier_runs import EARLIER_FILE, FinishedRun, guard_against_earlier, read_earlier
+from malaria_exp.errors import LeakError, RunFolderError
+from malaria_exp.manifest import Manifest
+
+
+def manifest(subset, patients, contents=None):
+    n = len(subset)
+    return Manifest(
+        protocol="patient_holdout",
+        cell_id=np.array([f"c{i}" for i in range(n)]),
+        label=np.arange(n) % 2,
+        patient=np.array(patients),
+        slide=np.array(patients),
+        field=np.array(["f"] * n),
+        content=np.array(contents or [f"{p}{i}" for i, p in enumerate(patients)]),
+        subset=np.array(subset),
+    )
+
+
+SUBSETS = ["train", "val", "test"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "leaks"),
+    [
+        ("train", "train", False), ("train", "val", True), ("train", "test", True),
+        ("val", "train", False), ("val", "val", False), ("val", "test", True),
+        ("test", "train", False), ("test", "val", False), ("test", "test", False),
+        ("excluded", "test", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("by", ["patient", "image"])
+def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
+    one = manifest([theirs], ["P1"], ["same"])
+    two = manifest([ours], ["P1" if by == "patient" else "P2"], ["other" if by == "patient" else "same"])
+    if not leaks:
+        assert guard_against_earlier(two, one, allow_leak=False) is two
+        return
+    with pytest.raises(LeakError, match="1 patients" if by == "patient" else "1 images"):
+        guard_against_earlier(two, one, allow_leak=False)
+    marked = guard_against_earlier(two, one, allow_leak=True)
+    assert marked.leaky
+    assert marked.hash == two.hash
+    assert "earlier runs" in marked.details["warnings"][-1]
+
+
+def test_unknown_patients_are_no_evidence():
+    one, two = manifest(["train"], ["unknown"], ["a"]), manifest(["test"], ["unknown"], ["b"])
+    assert guard_against_earlier(two, one, allow_leak=False) is two
+
+
+def test_no_earlier_run_changes_nothing():
+    one = manifest(SUBSETS, ["P1", "P2", "P3"])
+    assert read_earlier([]) is None
+    assert guard_against_earlier(one, None, allow_leak=False) is one
+
+
+def test_runs_of_runs_are_followed(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])
+    before.write(run / EARLIER_FILE)
+    earlier = read_earlier([run])
+    assert {"Q1", "Q2"} <= set(earlier.patient)
+    assert "Q3" not in earlier.patient
+    own = FinishedRun.read(finished_run).manifest
+    assert set(earlier.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
+    with pytest.raises(LeakError):
+        guard_against_earlier(own, manifest(["train"], [own.patient[own.subset == "test"][0]]), allow_leak=False)
+
+
+def test_an_unfinished_run_is_none_to_build_on(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))
+    with pytest.raises(RunFolderError, match="no finished training run"):
+        read_earlier([run])
