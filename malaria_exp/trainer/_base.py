@@ -13,6 +13,7 @@ from malaria_exp.trainer._course import Course
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 
 CHECKPOINT_FILE = "checkpoint.weights.h5"
@@ -37,6 +38,8 @@ class Parts:
         cache: the cache folder.
         build_metrics: builds the metrics of the training batches.
         build_callbacks: builds the callbacks of a training.
+        worker: whether another process is the chief, who writes.
+        strategy: opened early, as that of several workers must be; None to open it for the training.
     """
 
     build_model: Callable[[], "keras.Model"]
@@ -53,6 +56,8 @@ class Parts:
     cache: Path
     build_metrics: Callable[[], list["keras.metrics.Metric"]] = list
     build_callbacks: Callable[[Course], list["keras.callbacks.Callback"]] = lambda _: []
+    worker: bool = False
+    strategy: "tf.distribute.Strategy | None" = None
 
 
 @dataclass(eq=False)

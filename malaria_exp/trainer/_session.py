@@ -18,7 +18,7 @@ from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained
 from malaria_exp.trainer._course import Course
 from malaria_exp.trainer._precision import choose_precision, set_precision
 from malaria_exp.trainer._settings import Settings, Stage
-from malaria_exp.trainer._strategy import distributed, open_strategy
+from malaria_exp.trainer._strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.trainer._trainable import set_trainable
 from malaria_exp.trainer._validation import own_metrics, validation_row
 
@@ -52,8 +52,9 @@ class Session:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings, self.parts = settings, parts
         batches = parts.batches
-        self.length = RunLength(settings.epochs, batches.steps_per_epoch, batches.batch_size)
-        self.strategy = open_strategy(settings.strategy)
+        self.strategy = parts.strategy or open_strategy(settings.strategy)
+        check_divisible(batches, self.strategy)
+        self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
         self.history: list[Row] = []
         self.steps = 0
         self.best, self.best_epoch = float("nan"), 0
@@ -69,6 +70,9 @@ class Session:
         with self.strategy.scope():
             self._scale = keras.Variable(1.0, trainable=False, name="rate_scale")
         self.precision: str = self.settings.precision
+        if self.precision == "auto" and self.strategy.num_replicas_in_sync > 1:
+            log.info("precision float32 (auto measures one device; set trainer.precision=bfloat16 for several)")
+            self.precision = "float32"
         if self.precision == "auto":
             try:
                 self.precision = choose_precision(self._trial, self._first_batch, identity=parts.identity, root=parts.cache)
@@ -133,6 +137,7 @@ class Session:
         with self.strategy.scope():
             # Keras asks for the rate by the batch, also where several make one update.
             optimizer = parts.build_optimizer(lambda step: stage.learning_rate * self._scale * factor(step))
+            check_optimizer(optimizer, settings, self.precision, self.strategy)
             if settings.accumulate > 1:
                 optimizer.gradient_accumulation_steps = settings.accumulate
             if settings.ema is not None:
@@ -197,7 +202,7 @@ class Session:
         better = value > self.best if self._mode == "max" else value < self.best
         if not self.best_epoch or better or np.isnan(self.best):
             self.best, self.best_epoch, self._best_weights = value, epoch, self.net.get_weights()
-            if self.settings.checkpoint:
+            if self.settings.checkpoint and not self.parts.worker:
                 write_atomically(self.parts.folder / CHECKPOINT_FILE, self.net.save_weights)
 
     def _tell(self, event: str, *about: Any) -> None:

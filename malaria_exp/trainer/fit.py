@@ -9,6 +9,7 @@ from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.trainer._session import Session
 from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.trainer._strategy import refuse_workers
 
 if TYPE_CHECKING:
     import keras
@@ -57,6 +58,7 @@ class FitTrainer:
     def train(self, parts: Parts) -> Trained:
         """Trains stage by stage and returns the model with the weights of its best epoch."""
         session = Session(self.settings, parts)
+        refuse_workers(session.strategy)
         if session.nothing_to_train:
             return session.untrained()
         session.start()

@@ -120,14 +120,10 @@ def test_members_of_other_images_do_not_fit(runs, run_task, tiny_cellnet, tiny, 
 
 
 def test_folds_do_not_share_a_test_and_may_be_averaged_on_other_people(runs, run_task, tiny_cellnet, tiny, tmp_path):
-    folds = [
-        run_task([*tiny_cellnet, "split=patient_kfold", "split.k=3", f"split.fold={fold}"], tmp_path / str(fold)) for fold in (0, 1)
-    ]
+    folds = [run_task([*tiny_cellnet, "split=patient_kfold", "split.k=3", f"split.fold={fold}"], tmp_path / str(fold)) for fold in (0, 1)]
     with pytest.raises(LeakError, match="trained or validated on cells which this run validates or tests on"):
         run_task([*overrides(folds, tiny), "split=patient_kfold", "split.k=3", "split.fold=0"], tmp_path / "run")
-    leaky = run_task(
-        [*overrides(folds, tiny), "split=patient_kfold", "split.k=3", "split.fold=0", "allow_leak=true"], tmp_path / "leaky"
-    )
+    leaky = run_task([*overrides(folds, tiny), "split=patient_kfold", "split.k=3", "split.fold=0", "allow_leak=true"], tmp_path / "leaky")
     assert json.loads((leaky / "status.json").read_text())["leaky"] is True
     assert "earlier runs" in (leaky / "report.html").read_text()
     # Who evaluates the ensemble later is told whom its members have seen.

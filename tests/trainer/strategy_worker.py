@@ -1,0 +1,66 @@
+"""Trains in a process of its own: python strategy_worker.py FOLDER STRATEGY CPU_DEVICES BATCHES CASE... writes FOLDER/CASE.npz."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+VIT = ("vit", {"image_size": 32, "patch_size": 8, "width": 16, "depth": 1, "heads": 2, "dropout": 0.0})
+CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})
+# Trainer, model, parameters of the trainer.
+CASES = {
+    "fit": ("fit", VIT, {}),
+    "loop": ("loop", VIT, {}),
+    "fit_ema": ("fit", VIT, {"ema": 0.9}),
+    "loop_ema": ("loop", VIT, {"ema": 0.9}),
+    "norms": ("fit", CELLNET, {}),
+}
+
+
+def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
+    import tensorflow as tf
+
+    if devices > 1:
+        processor = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
+    from malaria_exp.batches import Data, TrainingBatches
+    from malaria_exp.images import ResizeRule
+    from malaria_exp.logger._base import Logger
+    from malaria_exp.registry import build
+    from malaria_exp.store import open_store
+    from malaria_exp.trainer._base import Parts
+    from malaria_exp.trainer._strategy import open_strategy
+
+    opened = open_strategy(strategy)
+    table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
+    manifest = build("split", "patient_holdout", {}, table)
+    data = Data(manifest, open_store(table, ResizeRule(32, "pad"), folder.parent / "cache"))
+    cells, val = data.training()
+    for case in cases:
+        trainer, model, params = CASES[case]
+        parts = Parts(
+            build_model=lambda model=model: build("model", *model),
+            loss=build("loss", "bce", {}),
+            build_factor=lambda length: build("schedule", "cosine", {}, length),
+            build_optimizer=lambda factor: build("optimizer", "adamw", {"learning_rate": 0.003}, factor),
+            batches=TrainingBatches(cells, batch_size=16, augmentations=[build("aug", "dihedral", {})], seed=1, resident_gb=1),
+            val=val,
+            logger=Logger(),
+            folder=folder,
+            seed=1,
+            eval_batch_size=64,
+            identity="test",
+            cache=folder,
+            build_metrics=lambda: [build("metric", name, {}) for name in ("accuracy", "tp", "auc")],
+            strategy=opened,
+        )
+        own = {"epochs": 2, "precision": "float32", "strategy": strategy, **params}
+        trained = build("trainer", trainer, own).train(parts)
+        weights = {f"weight_{number}": value for number, value in enumerate(trained.model.get_weights())}
+        names = [name for name in trained.history[0] if name not in ("seconds", "cells_per_second")]
+        rows = np.array([[row[name] for name in names] for row in trained.history])
+        np.savez(folder / f"{case}.npz", history=rows, names=names, **weights)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:])
