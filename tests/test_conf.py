@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from conftest import compose_app
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # Options that need a file or a run to be given; their own tests run them.
@@ -13,12 +14,24 @@ NEEDS_A_FILE = {
     "dataset/shards",
     "dataset/tfds",
     "split/by_manifest",
+    "storage/fsspec",
+    "storage/google_drive",
+    "storage/path",
     "task/clean_cache",
     "task/evaluate",
     "task/list",
     "task/prepare",
+    "task/store",
     "task/verify",
+    "model/ensemble",
+    "storage/path",
+    "storage/fsspec",
+    "storage/google_drive",
+    "task/store",
+    "task/explore",
 }
+# What a preset is about must not be too long for a run of one epoch.
+SHORT = {"debug/one_step": ["limit_cells=16"], "experiment/averaged_weights": ["batch_size=8"]}
 FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
 
 
@@ -31,10 +44,16 @@ def test_each_left_out_has_a_test_of_its_own():
 @pytest.mark.parametrize("name", [name for name in FILES if name not in NEEDS_A_FILE])
 def test_it_trains(name, run_task, tiny, tmp_path):
     group, option = name.split("/")
-    # cellnet's own numbers cannot be overridden where another model is chosen.
-    small = [] if group == "model" or "lenet" in name else ["model.stem=4", "model.widths=[8]"]
-    own = [item for item in tiny if group != "dataset" or not item.startswith("dataset.") or option == "synthetic"]
-    folder = run_task([f"{group}={option}", *own, *small], tmp_path / "run")
+    composed = compose_app([f"{group}={option}"], tmp_path).config
+    # cellnet's own numbers cannot be overridden where another model is chosen, nor fit's where another trainer is.
+    small = ["model.stem=4", "model.widths=[8]"] if composed.one("model").name == "cellnet" else []
+    small += ["model.weights=null"] if composed.one("model").name == "transfer" else []
+    keys = composed.one("trainer").params
+    own = [item for item in tiny if not item.startswith("trainer.") or item[8:].partition("=")[0] in keys]
+    own = [item for item in own if group != "dataset" or not item.startswith("dataset.") or option == "synthetic"]
+    if "stages" in keys:
+        own.append(f"trainer.stages=[{{epochs: 1, train: {json.dumps(keys['stages'][-1]['train'])}}}]")
+    folder = run_task([f"{group}={option}", *own, *small, *SHORT.get(name, [])], tmp_path / "run")
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "done"
     assert (folder / "report.html").stat().st_size > 10_000
