@@ -33,6 +33,7 @@ from malaria_exp.store import open_store
 from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._base import Parts
 from malaria_exp.trainer._precision import set_precision
+from malaria_exp.trainer._settings import Settings, Stage
 
 BATCH, STEPS, ROUNDS = 128, 20, 13
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
@@ -93,9 +94,14 @@ def framework(cells: Cells, augmentations: list[Augmentation]) -> TrainingBatche
     return TrainingBatches(cells, batch_size=BATCH, augmentations=augmentations, seed=0, resident_gb=4)
 
 
-def build_optimizer(length: RunLength) -> Any:
-    """Returns the default optimizer under the default schedule."""
-    return build("optimizer", "adamw", {}, build("schedule", "cosine", {}, length))
+def build_factor(length: RunLength) -> Any:
+    """Returns the default schedule."""
+    return build("schedule", "cosine", {}, length)
+
+
+def build_optimizer(factor: Any) -> Any:
+    """Returns the default optimizer."""
+    return build("optimizer", "adamw", {}, factor)
 
 
 def bare_side(dataset: Any) -> Callable[[], float]:
@@ -103,7 +109,9 @@ def bare_side(dataset: Any) -> Callable[[], float]:
     import keras
 
     model = build("model", "cellnet", {})
-    model.compile(build_optimizer(RunLength(1, STEPS, BATCH)), build("loss", "bce", {}), metrics=["accuracy"], jit_compile=False)
+    model.compile(
+        build_optimizer(build_factor(RunLength(1, STEPS, BATCH))), build("loss", "bce", {}), metrics=["accuracy"], jit_compile=False
+    )
     started = [0.0, 0.0]
 
     def note_start(epoch: int, _: Any) -> None:
@@ -132,6 +140,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
             parts = Parts(
                 build_model=lambda: build("model", "cellnet", {}),
                 loss=build("loss", "bce", {}),
+                build_factor=build_factor,
                 build_optimizer=build_optimizer,
                 batches=batches,
                 val=one_val_cell,
@@ -141,9 +150,11 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
                 eval_batch_size=1,
                 identity="benchmark",
                 cache=CACHE,
+                build_metrics=lambda: [build("metric", "accuracy", {})],
+                build_callbacks=lambda course: [build("callback", "nan_guard", {}, course)],
             )
             # As on the other sides, the second epoch counts: the first traces the graph.
-            trained = FitTrainer(2, "val_loss", "min", None, True, "bfloat16", False).train(parts)
+            trained = FitTrainer(Settings((Stage(2),), "val_loss", precision="bfloat16")).train(parts)
             loggers.finish("done")
         return trained.history[1]["seconds"] / STEPS
 

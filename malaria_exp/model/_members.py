@@ -28,7 +28,7 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
         path = Path(run).expanduser()
         found = [path]
         if any(sign in run for sign in "*?["):
-            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / "model.json").is_file()]
+            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / "model.json").is_file()]  # noqa: PTH207 - of any root
             if not found:
                 raise ConfigError(f"model.runs: '{run}' finds no finished run (a folder with model.json).")
         folders += found
