@@ -22,7 +22,7 @@ from malaria_exp.store import open_store
 from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._base import Parts
 
-ROUNDS, CELLS = 5, 2048
+ROUNDS, CELLS = 5, 512
 SIDES = {"fit": ("fit", False), "loop": ("loop", False), "fit eager": ("fit", True), "loop eager": ("loop", True)}
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
 
