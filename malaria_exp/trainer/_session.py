@@ -12,6 +12,7 @@ from malaria_exp.errors import UserError
 from malaria_exp.files import write_atomically
 from malaria_exp.logger._base import Row
 from malaria_exp.logs import log
+from malaria_exp.schedule._factor import Factor
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer._averaging import averaged_weights
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained
@@ -89,6 +90,8 @@ class Session:
             log.info(f"model     {remark}")
         for number, stage in enumerate(stages):
             set_trainable(self.net, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
+            # A schedule too long for a later stage is no news for after the first.
+            self._factor(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
         course = Course(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
         self._mode = course.direction(self.settings.monitor)
@@ -129,11 +132,14 @@ class Session:
             log.info(f"stage     {number + 1}/{len(self.settings.stages)}: {stage.epochs} epochs, {count:,} parameters are trained")
         return self.shell
 
+    def _factor(self, stage: Stage) -> Factor:
+        return self.parts.build_factor(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
+
     def _compiled(self, net: "keras.Model", stage: Stage) -> "keras.Model":
         import keras
 
         settings, parts = self.settings, self.parts
-        factor = parts.build_factor(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
+        factor = self._factor(stage)
         with self.strategy.scope():
             # Keras asks for the rate by the batch, also where several make one update.
             optimizer = parts.build_optimizer(lambda step: stage.learning_rate * self._scale * factor(step))

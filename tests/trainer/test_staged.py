@@ -128,6 +128,18 @@ def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, mak
     assert made.logger.steps == []
 
 
+def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_parts):
+    import dataclasses
+
+    made = make_parts()
+    steps = made.batches.steps_per_epoch
+    long = {"warmup": f"{2 * steps} steps"}
+    made = dataclasses.replace(made, build_factor=lambda length: build("schedule", "cosine", long, length))
+    with pytest.raises(ConfigError, match=f"schedule.warmup: '{2 * steps} steps' is {2 * steps} steps, and the run ends after {steps}"):
+        train(made, [{"epochs": 3, "train": ["*"]}, {"epochs": 1, "train": ["*"]}])
+    assert made.logger.steps == []
+
+
 def test_layers_inside_nets_inside_are_found():
     import keras
     from keras import layers
