@@ -12,10 +12,23 @@ from typing import Annotated, Any, Literal
 
 from malaria_exp.errors import ConfigError
 from malaria_exp.images import Resize
-from malaria_exp.registry import GROUPS, check_params, component
-from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check_dataclass, check_keys
+from malaria_exp.registry import GROUPS, Parameter, check_params, component
+from malaria_exp.save_formats import SaveFormat
+from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
 
 CountBy = Literal["cell", "patient"]
+ModelInput = Literal["prepared", "raw"]
+# Keys that every option of a group has; conf/config.yaml sets them, and no builder is handed them.
+COMMON_KEYS: dict[str, dict[str, Parameter]] = {
+    "model": {
+        "input": Parameter(
+            ModelInput,
+            "prepared",
+            "what the saved model takes: prepared images, float32 (B, image_size, image_size, 3) in [0, 1]; or raw ones, uint8 (B, H, W, 3)"
+            " of any size, which it resizes and scales itself as the run did.",
+        )
+    }
+}
 
 
 @dataclass(frozen=True)
@@ -62,24 +75,29 @@ class Config:
     batch_size: PositiveInt
     count_by: CountBy
     run: str | None
+    init_from: str | None
+    save_as: list[SaveFormat]
     limit_cells: Annotated[int, Range(low=2)] | None
     allow_leak: bool
     plugins: list[str]
     store: StoreConfig
     evaluation: EvaluationConfig
+    model_input: ModelInput = "prepared"
     choices: dict[str, list[Choice]] = field(default_factory=dict)
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Config":
         """Checks plain values (no OmegaConf containers) against the schema; a wrong one is a ConfigError."""
-        keys = {item.name for item in dataclasses.fields(cls)} - {"choices"}
+        keys = {item.name for item in dataclasses.fields(cls)} - NOT_KEYS
         check_keys("", values, {*keys, *GROUPS})
         settings = {key: value for key, value in values.items() if key not in GROUPS}
         for key in keys - set(settings):
             raise ConfigError(f"{key}: missing from the configuration; conf/config.yaml sets it.")
         checked = check_dataclass("", settings, _Settings)
         choices = {group: _read_choices(group, values.get(group)) for group in GROUPS}
-        return cls(**{key: getattr(checked, key) for key in keys}, choices=choices)
+        model_input = choices["model"][0].params.pop("input", COMMON_KEYS["model"]["input"].default)
+        check("model.input", model_input, ModelInput, hint=f"(input: {COMMON_KEYS['model']['input'].help})")
+        return cls(**{key: getattr(checked, key) for key in keys}, model_input=model_input, choices=choices)
 
     def one(self, group: str) -> Choice:
         """Returns the choice of a group that holds one component."""
@@ -89,11 +107,24 @@ class Config:
         """Checks every chosen component's name and parameters against its builder; raises ConfigError."""
         for group in groups:
             for choice in self.choices[group]:
+                own = component(group, choice.name).parameters
+                check_keys(
+                    choice.path,
+                    choice.params,
+                    {**own, **COMMON_KEYS.get(group, {})},
+                    hint=f"See: python run.py task=list task.show={group}/{choice.name}",
+                )
+                for key in set(own) & set(COMMON_KEYS.get(group, {})):
+                    raise ConfigError(
+                        f"{choice.path}.{key}: every {group} has a key of this name; give '{choice.name}' another name for its own."
+                    )
                 check_params(group, choice.name, choice.params, choice.path)
 
 
+# What is read from the groups' sections.
+NOT_KEYS = {"model_input", "choices"}
 _Settings = dataclasses.make_dataclass(
-    "_Settings", [(item.name, item.type) for item in dataclasses.fields(Config) if item.name != "choices"], frozen=True
+    "_Settings", [(item.name, item.type) for item in dataclasses.fields(Config) if item.name not in NOT_KEYS], frozen=True
 )
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,10 @@ class Place(Protocol):
         """Moves a local file into the folder; it appears whole or not at all."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Deletes a file."""
+        ...
+
     def beside(self) -> Path | None:
         """Returns the local folder where files for `put` are best written; None for the system's temporary one."""
         ...
@@ -81,15 +86,18 @@ def open_place(url: str, key: str) -> Place:
         return GfilePlace(url)
     try:
         import fsspec
+        from fsspec.registry import known_implementations
     except ImportError:
         raise ConfigError(f"{key}: '{scheme}://' needs fsspec, which is not installed: pip install 'malaria_exp[remote]'") from None
     try:
         files, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
-        raise ConfigError(f"{key}: '{scheme}://' needs a package that is not installed: {error}.") from None
+        package = known_implementations.get(scheme, {}).get("class", "fsspec").partition(".")[0]
+        how = f" pip install {package}" if package != "fsspec" else ""
+        raise ConfigError(f"{key}: '{scheme}://' needs a package that is not installed: {error}.{how}") from None
     except ValueError as error:
         known = ", ".join(sorted({*fsspec.available_protocols(), *filter(None, tf.io.gfile.get_registered_schemes())}))
-        raise ConfigError(f"{key}: '{url}' cannot be opened: {error}. Schemes that are known: {known}.") from None
+        raise ConfigError(f"{key}: '{public_url(url)}' cannot be opened: {error}. Schemes that are known: {known}.") from None
     return FsspecPlace(url, files, path)
 
 
@@ -110,6 +118,25 @@ def write_bytes(place: Place, name: str, content: bytes) -> None:
     """Writes a file, all or nothing."""
     with new_file(place, name) as path:
         path.write_bytes(content)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary local folder, and renames it to `path` when the block is done; nothing appears if it fails.
+
+    Raises:
+        FileExistsError: something lies at `path`.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        # A rename would take an empty folder's place without a word.
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists already")
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def local_copy(place: Place, name: str, folder: Path, sha256: str) -> Path:
@@ -185,6 +212,11 @@ class LocalPlace:
                 os.fsync(file.fileno())
             os.replace(path, self.folder / name)
 
+    def remove(self, name: str) -> None:
+        """Deletes a file."""
+        with _answered("deleted", f"{self.url}/{name}"):
+            (self.folder / name).unlink()
+
     def beside(self) -> Path:
         """Returns the folder itself: a rename is then enough."""
         with _answered("made", self.url):
@@ -230,6 +262,11 @@ class GfilePlace:
             self._gfile.makedirs(self.url)
             self._gfile.copy(str(path), temporary, overwrite=True)
             self._gfile.rename(temporary, f"{self.url}/{name}", overwrite=True)
+
+    def remove(self, name: str) -> None:
+        """Deletes a file."""
+        with _answered("deleted", f"{self.url}/{name}"):
+            self._gfile.remove(f"{self.url}/{name}")
 
     def beside(self) -> None:
         """Returns None: files for `put` are written elsewhere."""
@@ -277,6 +314,11 @@ class FsspecPlace:
         with _answered("written", f"{self.url}/{name}"):
             self._files.makedirs(self._path, exist_ok=True)
             self._files.put_file(str(path), f"{self._path}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Deletes a file."""
+        with _answered("deleted", f"{self.url}/{name}"):
+            self._files.rm_file(f"{self._path}/{name}")
 
     def beside(self) -> None:
         """Returns None: files for `put` are written elsewhere."""

@@ -17,6 +17,7 @@ from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
+from malaria_exp.init_from import InitialWeights, find_weights
 from malaria_exp.logger._base import Loggers
 from malaria_exp.logs import log
 from malaria_exp.manifest import Manifest, guard_against_leaks
@@ -26,10 +27,12 @@ from malaria_exp.registry import build, check_params
 from malaria_exp.rundir import RunFolder
 from malaria_exp.saved import save_model
 from malaria_exp.scoring import Scorer, predict
+from malaria_exp.storage._keep import open_storage
 from malaria_exp.store import PixelStore, open_store
 from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._base import Parts, Trained
+from malaria_exp.trainer._strategy import open_strategy
 
 if TYPE_CHECKING:
     import keras
@@ -39,23 +42,43 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     """Runs a whole experiment into its folder and returns what came out."""
     config.check_components()
     check_monitor(config)
+    open_storage(config).check()
+    initial = initial_weights(config, folder)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
     table, store, left_out = load_and_decode(config)
     write_left_out(folder, left_out)
-    data = split(config, table, store, folder)
+    data = split(config, table, store, folder, initial)
     data.manifest.write(folder / "split.csv")
     record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
     write_json(folder / "provenance.json", record)
-    trained = train(config, data, folder)
+    trained = train(config, data, folder, initial)
     save_model(folder.path, config, data, trained)
     outcome = evaluate(config, data, trained)
     outcome.note_data(table, left_out)
+    if initial:
+        outcome.metrics["init_from"] = initial.counts()
+        outcome.notes += initial.notes()
     # Again, as TensorFlow is loaded now and knows the GPUs.
     record["machine"] = provenance.machine()
     write_json(folder / "provenance.json", record)
     write_outcome(folder, config, outcome, record)
     return outcome
+
+
+def train_as_worker(config: Config, folder: RunFolder) -> float:
+    """Takes part in the training of several workers, of which another is the chief, who evaluates and writes the results.
+
+    Returns:
+        The best validation value of the monitor, which is the chief's too.
+    """
+    config.check_components()
+    check_monitor(config)
+    initial = initial_weights(config, folder)
+    table, store, _ = load_and_decode(config)
+    trained = train(config, split(config, table, store, folder, initial), folder, initial, worker=True)
+    log.info("worker    done; the chief's folder holds the results")
+    return trained.best
 
 
 def check_monitor(config: Config) -> None:
@@ -95,12 +118,17 @@ def load_and_decode(config: Config) -> tuple[CellTable, PixelStore, list[BadImag
     return leave_out_bad_images(table, open_store(table, resize_rule(config), config.store.path, config.store.workers))
 
 
-def split(config: Config, table: CellTable, store: PixelStore, folder: RunFolder) -> Data:
+def initial_weights(config: Config, folder: RunFolder) -> InitialWeights | None:
+    """Returns the weights that training begins with, fetched if they lie elsewhere; None without init_from."""
+    return find_weights(config.init_from, config.store.path, folder.path) if config.init_from else None
+
+
+def split(config: Config, table: CellTable, store: PixelStore, folder: RunFolder, initial: InitialWeights | None) -> Data:
     """Splits the table, and guards against leaks."""
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
-    earlier = read_earlier(earlier_folders(config))
+    earlier = read_earlier(earlier_folders(config) + ([initial.run] if initial and initial.run else []))
     manifest = guard_against_earlier(manifest, earlier, allow_leak=config.allow_leak)
     if earlier is not None:
         earlier.write(folder / EARLIER_FILE)
@@ -129,7 +157,10 @@ def resize_rule(config: Config) -> ResizeRule:
         return ResizeRule(params["image_size"], config.store.resize)
     rule = members_rule(params["runs"])
     if rule.mode != config.store.resize:
-        raise ConfigError(f"store.resize: received '{config.store.resize}', but the runs of the ensemble were trained with '{rule.mode}'.")
+        raise ConfigError(
+            f"store.resize: received '{config.store.resize}', but the runs of the ensemble were trained with '{rule.mode}'."
+            f" Give store.resize={rule.mode}."
+        )
     return rule
 
 
@@ -145,12 +176,17 @@ def build_model(config: Config) -> "keras.Model":
     return model
 
 
-def train(config: Config, data: Data, folder: RunFolder) -> Trained:
-    """Assembles the parts and trains."""
+def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights | None, *, worker: bool = False) -> Trained:
+    """Assembles the parts and trains; as a worker beside a chief, no logger hears of it and no weights are written."""
     load_tensorflow()
+    # That of several workers has to be opened before TensorFlow computes anything.
+    strategy = open_strategy(config.one("trainer").params.get("strategy", "none"))
     cells, val = data.training()
     loggers = Loggers(
-        {choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path) for choice in config.choices["logger"]}
+        {
+            choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path)
+            for choice in (config.choices["logger"] if not worker else [])
+        }
     )
 
     def build_all(group: str, *context: Any) -> list[Any]:
@@ -167,7 +203,7 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
     loss, optimizer, schedule, trainer = (config.one(group) for group in ("loss", "optimizer", "schedule", "trainer"))
 
     parts = Parts(
-        build_model=lambda: build_model(config),
+        build_model=lambda: initial(build_model(config)) if initial else build_model(config),
         loss=build("loss", loss.name, loss.params, cells.labels),
         build_factor=lambda length: build("schedule", schedule.name, schedule.params, length),
         build_optimizer=lambda factor: build("optimizer", optimizer.name, optimizer.params, factor),
@@ -181,6 +217,8 @@ def train(config: Config, data: Data, folder: RunFolder) -> Trained:
         cache=config.store.path,
         build_metrics=lambda: build_all("metric"),
         build_callbacks=lambda course: build_all("callback", course),
+        worker=worker,
+        strategy=strategy,
     )
     status = "failed"
     try:

@@ -14,11 +14,12 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from malaria_exp.batches import Data
-from malaria_exp.config import Config
+from malaria_exp.config import Config, ModelInput
 from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_atomically, write_json
+from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
+from malaria_exp.save_formats import MODEL_FILE, input_dtype, write_formats
 from malaria_exp.schema import PositiveInt, check
 from malaria_exp.table import CLASS_NAMES
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
@@ -27,20 +28,29 @@ from malaria_exp.trainer._precision import POLICIES, set_precision
 if TYPE_CHECKING:
     import keras
 
-MODEL_FILE = "model.keras"
 MODEL_RECORD = "model.json"
 
 
 def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
-    """Writes model.keras and model.json; the checkpoint, which the model now holds, goes."""
-    write_atomically(folder / MODEL_FILE, trained.model.save)
+    """Writes the model in the formats of `save_as`, and model.json; the checkpoint, which the model now holds, goes."""
+    net, rule = trained.model, data.store.rule
+    whole = raw_input(net, rule) if config.model_input == "raw" else net
+    files = write_formats(folder, net, whole, config.save_as)
     choice = config.one("model")
     write_json(
         folder / MODEL_RECORD,
         {
             "model": {"name": choice.name, "params": {**choice.params, **dict(getattr(trained.model, "rebuild_params", {}))}},
             "parameters": trained.model.count_params(),
-            "input": {**data.store.rule.to_dict(), "channels": "RGB", "scale": "uint8 / 255"},
+            "files": files,
+            "input": {
+                **rule.to_dict(),
+                "channels": "RGB",
+                "scale": "uint8 / 255",
+                "takes": config.model_input,
+                "shape": list(whole.input_shape),
+                "dtype": input_dtype(whole),
+            },
             "output": "logit; sigmoid(logit) is the score, the probability of parasitized",
             "classes": list(CLASS_NAMES),
             "precision": trained.precision,
@@ -48,6 +58,13 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
         },
     )
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def raw_input(net: "keras.Model", rule: ResizeRule) -> "keras.Model":
+    """Returns the net behind a layer that prepares images of any size for it; see model/_raw_input.py."""
+    from malaria_exp.model._raw_input import with_raw_input
+
+    return with_raw_input(net, rule)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -90,6 +107,7 @@ def read_record(folder: Path) -> tuple[dict[str, Any], ResizeRule]:
     where = str(folder / MODEL_RECORD)
     size, mode, version = (_entry(record, where, "input", key) for key in ("size", "mode", "version"))
     precision = _entry(record, where, "precision")
+    check(f"{where}: input.takes", record["input"].get("takes", "prepared"), ModelInput)
     rule = ResizeRule(
         check(f"{where}: size", size, PositiveInt), check(f"{where}: mode", mode, ResizeRule.__annotations__["mode"]), version
     )
@@ -102,7 +120,7 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     """Rebuilds a run's model from the registry and loads its weights.
 
     Returns:
-        The model, the resize rule its images need, and its record (model.json).
+        The model, which takes float32 images in [0, 1] also if the saved one takes raw ones, the resize rule its images need, and its record (model.json).
 
     Raises:
         RunFolderError: the files are missing, damaged, or do not belong together.
@@ -114,10 +132,11 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
     set_precision(record["precision"])
     model: keras.Model = build("model", name, params, path=f"{where}: model")
-    try:
-        model.load_weights(folder / MODEL_FILE)
-    except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
-        raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
+    try:
+        # The file holds the net as it was saved; the net alone comes back, as whoever scores a run's images has prepared them already.
+        (raw_input(model, rule) if record["input"].get("takes") == "raw" else model).load_weights(folder / MODEL_FILE)
+    except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
+        raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
     return model, rule, record

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from malaria_exp.config import Choice, Config, EvaluationConfig, StoreConfig
+from malaria_exp.config import NOT_KEYS, Choice, Config, EvaluationConfig, StoreConfig
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS
 from malaria_exp.schema import check_dataclass
@@ -26,7 +26,7 @@ def plain():
 
 
 def test_every_key_of_the_yaml_is_typed_and_the_other_way_round(plain):
-    fields = {item.name for item in dataclasses.fields(Config)} - {"choices"}
+    fields = {item.name for item in dataclasses.fields(Config)} - NOT_KEYS
     assert set(plain) == fields | set(GROUPS)
     for section, cls in (("store", StoreConfig), ("evaluation", EvaluationConfig)):
         assert list(plain[section]) == [item.name for item in dataclasses.fields(cls)]
@@ -38,7 +38,9 @@ def test_the_defaults_make_a_run(plain):
     config.check_components()
     assert (config.seed, config.plugins, config.run) == (plain["seed"], [], None)
     assert config.evaluation == check_dataclass("evaluation", plain["evaluation"], EvaluationConfig)
-    assert config.one("model") == Choice("model", "cellnet", {k: v for k, v in plain["model"].items() if k != "name"}, "model")
+    assert config.one("model") == Choice(
+        "model", "cellnet", {k: v for k, v in plain["model"].items() if k not in ("name", "input")}, "model"
+    )
     assert config.choices["aug"] == [Choice("aug", "dihedral", {"p": 1.0}, "aug.dihedral")]
     assert set(config.choices) == set(GROUPS)
 
@@ -73,6 +75,10 @@ def test_components_get_plain_python(plain):
         (["allow_leak=1"], ["allow_leak: expected true or false, received 1 (int)"]),
         (["plugins=mine"], ["plugins: expected a list, each item text, received 'mine' (str)"]),
         (["plugins=[1]"], ["plugins[0]: expected text, received 1 (int)"]),
+        (["save_as=weights"], ["save_as: expected a list, each item one of 'keras', 'weights', 'saved_model', received 'weights'"]),
+        (["save_as=[h5]"], ["save_as[0]: expected one of 'keras', 'weights', 'saved_model', received 'h5'"]),
+        (["init_from=[a]"], ["init_from: expected text or null"]),
+        (["model.input=rwa"], ["model.input: expected one of 'prepared', 'raw', received 'rwa' (str). Did you mean 'raw'?"]),
         (["run=5"], ["run: expected text or null, received 5 (int)"]),
         (["store.resize=strech"], ["store.resize: expected one of 'pad', 'stretch'", "Did you mean 'stretch'?"]),
         (["store.resident_gb=-0.5"], ["store.resident_gb: expected a number >= 0, received -0.5 (float)"]),
@@ -113,6 +119,17 @@ def test_components_are_checked_where_they_are_used(override, path):
         config.check_components()
     used = override.lstrip("+").partition(".")[0]
     config.check_components(tuple(group for group in GROUPS if group != used))
+
+
+@pytest.mark.parametrize("name", ["cellnet", "vit"])
+def test_every_model_has_the_key_input_and_no_builder_gets_it(name):
+    config = Config.from_plain(values(f"model={name}", "model.input=raw"))
+    config.check_components()
+    assert config.model_input == "raw"
+    assert "input" not in config.one("model").params
+    assert Config.from_plain(values(f"model={name}")).model_input == "prepared"
+    with pytest.raises(ConfigError, match=r"model\.inptu: unknown key.*Did you mean 'input'\?"):
+        Config.from_plain(values(f"model={name}", "+model.inptu=raw")).check_components()
 
 
 def test_the_cache_folder_is_that_of_the_environment_with_the_home_resolved(monkeypatch, tmp_path):

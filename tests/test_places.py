@@ -5,7 +5,18 @@ import sys
 import pytest
 
 from malaria_exp.errors import ConfigError, DataError
-from malaria_exp.places import FsspecPlace, GfilePlace, LocalPlace, file_sha256, local_copy, new_file, open_place, scheme_of, write_bytes
+from malaria_exp.places import (
+    FsspecPlace,
+    GfilePlace,
+    LocalPlace,
+    file_sha256,
+    local_copy,
+    new_file,
+    new_folder,
+    open_place,
+    scheme_of,
+    write_bytes,
+)
 
 KINDS = {"local": LocalPlace, "gfile": GfilePlace, "fsspec": FsspecPlace}
 
@@ -42,6 +53,29 @@ def test_what_fails_half_way_leaves_nothing(place):
         raise RuntimeError
     assert place.sizes() == {"a.bin": 3}
     assert place.read("a.bin") == b"old"
+
+
+def test_what_is_removed_is_gone_and_what_is_not_there_cannot_be(place):
+    write_bytes(place, "a.bin", b"a")
+    write_bytes(place, "b.bin", b"b")
+    place.remove("a.bin")
+    assert place.sizes() == {"b.bin": 1}
+    with pytest.raises(DataError, match=r"cells/a\.bin' cannot be deleted"):
+        place.remove("a.bin")
+
+
+def test_a_folder_appears_whole_or_not_at_all_and_never_over_another(tmp_path):
+    with pytest.raises(RuntimeError), new_folder(tmp_path / "run") as folder:
+        (folder / "half").write_bytes(b"")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "run") as folder:
+        (folder / "file").write_bytes(b"first")
+        assert not (tmp_path / "run").exists()
+    with pytest.raises(FileExistsError), new_folder(tmp_path / "run") as folder:
+        (folder / "file").write_bytes(b"second")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (tmp_path / "run" / "file").read_bytes() == b"first"
 
 
 def test_a_missing_file_is_a_data_error_that_names_it(place):
@@ -90,8 +124,14 @@ def test_without_fsspec_the_extra_is_named(monkeypatch):
 
 def test_without_the_file_systems_package_fsspec_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(ConfigError, match="dataset.path: 's3://' needs a package that is not installed: Install s3fs"):
+    with pytest.raises(ConfigError, match="dataset.path: 's3://' needs a package that is not installed: Install s3fs.* pip install s3fs"):
         open_place("s3://bucket/cells", "dataset.path")
+
+
+def test_no_password_stands_in_a_message():
+    with pytest.raises(ConfigError) as caught:
+        open_place("nonsense://me:hunter2@host/x?token=hunter2", "task.to")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_an_unknown_scheme_is_answered_with_the_known_ones():

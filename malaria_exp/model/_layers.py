@@ -12,6 +12,7 @@ from malaria_exp.model._lenet_features import LeNetFeatures
 from malaria_exp.model._lenet_model import LeNet
 from malaria_exp.model._mean_logit import MeanLogit
 from malaria_exp.model._position_embedding import PositionEmbedding
+from malaria_exp.model._raw_input import PrepareImages
 from malaria_exp.model._resnet import ConvNorm, ResidualBlock, ResNet
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LeNetFeatures",
     "MeanLogit",
     "PositionEmbedding",
+    "PrepareImages",
     "ResNet",
     "ResidualBlock",
 ]

@@ -13,8 +13,8 @@ from malaria_exp.images import ResizeRule
 class PrepareImages(keras.layers.Layer):
     """Resizes and scales as the run did: uint8 (B, H, W, 3) of any H and W to float32 (B, size, size, 3) in [0, 1].
 
-    The arithmetic of `malaria_exp.images.resize`, rounding to whole pixel values included. It sums in float64: a GPU may
-    multiply float32 matrices in fewer bits, and would then round other pixels up than the run did.
+    The arithmetic of `malaria_exp.images.resize`, step by step, rounding to whole pixel values included. A GPU may multiply matrices
+    in fewer bits than float32 has, and would then round other pixels up than the run did: the layer computes on the CPU.
 
     Args:
         size: edge of the result in pixels.
@@ -31,16 +31,17 @@ class PrepareImages(keras.layers.Layer):
 
     def call(self, images: Any) -> Any:
         """Returns the images as the net takes them."""
-        shape = tf.shape(images)
-        height, width = shape[1], shape[2]
-        if self.mode == "pad":
-            edge = tf.maximum(height, width)
-            rows, columns = self._weights_of_padded(height, edge), self._weights_of_padded(width, edge)
-        else:
-            rows, columns = self._weights(height), self._weights(width)
-        pixels = tf.einsum("yh,bhwc->bywc", rows, tf.cast(images, tf.float64))
-        resized = tf.ensure_shape(tf.einsum("xw,bywc->byxc", columns, pixels), (None, self.size, self.size, 3))
-        return to_unit(tf.round(resized))
+        with tf.device("CPU:0"):
+            shape = tf.shape(images)
+            height, width = shape[1], shape[2]
+            if self.mode == "pad":
+                edge = tf.maximum(height, width)
+                rows, columns = self._weights_of_padded(height, edge), self._weights_of_padded(width, edge)
+            else:
+                rows, columns = self._weights(height), self._weights(width)
+            pixels = tf.einsum("yh,bhwc->bywc", rows, tf.cast(images, tf.float32))
+            pixels = tf.round(tf.einsum("xw,bywc->byxc", columns, pixels))
+            return to_unit(tf.ensure_shape(pixels, (None, self.size, self.size, 3)))
 
     def _weights_of_padded(self, length: Any, edge: Any) -> Any:
         """Returns the weights of an axis that lies centred on a black one: black pixels add nothing, so theirs are left out."""
@@ -48,14 +49,14 @@ class PrepareImages(keras.layers.Layer):
         return self._weights(edge)[:, before : before + length]
 
     def _weights(self, length: Any) -> Any:
-        """Returns how much each of `length` pixels counts in each new one, float64 (size, length); see images.resize."""
-        pixels = tf.range(tf.cast(length, tf.float64), dtype=tf.float64)
-        scale = tf.cast(length, tf.float64) / self.size
-        new = tf.range(self.size, dtype=tf.float64)[:, None]
-        # Where the picture shrinks: the part of each pixel that a new one covers. Where it grows: nearness of centres.
-        covered = tf.minimum((new + 1) * scale, pixels + 1) - tf.maximum(new * scale, pixels)
-        centres = tf.clip_by_value((new + 0.5) * scale - 0.5, 0, tf.cast(length, tf.float64) - 1)
-        return tf.maximum(tf.where(self.size < length, covered / scale, 1 - tf.abs(centres - pixels)), 0)
+        """Returns how much each of `length` pixels counts in each new one, float32 (size, length): `_weights` of malaria_exp.images."""
+        count, size = tf.cast(length, tf.float64), float(self.size)
+        pixels = tf.range(count)
+        edges = tf.range(size + 1, dtype=tf.float64)[:, None] * (count / size)
+        covered = (tf.minimum(edges[1:], pixels + 1) - tf.maximum(edges[:-1], pixels)) * (size / count)
+        centres = (tf.range(size, dtype=tf.float64)[:, None] + 0.5) * (count / size) - 0.5
+        near = 1 - tf.abs(tf.clip_by_value(centres, 0, count - 1) - pixels)
+        return tf.cast(tf.maximum(tf.where(size < count, covered, near), 0), tf.float32)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns (B, size, size, 3)."""

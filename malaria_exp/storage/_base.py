@@ -5,12 +5,23 @@ from typing import Protocol
 
 
 class Storage(Protocol):
-    """A place that runs are copied to when they end; the local run stays."""
+    """A place that runs are copied to when they are done; the local run stays."""
 
     def check(self) -> None:
         """Raises a ConfigError before any work if nothing can be written there."""
         ...
 
-    def keep(self, folder: Path) -> str | None:
-        """Copies the run's folder and returns where it stands now; None if nothing is copied. Raises a UserError if it fails."""
+    def keep(self, folder: Path, name: str) -> str | None:
+        """Copies a finished run's folder.
+
+        Args:
+            folder: the run's folder.
+            name: what the copy is called there, such as "20261123-142233-000000-1a2b3c" or "multirun-.../0".
+
+        Returns:
+            Where the copy stands, without passwords; None if nothing is copied.
+
+        Raises:
+            UserError: it cannot be copied, or a run stands there already; then nothing of this one does.
+        """
         ...

@@ -18,6 +18,5 @@ class NoStorage:
     def check(self) -> None:
         """Finds nothing to complain about."""
 
-    def keep(self, folder: Path) -> str | None:
-        """Returns None."""
-        return None
+    def keep(self, folder: Path, name: str) -> None:
+        """Copies nothing."""

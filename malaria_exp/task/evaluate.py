@@ -1,17 +1,20 @@
 """Scoring a finished run again: on its own validation and test cells, or on other data."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from malaria_exp._http import public_url
 from malaria_exp.config import Config
 from malaria_exp.earlier_runs import FinishedRun
 from malaria_exp.errors import ConfigError, DataError, LeakError, listing
+from malaria_exp.fetched import local_run
 from malaria_exp.logs import log
 from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
+from malaria_exp.places import scheme_of
 from malaria_exp.registry import build, register
 from malaria_exp.rundir import claim_run
+from malaria_exp.storage._keep import keep_copy, open_storage
 from malaria_exp.table import UNKNOWN, CellTable
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ def evaluate(app: "App", /) -> None:
     """Scores a finished run again (run=outputs/...), on its own cells or, with dataset=..., on every cell of other data."""
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="evaluate") as folder:
         score_again(app.config, folder, app.overrides)
+    keep_copy(app.config, folder.path)
 
 
 def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> None:
@@ -50,7 +54,8 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
 
     if config.run is None:
         raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")
-    run = FinishedRun.read(Path(config.run).expanduser())
+    open_storage(config).check()
+    run = FinishedRun.read(local_run(config.run, config.store.path))
     asked_for_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
     choice = config.one("dataset")
     name, params = (
@@ -94,7 +99,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     )
     leaky = bool(leaks) or run.manifest.leaky
     about = {
-        "run": str(run.path),
+        "run": public_url(config.run) if scheme_of(config.run) else str(run.path),
         "protocol": run.manifest.protocol,
         "leaky": leaky,
         "split_hash": run.manifest.hash,
@@ -104,6 +109,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
     outcome = Outcome(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
+    outcome.notes += run.manifest.details.get("warnings", ())
     outcome.note_data(table, left_out)
     write_outcome(folder, config, outcome, record)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from malaria_exp.config import COMMON_KEYS
 from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.registry import GROUPS, component, options, register
 from malaria_exp.schema import describe
@@ -50,7 +51,7 @@ def _show_option(out: Console, group: str, name: str) -> None:
     out.print(f"[bold]{group}={name}[/]")
     out.print(inspect.getdoc(found.builder).partition("\nArgs:")[0].strip(), markup=False)  # type: ignore[union-attr]
     prefix = f"{group}.{name}" if GROUPS[group].many else group
-    for key, parameter in found.parameters.items():
+    for key, parameter in {**found.parameters, **COMMON_KEYS.get(group, {})}.items():
         default = "must be given" if parameter.default is inspect.Parameter.empty else f"default {parameter.default!r}"
         out.print(f"\n  {prefix}.{key}: {describe(parameter.annotation)}, {default}", markup=False)
         if parameter.help:

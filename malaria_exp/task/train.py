@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 @register("task", "train")
 def train(app: "App", /) -> float | None:
     """Trains, evaluates and reports (the default)."""
-    from malaria_exp.runner import train_and_evaluate
+    from malaria_exp.runner import train_and_evaluate, train_as_worker
+    from malaria_exp.storage._keep import keep_copy
+    from malaria_exp.trainer._strategy import worker_folder
 
-    with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="train") as folder:
-        return train_and_evaluate(app.config, folder, app.overrides).objective
+    beside = worker_folder(app.output_dir, app.config.one("trainer").params.get("strategy", "none"))
+    with claim_run(beside or app.output_dir, config_text=app.config_text, overrides=app.overrides, task="train") as folder:
+        if beside:
+            return train_as_worker(app.config, folder)
+        objective = train_and_evaluate(app.config, folder, app.overrides).objective
+    # Now that the status is final: the copy holds it.
+    keep_copy(app.config, folder.path)
+    return objective

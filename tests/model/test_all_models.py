@@ -81,7 +81,7 @@ def test_a_run_saves_it_and_gives_it_back(name, tmp_path):
     unsettle(model)
     save_model(
         tmp_path,
-        SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=SMALL)),
+        SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=SMALL), save_as=["keras"], model_input="prepared"),
         SimpleNamespace(store=SimpleNamespace(rule=ResizeRule(32, "pad")), manifest=SimpleNamespace(hash="0" * 64)),
         SimpleNamespace(model=model, precision="float32"),
     )

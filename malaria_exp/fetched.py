@@ -1,0 +1,159 @@
+"""What is read from elsewhere, kept in the cache folder: finished runs in an object store, and files of weights at any address."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+
+from malaria_exp._http import CutError, FinalError, open_url, public_url, read_some
+from malaria_exp.earlier_runs import EARLIER_FILE
+from malaria_exp.errors import DataError, RunFolderError
+from malaria_exp.files import human_bytes
+from malaria_exp.logs import log
+from malaria_exp.places import LocalPlace, new_folder, open_place, scheme_of
+from malaria_exp.progress import download_bar
+from malaria_exp.rundir import STATUS
+from malaria_exp.save_formats import MODEL_FILE
+
+FOLDER = "fetched"
+# What scoring a run again or beginning from it takes; reports and pictures stay where they are.
+NEEDED = (STATUS, "config.yaml", "provenance.json", "split.csv", "metrics.json", "model.json", MODEL_FILE)
+WEB = ("http", "https")
+PATIENCE_SECONDS = 30.0
+ATTEMPTS = 4
+# How files of weights begin: HDF5, and the zip that a .keras file is.
+BEGINNINGS = (b"\x89HDF", b"PK\x03\x04")
+
+
+def local_run(run: str, root: Path, key: str = "run") -> Path:
+    """Returns the local folder of a finished run: its own, or for a URL a copy in the cache of what reading it takes.
+
+    A copy belongs to the status the run has there, so another run under the same URL is never mistaken for it.
+
+    Args:
+        run: path or URL.
+        root: the cache folder.
+        key: where it stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: no installed package reads such a URL.
+        RunFolderError: there is no finished training run.
+        DataError: the place does not answer.
+    """
+    scheme = scheme_of(run)
+    if scheme in ("", "file"):
+        return LocalPlace(run).folder
+    if scheme in WEB:
+        raise RunFolderError(
+            f"{key}: '{public_url(run)}' is a web address, which has no folders. Expected a path, or a URL such as gs://bucket/run."
+        )
+    place = open_place(run, key)
+    shown = public_url(place.url)
+    sizes = place.sizes()
+    if STATUS not in sizes:
+        raise RunFolderError(f"{key}: '{shown}' has no {STATUS}. Give the folder of a finished training run: {key}=gs://bucket/folder/run")
+    content = place.read(STATUS)
+    status = _read_status(content)
+    if status.get("task") != "train" or status.get("status") != "done":
+        raise RunFolderError(f"{key}: '{shown}' is no finished training run: task {status.get('task')}, status {status.get('status')}.")
+    for name in NEEDED:
+        if name not in sizes:
+            raise RunFolderError(
+                f"{key}: '{shown}' has no {name}, which reading the run takes. Was only a part of it stored (storage.what)?"
+            )
+    folder = root / FOLDER / _digest(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
+    if not folder.exists():
+        names = [*NEEDED, *(name for name in (EARLIER_FILE,) if name in sizes)]
+        log.info(f"fetched   {shown} ({human_bytes(sum(sizes[name] for name in names))}) to {folder}")
+
+        def fetch(temporary: Path) -> None:
+            for name in names:
+                place.fetch(name, temporary / name)
+
+        _new_copy(folder, fetch)
+    return folder
+
+
+def local_file(url: str, root: Path, key: str) -> Path:
+    """Returns a copy of a remote file, fetched unless the cache has it from this URL.
+
+    Args:
+        url: of http, https, or of a file in a place (gs://, s3:// ...).
+        root: the cache folder.
+        key: where it stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: no installed package reads such a URL.
+        DataError: it cannot be fetched.
+    """
+    name = public_url(url).partition("?")[0].rpartition("/")[2]
+    folder = root / FOLDER / _digest(url.encode())
+    if folder.exists():
+        log.info(f"fetched   {public_url(url)} before: {folder / name}")
+    elif scheme_of(url) in WEB:
+        _new_copy(folder, lambda temporary: _download(url, temporary / name, key))
+    else:
+        place = open_place(url.rpartition("/")[0], key)
+        _new_copy(folder, lambda temporary: place.fetch(name, temporary / name))
+    return folder / name
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def _new_copy(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Makes a folder of the cache; nothing is left of one that could not be filled."""
+    try:
+        with new_folder(folder) as temporary:
+            fill(temporary)
+    except FileExistsError:
+        # Another run has fetched the same at the same time.
+        return
+    except OSError as error:
+        raise DataError(f"store.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: store.root=...") from None
+
+
+def _read_status(content: bytes) -> dict[str, object]:
+    try:
+        status = json.loads(content)
+    except ValueError:
+        status = None
+    return status if isinstance(status, dict) else {}
+
+
+def _download(url: str, path: Path, key: str) -> None:
+    """Downloads a file of unknown size and checksum; an answer that breaks off is asked for again, from its start."""
+    shown, answered = public_url(url), False
+    log.info(f"download  {shown}")
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with open_url(url, {}, PATIENCE_SECONDS, answered) as response, download_bar() as bar:
+                answered = True
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise CutError(f"the server answered HTTP {response.status}")
+                if response.status != HTTPStatus.OK:
+                    raise FinalError(f"the server answered HTTP {response.status} {response.reason}".rstrip())
+                expected, received = response.length, 0
+                task = bar.add_task(path.name, total=expected)
+                with path.open("wb") as file:
+                    while chunk := read_some(response, PATIENCE_SECONDS):
+                        file.write(chunk)
+                        received += len(chunk)
+                        bar.update(task, completed=received)
+            if expected is not None and received < expected:
+                raise CutError(f"the connection was cut after {human_bytes(received)} of {human_bytes(expected)}")
+            with path.open("rb") as file:
+                if not file.read(8).startswith(BEGINNINGS):
+                    raise FinalError("what is there is no file of weights, but perhaps a web page that asks for a login")
+        except CutError as error:
+            if attempt == ATTEMPTS:
+                raise DataError(f"{key}: cannot download {shown}: {error} (tried {ATTEMPTS} times).") from None
+            log.warning(f"download  {error}; trying again ({attempt} of {ATTEMPTS - 1})")
+            time.sleep(max(error.wait, 2.0 ** (attempt - 1)))
+        except FinalError as error:
+            raise DataError(f"{key}: cannot download {shown}: {error}. Fetch it where that works, and give the file: {key}=path") from None
+        else:
+            return

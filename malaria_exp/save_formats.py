@@ -1,0 +1,62 @@
+"""The formats a trained net is written in: a whole Keras model, its weights alone, and a TensorFlow SavedModel."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from malaria_exp.files import write_atomically
+from malaria_exp.places import new_folder
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+SaveFormat = Literal["keras", "weights", "saved_model"]
+# What each format is called in a run's folder.
+FILES: dict[SaveFormat, str] = {"keras": "model.keras", "weights": "model.weights.h5", "saved_model": "saved_model"}
+MODEL_FILE = FILES["keras"]
+
+
+def write_formats(folder: Path, net: "keras.Model", whole: "keras.Model", formats: list[SaveFormat]) -> dict[str, str]:
+    """Writes a model in the formats asked for, each all or nothing; model.keras always, as everything that reads a run needs it.
+
+    Args:
+        folder: the run's folder.
+        net: the net that was trained, images in [0, 1] to logits (B, 1).
+        whole: what is saved: the net itself, or the net behind what prepares raw images for it.
+        formats: beside "keras".
+
+    Returns:
+        {format: name in the folder} of what was written.
+    """
+    write_atomically(folder / MODEL_FILE, whole.save)
+    if "weights" in formats:
+        # Those of the net: what stands before it has none, and they load into it in whatever way it is to be fed.
+        write_atomically(folder / FILES["weights"], net.save_weights)
+    if "saved_model" in formats:
+        with new_folder(folder / FILES["saved_model"]) as temporary:
+            write_saved_model(temporary, whole)
+    return {name: file for name, file in FILES.items() if name == "keras" or name in formats}
+
+
+def write_saved_model(folder: Path, model: "keras.Model") -> None:
+    """Writes a SavedModel that TensorFlow reads without Keras and without this package.
+
+    Its signature `serving_default`, which is also its function `serve`, takes `images`, as the model does, and gives `logit` and
+    `score` (the probability of parasitized), both float32 (B, 1).
+    """
+    import keras
+    import tensorflow as tf
+
+    def serve(images: "tf.Tensor") -> dict[str, "tf.Tensor"]:
+        logit = tf.cast(model(images, training=False), tf.float32)
+        return {"logit": logit, "score": tf.sigmoid(logit)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", serve, input_signature=[tf.TensorSpec(model.input_shape, input_dtype(model), name="images")])
+    archive.write_out(str(folder), verbose=False)
+
+
+def input_dtype(model: "keras.Model") -> str:
+    """Returns the type of the images a model takes: "uint8" of one with raw input, otherwise "float32"."""
+    return "uint8" if model.input_shape[1] is None else "float32"

@@ -1,0 +1,67 @@
+"""The end of a run: its folder is copied to the storage that was chosen, and its status says where to, or why not."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from malaria_exp.files import write_json
+from malaria_exp.logs import log
+from malaria_exp.provenance import redact, redact_overrides
+from malaria_exp.registry import build, component
+from malaria_exp.rundir import STATUS
+from malaria_exp.storage._base import Storage
+from malaria_exp.storage._copy import status_with
+
+if TYPE_CHECKING:
+    from malaria_exp.config import Choice, Config
+
+
+def open_storage(config: "Config") -> Storage:
+    """Returns the storage that the configuration chooses."""
+    choice = config.one("storage")
+    storage: Storage = build("storage", choice.name, choice.params)
+    return storage
+
+
+def keep_copy(config: "Config", folder: Path) -> None:
+    """Copies a finished run; what goes wrong is told and recorded, and harms the local run in nothing.
+
+    Args:
+        config: of the run.
+        folder: the run's folder, whose status is final.
+    """
+    try:
+        where = open_storage(config).keep(folder, name_of(folder))
+    except BaseException as error:
+        reason = redact(str(error)) or type(error).__name__
+        write_json(folder / STATUS, status_with(folder, not_stored=reason))
+        log.warning(f"storage   not copied: {reason}\nThe run itself is whole. To copy it later: {command(config.one('storage'), folder)}")
+        if not isinstance(error, Exception):
+            raise
+    else:
+        note_copy(folder, where)
+
+
+def note_copy(folder: Path, where: str | None) -> None:
+    """Records where a run has been copied to; nothing if it has not been."""
+    if where is not None:
+        write_json(folder / STATUS, status_with(folder, stored=where))
+        log.info(f"storage   copied to {where}")
+
+
+def name_of(folder: Path) -> str:
+    """Returns what a run's copy is called: its folder's name, behind its multirun's for one of several jobs, as these are numbered."""
+    folder = folder.resolve()
+    is_job = folder.name.isdigit() or (folder.parent / "multirun.yaml").exists()
+    return f"{folder.parent.name}/{folder.name}" if is_job else folder.name
+
+
+def command(choice: "Choice", folder: Path) -> str:
+    """Returns the command that copies a run later, without passwords."""
+    defaults = {key: parameter.default for key, parameter in component("storage", choice.name).parameters.items()}
+    own = [f"storage.{key}={_plain(value)}" for key, value in choice.params.items() if value != defaults.get(key)]
+    return shlex.join(["python", "run.py", "task=store", f"run={folder}", f"storage={choice.name}", *redact_overrides(own)])
+
+
+def _plain(value: object) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)

@@ -1,0 +1,50 @@
+"""Object stores and other places with a URL: gs://, s3://, memory://, file:// and whatever else is installed."""
+
+from pathlib import Path
+
+from malaria_exp.places import LocalPlace, scheme_of
+from malaria_exp.registry import register
+from malaria_exp.storage._base import Storage
+from malaria_exp.storage._copy import Part, below, check_folder, check_place, copy_to_folder, copy_to_place
+
+KEY = "storage.url"
+
+
+@register("storage", "fsspec")
+def fsspec(*, url: str, what: list[Part] = ["everything"]) -> Storage:  # noqa: B006 - never changed, and shown as the default by task=list
+    """Copies each finished run to a URL: gs://bucket/folder, s3://bucket/folder, file:///folder ...
+
+    gs:// is read and written by TensorFlow itself, with the machine's own credentials; most others need the extra `remote` and the
+    package of their file system.
+
+    Args:
+        url: the folder; each run becomes a folder in it.
+        what: everything, or parts: model, report, metrics, predictions, split, log; status, configuration and provenance always.
+    """
+    return UrlStorage(url, what)
+
+
+class UrlStorage:
+    """See Storage.
+
+    Args:
+        url: the folder that runs are copied into.
+        what: which files.
+    """
+
+    def __init__(self, url: str, what: list[Part]) -> None:
+        self.url, self.what = url, what
+        self._folder = LocalPlace(url).folder if scheme_of(url) in ("", "file") else None
+
+    def check(self) -> None:
+        """Raises a ConfigError if a package is missing, or nothing can be written there."""
+        if self._folder is None:
+            check_place(self.url, KEY)
+        else:
+            check_folder(self._folder, KEY)
+
+    def keep(self, folder: Path, name: str) -> str:
+        """Copies the run and returns the copy's URL."""
+        if self._folder is None:
+            return copy_to_place(folder, self.what, below(self.url, name), KEY)
+        return copy_to_folder(folder, self.what, self._folder / name)

@@ -1,0 +1,56 @@
+"""Google Drive, as Colab mounts it."""
+
+from pathlib import Path
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.registry import register
+from malaria_exp.storage._base import Storage
+from malaria_exp.storage._copy import Part, check_folder, copy_to_folder
+
+# What Colab calls one's own files in the mounted drive.
+OWN_FILES = "MyDrive"
+
+
+@register("storage", "google_drive")
+def google_drive(
+    *,
+    folder: str = "malaria_exp",
+    mount: str = "/content/drive",
+    what: list[Part] = ["everything"],  # noqa: B006 - never changed, and shown as the default by task=list
+) -> Storage:
+    """Copies each finished run to Google Drive, which has to be mounted, as in Colab.
+
+    Args:
+        folder: the folder in My Drive; each run becomes a folder in it.
+        mount: where the drive is mounted.
+        what: everything, or parts: model, report, metrics, predictions, split, log; status, configuration and provenance always.
+    """
+    return GoogleDrive(folder, Path(mount).expanduser(), what)
+
+
+class GoogleDrive:
+    """See Storage.
+
+    Args:
+        folder: the folder in My Drive.
+        mount: where the drive is mounted.
+        what: which files.
+    """
+
+    def __init__(self, folder: str, mount: Path, what: list[Part]) -> None:
+        self.mount, self.what = mount, what
+        self.folder = mount / OWN_FILES / folder.strip("/")
+
+    def check(self) -> None:
+        """Raises a ConfigError that says how to mount the drive, or that the folder cannot be written."""
+        if not (self.mount / OWN_FILES).is_dir():
+            raise ConfigError(
+                f"storage.mount: Google Drive is not mounted: there is no folder '{self.mount / OWN_FILES}'. In Colab, run"
+                f" from google.colab import drive; drive.mount('{self.mount}') in a cell first; elsewhere use storage=path."
+            )
+        check_folder(self.folder, "storage.folder")
+
+    def keep(self, folder: Path, name: str) -> str:
+        """Copies the run and returns the copy's path."""
+        self.check()
+        return copy_to_folder(folder, self.what, self.folder / name)

@@ -1,0 +1,32 @@
+"""Copying a run that is finished already."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.errors import ConfigError, RunFolderError
+from malaria_exp.registry import register
+from malaria_exp.rundir import STATUS
+
+if TYPE_CHECKING:
+    from malaria_exp.main import App
+
+
+@register("task", "store")
+def store(app: "App", /) -> None:
+    """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
+    from malaria_exp.places import LocalPlace, scheme_of
+    from malaria_exp.saved import read_json
+    from malaria_exp.storage._keep import name_of, note_copy, open_storage
+
+    config = app.config
+    config.check_components()
+    if config.run is None or scheme_of(config.run) not in ("", "file"):
+        raise ConfigError(f"run: received {config.run!r}; task=store needs the local folder of a finished run: run=outputs/...")
+    if config.one("storage").name == "none":
+        raise ConfigError("storage: received 'none'; task=store needs a place to copy to: storage=path storage.path=/mnt/runs")
+    folder = LocalPlace(config.run).folder
+    status = read_json(folder / STATUS).get("status")
+    if status != "done":
+        raise RunFolderError(f"run: '{folder}' is no finished run: status {status}.")
+    storage = open_storage(config)
+    storage.check()
+    note_copy(folder, storage.keep(folder, name_of(folder)))

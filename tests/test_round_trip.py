@@ -1,0 +1,43 @@
+"""A run goes to an object store, and is scored and begun from there."""
+
+import json
+
+import numpy as np
+import pytest
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.evaluation.predictions import read
+
+
+def test_stored_scored_from_there_and_begun_from_there(run_task, tiny_cellnet, tmp_path):
+    url = f"memory://{tmp_path.name}/runs"
+    folder = run_task(
+        [*tiny_cellnet, "model.input=raw", "save_as=[weights]", "storage=fsspec", f"storage.url={url}"], tmp_path / "outputs" / "first"
+    )
+    there = f"{url}/first"
+    status = json.loads((folder / "status.json").read_text())
+    assert (status["status"], status["stored"]) == ("done", there)
+    again = run_task(["task=evaluate", f"run={there}", "evaluation.resamples=20"], tmp_path / "again")
+    np.testing.assert_array_equal(read(again / "predictions.csv").score, read(folder / "predictions.csv").score)
+    assert json.loads((again / "metrics.json").read_text())["run"] == there
+    untrained = [item for item in tiny_cellnet if not item.startswith("trainer.")]
+    for source in (there, f"{there}/model.weights.h5"):
+        begun = run_task([*untrained, "trainer=none", f"init_from={source}"], tmp_path / source.rpartition("/")[2])
+        np.testing.assert_array_equal(read(begun / "predictions.csv").score, read(folder / "predictions.csv").score)
+        report = json.loads((begun / "init_from.json").read_text())
+        assert (report["source"], report["layers_not_loaded"]) == (source, 0)
+        # Of the file, too, the run beside it is known, and so are its patients.
+        assert (begun / "earlier_split.csv").exists()
+
+
+def test_training_is_the_same_whatever_is_saved(finished_run, run_task, tiny_cellnet, tmp_path):
+    folder = run_task([*tiny_cellnet, "trainer.epochs=2", "model.input=raw", "save_as=[saved_model]"], tmp_path / "run")
+    assert (folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
+
+
+def test_a_storage_that_cannot_be_written_stops_the_run_before_any_work(run_task, tiny_cellnet, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"storage\.path: runs cannot be copied to"):
+        run_task([*tiny_cellnet, "storage=path", f"storage.path={tmp_path / 'file' / 'x'}"], tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
+    assert not (tmp_path / "run" / "split.csv").exists()

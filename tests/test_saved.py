@@ -1,0 +1,178 @@
+"""Every model in every format: read by Keras with one import, by TensorFlow with none, and the same numbers come out."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from malaria_exp.images import ResizeRule, resize
+from malaria_exp.registry import build, options
+from malaria_exp.saved import load_model, save_model
+
+RULE = ResizeRule(32, "stretch")
+# An ensemble is made of finished runs; its own test saves and reads it.
+MODELS = sorted(set(options("model")) - {"ensemble"})
+PARAMS = {"image_size": 32}
+# A net by the Functional API and one that is a class: in a raw one, the net as it is saved otherwise is a layer.
+BOTH = ("cellnet", "lenet_subclassed")
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 45, 38, 3)).astype(np.uint8)
+PREPARED = np.stack([resize(image, RULE) for image in PIXELS]).astype(np.float32) * np.float32(1 / 255)
+
+
+def params_of(name):
+    # The backbone of fewest layers; test_transfer.py has the others.
+    return PARAMS | ({"backbone": "vgg16"} if name == "transfer" else {})
+
+
+def save(folder, model, name, takes="prepared", formats=("keras",)):
+    folder.mkdir(parents=True, exist_ok=True)
+    save_model(
+        folder,
+        SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=params_of(name)), save_as=list(formats), model_input=takes),
+        SimpleNamespace(store=SimpleNamespace(rule=RULE), manifest=SimpleNamespace(hash="0" * 64)),
+        SimpleNamespace(model=model, precision="float32"),
+    )
+    return folder
+
+
+def make(name):
+    """The model, each weight off its first value: zeros and ones would hide one that is lost or swapped."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = build("model", name, params_of(name))
+    rng = np.random.default_rng(0)
+    model.set_weights([value + rng.uniform(0, 0.02, value.shape).astype(value.dtype) for value in model.get_weights()])
+    return model
+
+
+def run_program(program):
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with every model, saved as it takes raw images, some also as they take prepared ones, and their logits."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    root = tmp_path_factory.mktemp("saved")
+    for name in MODELS:
+        model = make(name)
+        for takes in ("prepared", "raw") if name in BOTH else ("raw",):
+            save(root / takes / name, model, name, takes)
+        np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
+    np.save(root / "raw.npy", PIXELS)
+    np.save(root / "prepared.npy", PREPARED)
+    return root
+
+
+def test_keras_alone_reads_every_model_after_one_import(saved):
+    run_program(f"""
+import pathlib
+import keras, numpy as np
+import malaria_exp.model._layers
+root = pathlib.Path({str(saved)!r})
+for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
+    for name in names:
+        model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)
+        found = model(np.load(root / f"{{takes}}.npy"), training=False)
+        np.testing.assert_allclose(found, np.load(root / f"{{name}}.npy"), rtol=1e-4, atol=1e-4, err_msg=f"{{takes}} {{name}}")
+""")
+
+
+@pytest.mark.parametrize("takes", ["prepared", "raw"])
+def test_the_project_reads_either_kind_back_as_the_net_of_prepared_images(saved, takes):
+    for name in BOTH:
+        model, rule, record = load_model(saved / takes / name)
+        assert rule == RULE
+        assert record["files"] == {"keras": "model.keras"}
+        assert record["input"]["takes"] == takes
+        assert record["input"]["dtype"] == {"prepared": "float32", "raw": "uint8"}[takes]
+        np.testing.assert_array_equal(model(PREPARED, training=False), np.load(saved / f"{name}.npy"))
+
+
+def test_a_record_from_before_raw_input_is_read(saved, tmp_path):
+    folder = save(tmp_path / "run", make("cellnet"), "cellnet")
+    record = json.loads((folder / "model.json").read_text())
+    for key in ("takes", "shape", "dtype"):
+        del record["input"][key]
+    (folder / "model.json").write_text(json.dumps(record))
+    np.testing.assert_array_equal(load_model(folder)[0](PREPARED, training=False), np.load(saved / "cellnet.npy"))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Folders with a SavedModel each, of prepared and of raw images, and their logits."""
+    root = tmp_path_factory.mktemp("exported")
+    for takes, name in zip(("prepared", "raw"), BOTH, strict=True):
+        model = make(name)
+        save(root / takes / name, model, name, takes, ["weights", "saved_model"])
+        np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
+    np.save(root / "raw.npy", PIXELS)
+    np.save(root / "prepared.npy", PREPARED)
+    return root
+
+
+def test_tensorflow_alone_serves_a_saved_model(exported):
+    run_program(f"""
+import pathlib, sys
+import numpy as np, tensorflow as tf
+root = pathlib.Path({str(exported)!r})
+for takes, name in zip(("prepared", "raw"), {BOTH}):
+    served = tf.saved_model.load(str(root / takes / name / "saved_model")).signatures["serving_default"]
+    found = served(images=tf.constant(np.load(root / f"{{takes}}.npy")))
+    assert set(found) == {{"logit", "score"}}, found
+    logit = np.load(root / f"{{name}}.npy")
+    np.testing.assert_allclose(found["logit"], logit, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found["score"], 1 / (1 + np.exp(-logit)), rtol=1e-4, atol=1e-5)
+assert not [name for name in sys.modules if name.startswith("malaria_exp")]
+""")
+
+
+def test_what_was_written_stands_in_the_record_and_nothing_else_lies_there(exported):
+    folder = exported / "raw" / "lenet_subclassed"
+    files = json.loads((folder / "model.json").read_text())["files"]
+    assert files == {"keras": "model.keras", "weights": "model.weights.h5", "saved_model": "saved_model"}
+    assert {path.name for path in folder.iterdir()} == {"model.json", *files.values()}
+
+
+@pytest.mark.parametrize(("takes", "name"), zip(("prepared", "raw"), BOTH, strict=True))
+def test_the_weights_alone_load_into_the_net(exported, takes, name):
+    net = build("model", name, params_of(name))
+    net.load_weights(exported / takes / name / "model.weights.h5")
+    np.testing.assert_array_equal(net(PREPARED, training=False), np.load(exported / f"{name}.npy"))
+
+
+def test_a_format_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
+    def fail(folder, model):
+        (folder / "half").write_bytes(b"of it")
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr("malaria_exp.save_formats.write_saved_model", fail)
+    with pytest.raises(RuntimeError, match="disk full"):
+        save(tmp_path / "run", make("cellnet"), "cellnet", formats=["saved_model"])
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.keras"}
+
+
+@pytest.mark.parametrize("group", ["loss", "metric"])
+def test_every_loss_and_metric_is_registered_and_rebuilt_from_its_description(group):
+    import keras
+
+    context = {"loss": (np.array([1, 0, 0], np.int8),), "metric": ()}[group]
+    labels, logits = np.array([[1.0], [0.0], [1.0], [0.0]], np.float32), np.array([[2.0], [-1.0], [-0.5], [0.5]], np.float32)
+    for name in options(group):
+        made = build(group, name, {}, *context)
+        description = json.loads(json.dumps(keras.saving.serialize_keras_object(made)))
+        if not type(made).__module__.startswith("keras."):
+            # Keras finds an unregistered class by importing its module, which reading a file must not do.
+            registered = keras.saving.get_registered_object(description["registered_name"])
+            assert registered is type(made), f"{group} {name}: {type(made).__name__} is not registered"
+        again = keras.saving.deserialize_keras_object(description, safe_mode=True)
+        assert type(again) is type(made)
+        assert again.get_config() == made.get_config()
+        assert float(again(labels, logits)) == float(made(labels, logits)), name
