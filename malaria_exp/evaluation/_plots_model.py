@@ -1,136 +1,135 @@
-"""The picture of a net's architecture: its layers as boxes from the image to the logit."""
+"""The picture of a net's architecture: boxes from the image to the logit, with arrows for what reads what."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from malaria_exp.evaluation._model_boxes import Box, boxes_of, describe_shape
 from malaria_exp.evaluation._style import BLACK, GREY, TEXT
-from malaria_exp.model_facts import LayerFact
+from malaria_exp.model_facts import ModelFacts
 
-# Nets of more layers are drawn by stages: layers in a row whose outputs have one size.
-MOST_LAYERS = 20
-# A tint for each family, light enough for black text; names of classes contain these words.
+# A tint for each family, light enough for black text; names of classes contain these words. The text says what a tint says.
 FAMILIES = (
-    (("Conv", "PatchEmbedding"), "convolution", "#BBD9EE"),
-    (("Dense", "Logit"), "dense", "#FBDDB0"),
-    (("Attention", "Embedding"), "attention", "#EBCFE0"),
-    (("Pool", "Flatten"), "pooling", "#BFE5D6"),
-    (("Normalization", "Norm"), "normalisation", "#E4E4E4"),
+    ("convolution", ("Conv", "PatchEmbedding"), "#BBD9EE"),
+    ("attention", ("Attention", "Embedding"), "#EBCFE0"),
+    ("dense", ("Dense", "Logit"), "#FBDDB0"),
+    ("pooling, flattening", ("Pool", "Flatten"), "#BFE5D6"),
+    ("normalisation", ("Norm",), "#DADADA"),
 )
-OTHER = "#F6F6F6"
-TIMES = "\u00d7"
-WIDTH = 6.6
+OTHER = ("other", (), "#F6F6F6")
+# Inches: the picture, the boxes' left and right, the right ends of the columns, lines, gaps.
+WIDTH, LEFT, RIGHT = 7.4, 0.5, 6.75
+COLUMNS = {"output": 4.6, "parameters": 5.6, "FLOPs a cell": 6.65}
+LINE, PADDING, GAP, HEAD, FOOT, LANE = 0.19, 0.15, 0.15, 1.0, 0.45, 0.11
 
 
-@dataclass(frozen=True)
-class Box:
-    """One box of the picture: its heading, what stands below, and its tint."""
-
-    heading: str
-    lines: tuple[str, ...]
-    tint: str
-
-
-def draw_architecture(name: str, input_shape: Sequence[int], layers: Sequence[LayerFact], flops: int) -> Figure:
+def draw_architecture(name: str, facts: ModelFacts) -> Figure:
     """Draws a net from its input at the top to its logit at the bottom.
 
     Args:
         name: of the net.
-        input_shape: of one image.
-        layers: in the order in which they compute.
-        flops: operations of scoring one cell.
+        facts: what it is made of.
     """
-    boxes = [Box(f"image {_shape(input_shape)}", (), "white")]
-    boxes += [_of_layer(layer) for layer in layers] if len(layers) <= MOST_LAYERS else _of_stages(layers)
-    heights = [0.34 + 0.2 * len(box.lines) for box in boxes]
-    gap, top = 0.16, 0.75
-    total = sum(heights) + gap * (len(boxes) - 1) + top + 0.2
+    boxes = boxes_of(facts)
+    heights = [PADDING + LINE * len(box.lines) for box in boxes]
+    tops = [HEAD + sum(heights[:number]) + GAP * number for number in range(len(boxes))]
+    total = tops[-1] + heights[-1] + FOOT
     figure = Figure(figsize=(WIDTH, total))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(total, 0)
+    axes.set(xlim=(0, WIDTH), ylim=(total, 0))
     axes.axis("off")
-    parameters = sum(layer.parameters for layer in layers)
-    axes.text(0.3, 0.25, name, fontsize=TEXT + 3, weight="bold", va="center")
-    axes.text(0.3, 0.52, f"{parameters:,} parameters, {human_flops(flops)} a cell", fontsize=TEXT, color=GREY, va="center")
-    y = top
-    for number, (box, height) in enumerate(zip(boxes, heights, strict=True)):
-        if number:
-            axes.annotate(
-                "",
-                (WIDTH / 2, y),
-                (WIDTH / 2, y - gap),
-                arrowprops={"arrowstyle": "-|>", "color": BLACK, "lw": 1, "shrinkA": 0, "shrinkB": 0},
-            )
-        axes.add_patch(
-            FancyBboxPatch(
-                (0.3, y), WIDTH - 0.6, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor=box.tint, edgecolor=GREY, linewidth=0.9
-            )
-        )
-        axes.text(0.42, y + 0.17, box.heading, fontsize=TEXT, va="center")
-        for place, line in enumerate(box.lines):
-            axes.text(0.42, y + 0.4 + 0.2 * place, line, fontsize=TEXT - 1, color="#303030", va="center")
-        y += height + gap
+    axes.text(LEFT, 0.26, name, fontsize=TEXT + 3, weight="bold", va="center")
+    size = f"{facts.parameters:,} parameters, {human_flops(facts.flops)} to score a cell, {len(facts.layers)} layers"
+    axes.text(LEFT, 0.53, size, fontsize=TEXT, color=GREY, va="center")
+    for column, x in COLUMNS.items():
+        axes.text(x, HEAD - 0.13, column, fontsize=TEXT - 2, color=GREY, ha="right", va="center")
+    for box, top, height in zip(boxes, tops, heights, strict=True):
+        _draw_box(axes, box, top, height)
+    _draw_arrows(axes, boxes, tops, heights)
+    _draw_blocks(axes, boxes, tops, heights)
+    _draw_legend(axes, [_family(box) for box in boxes[1:]], total - 0.22)
     return figure
 
 
 def human_flops(flops: int) -> str:
     """Returns a number of operations for people: "1.2 MFLOPs"."""
-    for unit, size in (("GFLOPs", 1e9), ("MFLOPs", 1e6), ("kFLOPs", 1e3)):
-        if flops >= size:
-            return f"{flops / size:.3g} {unit}"
-    return f"{flops} FLOPs"
+    return f"{_human(flops)}FLOPs"
 
 
-def _shape(shape: Sequence[int]) -> str:
-    return f" {TIMES} ".join(map(str, shape))
+def _human(flops: int) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        # 999,999 is shown as 1.00 M, not as 1e+03 k.
+        if flops >= 0.9995 * size:
+            digits = max(0, 3 - len(str(int(flops / size + 0.5))))
+            return f"{flops / size:.{digits}f} {unit}"
+    return f"{flops} "
 
 
-def _tint(kind: str) -> str:
-    return next((tint for words, _, tint in FAMILIES if any(word in kind for word in words)), OTHER)
+def _family(box: Box) -> tuple[str, str]:
+    """Returns the family's name and its tint."""
+    found = next((family for family in FAMILIES if any(word in box.kind for word in family[1])), OTHER)
+    return found[0], found[2]
 
 
-def _of_layer(layer: LayerFact) -> Box:
-    parameters = f", {layer.parameters:,} parameters" if layer.parameters else ""
-    return Box(f"{layer.kind}   {_shape(layer.shape)}{parameters}", (), _tint(layer.kind))
+def _draw_box(axes: Any, box: Box, top: float, height: float) -> None:
+    tint = _family(box)[1] if box.kind else "white"
+    style = "round,pad=0,rounding_size=0.05"
+    axes.add_patch(FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, boxstyle=style, facecolor=tint, edgecolor=GREY, linewidth=0.9))
+    first = top + (PADDING + LINE) / 2
+    for number, line in enumerate(box.lines):
+        axes.text(LEFT + 0.1, first + LINE * number, line, fontsize=TEXT - 1, va="center")
+    numbers = (describe_shape(box.shape), f"{box.parameters:,}" if box.parameters else "", _human(box.flops) if box.flops else "")
+    for x, text in zip(COLUMNS.values(), numbers, strict=True):
+        axes.text(x, first, text, fontsize=TEXT - 1, ha="right", va="center")
 
 
-def _of_stages(layers: Sequence[LayerFact]) -> list[Box]:
-    """Returns a box for each run of layers whose output has one height and width, or one number of tokens or units."""
-    stages: list[list[LayerFact]] = []
-    for layer in layers:
-        # Padding belongs to the convolution that follows.
-        if stages and (_size(stages[-1][-1]) == _size(layer) or all(one.kind == "ZeroPadding2D" for one in stages[-1])):
-            stages[-1].append(layer)
-        else:
-            stages.append([layer])
-    return [_of_stage(stage) for stage in stages]
+def _draw_arrows(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights: Sequence[float]) -> None:
+    """Draws an arrow to the next box, a way along the right side to a later one, or a small loop for ways past layers of a box."""
+    # For each lane at the right the box at which it becomes free; the nearest free one is taken, the last one is shared.
+    lanes: list[int] = [0] * int((WIDTH - RIGHT - 0.1) / LANE)
+    for number, box in enumerate(boxes):
+        for source in box.reads:
+            if source == number - 1:
+                _arrow(axes, [(LEFT + 0.45, tops[number] - GAP), (LEFT + 0.45, tops[number])])
+                continue
+            lane = next((at for at, free in enumerate(lanes) if free <= source), len(lanes) - 1)
+            lanes[lane] = max(lanes[lane], number)
+            x = RIGHT + LANE * (lane + 1)
+            start, end = tops[source] + 0.75 * heights[source], tops[number] + 0.3 * heights[number]
+            _arrow(axes, [(RIGHT, start), (x, start), (x, end), (RIGHT, end)])
+        # A loop would be lost among ways along the side; the box's text says the same.
+        if box.merges and not any(lanes):
+            high, low = tops[number] + 0.25 * heights[number], tops[number] + 0.75 * heights[number]
+            _arrow(axes, [(RIGHT, high), (RIGHT + 1.6 * LANE, high), (RIGHT + 1.6 * LANE, low), (RIGHT, low)])
 
 
-def _size(layer: LayerFact) -> tuple[int, ...]:
-    return layer.shape[:2] if len(layer.shape) == 3 else (len(layer.shape), layer.shape[0] if len(layer.shape) == 2 else 0)
+def _arrow(axes: Any, points: Sequence[tuple[float, float]]) -> None:
+    axes.plot(*zip(*points[:-1], strict=True), color=BLACK, linewidth=1, solid_joinstyle="round")
+    look = {"arrowstyle": "-|>", "color": BLACK, "lw": 1, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
+    axes.annotate("", points[-1], points[-2], arrowprops=look)
 
 
-def _of_stage(stage: list[LayerFact]) -> Box:
-    kinds = Counter(layer.kind for layer in stage)
-    parameters = sum(layer.parameters for layer in stage)
-    blocks = len({layer.inside[-1] for layer in stage if layer.inside and "block" in layer.inside[-1]})
-    words = [f"{number} {TIMES} {kind}" if number > 1 else kind for kind, number in kinds.most_common()]
-    heading = f"{_shape(stage[-1].shape)}   " + (f"{parameters:,} parameters" if parameters else "")
-    if blocks or kinds["Add"]:
-        what, number = ("residual block", blocks) if blocks else ("residual connection", kinds["Add"])
-        heading += f", {number} {what}{'s' if number > 1 else ''}"
-    heaviest = max(stage, key=lambda layer: layer.parameters)
-    return Box(heading, tuple(_wrap(words)), _tint(heaviest.kind))
+def _draw_blocks(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights: Sequence[float]) -> None:
+    """Draws a bracket with the name at the left of boxes that lie in one nested net or block."""
+    for name, run in groupby(range(len(boxes)), key=lambda number: boxes[number].inside):
+        members = list(run)
+        if not name:
+            continue
+        top, bottom = tops[members[0]], tops[members[-1]] + heights[members[-1]]
+        axes.plot([LEFT - 0.06, LEFT - 0.14, LEFT - 0.14, LEFT - 0.06], [top, top, bottom, bottom], color=GREY, linewidth=1)
+        longest = max(3, int((bottom - top) / 0.075))
+        short = name if len(name) <= longest else f"{name[: longest - 1]}\u2026"
+        axes.text(LEFT - 0.27, (top + bottom) / 2, short, fontsize=TEXT - 1, color=GREY, rotation=90, ha="center", va="center")
 
 
-def _wrap(words: list[str], width: int = 78) -> list[str]:
-    lines = [""]
-    for word in words:
-        if lines[-1] and len(lines[-1]) + len(word) + 2 > width:
-            lines.append("")
-        lines[-1] += (", " if lines[-1] else "") + word
-    return lines
+def _draw_legend(axes: Any, families: Sequence[tuple[str, str]], y: float) -> None:
+    """Names the tints that are used, in the order of FAMILIES."""
+    order = [family[0] for family in (*FAMILIES, OTHER)]
+    x = LEFT
+    for name, tint in sorted(set(families), key=lambda family: order.index(family[0])):
+        axes.add_patch(FancyBboxPatch((x, y - 0.06), 0.16, 0.12, boxstyle="square,pad=0", facecolor=tint, edgecolor=GREY, linewidth=0.8))
+        axes.text(x + 0.22, y, name, fontsize=TEXT - 2, color=GREY, va="center")
+        x += 0.42 + 0.073 * len(name)

@@ -1,0 +1,45 @@
+"""The architecture of the model as it is configured, without data or training."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.config import Config
+from malaria_exp.files import write_csv
+from malaria_exp.logs import log
+
+if TYPE_CHECKING:
+    from malaria_exp.rundir import RunFolder
+
+
+def explore_model(config: Config, folder: "RunFolder") -> None:
+    """Draws the model: model.png, and model.csv with a row a layer."""
+    from malaria_exp.evaluation._plots_model import draw_architecture, human_flops
+    from malaria_exp.evaluation._style import save_png
+    from malaria_exp.model_facts import IMAGE, model_facts
+    from malaria_exp.runner import build_model
+    from malaria_exp.tensorflow_setup import load_tensorflow
+
+    load_tensorflow()
+    name = config.one("model").name
+    facts = model_facts(build_model(config))
+    header = ["row", "layer", "kind", "detail", "output", "parameters", "flops", "inside", "reads_rows"]
+    rows = [
+        [
+            number,
+            layer.name,
+            layer.kind,
+            layer.detail,
+            "x".join(map(str, layer.shape)),
+            layer.parameters,
+            layer.flops,
+            "/".join(layer.inside),
+            " ".join("image" if source == IMAGE else str(source + 1) for source in layer.reads),
+        ]
+        for number, layer in enumerate(facts.layers, start=1)
+    ]
+    write_csv(folder / "model.csv", header, rows)
+    save_png(draw_architecture(name, facts), folder / "model.png")
+    folder.facts |= {"parameters": facts.parameters, "flops": facts.flops}
+    size = " x ".join(map(str, facts.input_shape))
+    count = f"{facts.parameters:,} parameters, {human_flops(facts.flops)} to score a cell of {size}, {len(rows)} layers"
+    log.info(f"model     {name}: {count}")
+    log.info(f"explored  {folder / 'model.png'}, {folder / 'model.csv'}")

@@ -1,0 +1,87 @@
+"""The learning rate of every step of a run, without training."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from malaria_exp.config import Config
+from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError
+from malaria_exp.files import write_csv
+from malaria_exp.logs import log
+from malaria_exp.registry import build
+from malaria_exp.trainer._settings import Settings, Stage
+
+if TYPE_CHECKING:
+    from malaria_exp.rundir import RunFolder
+
+
+def explore_schedule(config: Config, folder: "RunFolder") -> None:
+    """Draws the learning rate of every step of the run as it is configured: schedule.png, and schedule.csv with the numbers.
+
+    A callback such as plateau may lower it further during the training; that is not known beforehand.
+    """
+    from malaria_exp.batches import training_batches
+    from malaria_exp.evaluation._plots_schedule import draw_schedule
+    from malaria_exp.evaluation._style import save_png
+    from malaria_exp.runner import load_and_decode, split
+    from malaria_exp.tensorflow_setup import load_tensorflow
+
+    stages = stages_of(config)
+    table, store, _ = load_and_decode(config)
+    cells = split(config, table, store, folder, None).training()[0]
+    batches = training_batches(cells, batch_size=config.batch_size, augmentations=[], seed=config.seed, resident_gb=0)
+    length = RunLength(sum(stage.epochs for stage in stages), batches.steps_per_epoch, batches.batch_size)
+    load_tensorflow()
+    parts = [stage_rates(config, stage, RunLength(stage.epochs, length.steps_per_epoch, length.batch_size)) for stage in stages]
+    factors, rates = (np.concatenate(column) for column in zip(*parts, strict=True))
+    rows = [
+        [step + 1, step / length.steps_per_epoch, float(factor), float(rate)]
+        for step, (factor, rate) in enumerate(zip(factors, rates, strict=True))
+    ]
+    optimizer, schedule = config.one("optimizer").name, config.one("schedule").name
+    title = f"{optimizer} with {schedule}: {length.epochs:,} epochs of {length.steps_per_epoch:,} steps"
+    write_csv(folder / "schedule.csv", ["step", "epoch", "factor", "learning_rate"], rows)
+    save_png(draw_schedule(title, rates, length, [stage.epochs for stage in stages]), folder / "schedule.png")
+    log.info(f"schedule  {title}; peak {rates.max():.3g}, last {rates[-1]:.3g}")
+    log.info(f"explored  {folder / 'schedule.png'}, {folder / 'schedule.csv'}")
+
+
+def stages_of(config: Config) -> tuple[Stage, ...]:
+    """Returns the stages that the trainer would run, one for a trainer without stages.
+
+    Raises:
+        ConfigError: the trainer does not train, or does not say for how long.
+    """
+    choice = config.one("trainer")
+    settings = getattr(build("trainer", choice.name, choice.params), "settings", None)
+    if choice.name == "none" or not isinstance(settings, Settings):
+        raise ConfigError(
+            f"trainer: '{choice.name}' has no epochs, so there is no learning rate to draw. Choose another, such as trainer=fit trainer.epochs=10."
+        )
+    return settings.stages
+
+
+def stage_rates(config: Config, stage: Stage, length: RunLength) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what the optimizer answers at each step of a stage: the factor of optimizer.learning_rate and the rate, each float32 (steps,)."""
+    import tensorflow as tf
+
+    schedule, choice = config.one("schedule"), config.one("optimizer")
+    plain = build("schedule", schedule.name, schedule.params, length)
+
+    def factor(step: "tf.Tensor") -> "tf.Tensor":
+        return stage.learning_rate * plain(step)
+
+    optimizer = build("optimizer", choice.name, choice.params, factor)
+
+    @tf.function
+    def walk() -> tuple["tf.Tensor", "tf.Tensor"]:
+        def at(step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+            optimizer.iterations.assign(step)
+            return tf.cast(factor(step), tf.float32), tf.cast(optimizer.learning_rate, tf.float32)
+
+        # One after another, as all of them set the optimizer's one counter.
+        return tf.map_fn(at, tf.range(length.steps), fn_output_signature=(tf.float32, tf.float32), parallel_iterations=1)
+
+    factors, rates = walk()
+    return factors.numpy(), rates.numpy()
