@@ -24,10 +24,6 @@ NEEDS_A_FILE = {
     "task/store",
     "task/verify",
     "model/ensemble",
-    "storage/path",
-    "storage/fsspec",
-    "storage/google_drive",
-    "task/store",
     "task/explore",
 }
 # What a preset is about must not be too long for a run of one epoch.
