@@ -1,16 +1,20 @@
-"""Every model under one recipe: parameters, FLOPs, speed and test AUC on the real cells; writes docs/models.md's table and pictures.
+"""Every model under one recipe: parameters, FLOPs, speed and test AUC; writes the table and the pictures of docs/models.md.
 
-    python benchmarks/models.py cell_images.zip [--epochs 5] [--runs FOLDER] [--docs docs]
+    python benchmarks/models.py cell_images.zip [--epochs 3] [--runs FOLDER] [--docs docs] [override ...]
+    python benchmarks/models.py --from FOLDER [--docs docs]      from runs that were made before
+    python benchmarks/models.py drawn --epochs 1 --docs /tmp/docs dataset.cells_per_patient=8      to try it, on drawn cells
 
-Runs one multirun (the command is printed) over all models but the ensemble: same split, seed, augmentation, optimizer and number of
-epochs, images of 64 px. With --runs, a multirun that was made before is read instead. Then, one at a time, measures how long each
-trained model takes to score 1,000 cells (median and spread of 7 rounds in which the models take turns) and draws its architecture.
-The table stands between the markers of docs/models.md and is made of the runs' own files; nothing in it is written by hand.
+Trains all registered models but the ensemble, transfer with two backbones, in two multiruns whose commands are printed: same
+patients, seed, augmentation, optimizer, learning rate and number of epochs, images of 64 px. Then measures, one model at a time in
+this process, how long each takes to score 1,000 cells (7 rounds in which the models take turns), and draws its architecture. The
+table stands between the markers of DOCS/models.md and is made of the runs' own files; nothing in it is written by hand.
 """
 
 import argparse
 import csv
 import json
+import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -19,115 +23,168 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from malaria_exp import provenance
-from malaria_exp.batches import Cells, Data
+from malaria_exp.batches import Cells
 from malaria_exp.files import write_text
 from malaria_exp.registry import build, options
 from malaria_exp.tensorflow_setup import load_tensorflow
 
-ROUNDS, SCORED = 7, 1000
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS, SCORED, BATCH = 7, 1000, 250
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-MODELS = sorted(set(options("model")) - {"ensemble"})
+RECIPE = ["model.image_size=64", "optimizer.learning_rate=0.001", "trainer.precision=float32"]
+# The other backbones take minutes an epoch on two cores.
+BACKBONES = ["mobilenet_v2", "efficientnet_b0"]
+MULTIRUNS = {
+    "models": [f"model={','.join(sorted(set(options('model')) - {'ensemble', 'transfer'}))}"],
+    "backbones": ["model=transfer", f"model.backbone={','.join(BACKBONES)}"],
+}
 
 
-def main() -> None:
-    """Trains, measures and writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", help="the NIH zip, or 'drawn' for drawn cells")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--runs", type=Path, help="folder of a multirun made before")
-    parser.add_argument("--docs", type=Path, default=Path("docs"))
-    asked = parser.parse_args()
-    data = [] if asked.archive == "drawn" else ["dataset=nih", f"dataset.path={asked.archive}"]
-    command = [
-        "run.py", "-m", f"model={','.join(MODELS)}", *data, "model.image_size=64", f"trainer.epochs={asked.epochs}", "trainer.precision=float32",
-    ]  # fmt: skip
-    runs = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_models_")) / "runs"
-    if not asked.runs:
-        print(f"python {' '.join(command)} hydra.sweep.dir={runs}", flush=True)
-        subprocess.run([sys.executable, *command, f"hydra.sweep.dir={runs}"], check=True)
+def main() -> int:
+    """Trains, measures and writes; returns 1 if a run did not end well."""
+    asked, overrides = parse()
+    runs, failed = asked.source or train(asked, overrides), 0
+    finished, rows = sorted(path.parent for path in runs.rglob("status.json")), []
+    for folder in finished:
+        status = read_json(folder / "status.json")
+        if status["status"] == "done":
+            rows.append(read_run(folder))
+        else:
+            failed = 1
+            print(f"{folder}: {status['status']}, left out: {status.get('reason', '')}")
+    if not rows:
+        print(f"{runs}: no finished run")
+        return 1
     load_tensorflow()
-    rows = [read_run(folder) for folder in sorted(runs.iterdir(), key=lambda path: path.name) if (folder / "model.json").is_file()]
-    measure_scoring(rows, build("dataset", *_dataset(asked.archive)))
-    rows.sort(key=lambda row: -row["auc"]["value"])
-    machine = provenance.machine()
-    shown = " ".join(["python", *command]).replace(asked.archive, "cell_images.zip")
-    table = write_table(rows, shown, f"{machine['processor']}, {machine['cores']} cores, float32, no GPU")
+    measure(rows)
+    rows.sort(key=lambda row: (-(row["auc"]["value"] or 0), row["label"]))
+    table = describe(rows)
     print(table)
     draw(rows, asked.docs / "images" / "models")
     page = asked.docs / "models.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    text = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
     write_text(page, f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
     print(f"wrote {page} and {len(rows)} pictures; the runs are in {runs}")
+    return failed
 
 
-def _dataset(archive: str) -> tuple[str, dict[str, Any]]:
-    return ("synthetic", {}) if archive == "drawn" else ("nih", {"path": archive})
+def parse() -> tuple[argparse.Namespace, list[str]]:
+    """Returns what was asked for, and the overrides for all runs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'drawn' for drawn cells")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--runs", type=Path, help="where the multiruns go; a temporary folder if not given")
+    parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="folder of multiruns made before; nothing is trained")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs")
+    asked, overrides = parser.parse_known_args()
+    wrong = [item for item in overrides if "=" not in item or item.startswith("-")]
+    if wrong or bool(asked.archive) == bool(asked.source):
+        parser.error(f"unknown: {wrong[0]}" if wrong else "give a zip, or --from a folder of finished runs")
+    return asked, overrides
+
+
+def train(asked: argparse.Namespace, overrides: list[str]) -> Path:
+    """Runs the multiruns and returns the folder that holds them; a run that fails does not end the others."""
+    data = [] if asked.archive == "drawn" else ["dataset=nih", f"dataset.path={asked.archive}"]
+    runs: Path = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_models_"))
+    for name, models in MULTIRUNS.items():
+        command = ["run.py", "-m", *models, *data, *RECIPE, f"trainer.epochs={asked.epochs}", *overrides, f"hydra.sweep.dir={runs / name}"]
+        print(f"python {shlex.join(command)}", flush=True)
+        subprocess.run([sys.executable, str(ROOT / command[0]), *command[1:]], check=False)
+    return runs
+
+
+def read_json(path: Path) -> Any:
+    """Reads a file of a run."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_run(folder: Path) -> dict[str, Any]:
     """Returns what a finished run's files say."""
-    model, metrics = (json.loads((folder / name).read_text(encoding="utf-8")) for name in ("model.json", "metrics.json"))
+    model, metrics, record = (read_json(folder / name) for name in ("model.json", "metrics.json", "provenance.json"))
     with (folder / "history.csv").open(encoding="utf-8") as file:
         history = list(csv.DictReader(file))
-    # The first epoch builds the graph.
-    speeds = [1000 / float(row["cells_per_second"]) for row in history[1:] or history]
-    test = metrics["subsets"]["test"]
+    name, backbone = model["model"]["name"], model["model"]["params"].get("backbone")
     return {
         "folder": folder,
-        "name": model["model"]["name"],
+        "label": f"model={name}" + (f" model.backbone={backbone}" if backbone else ""),
+        "picture": f"{name}_{backbone}" if backbone else name,
         "parameters": model["parameters"],
-        "train": speeds,
-        "auc": test["ranking"]["auc"],
+        "size": model["input"]["size"],
+        # The first epoch builds the graph.
+        "train": [1000 / float(row["cells_per_second"]) for row in history[1:] or history],
+        "auc": metrics["subsets"]["test"]["ranking"]["auc"],
+        "test": metrics["subset_counts"]["test"],
+        "shared": [item for item in status_overrides(folder) if not re.match(r"model(\.backbone)?=|hydra\.", item)],
+        "machine": record["machine"],
     }
 
 
-def measure_scoring(rows: list[dict[str, Any]], table: Any) -> None:
-    """Adds to each row the seconds that scoring 1,000 cells took, each round; the models take turns."""
+def status_overrides(folder: Path) -> list[str]:
+    """Returns the overrides of a run, the archive by its usual name."""
+    return [
+        re.sub(r"^dataset\.path=.*", "dataset.path=cell_images.zip", item)
+        for item in read_json(folder / "status.json").get("overrides", [])
+    ]
+
+
+def measure(rows: list[dict[str, Any]]) -> None:
+    """Adds to each row its facts and the seconds that scoring 1,000 cells took, each round; the models take turns."""
     from malaria_exp.images import ResizeRule
-    from malaria_exp.model_facts import flops
+    from malaria_exp.model_facts import model_facts
     from malaria_exp.saved import load_model
     from malaria_exp.scoring import Scorer
-    from malaria_exp.store import open_store
+    from malaria_exp.store import Store
 
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = build("split", "patient_holdout", {}, table)
-        cells = Data(manifest, open_store(table, ResizeRule(64, "pad"), Path(folder))).training()[0]
-        cells = Cells(cells.subset, cells.rows[:SCORED], cells.labels[:SCORED], cells.store)
-        scorers = []
-        for row in rows:
-            model = load_model(row["folder"])[0]
-            row["flops"], row["score"] = flops(model), []
-            scorers.append(Scorer(model, batch_size=250))
-            scorers[-1](cells)
-        for _ in range(ROUNDS):
-            for row, scorer in zip(rows, scorers, strict=True):
-                start = time.perf_counter()
-                scorer(cells)
-                row["score"].append(time.perf_counter() - start)
-
-
-def write_table(rows: list[dict[str, Any]], command: str, machine: str) -> str:
-    """Returns the table in Markdown."""
-    from malaria_exp.evaluation._plots_model import human_flops
-
-    lines = [
-        f"Measured on {machine}, by `python benchmarks/models.py cell_images.zip`, which runs",
-        "",
-        "```",
-        command,
-        "```",
-        "",
-        "| model | parameters | a cell | s to train on 1,000 cells | s to score 1,000 cells | test AUC |",
-        "|---|---|---|---|---|---|",
-    ]
+    draws = np.random.default_rng(0)
+    scorers = []
     for row in rows:
-        value, low, high = (f"{row['auc'][key]:.3f}".lstrip("0") for key in ("value", "low", "high"))
-        lines.append(
-            f"| [{row['name']}](images/models/{row['name']}.png) | {row['parameters']:,} | {human_flops(row['flops'])} |"
-            f" {spread(row['train'])} | {spread(row['score'])} | {value} ({low} to {high}) |"
-        )
+        # A net takes as long for noise as for cells.
+        images = draws.integers(0, 256, (SCORED, row["size"], row["size"], 3), np.uint8)
+        store = Store(row["folder"], ResizeRule(row["size"], "pad"), images, np.arange(SCORED))
+        cells = Cells("test", np.arange(SCORED), np.zeros(SCORED, np.int8), store)
+        model = load_model(row["folder"])[0]
+        row["facts"], row["score"] = model_facts(model), []
+        scorers.append((row, Scorer(model, BATCH), cells))
+        scorers[-1][1](cells)
+    for _ in range(ROUNDS):
+        for row, scorer, cells in scorers:
+            start = time.perf_counter()
+            scorer(cells)
+            row["score"].append(time.perf_counter() - start)
+
+
+def describe(rows: list[dict[str, Any]]) -> str:
+    """Returns the table in Markdown with what was run and on what."""
+    from malaria_exp.evaluation._plots_model import human_flops
+    from malaria_exp.table import of_patients
+
+    test = rows[0]["test"]
+    machines = list(dict.fromkeys(describe_machine(machine) for machine in (rows[0]["machine"], provenance.machine())))
+    lines = [
+        f"Each row is `python run.py`, what stands in its first column, and `{' '.join(rows[0]['shared'])}`. Test:"
+        f" {test['cells']:,} cells {of_patients(test, known=test['patients'] is not None)}. "
+        + (f"Trained and scored on {machines[0]}." if len(machines) == 1 else f"Trained on {machines[0]}; scored on {machines[1]}."),
+        "",
+        "| | parameters | FLOPs a cell | s to train on 1,000 cells | s to score 1,000 cells | test AUC | picture |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{row['label']}` | {row['parameters']:,} | {human_flops(row['facts'].flops).removesuffix('FLOPs')} | {spread(row['train'])} |"
+        f" {spread(row['score'])} | {interval(row['auc'])} | [picture](images/models/{row['picture']}.png) |"
+        for row in rows
+    ]
     return "\n".join(lines)
+
+
+def describe_machine(machine: dict[str, Any]) -> str:
+    """Returns processor, cores and GPUs in words."""
+    gpus = ", ".join(machine.get("gpus", [])) or "no GPU"
+    return f"{machine['cores']} cores of {machine['processor']}, {gpus}"
 
 
 def spread(values: list[float]) -> str:
@@ -135,17 +192,27 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def interval(auc: dict[str, Any]) -> str:
+    """Returns the AUC with its interval over patients, as far as they are defined."""
+    if auc["value"] is None:
+        return "undefined"
+    value, *bounds = (None if auc[key] is None else f"{auc[key]:.3f}".removeprefix("0") for key in ("value", "low", "high"))
+    return str(value) if None in bounds else f"{value} ({bounds[0]} to {bounds[1]})"
+
+
 def draw(rows: list[dict[str, Any]], folder: Path) -> None:
-    """Writes the picture of each model."""
+    """Writes the picture of each model, and of an ensemble of the first two that take images of one size."""
     from malaria_exp.evaluation._plots_model import draw_architecture
-    from malaria_exp.evaluation.plots import save_png
-    from malaria_exp.model_facts import layer_facts
-    from malaria_exp.saved import load_model
+    from malaria_exp.evaluation._style import save_png
+    from malaria_exp.model_facts import model_facts
 
     for row in rows:
-        model = load_model(row["folder"])[0]
-        save_png(draw_architecture(row["name"], model.input_shape[1:], layer_facts(model), row["flops"]), folder / f"{row['name']}.png")
+        save_png(draw_architecture(row["picture"], row["facts"]), folder / f"{row['picture']}.png")
+    members = [row for row in rows if row["size"] == rows[0]["size"]][:2]
+    if len(members) == 2:
+        net = build("model", "ensemble", {"runs": [str(row["folder"]) for row in members]})
+        save_png(draw_architecture("ensemble", model_facts(net)), folder / "ensemble.png")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -55,15 +55,10 @@ class FinishedRun:
         provenance = read_json(path / "provenance.json")
         if manifest.hash != provenance.get("split_hash"):
             raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
-        earlier = path / EARLIER_FILE
-        return cls(
-            path,
-            saved["dataset"],
-            manifest,
-            read_json(path / "metrics.json"),
-            provenance,
-            Manifest.read(earlier, "earlier") if earlier.exists() else None,
-        )
+        earlier = Manifest.read(path / EARLIER_FILE, "earlier") if (path / EARLIER_FILE).exists() else None
+        # The run was allowed to leak then; what is scored of it again stays marked.
+        manifest = guard_against_earlier(manifest, earlier, allow_leak=True)
+        return cls(path, saved["dataset"], manifest, read_json(path / "metrics.json"), provenance, earlier)
 
     @property
     def thresholds(self) -> dict[str, float]:

@@ -19,6 +19,8 @@ SECRET = re.compile(rf"""((?<![\w.+-])(?!keys?\s*[=:]){SECRET_NAME.pattern}\s*[=
 
 # What stands before the host of an address: user and password.
 USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
+# Signed links to private files carry the right to read them behind the question mark.
+URL_QUERY = re.compile(r"(?<=://)([^\s'\"?]+)\?[^\s'\"]+")
 
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
@@ -71,14 +73,14 @@ def cores() -> int:
 
 def redact(text: str) -> str:
     """Returns the text with the values behind names of keys, tokens and passwords, and users in addresses, replaced by ***."""
-    return USER_INFO.sub("***@", SECRET.sub(r"\1***", text))
+    return URL_QUERY.sub(r"\1?***", USER_INFO.sub("***@", SECRET.sub(r"\1***", text)))
 
 
 def redact_yaml(text: str) -> str:
     """Returns YAML with the texts behind names of keys, tokens and passwords replaced by ***; numbers, true and null stay."""
     number = r"(?:null|true|false|[-+.\d][-+.\de]*)\s*$"
     named = re.sub(rf"^([\s-]*{SECRET_NAME.pattern}\s*:\s+)(?!{number})\S.*$", r"\1'***'", text, flags=re.IGNORECASE | re.MULTILINE)
-    return USER_INFO.sub("***@", named)
+    return URL_QUERY.sub(r"\1?***", USER_INFO.sub("***@", named))
 
 
 def redact_overrides(overrides: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Batches depend on seed, epoch and step alone, visit each cell once an epoch, and never see the test subset."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from malaria_exp.batches import Data, TrainingBatches, to_unit
+from malaria_exp.errors import ConfigError
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import Manifest
 from malaria_exp.store import open_store
@@ -256,3 +258,47 @@ def test_opening_a_subset_is_recorded_with_its_reason(data):
     assert cells.labels.tolist() == data.manifest.label[data.manifest.rows("test")].tolist()
     for row, image in zip(cells.rows, cells.images(), strict=True):
         assert np.array_equal(image, Numbered().read(int(row)))
+
+
+@pytest.mark.parametrize("resident_gb", [1.0, 0.0])
+def test_each_cell_carries_its_own_weight(data, resident_gb):
+    cells = data.training()[0]
+    weights = np.arange(len(cells), dtype=np.float32)
+    made = TrainingBatches(cells, batch_size=BATCH, augmentations=[draw_noise], seed=3, resident_gb=resident_gb, weights=weights)
+    plain = batches(data, seed=3, augmentations=[draw_noise])
+    bare = TrainingBatches(cells, batch_size=BATCH, augmentations=[], seed=3, resident_gb=resident_gb, weights=weights)
+    weight_of = dict(zip(cells.rows.tolist(), weights.tolist(), strict=True))
+    for (images, labels, _), (own_images, own_labels), (pixels, _, found) in zip(
+        made.dataset().take(4), plain.dataset().take(4), bare.dataset().take(4), strict=True
+    ):
+        # Weights change nothing else of a batch.
+        np.testing.assert_array_equal(images, own_images)
+        np.testing.assert_array_equal(labels, own_labels)
+        assert found.shape == (BATCH,)
+        assert found.numpy().tolist() == [weight_of[row] for row in rows(pixels.numpy())]
+
+
+def test_patients_weigh_alike_and_cells_one_on_average(data):
+    weights = data.patient_weights()
+    patients = data.manifest.patient[data.manifest.rows("train")]
+    sums = {patient: weights[patients == patient].sum() for patient in np.unique(patients)}
+    assert weights.dtype == np.float32
+    assert weights.mean() == pytest.approx(1)
+    assert list(sums.values()) == pytest.approx([len(patients) / len(sums)] * len(sums))
+
+
+def test_unequal_patients_weigh_alike_too(data):
+    manifest = data.manifest
+    subset = manifest.subset.copy()
+    first = np.flatnonzero(manifest.patient == manifest.patient[manifest.rows("train")[0]])
+    subset[first[:7]] = "excluded"
+    weights = Data(dataclasses.replace(manifest, subset=subset), data.store).patient_weights()
+    patients = manifest.patient[subset == "train"]
+    assert weights.mean() == pytest.approx(1)
+    assert weights[patients == patients[0]].sum() == pytest.approx(weights[patients != patients[0]].sum() / 3)
+
+
+def test_patients_that_nobody_knows_cannot_weigh_alike(data):
+    patient = np.full(len(data.manifest.patient), "unknown")
+    with pytest.raises(ConfigError, match="count_by: received 'patient', but the patients of this data are not known"):
+        Data(dataclasses.replace(data.manifest, patient=patient), data.store).patient_weights()

@@ -41,7 +41,7 @@ def test_no_part_of_a_secrets_value_is_kept(value):
 
 
 def test_other_overrides_are_kept_letter_by_letter():
-    overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "store.root=s3://b/c?d=e"]
+    overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "store.root=s3://b/c/d=e"]
     assert redact_overrides(overrides) == overrides
 
 
@@ -93,6 +93,8 @@ def test_who_logs_in_stands_in_no_address():
     assert redact(f"'{url}' cannot be read") == "'ftp://***@cells.example/set' cannot be read"
     assert redact_overrides([f"dataset.path={url}"]) == ["dataset.path=ftp://***@cells.example/set"]
     assert redact_yaml(f"dataset:\n  path: {url}\n") == "dataset:\n  path: ftp://***@cells.example/set\n"
+    assert redact_yaml("init_from: https://h.example/a.h5?sig=1\n") == "init_from: https://h.example/a.h5?***\n"
+    assert redact("GET https://h.example/a.h5?sig=1 failed") == "GET https://h.example/a.h5?*** failed"
     assert redact("me@home.example s3://b/c@d") == "me@home.example s3://b/c@d"
 
 

@@ -7,32 +7,31 @@ import pytest
 
 from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.init_from import find_weights
 
 
-def test_stored_scored_from_there_and_begun_from_there(run_task, tiny_cellnet, tmp_path):
+def test_stored_scored_from_there_and_begun_from_there(finished_run, run_task, tiny_cellnet, tmp_path):
     url = f"memory://{tmp_path.name}/runs"
-    folder = run_task(
-        [*tiny_cellnet, "model.input=raw", "save_as=[weights]", "storage=fsspec", f"storage.url={url}"], tmp_path / "outputs" / "first"
-    )
+    kept = ["storage=fsspec", f"storage.url={url}"]
+    folder = run_task([*tiny_cellnet, "trainer.epochs=2", "model.input=raw", "save_as=[weights]", *kept], tmp_path / "outputs" / "first")
     there = f"{url}/first"
     status = json.loads((folder / "status.json").read_text())
     assert (status["status"], status["stored"]) == ("done", there)
+    # Training is the same whatever is saved.
+    assert (folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
     again = run_task(["task=evaluate", f"run={there}", "evaluation.resamples=20"], tmp_path / "again")
     np.testing.assert_array_equal(read(again / "predictions.csv").score, read(folder / "predictions.csv").score)
     assert json.loads((again / "metrics.json").read_text())["run"] == there
     untrained = [item for item in tiny_cellnet if not item.startswith("trainer.")]
-    for source in (there, f"{there}/model.weights.h5"):
-        begun = run_task([*untrained, "trainer=none", f"init_from={source}"], tmp_path / source.rpartition("/")[2])
-        np.testing.assert_array_equal(read(begun / "predictions.csv").score, read(folder / "predictions.csv").score)
-        report = json.loads((begun / "init_from.json").read_text())
-        assert (report["source"], report["layers_not_loaded"]) == (source, 0)
-        # Of the file, too, the run beside it is known, and so are its patients.
-        assert (begun / "earlier_split.csv").exists()
-
-
-def test_training_is_the_same_whatever_is_saved(finished_run, run_task, tiny_cellnet, tmp_path):
-    folder = run_task([*tiny_cellnet, "trainer.epochs=2", "model.input=raw", "save_as=[saved_model]"], tmp_path / "run")
-    assert (folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
+    begun = run_task([*untrained, "trainer=none", f"init_from={there}"], tmp_path / "begun")
+    np.testing.assert_array_equal(read(begun / "predictions.csv").score, read(folder / "predictions.csv").score)
+    report = json.loads((begun / "init_from.json").read_text())
+    assert (report["source"], report["layers_not_loaded"]) == (there, 0)
+    assert (begun / "earlier_split.csv").exists()
+    # Of a file alone, too, the run beside it is known, and so are its patients.
+    initial = find_weights(f"{there}/model.weights.h5", tmp_path / "cache", tmp_path)
+    assert initial.file.name == "model.weights.h5"
+    assert (initial.run / "split.csv").read_bytes() == (folder / "split.csv").read_bytes()
 
 
 def test_a_storage_that_cannot_be_written_stops_the_run_before_any_work(run_task, tiny_cellnet, tmp_path):

@@ -224,6 +224,20 @@ def test_a_later_start_reads_no_window_before_it(place, tmp_path):
         take(made, 1)
 
 
+def test_each_cell_carries_its_own_weight(open_window):
+    cells = open_window().training()[0]
+    weights = np.random.default_rng(0).random(len(cells)).astype(np.float32)
+    made = StreamedBatches(cells, batch_size=BATCH, augmentations=[], seed=2, weights=weights)
+    plain = streamed(open_window(), seed=2)
+    weight_of = {
+        int(cells.images(at, at + 1)[0, 0, 0, 0]) * 256 + int(cells.images(at, at + 1)[0, 0, 1, 0]): weights[at] for at in range(len(cells))
+    }
+    for (images, labels, found), (own_images, own_labels) in zip(made.dataset().take(15), plain.dataset().take(15), strict=True):
+        np.testing.assert_array_equal(images, own_images)
+        np.testing.assert_array_equal(labels, own_labels)
+        np.testing.assert_array_equal(found, [weight_of[number] for number in numbers(images.numpy())])
+
+
 def test_errors_that_are_not_the_shards_stay_what_they_are(open_window):
     for error in (tf.errors.DataLossError(None, None, "nonsense"), ValueError("nonsense")):
         with pytest.raises(type(error), match="nonsense"), streamed(open_window()).reading():

@@ -1,21 +1,14 @@
 """The backbones of `transfer`: nets of keras.applications, their input scaling, and where their weights come from."""
 
-import contextlib
-import re
-import socket
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.model._backbone_weights import imagenet_weights, load_file
 
 if TYPE_CHECKING:
     import keras
 
 BackboneName = Literal["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "efficientnet_v2", "resnet50", "vgg16", "densenet121"]
-PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -25,20 +18,33 @@ class Backbone:
     Attributes:
         application: its name there.
         scaling: mode of BackboneScaling that it needs.
+        weights: where Keras fetches its ImageNet weights from, below the address of Keras' files; {edge} stands for one of `edges`.
+        edges: edges in pixels of the images that it has ImageNet weights for; empty if the same serve all.
     """
 
     application: str
     scaling: str
+    weights: str
+    edges: tuple[int, ...] = ()
 
 
 BACKBONES: dict[str, Backbone] = {
-    "mobilenet_v2": Backbone("MobileNetV2", "tf"),
-    "mobilenet_v3_small": Backbone("MobileNetV3Small", "raw"),
-    "efficientnet_b0": Backbone("EfficientNetB0", "efficientnet"),
-    "efficientnet_v2": Backbone("EfficientNetV2B0", "raw"),
-    "resnet50": Backbone("ResNet50", "caffe"),
-    "vgg16": Backbone("VGG16", "caffe"),
-    "densenet121": Backbone("DenseNet121", "torch"),
+    "mobilenet_v2": Backbone(
+        "MobileNetV2",
+        "tf",
+        "tensorflow/keras-applications/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{edge}_no_top.h5",
+        (96, 128, 160, 192, 224),
+    ),
+    "mobilenet_v3_small": Backbone(
+        "MobileNetV3Small", "raw", "tensorflow/keras-applications/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5"
+    ),
+    "efficientnet_b0": Backbone("EfficientNetB0", "efficientnet", "keras-applications/efficientnetb0_notop.h5"),
+    "efficientnet_v2": Backbone("EfficientNetV2B0", "raw", "tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b0_notop.h5"),
+    "resnet50": Backbone("ResNet50", "caffe", "tensorflow/keras-applications/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "vgg16": Backbone("VGG16", "caffe", "tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+    "densenet121": Backbone(
+        "DenseNet121", "torch", "tensorflow/keras-applications/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    ),
 }
 
 
@@ -55,58 +61,17 @@ def build_backbone(name: str, image_size: int, weights: str | None) -> "keras.Mo
     """
     import keras
 
-    application = getattr(keras.applications, BACKBONES[name].application)
-    shape = (image_size, image_size, 3)
-    net: keras.Model = application(include_top=False, weights=None, input_shape=shape)
+    backbone = BACKBONES[name]
+    application = getattr(keras.applications, backbone.application)
+    net: keras.Model = application(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
     net.name = "backbone"
     if weights == "imagenet":
-        net.set_weights(_imagenet(application, name, shape))
+        edge = min(backbone.edges, key=lambda edge: abs(edge - image_size), default=image_size)
+        net.set_weights(imagenet_weights(name, application, edge, backbone.weights.format(edge=edge)))
+        for layer in net.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                # It computes with copies of its numbers, which set_weights leaves as they were.
+                layer.finalize_state()
     elif weights is not None:
-        _load(net, name, Path(weights).expanduser())
+        load_file(net, name, weights)
     return net
-
-
-def _imagenet(application: "type[keras.Model]", name: str, shape: tuple[int, int, int]) -> list:
-    """Returns the weights of ImageNet, downloaded by Keras, which checks their hash and keeps them in ~/.keras."""
-    try:
-        with _timeout():
-            return application(include_top=False, weights="imagenet", input_shape=shape).get_weights()
-    except Exception as error:
-        url = re.search(r"https?://\S+?\.h5", str(error))
-        if not url:
-            raise
-        reason = str(error).partition(" -- ")[2] or str(error).splitlines()[0]
-        raise ConfigError(
-            f"model.weights: the ImageNet weights of {name} could not be fetched ({reason}). Fetch {url[0]} where there is a network, and give"
-            " the file: model.weights=path. Or train from nothing: model.weights=null."
-        ) from None
-
-
-@contextlib.contextmanager
-def _timeout() -> Iterator[None]:
-    """Keras' download waits forever for a server that does not answer."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _load(net: "keras.Model", name: str, path: Path) -> None:
-    if not path.is_file():
-        raise ConfigError(
-            f"model.weights: no file '{path}'. Expected null, imagenet, or a file of {name}'s weights (.weights.h5, .h5 or .keras)."
-        )
-    if not path.name.endswith((".h5", ".keras")):
-        raise ConfigError(f"model.weights: '{path}' is no file of weights; expected one that ends with .weights.h5, .h5 or .keras.")
-    try:
-        with warnings.catch_warnings():
-            # Keras only warns of layers that the file lacks; half a net's weights are of no use.
-            warnings.simplefilter("error", UserWarning)
-            net.load_weights(path)
-    except Exception as error:  # noqa: BLE001 - HDF5, zip and Keras each raise their own
-        reason = " ".join(str(error).split())[:400]
-        raise ConfigError(
-            f"model.weights: '{path}' does not fit {name} without its classifier (a file whose name says notop or no_top): {reason}"
-        ) from None

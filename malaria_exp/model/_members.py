@@ -1,23 +1,29 @@
 """The members of an ensemble: finished runs, by folder or pattern, and the nets in them."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.errors import ConfigError, RunFolderError
+from malaria_exp._http import public_url
+from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.images import ResizeRule
+from malaria_exp.places import LocalPlace, scheme_of
 from malaria_exp.registry import build
+from malaria_exp.schema import check
 
 if TYPE_CHECKING:
     import keras
+
+RECORD = "model.json"
 
 
 def member_folders(runs: Sequence[str]) -> list[Path]:
     """Returns the folders of the runs, patterns such as 'outputs/multirun-x/*' resolved in order of their names.
 
     Raises:
-        ConfigError: none is given, a pattern finds nothing, or a folder is given twice.
+        ConfigError: none is given, one does not exist or lies elsewhere, a pattern finds nothing, or a folder is given twice.
     """
     if not runs:
         raise ConfigError(
@@ -25,13 +31,22 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
         )
     folders: list[Path] = []
     for run in runs:
-        path = Path(run).expanduser()
-        found = [path]
+        if scheme_of(run) not in ("", "file"):
+            raise ConfigError(f"model.runs: '{public_url(run)}' is no local folder. Copy the run here, and give its folder.")
+        path = LocalPlace(run).folder
         if any(sign in run for sign in "*?["):
-            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / "model.json").is_file()]  # noqa: PTH207 - of any root
+            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / RECORD).is_file()]  # noqa: PTH207 - of any root
             if not found:
-                raise ConfigError(f"model.runs: '{run}' finds no finished run (a folder with model.json).")
-        folders += found
+                raise ConfigError(f"model.runs: '{run}' finds no finished run (a folder with {RECORD}).")
+            folders += found
+        elif path.is_dir():
+            folders.append(path)
+        else:
+            siblings = [item.name for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
+            raise ConfigError(
+                f"model.runs: no folder '{run}'.{did_you_mean(path.name, siblings)} Expected folders of finished runs, or a pattern such as"
+                " 'outputs/multirun-x/*'."
+            )
     twice = {str(folder) for folder in folders if sum(other.resolve() == folder.resolve() for other in folders) > 1}
     if twice:
         raise ConfigError(f"model.runs: '{min(twice)}' is given twice; it would count twice in the average.")
@@ -39,15 +54,20 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
 
 
 def members_rule(runs: Sequence[str]) -> ResizeRule:
-    """Returns the resize rule that all members share; a ConfigError if they do not."""
+    """Returns the resize rule that all members share; a ConfigError if they do not, or if one is no finished run."""
+    from malaria_exp.earlier_runs import FinishedRun
     from malaria_exp.saved import read_record
 
     rules = {}
     for folder in member_folders(runs):
+        if not (folder / RECORD).exists() and next(folder.glob(f"*/{RECORD}"), None):
+            raise ConfigError(f"model.runs: '{folder}' is no run, but has runs in it: model.runs=['{folder}/*']")
         try:
+            FinishedRun.read(folder)
             rules[folder] = read_record(folder)[1]
         except RunFolderError as error:
-            raise ConfigError(f"model.runs: {str(error).removeprefix('run: ')}") from None
+            reason = str(error).removeprefix("run: ").replace("run=outputs/...", "model.runs=[outputs/a,outputs/b]")
+            raise ConfigError(f"model.runs: {reason}") from None
     first, *others = rules.items()
     for folder, rule in others:
         if rule != first[1]:
@@ -60,30 +80,44 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
 
 def load_members(runs: Sequence[str]) -> tuple[list["keras.Model"], list[dict[str, Any]]]:
     """Returns the runs' nets, and what rebuilds each without its folder: name, params and precision."""
-    import keras
-
     from malaria_exp.saved import load_model
 
-    policy = keras.config.dtype_policy()
     nets, records = [], []
-    for folder in member_folders(runs):
-        net, _, record = load_model(folder)
-        nets.append(net)
-        records.append({**record["model"], "precision": record["precision"]})
-    keras.config.set_dtype_policy(policy)
+    with _precision_kept():
+        for folder in member_folders(runs):
+            net, _, record = load_model(folder)
+            nets.append(net)
+            records.append({**record["model"], "precision": record["precision"]})
     return nets, records
 
 
 def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
-    """Builds the nets that `load_members` described; their weights come from the ensemble's own file."""
+    """Builds the nets that `load_members` described; their weights come from the ensemble's own file.
+
+    Raises:
+        ConfigError: a record is not one of those, or its model is not known here.
+    """
+    from malaria_exp.trainer._precision import POLICIES, set_precision
+
+    nets = []
+    with _precision_kept():
+        for number, record in enumerate(records):
+            where = f"model.members[{number}]"
+            if set(record) != {"name", "params", "precision"} or record["precision"] not in POLICIES:
+                raise ConfigError(f"{where}: expected what a saved ensemble holds: name, params and precision ({', '.join(POLICIES)}).")
+            set_precision(record["precision"])
+            params = check(f"{where}.params", record["params"], dict[str, Any])
+            nets.append(build("model", check(f"{where}.name", record["name"], str), params, path=where))
+    return nets
+
+
+@contextmanager
+def _precision_kept() -> Iterator[None]:
+    """Members compute in the precisions they were trained in; what is built after them in the one that is set now."""
     import keras
 
-    from malaria_exp.trainer._precision import set_precision
-
     policy = keras.config.dtype_policy()
-    nets = []
-    for number, record in enumerate(records):
-        set_precision(record["precision"])
-        nets.append(build("model", record["name"], record["params"], path=f"model.members[{number}]"))
-    keras.config.set_dtype_policy(policy)
-    return nets
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)

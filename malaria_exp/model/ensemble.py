@@ -34,6 +34,8 @@ def ensemble(
 
     from malaria_exp.model._mean_logit import MeanLogit
 
+    if runs and members:
+        raise ConfigError("model.members: received some beside model.runs. It is what a saved ensemble is rebuilt from; leave it [].")
     nets, records = (rebuild_members(members), members) if members else load_members(runs)
     size = nets[0].input_shape[1]
     if image_size not in (None, size):

@@ -1,7 +1,9 @@
 """Emptying the cache of decoded images."""
 
+import shutil
 from typing import TYPE_CHECKING
 
+from malaria_exp.fetched import FOLDER as FETCHED
 from malaria_exp.files import human_bytes
 from malaria_exp.logs import log
 from malaria_exp.registry import register
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 @register("task", "clean_cache")
 def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
-    """Deletes the decoded images that runs share; later runs decode again.
+    """Deletes the decoded images that runs share, and weights that were fetched; later runs decode and fetch again.
 
     Args:
         dry_run: only show what would be deleted.
@@ -33,5 +35,7 @@ def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
         log.info(f"deleted {path}, left by decoding that was cut off")
     for path in () if dry_run else sorted(root.glob("precision-*.json")):
         path.unlink()
+    if not dry_run:
+        shutil.rmtree(root / FETCHED, ignore_errors=True)
     total = sum(size for _, size in found)
     log.info(f"{root}: {human_bytes(total)} in {len(found)} stores" + ("" if dry_run else f", {human_bytes(freed)} freed"))

@@ -13,6 +13,8 @@ def cache(tmp_path):
         open_store(table, ResizeRule(size, "pad"), tmp_path / "cache")
     (tmp_path / "cache" / "mine.txt").write_text("not a store")
     (tmp_path / "cache" / "my_folder").mkdir()
+    (tmp_path / "cache" / "fetched" / "0123").mkdir(parents=True)
+    (tmp_path / "cache" / "fetched" / "0123" / "model.weights.h5").write_bytes(b"weights")
     return tmp_path / "cache"
 
 
@@ -22,6 +24,7 @@ def test_stores_go_and_nothing_else(cache, run_task, tmp_path):
     assert stores(cache) == []
     assert (cache / "mine.txt").exists()
     assert (cache / "my_folder").exists()
+    assert not (cache / "fetched").exists()
 
 
 def test_left_overs_of_killed_decoding_go_unless_they_are_being_written(cache, run_task, tmp_path):
@@ -36,3 +39,4 @@ def test_left_overs_of_killed_decoding_go_unless_they_are_being_written(cache, r
 def test_a_dry_run_deletes_nothing(cache, run_task, tmp_path):
     run_task(["task=clean_cache", "task.dry_run=true", f"store.root={cache}"], tmp_path)
     assert len(stores(cache)) == 2
+    assert (cache / "fetched" / "0123" / "model.weights.h5").exists()
