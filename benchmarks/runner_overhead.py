@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp import provenance
+from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Augmentation, Cells, Data, TrainingBatches
 from malaria_exp.durations import RunLength
 from malaria_exp.images import ResizeRule
@@ -91,7 +92,7 @@ def tutorial(cells: Cells) -> Any:
 
 def framework(cells: Cells, augmentations: list[Augmentation]) -> TrainingBatches:
     """Returns the framework's batches."""
-    return TrainingBatches(cells, batch_size=BATCH, augmentations=augmentations, seed=0, resident_gb=4)
+    return TrainingBatches(cells, batch_size=BATCH, chain=Chain(augmentations), seed=0, resident_gb=4)
 
 
 def build_factor(length: RunLength) -> Any:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from malaria_exp import provenance
+from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.dataset.shards import shards
 from malaria_exp.images import ResizeRule
@@ -137,7 +138,7 @@ def train_cells(data: Data) -> Cells:
 
 def streamed(cells: Cells) -> StreamedBatches:
     """Returns streamed batches with the default augmentation."""
-    return StreamedBatches(cells, batch_size=BATCH, augmentations=[build("aug", "dihedral", {})], seed=0)
+    return StreamedBatches(cells, batch_size=BATCH, chain=Chain([build("aug", "dihedral", {})]), seed=0)
 
 
 def measure_writing(folder: Path) -> dict[str, float]:
@@ -255,7 +256,7 @@ def measure_turns(folder: Path, window: int) -> dict[str, Any]:
     cells = train_cells(open_cells(folder, window))
     batches = streamed(cells)
     copied = Cells("train", cells.rows, cells.labels, cells.store.copy_out(cells.rows, "train"))  # type: ignore[attr-defined]
-    resident = TrainingBatches(copied, batch_size=BATCH, augmentations=batches.augmentations, seed=0, resident_gb=16)
+    resident = TrainingBatches(copied, batch_size=BATCH, chain=batches.chain, seed=0, resident_gb=16)
     precision = precision_of(folder, batches)
     each = batches.steps_per_epoch * window // len(batches.shards)
     sides = {"streamed": training_step(batches.dataset()), "resident": training_step(resident.dataset())}
@@ -278,7 +279,7 @@ def measure_shuffle(folder: Path, window: int) -> dict[str, dict[str, float]]:
     """Compares the batches of one epoch with those of a full shuffle."""
     data = open_cells(folder, window)
     cells = train_cells(data)
-    batches = StreamedBatches(cells, batch_size=BATCH, augmentations=[], seed=0)
+    batches = StreamedBatches(cells, batch_size=BATCH, seed=0)
     # The number of each cell takes the way of its label through the real pipeline.
     batches._label = np.where(batches._label >= 0, np.arange(len(batches._label)), -1).astype(np.int32)
     epoch = np.array([labels.numpy()[:, 0] for _, labels in batches.dataset().take(batches.steps_per_epoch)]).astype(int)

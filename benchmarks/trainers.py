@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from malaria_exp import provenance
+from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Logger
@@ -51,7 +52,7 @@ def main() -> None:
 def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, val: Cells) -> Callable[[], float]:
     """Returns a function that trains and returns the seconds a step of the second epoch took."""
     one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.store)
-    batches = TrainingBatches(cells, batch_size=batch_size, augmentations=[build("aug", "dihedral", {})], seed=0, resident_gb=4)
+    batches = TrainingBatches(cells, batch_size=batch_size, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
     batches.steps_per_epoch = CELLS // batch_size
 
     def run() -> float:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from malaria_exp.augmenting import Augmentation, Chain
 from malaria_exp.dataset._shard_store import ShardStore
+from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
 from malaria_exp.manifest import Manifest
 from malaria_exp.store import PixelStore
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-# images (B, H, W, 3) float32 in [0, 1], labels (B, 1) float32 in [0, 1], seed (2,) int32 -> images, labels of the same shape.
-Augmentation = Callable[["tf.Tensor", "tf.Tensor", "tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]]
+NO_AUGMENTATION = Chain([])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +120,18 @@ def training_batches(
     seed: int,
     resident_gb: float,
     weights: np.ndarray | None = None,
+    epochs: int = 0,
 ) -> Batches:
-    """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file."""
+    """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file.
+
+    `epochs` is the length of the run, for augmentations that end at a percentage of it.
+    """
+    chain = Chain(augmentations)
     if isinstance(cells.store, ShardStore):
         from malaria_exp.streaming import StreamedBatches
 
-        return StreamedBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, weights=weights)
-    return TrainingBatches(cells, batch_size=batch_size, augmentations=augmentations, seed=seed, resident_gb=resident_gb, weights=weights)
+        return StreamedBatches(cells, batch_size=batch_size, chain=chain, seed=seed, weights=weights, epochs=epochs)
+    return TrainingBatches(cells, batch_size=batch_size, chain=chain, seed=seed, resident_gb=resident_gb, weights=weights, epochs=epochs)
 
 
 class TrainingBatches:
@@ -134,11 +139,14 @@ class TrainingBatches:
 
     Each epoch is a fresh permutation of the cells, cut into whole batches; the cells of the cut-off rest differ from epoch
     to epoch. Sets up to `resident_gb` are held in memory as one tensor and gathered there; larger ones are gathered from
-    the memory-mapped store. With `weights`, float32 (N,), each cell carries its own; a mixed cell has that of the cell it was.
+    the memory-mapped store. Where the augmentations repeat the cells, an epoch is as much longer. With `weights`, float32 (N,),
+    each cell carries its own; a mixed cell has that of the cell it was.
 
     Attributes:
         steps_per_epoch: whole batches in an epoch.
         batch_size: cells in a batch; all of them, if the subset is smaller than the batch asked for.
+        chain: the augmentations.
+        length: of the run.
     """
 
     def __init__(
@@ -146,15 +154,16 @@ class TrainingBatches:
         cells: Cells,
         *,
         batch_size: int,
-        augmentations: list[Augmentation],
+        chain: Chain = NO_AUGMENTATION,
         seed: int,
         resident_gb: float,
         weights: np.ndarray | None = None,
+        epochs: int = 0,
     ) -> None:
-        self.cells, self.weights = cells, weights
+        self.cells, self.weights, self.chain = cells, weights, chain
         self.batch_size = min(batch_size, len(cells))
-        self.steps_per_epoch = len(cells) // self.batch_size
-        self.augmentations = augmentations
+        self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
+        self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
         self.seed = seed
         size = cells.store.rule.size
         self.shape = (size, size, 3)
@@ -170,16 +179,25 @@ class TrainingBatches:
         start_epoch, start_step = position(self, start_epoch, start_step)
 
         def epoch_rows(epoch: "tf.Tensor") -> "tf.data.Dataset":
-            order = tf.random.experimental.stateless_shuffle(tf.range(len(self.cells)), seed=tf.random.fold_in(base, epoch))
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(len(self.cells) * self.chain.copies), seed=tf.random.fold_in(base, epoch)
+            )
             order = tf.reshape(order[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
             steps = tf.data.Dataset.from_tensor_slices(order).enumerate().map(lambda step, rows: (epoch, step, rows))
             return steps.skip(tf.where(epoch == start_epoch, tf.constant(start_step, tf.int64), 0))
 
         weights = None if self.weights is None else tf.constant(self.weights, tf.float32)
 
-        def batch(epoch: "tf.Tensor", step: "tf.Tensor", rows: "tf.Tensor") -> tuple["tf.Tensor", ...]:
-            seed = step_seed(base, epoch, step)
-            made = augment(to_unit(gather(rows)), tf.gather(labels, rows), self.augmentations, seed, (self.batch_size, *self.shape))
+        def batch(epoch: "tf.Tensor", step: "tf.Tensor", places: "tf.Tensor") -> tuple["tf.Tensor", ...]:
+            rows, copy = places % len(self.cells), places // len(self.cells)
+            made = self.chain(
+                tf.ensure_shape(to_unit(gather(rows)), (self.batch_size, *self.shape)),
+                tf.gather(labels, rows),
+                step_seed(base, epoch, step),
+                step=epoch * self.steps_per_epoch + step,
+                copy=copy,
+                length=self.length,
+            )
             return made if weights is None else (*made, tf.gather(weights, rows))
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_rows)
@@ -225,27 +243,6 @@ def step_seed(base: "tf.Tensor", epoch: "tf.Tensor", step: "tf.Tensor") -> "tf.T
 
     # Shuffling uses fold_in(base, epoch) and what follows from it by 0; steps start at 1, so that no augmentation shares a stream.
     return tf.random.fold_in(tf.random.fold_in(base, epoch), step + 1)
-
-
-def augment(
-    images: "tf.Tensor", labels: "tf.Tensor", augmentations: list[Augmentation], seed: "tf.Tensor", shape: tuple[int, int, int, int]
-) -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Runs the augmentations in order, each on a seed of its own; one that changes a shape fails.
-
-    Args:
-        images: float32 (B, size, size, 3) in [0, 1].
-        labels: float32 (B, 1).
-        augmentations: in the order in which they run.
-        seed: of the step, int32 (2,).
-        shape: of the images, which stays.
-    """
-    import tensorflow as tf
-
-    for number, one in enumerate(augmentations):
-        images, labels = one(images, labels, tf.random.fold_in(seed, number))
-        images = tf.ensure_shape(images, shape)
-        labels = tf.ensure_shape(labels, (shape[0], 1))
-    return images, labels
 
 
 def to_unit(images: "tf.Tensor") -> "tf.Tensor":

@@ -31,7 +31,7 @@ from malaria_exp.storage._keep import open_storage
 from malaria_exp.store import PixelStore, open_store
 from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.tensorflow_setup import load_tensorflow
-from malaria_exp.trainer._base import Parts, Trained
+from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._strategy import open_strategy
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights
     def build_all(group: str, *context: Any) -> list[Any]:
         return [build(group, choice.name, choice.params, *context, path=choice.path) for choice in config.choices[group]]
 
+    trainer: Trainer = build("trainer", config.one("trainer").name, config.one("trainer").params)
     batches = training_batches(
         cells,
         batch_size=config.batch_size,
@@ -199,8 +200,9 @@ def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights
         seed=config.seed,
         resident_gb=config.store.resident_gb,
         weights=data.patient_weights() if config.count_by == "patient" else None,
+        epochs=trainer.settings.epochs,
     )
-    loss, optimizer, schedule, trainer = (config.one(group) for group in ("loss", "optimizer", "schedule", "trainer"))
+    loss, optimizer, schedule = (config.one(group) for group in ("loss", "optimizer", "schedule"))
 
     parts = Parts(
         build_model=lambda: initial(build_model(config)) if initial else build_model(config),
@@ -223,7 +225,7 @@ def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights
     status = "failed"
     try:
         with batches.reading():
-            trained: Trained = build("trainer", trainer.name, trainer.params).train(parts)
+            trained = trainer.train(parts)
         status = "done"
     except KeyboardInterrupt:
         status = "interrupted"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.batches import Augmentation, Cells, augment, position, seed_words, step_seed, to_unit
+from malaria_exp.augmenting import Chain
+from malaria_exp.batches import NO_AUGMENTATION, Cells, position, seed_words, step_seed, to_unit
 from malaria_exp.dataset._shard_store import ShardStore
+from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
 from malaria_exp.files import human_bytes
 from malaria_exp.logs import log
@@ -36,15 +38,23 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, cells: Cells, *, batch_size: int, augmentations: list[Augmentation], seed: int, weights: np.ndarray | None = None
+        self,
+        cells: Cells,
+        *,
+        batch_size: int,
+        chain: Chain = NO_AUGMENTATION,
+        seed: int,
+        weights: np.ndarray | None = None,
+        epochs: int = 0,
     ) -> None:
         if not isinstance(cells.store, ShardStore):
             raise TypeError(f"Expected cells in shards. Received: {type(cells.store).__name__}")
-        self.cells, self.augmentations, self.seed = cells, augmentations, seed
+        self.cells, self.chain, self.seed = cells, chain, seed
         self.store = cells.store
         self.window = self.store.cells.window
         self.batch_size = min(batch_size, len(cells))
-        self.steps_per_epoch = len(cells) // self.batch_size
+        self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
+        self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
         # Its number, where there are several.
         self.worker: int | None = None
         size = self.store.rule.size
@@ -87,7 +97,7 @@ class StreamedBatches:
         Raises:
             ConfigError: too few shards or cells for so many workers.
         """
-        cells_of = [int(self._count[self.shards[worker::count]].sum()) for worker in range(count)]
+        cells_of = [int(self._count[self.shards[worker::count]].sum()) * self.chain.copies for worker in range(count)]
         if min(cells_of) < batch_size:
             raise ConfigError(
                 f"dataset: {len(self.shards)} shards give the {count} workers {min(cells_of):,} to {max(cells_of):,} training cells each;"
@@ -95,6 +105,7 @@ class StreamedBatches:
             )
         own = copy.copy(self)
         own.shards, own.batch_size, own.steps_per_epoch = self.shards[index::count], batch_size, min(cells_of) // batch_size
+        own.length = RunLength(self.length.epochs, own.steps_per_epoch, self.batch_size)
         own.worker = index if count > 1 else None
         return own
 
@@ -143,11 +154,15 @@ class StreamedBatches:
         steps = tf.constant(self.steps_per_epoch, tf.int64)
 
         def finish(number: "tf.Tensor", batch: tuple["tf.Tensor", ...]) -> tuple["tf.Tensor", ...]:
-            images, labels, *weights = batch
-            images = tf.reshape(images, (self.batch_size, *self.shape))
-            labels = tf.cast(tf.reshape(labels, (self.batch_size, 1)), tf.float32)
-            seed = step_seed(base, number // steps, number % steps)
-            made = augment(to_unit(images), labels, self.augmentations, seed, (self.batch_size, *self.shape))
+            copy, images, labels, *weights = batch
+            made = self.chain(
+                to_unit(tf.reshape(images, (self.batch_size, *self.shape))),
+                tf.cast(tf.reshape(labels, (self.batch_size, 1)), tf.float32),
+                step_seed(base, number // steps, number % steps),
+                step=number,
+                copy=tf.reshape(copy, (self.batch_size,)),
+                length=self.length,
+            )
             return *made, *(tf.reshape(part, (self.batch_size,)) for part in weights)
 
         # Made here, they are handed to the pipeline; inside of it they would become part of its graph, which has a largest size.
@@ -169,7 +184,7 @@ class StreamedBatches:
 
         width = min(self.window, len(self.shards))
         number = -(-len(self.shards) // width)
-        count_of = tf.constant(self._count)
+        count_of = tf.constant(self._count * self.chain.copies)
         in_epoch, skipped = self.steps_per_epoch * self.batch_size, start_step * self.batch_size
 
         def of_epoch(epoch: "tf.Tensor") -> "tf.data.Dataset":
@@ -198,8 +213,8 @@ class StreamedBatches:
         which has to be repeatable, take the reading ahead out of the pipeline.
 
         Returns:
-            The order in which the cells are used, int64 (m,), images uint8 (n, size * size * 3), and what is known of each cell by record:
-            labels int8 (n,), perhaps weights float32 (n,).
+            The order in which the cells and their copies are used, int64 (m,), each place + n * copy; images uint8 (n, size * size * 3);
+            and what is known of each cell by record: labels int8 (n,), perhaps weights float32 (n,).
         """
         import tensorflow as tf
 
@@ -212,7 +227,7 @@ class StreamedBatches:
         )
 
         def shuffle(records: "tf.Tensor", images: "tf.Tensor") -> tuple["tf.Tensor", ...]:
-            order = tf.random.experimental.stateless_shuffle(tf.range(total), seed=seed)[first:last]
+            order = tf.random.experimental.stateless_shuffle(tf.range(total * self.chain.copies), seed=seed)[first:last]
             # Fails where cells are missing; sizes and checksums should have told before.
             return order, tf.reshape(images, (total, int(np.prod(self.shape)))), *(tf.gather(one, records) for one in known)
 
@@ -223,4 +238,5 @@ class StreamedBatches:
         import tensorflow as tf
 
         cells = tf.data.Dataset.from_tensor_slices(order).batch(self.batch_size)
-        return cells.map(lambda rows: tuple(tf.gather(one, rows) for one in of_cells))
+        total = tf.shape(of_cells[0], tf.int64)[0]
+        return cells.map(lambda places: (places // total, *(tf.gather(one, places % total) for one in of_cells)))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from malaria_exp.batches import Data, TrainingBatches, to_unit
+from malaria_exp.augmenting import Chain, Until
+from malaria_exp.batches import Data, TrainingBatches, to_unit, training_batches
 from malaria_exp.errors import ConfigError
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import Manifest
@@ -48,7 +49,7 @@ def data(tmp_path_factory) -> Data:
 
 
 def batches(data, *, batch_size=BATCH, augmentations=(), seed=0, resident_gb=1.0):
-    return TrainingBatches(data.training()[0], batch_size=batch_size, augmentations=list(augmentations), seed=seed, resident_gb=resident_gb)
+    return TrainingBatches(data.training()[0], batch_size=batch_size, chain=Chain(list(augmentations)), seed=seed, resident_gb=resident_gb)
 
 
 def take(made, steps, start_epoch=0):
@@ -198,6 +199,19 @@ def test_an_augmentation_keeps_its_numbers_when_another_is_put_behind_it(data):
         assert not np.array_equal(first[..., 2], second[..., 2])
 
 
+@pytest.mark.parametrize(("duration", "steps"), [("50%", 0.5), ("1 epochs", 0.25), ("3 steps", None)])
+def test_an_augmentation_ends_at_its_part_of_the_run(data, duration, steps):
+    black = Until(lambda images, labels, _: (images * 0, labels), duration)
+    made = training_batches(data.training()[0], batch_size=BATCH, augmentations=[black], seed=1, resident_gb=1, epochs=4)
+    last = 3 if steps is None else round(steps * 4 * made.steps_per_epoch)
+    dark = [bool((images == 0).all()) for images, _ in take(made, 4 * made.steps_per_epoch)]
+    assert dark == [step < last for step in range(4 * made.steps_per_epoch)]
+    # Who goes on from the middle sees the rest of the same run.
+    epoch, step = divmod(last - 1, made.steps_per_epoch)
+    again = [bool((batch[0].numpy() == 0).all()) for batch in made.dataset(epoch, step).take(3)]
+    assert again == [True, False, False]
+
+
 def test_augmentations_run_in_the_order_given(data):
     def half(images, labels, seed):
         return images / 2, labels
@@ -264,9 +278,9 @@ def test_opening_a_subset_is_recorded_with_its_reason(data):
 def test_each_cell_carries_its_own_weight(data, resident_gb):
     cells = data.training()[0]
     weights = np.arange(len(cells), dtype=np.float32)
-    made = TrainingBatches(cells, batch_size=BATCH, augmentations=[draw_noise], seed=3, resident_gb=resident_gb, weights=weights)
+    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([draw_noise]), seed=3, resident_gb=resident_gb, weights=weights)
     plain = batches(data, seed=3, augmentations=[draw_noise])
-    bare = TrainingBatches(cells, batch_size=BATCH, augmentations=[], seed=3, resident_gb=resident_gb, weights=weights)
+    bare = TrainingBatches(cells, batch_size=BATCH, seed=3, resident_gb=resident_gb, weights=weights)
     weight_of = dict(zip(cells.rows.tolist(), weights.tolist(), strict=True))
     for (images, labels, _), (own_images, own_labels), (pixels, _, found) in zip(
         made.dataset().take(4), plain.dataset().take(4), bare.dataset().take(4), strict=True

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from malaria_exp.augmenting import Chain, Copies
 from malaria_exp.batches import Cells, Data, TrainingBatches, training_batches
 from malaria_exp.dataset.shards import shards
 from malaria_exp.errors import ConfigError, DataError
@@ -181,7 +182,7 @@ def test_batches_of_a_store_start_at_any_step_too(open_window, resident_gb):
     data = open_window()
     rows = data.manifest.rows("train")
     cells = Cells("train", rows, data.manifest.label[rows], data.store.copy_out(rows, "train"))
-    made = TrainingBatches(cells, batch_size=BATCH, augmentations=[noise], seed=1, resident_gb=resident_gb)
+    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=1, resident_gb=resident_gb)
     whole = take(made, 3 * made.steps_per_epoch)
     for epoch, step in [(0, 5), (1, 0), (0, 12)]:
         start = epoch * made.steps_per_epoch + step
@@ -197,9 +198,25 @@ def test_augmentations_draw_what_they_draw_on_resident_batches(open_window):
     data = open_window()
     rows = data.manifest.rows("train")
     cells = Cells("train", rows, data.manifest.label[rows], data.store.copy_out(rows, "train"))
-    resident = TrainingBatches(cells, batch_size=BATCH, augmentations=[drawn, drawn], seed=5, resident_gb=1)
+    resident = TrainingBatches(cells, batch_size=BATCH, chain=Chain([drawn, drawn]), seed=5, resident_gb=1)
     ours = take(streamed(data, augmentations=[drawn, drawn], seed=5), 30)
     assert [labels.tolist() for _, labels in ours] == [labels.tolist() for _, labels in take(resident, 30)]
+
+
+def test_copies_are_streamed_too(open_window):
+    def marked(copy):
+        return lambda images, labels, _: (images, labels * 0 + copy / 4)
+
+    made = streamed(open_window(), augmentations=[Copies((marked(0), marked(1), marked(2)))], seed=3)
+    assert made.steps_per_epoch == TRAIN * 3 // BATCH
+    whole = take(made, 2 * made.steps_per_epoch)
+    for epoch in (0, 1):
+        batches = whole[epoch * made.steps_per_epoch : (epoch + 1) * made.steps_per_epoch]
+        seen = {(number, float(mark)) for images, marks in batches for number, mark in zip(numbers(images), marks[:, 0], strict=True)}
+        # No copy of a cell twice; those that are missing are the rest that fills no batch.
+        assert len(seen) == made.steps_per_epoch * BATCH
+        assert {mark for _, mark in seen} == {0, 0.25, 0.5}
+    assert same(take(made, 4, 1, 2), whole[made.steps_per_epoch + 2 : made.steps_per_epoch + 6])
 
 
 def test_a_later_start_reads_no_window_before_it(place, tmp_path):
@@ -227,7 +244,7 @@ def test_a_later_start_reads_no_window_before_it(place, tmp_path):
 def test_each_cell_carries_its_own_weight(open_window):
     cells = open_window().training()[0]
     weights = np.random.default_rng(0).random(len(cells)).astype(np.float32)
-    made = StreamedBatches(cells, batch_size=BATCH, augmentations=[], seed=2, weights=weights)
+    made = StreamedBatches(cells, batch_size=BATCH, seed=2, weights=weights)
     plain = streamed(open_window(), seed=2)
     weight_of = {
         int(cells.images(at, at + 1)[0, 0, 0, 0]) * 256 + int(cells.images(at, at + 1)[0, 0, 1, 0]): weights[at] for at in range(len(cells))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.batches import Augmentation
+from malaria_exp.augmenting import Augmentation
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability
 

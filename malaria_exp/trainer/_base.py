@@ -10,6 +10,7 @@ from malaria_exp.durations import RunLength
 from malaria_exp.logger._base import Logger, Row
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.trainer._course import Course
+from malaria_exp.trainer._settings import Settings
 
 if TYPE_CHECKING:
     import keras
@@ -97,7 +98,13 @@ class Trained:
 
 
 class Trainer(Protocol):
-    """Fits a model to the training subset."""
+    """Fits a model to the training subset.
+
+    Attributes:
+        settings: what it was told; others ask it how long the run is.
+    """
+
+    settings: Settings
 
     def train(self, parts: Parts) -> Trained:
         """Trains and returns the model of the best epoch."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Logger
@@ -60,7 +61,7 @@ def make_parts(trainer_data, tmp_path):
             loss=loss or build("loss", "bce", {}),
             build_factor=lambda length: build("schedule", schedule, {}, length),
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
-            batches=TrainingBatches(cells, batch_size=16, augmentations=list(augmentations), seed=seed, resident_gb=1, weights=weights),
+            batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
             val=val,
             logger=Recorder(),
             folder=tmp_path,

@@ -23,6 +23,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     if devices > 1:
         processor = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
+    from malaria_exp.augmenting import Chain
     from malaria_exp.batches import Data, TrainingBatches
     from malaria_exp.images import ResizeRule
     from malaria_exp.logger._base import Logger
@@ -43,7 +44,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
             loss=build("loss", "bce", {}),
             build_factor=lambda length: build("schedule", "cosine", {}, length),
             build_optimizer=lambda factor: build("optimizer", "adamw", {"learning_rate": 0.003}, factor),
-            batches=TrainingBatches(cells, batch_size=16, augmentations=[build("aug", "dihedral", {})], seed=1, resident_gb=1),
+            batches=TrainingBatches(cells, batch_size=16, chain=Chain([build("aug", "dihedral", {})]), seed=1, resident_gb=1),
             val=val,
             logger=Logger(),
             folder=folder,

@@ -1,0 +1,50 @@
+"""Keras' preprocessing layers as augmentation: any list of them."""
+
+from typing import TYPE_CHECKING, Any
+
+from malaria_exp.aug._draws import Draws
+from malaria_exp.aug._groups import keep_black, treat_some
+from malaria_exp.augmenting import Augmentation
+from malaria_exp.registry import register
+from malaria_exp.schema import Probability
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+NOTEBOOKS: list[dict[str, Any]] = [
+    {"RandomRotation": {"factor": 0.25, "fill_mode": "constant"}},
+    {"RandomFlip": {"mode": "horizontal_and_vertical"}},
+    {"RandomContrast": {"factor": 0.2}},
+    {"RandomRot90": {}},
+]
+
+
+@register("aug", "keras_layers")
+def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1.0) -> Augmentation:
+    """Runs images through preprocessing layers of Keras, in the order given.
+
+    Draws come from the run's seed, pixels are in [0, 1] (value_range is set), and the black outside of the cell stays black under
+    layers that change colours.
+
+    Args:
+        layers: each a layer's name with its arguments, such as {RandomZoom: {height_factor: 0.1}}; RandomRot90 is this project's own.
+        p: probability that an image is treated.
+    """
+    from malaria_exp.aug._keras_layers import COLOUR, apply_layer, build_layers
+
+    built = build_layers("aug.keras_layers.layers", layers)
+
+    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        import tensorflow as tf
+
+        chosen = Draws(seed, tf.shape(images)[0]).happens(p)
+
+        def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - layers draw for the group
+            for number, layer in enumerate(built):
+                changed = apply_layer(layer, group, tf.random.fold_in(seed, -1 - number))
+                group = keep_black(group, changed) if type(layer).__name__ in COLOUR else changed
+            return group
+
+        return treat_some(images, chosen, treat), labels
+
+    return augment

@@ -1,0 +1,56 @@
+"""MixUp or CutMix or neither, by chance."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.aug._mixing import Mixer, Per, ended
+from malaria_exp.augmenting import Augmentation
+from malaria_exp.errors import ConfigError
+from malaria_exp.registry import register
+from malaria_exp.schema import Duration, Positive, Probability
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@register("aug", "mix")
+def mix(
+    *,
+    mixup: Probability = 0.4,
+    cutmix: Probability = 0.4,
+    mixup_alpha: Positive = 0.2,
+    mixup_beta: Positive = 0.2,
+    cutmix_alpha: Positive = 0.2,
+    cutmix_beta: Positive = 0.2,
+    per: Per = "pair",
+    until: Duration | None = None,
+) -> Augmentation:
+    """Mixes each cell with another of the batch by MixUp or by CutMix, or leaves it; see those two.
+
+    Args:
+        mixup: probability of MixUp.
+        cutmix: probability of CutMix; what is left of 1 is that of neither.
+        mixup_alpha: under MixUp a cell keeps a share of itself that is drawn from Beta(mixup_alpha, mixup_beta).
+        mixup_beta: see mixup_alpha.
+        cutmix_alpha: under CutMix the box has the area 1 - share, the share drawn from Beta(cutmix_alpha, cutmix_beta).
+        cutmix_beta: see cutmix_alpha.
+        per: whether the choice, share and box are drawn for each pair, or once for the whole batch.
+        until: mixing ends after this part of the run, such as '80%' or '10 epochs'; null: never.
+    """
+    if mixup + cutmix > 1:
+        raise ConfigError(f"aug.mix: expected mixup + cutmix of at most 1, received {mixup:g} + {cutmix:g} = {mixup + cutmix:g}.")
+
+    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        import tensorflow as tf
+
+        mixer = Mixer(seed, tf.shape(images)[0], per)
+        choice = mixer.uniform()
+        # Both are computed for all, but on an image that was not chosen each does nothing; and no image is chosen by both.
+        blended, blended_labels = mixer.mixup(images, labels, mixer.shares(mixup_alpha, mixup_beta), choice < mixup)
+        pasted, pasted_labels = mixer.cutmix(
+            images, labels, mixer.shares(cutmix_alpha, cutmix_beta), (choice >= mixup) & (choice < mixup + cutmix)
+        )
+        by_mixup = choice < mixup
+        mixed = tf.where(by_mixup[:, None, None, None], blended, pasted)
+        return mixed, tf.where(by_mixup[:, None], blended_labels, pasted_labels)
+
+    return ended(augment, until)

@@ -1,0 +1,136 @@
+"""What holds for every augmentation, alone and in a chain."""
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from aug_tools import LENGTH, cells, noise, run, treat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from malaria_exp.augmenting import Chain
+from malaria_exp.registry import build, component, options
+
+MIXING = {"mixup", "cutmix", "mix"}
+NEEDS_EXTRA = {"albumentations": "albumentations"}
+# Draws a box for every image, of which the colour ones keep the black outside.
+COLOUR = {
+    "color": {"brightness": 0.9, "contrast": 0.9, "saturation": 0.9, "hue": 0.5, "p": 1.0},
+    "stain": {"scale": 0.5, "shift": 0.3, "p": 1.0},
+    "tf_image": {"operations": ["adjust_saturation", "random_brightness", "random_contrast"], "p": 1.0},
+    "repeat5": {"copies": [["adjust_saturation"], ["random_brightness"], ["random_contrast"]]},
+    "keras_layers": {"layers": [{"RandomContrast": {"factor": 0.5}}, {"RandomBrightness": {"factor": 0.5}}, {"RandomInvert": {}}]},
+    "rand_augment": {
+        "operations": ["brightness", "contrast", "saturation", "sharpness", "posterize", "solarize", "autocontrast", "equalize"],
+        "strength": 0.9,
+        "count": 3,
+    },
+    "augmix": {"operations": ["posterize", "solarize", "autocontrast", "equalize"], "strength": 0.9},
+}
+OFF = {name: {"p": 0.0} for name in options("aug") if name not in ("none", "mix")} | {"mix": {"mixup": 0.0, "cutmix": 0.0}}
+ALL = sorted(OFF)
+
+
+EVERY = [
+    pytest.param(name, marks=pytest.mark.skipif(find_spec(NEEDS_EXTRA.get(name, "numpy")) is None, reason=f"aug={name} needs its extra"))
+    for name in ALL
+]
+
+
+@pytest.mark.parametrize("name", EVERY)
+@given(count=st.integers(1, 7), size=st.integers(8, 20), seed=st.tuples(*[st.integers(-(2**31), 2**31 - 1)] * 2), image=st.integers(0, 9))
+@settings(max_examples=6, deadline=None)
+def test_shape_type_and_range_are_kept(name, count, size, seed, image):
+    images, labels = noise(count, size, image)
+    got, mixed = treat(name, images, labels, seed=seed)
+    assert got.shape == images.shape
+    assert mixed.shape == labels.shape
+    assert got.dtype == mixed.dtype == np.float32
+    assert got.min() >= 0
+    assert got.max() <= 1
+    if name in MIXING:
+        assert labels.min() - 1e-6 <= mixed.min() <= mixed.max() <= labels.max() + 1e-6
+    else:
+        assert np.array_equal(mixed, labels)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_no_probability_is_the_identity_bit_for_bit(name):
+    for images, labels in (noise(9), cells(9)):
+        got, kept = treat(name, images, labels, **OFF[name])
+        assert got.tobytes() == images.tobytes()
+        assert kept.tobytes() == labels.tobytes()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_same_seed_gives_the_same_eagerly_in_a_graph_and_in_tf_data(name):
+    images, labels = cells(10, 16)
+    chain = Chain([build("aug", name, {})])
+
+    def once(seed):
+        copy = tf.range(10, dtype=tf.int64) % chain.copies
+        return chain(tf.constant(images), tf.constant(labels), seed, step=tf.constant(0, tf.int64), copy=copy, length=LENGTH)
+
+    eager = run(chain, images, labels, (5, 6))
+    other = run(chain, images, labels, (5, 7))
+    # Graphs may add numbers up in another order.
+    same = {"atol": 2e-6, "rtol": 0}
+    for got, want in zip(tf.function(once)(tf.constant([5, 6])), eager, strict=True):
+        np.testing.assert_allclose(got.numpy(), want, **same)
+    seeds = tf.data.Dataset.from_tensor_slices(np.array([[5, 6], [5, 7], [5, 6]], np.int32))
+    alone, several = (list(seeds.map(once, num_parallel_calls=number)) for number in (1, 3))
+    for one, another in zip(alone, several, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, another, strict=True))
+    for (got, mixed), want in zip(several, (eager, other, eager), strict=True):
+        np.testing.assert_allclose(got.numpy(), want[0], **same)
+        np.testing.assert_allclose(mixed.numpy(), want[1], **same)
+    assert not np.array_equal(eager[0], other[0])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_images_of_a_batch_are_treated_each_in_its_own_way(name):
+    one = cells(1, 16)[0]
+    images = np.repeat(one, 40, axis=0)
+    if name in MIXING:
+        # Mixed with themselves they would stay as they are.
+        images = images * np.linspace(0.2, 1, 40, dtype=np.float32)[:, None, None, None]
+    got = treat(name, images, np.zeros((40, 1), np.float32))[0]
+    changes = got - images if name in MIXING else got
+    different = {image.tobytes() for image in np.round(changes, 4)}
+    assert len(different) >= 5, f"{len(different)} different results of 40"
+
+
+@pytest.mark.parametrize("name", sorted(COLOUR))
+def test_the_outside_of_a_cell_stays_black_under_changes_of_colour(name):
+    images, labels = cells(30)
+    got = treat(name, images, labels, **COLOUR[name])[0]
+    outside = images.max(axis=-1) == 0
+    assert outside.any()
+    assert np.abs(got - images)[~outside].max() > 0.1
+    assert (got[outside] == 0).all()
+
+
+def test_every_option_that_changes_colours_is_tested_for_it():
+    moving = {"dihedral", "resized_crop", "erasing"}
+    assert set(ALL) - set(COLOUR) - moving - MIXING == {"albumentations"} & set(ALL)
+
+
+def test_a_chain_runs_them_in_order_each_on_a_seed_of_its_own():
+    images, labels = cells(12, 16)
+    turn, colour = (build("aug", name, {"p": 1.0}) for name in ("dihedral", "color"))
+    both = run(Chain([turn, colour]), images, labels)[0]
+    assert not np.allclose(both, run(Chain([colour, turn]), images, labels)[0])
+    twice = run(Chain([turn, turn]), images, labels)[0]
+    seed = tf.constant([3, 4], tf.int32)
+    by_hand = turn(*turn(tf.constant(images), tf.constant(labels), tf.random.fold_in(seed, 0)), tf.random.fold_in(seed, 1))[0]
+    assert np.array_equal(twice, by_hand.numpy())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_probability_is_refused_above_1(name):
+    from malaria_exp.errors import ConfigError
+
+    key = next(key for key in component("aug", name).parameters if key in ("p", "mixup"))
+    with pytest.raises(ConfigError, match=f"aug.{name}.{key}: expected a number"):
+        treat(name, *noise(1), **{key: 1.5})
