@@ -102,7 +102,7 @@ def _build(path: str, layer: Mapping[str, Any]) -> keras.layers.Layer:
         extra["seed"] = 0
     if name == "RandomFlip":
         # Keras takes anything, and then does not flip.
-        check(f"{path}.{name}.mode", arguments.get("mode", FLIPS[-1]), Literal[FLIPS])  # type: ignore[valid-type]
+        check(f"{path}.{name}.mode", arguments.get("mode", FLIPS[-1]), Literal[FLIPS])
     try:
         built = made(**arguments, **extra, dtype="float32")
         # Some values are looked at only when they are used.
