@@ -1,6 +1,6 @@
 """RandAugment: a few operations drawn from a list, all of one strength, so that two numbers say how much is done."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._operations import OPERATIONS, operate
@@ -29,13 +29,15 @@ OperationName = Literal[
     "equalize",
 ]
 
+ALL: list[OperationName] = list(get_args(OperationName))
+
 
 @register("aug", "rand_augment")
 def rand_augment(
     *,
     count: PositiveInt = 2,
     strength: Probability = 0.3,
-    operations: list[OperationName] = list(OPERATIONS),  # type: ignore[assignment]  # noqa: B006 - never changed
+    operations: list[OperationName] = ALL,
     p: Probability = 1.0,
 ) -> Augmentation:
     """Treats each image with operations drawn from a list (Cubuk et al. 2019, arXiv 1909.13719).
