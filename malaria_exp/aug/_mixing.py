@@ -46,10 +46,19 @@ class Mixer:
 
         shares = tf.where(chosen, shares, 1.0)
         own = shares[:, None, None, None]
-        return own * images + (1 - own) * tf.gather(images, self.partner), self._labels(labels, 1 - shares)
+        return own * images + (1 - own) * tf.gather(images, self.partner), self._labels(labels, 1 - shares, labels)
 
-    def cutmix(self, images: "tf.Tensor", labels: "tf.Tensor", shares: "tf.Tensor", chosen: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+    def cutmix(
+        self,
+        images: "tf.Tensor",
+        labels: "tf.Tensor",
+        shares: "tf.Tensor",
+        chosen: "tf.Tensor",
+        partners: tuple["tf.Tensor", "tf.Tensor"] | None = None,
+    ) -> tuple["tf.Tensor", "tf.Tensor"]:
         """Returns the chosen images, bool (B,), with a box of their partners' pixels, and labels mixed by the part that was pasted.
+
+        Partners are taken from the same images and labels, or from those given.
 
         The box has the image's proportions and the area 1 - share. Its middle lies anywhere in the image, and what reaches over the edge
         is cut off: the pasted part is smaller than the box then, and so is the partner's part of the label.
@@ -65,14 +74,15 @@ class Mixer:
         )
         pasted = inside_box(size, top, bottom, left, right) & chosen[:, None, None, None]
         part = tf.cast((bottom - top) * (right - left), tf.float32) / (edge * edge)
-        mixed = tf.where(pasted, tf.gather(images, self.partner), images)
-        return mixed, self._labels(labels, tf.where(chosen, part, 0.0))
+        others, other_labels = partners or (images, labels)
+        mixed = tf.where(pasted, tf.gather(others, self.partner), images)
+        return mixed, self._labels(labels, tf.where(chosen, part, 0.0), other_labels)
 
-    def _labels(self, labels: "tf.Tensor", of_partner: "tf.Tensor") -> "tf.Tensor":
+    def _labels(self, labels: "tf.Tensor", of_partner: "tf.Tensor", others: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
         theirs = of_partner[:, None]
-        return (1 - theirs) * labels + theirs * tf.gather(labels, self.partner)
+        return (1 - theirs) * labels + theirs * tf.gather(others, self.partner)
 
     def _spread(self, numbers: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from malaria_exp.aug._groups import keep_black, on_images, treat_groups
+from malaria_exp.aug._groups import keep_black, on_images, pixel_mean, treat_groups
 from malaria_exp.aug._warp import affine
 from malaria_exp.aug.color import mean_grey
 
@@ -84,10 +84,10 @@ def sharpness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     """Multiplies distances from the blurred image by 0.1 (soft) to 1.9 (sharp)."""
     import tensorflow as tf
 
-    # The kernel of Pillow's ImageFilter.SMOOTH.
-    kernel = tf.constant([[1.0, 1, 1], [1, 5, 1], [1, 1, 1]])[:, :, None, None] / 13
+    # The kernel of Pillow's ImageFilter.SMOOTH, (1 1 1, 1 5 1, 1 1 1) / 13, as sums: several times faster than a convolution here.
     padded = tf.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "SYMMETRIC")
-    smooth = tf.nn.depthwise_conv2d(padded, tf.tile(kernel, (1, 1, 3, 1)), (1, 1, 1, 1), "VALID")
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    smooth = (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * images) / 13
     return keep_black(images, smooth + (images - smooth) * on_images(1 + MOST_COLOUR * strength))
 
 
@@ -112,8 +112,8 @@ def autocontrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # 
     """Stretches each colour of the cell over the whole range."""
     import tensorflow as tf
 
-    inside = tf.reduce_any(images > 0, axis=-1, keepdims=True)
-    low = tf.reduce_min(tf.where(inside, images, 1.0), axis=(1, 2), keepdims=True)
+    outside = tf.cast(pixel_mean(images) <= 0, tf.float32)
+    low = tf.reduce_min(images + outside, axis=(1, 2), keepdims=True)
     high = tf.reduce_max(images, axis=(1, 2), keepdims=True)
     spread = high - low
     return keep_black(images, tf.where(spread > 1 / 255, (images - low) / tf.maximum(spread, 1 / 255), images))

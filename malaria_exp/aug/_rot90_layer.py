@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from malaria_exp.aug._groups import quarter_turns, treat_groups
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
@@ -42,12 +44,7 @@ class RandomRot90(keras.layers.Layer):
 
     def transform_images(self, images: "tf.Tensor", turns: "tf.Tensor", training: bool = True) -> "tf.Tensor":
         """Returns the images, each turned by its number of quarter turns."""
-        turned = [keras.ops.rot90(images, number, axes=(1, 2)) for number in range(4)]
-        which = turns[:, None, None, None]
-        chosen = turned[0]
-        for number in (1, 2, 3):
-            chosen = keras.ops.where(which == number, turned[number], chosen)
-        return chosen
+        return treat_groups(images, turns, [None, *(quarter_turns(number) for number in (1, 2, 3))])
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the layer."""

@@ -1,11 +1,11 @@
 """The operations of tf.image that the notebooks used, each on a batch with draws of its own for each image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, on_images, treat_groups
+from malaria_exp.aug._groups import keep_black, on_images, quarter_turns, treat_groups
 from malaria_exp.augmenting import Augment
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def operate(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws
     once = tf.cast(chosen, tf.int32)
     if name == "rot90":
         turns = tf.where(chosen, draws.whole(1, 4), 0)
-        return treat_groups(images, turns, [None, *(_turn(number) for number in (1, 2, 3))])
+        return treat_groups(images, turns, [None, *(quarter_turns(number) for number in (1, 2, 3))])
     if name in ("flip_left_right", "flip_up_down"):
         flip = tf.image.flip_left_right if name == "flip_left_right" else tf.image.flip_up_down
         return treat_groups(images, once, [None, lambda group, _: flip(group)])
@@ -61,12 +61,6 @@ def operate(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws
         return treat_groups(images, once, [None, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at)))])
     factors = draws.uniform(1 - strengths.contrast, 1 + strengths.contrast)
     return treat_groups(images, once, [None, lambda group, at: _contrast(group, tf.gather(factors, at))])
-
-
-def _turn(number: int) -> Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]:
-    import tensorflow as tf
-
-    return lambda group, _: tf.image.rot90(group, number)
 
 
 def _contrast(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":

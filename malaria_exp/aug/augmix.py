@@ -31,14 +31,16 @@ IN_PAPER: list[OperationName] = [
 @register("aug", "augmix")
 def augmix(
     *,
-    width: PositiveInt = 3,
-    depth: PositiveInt = 3,
+    width: PositiveInt = 2,
+    depth: PositiveInt = 2,
     strength: Probability = 0.3,
     alpha: Positive = 1.0,
     operations: list[OperationName] = IN_PAPER,
-    p: Probability = 1.0,
+    p: Probability = 0.5,
 ) -> Augmentation:
     """Averages differently treated versions of each image (Hendrycks et al. 2019, arXiv 1912.02781; without its consistency loss).
+
+    The paper has width 3, depth 3 and p 1, for four times the time: the defaults are such that training hardly waits for it.
 
     Args:
         width: number of chains.

@@ -44,13 +44,9 @@ def mix(
 
         mixer = Mixer(seed, tf.shape(images)[0], per)
         choice = mixer.uniform()
-        # Both are computed for all, but on an image that was not chosen each does nothing; and no image is chosen by both.
-        blended, blended_labels = mixer.mixup(images, labels, mixer.shares(mixup_alpha, mixup_beta), choice < mixup)
-        pasted, pasted_labels = mixer.cutmix(
-            images, labels, mixer.shares(cutmix_alpha, cutmix_beta), (choice >= mixup) & (choice < mixup + cutmix)
-        )
-        by_mixup = choice < mixup
-        mixed = tf.where(by_mixup[:, None, None, None], blended, pasted)
-        return mixed, tf.where(by_mixup[:, None], blended_labels, pasted_labels)
+        by_mixup, by_cutmix = choice < mixup, (choice >= mixup) & (choice < mixup + cutmix)
+        # No image is chosen by both, and what is not chosen stays as it is, so the one can follow the other.
+        blended = mixer.mixup(images, labels, mixer.shares(mixup_alpha, mixup_beta), by_mixup)
+        return mixer.cutmix(*blended, mixer.shares(cutmix_alpha, cutmix_beta), by_cutmix, partners=(images, labels))
 
     return ended(augment, until)

@@ -75,7 +75,7 @@ def test_turning_goes_the_way_of_the_sign(batch):
 
 
 def test_autocontrast_stretches_the_cell_to_the_whole_range():
-    images = cells(5)[0] * 0.5 + 0.2 * (cells(5)[0] > 0)
+    images = (cells(5)[0] * 0.5 + 0.2 * (cells(5)[0] > 0)).astype(np.float32)
     got = operate("autocontrast", images, 0.0)
     for before, after in zip(images, got, strict=True):
         inside = before.max(axis=-1) > 0
@@ -112,7 +112,7 @@ def test_rand_augment_does_as_many_as_asked():
 
 def test_augmix_is_an_average_of_the_image_and_its_versions():
     images, labels = noise(500, 4)
-    got = treat("augmix", images, labels, operations=["solarize"], strength=1.0, depth=1, width=1, alpha=1.0)[0]
+    got = treat("augmix", images, labels, operations=["solarize"], strength=1.0, depth=1, width=1, alpha=1.0, p=1.0)[0]
     # One chain of one inversion of a strength: each image lies on the line to it, its place evenly spread.
     moved = np.abs(got - images).max(axis=(1, 2, 3))
     assert (moved > 0).mean() > 0.9
@@ -121,7 +121,7 @@ def test_augmix_is_an_average_of_the_image_and_its_versions():
 
 def test_augmix_draws_one_to_depth_operations():
     images, labels = noise(1500, 4)
-    nothing = treat("augmix", images, labels, operations=["identity", "solarize"], strength=1.0, depth=2, width=1)[0]
+    nothing = treat("augmix", images, labels, operations=["identity", "solarize"], strength=1.0, depth=2, width=1, p=1.0)[0]
     same = (np.abs(nothing - images) < 1e-6).all(axis=(1, 2, 3)).mean()
     # Half of the chains have one operation, half have two, and every one is the identity half of the time.
     assert abs(same - (0.5 * 0.5 + 0.5 * 0.25)) < 0.06
