@@ -177,7 +177,7 @@ def describe(alone: dict[str, list[float]], steps: dict[str, list[float]], loope
     """Returns the tables in Markdown."""
     machine = provenance.machine()
     lines = [
-        f"{machine['cores']} cores of {machine['processor']}, {', '.join(machine['gpus']) or 'no GPU'}; {count:,} cells, batches of {BATCH} at {SIZE} px,"
+        f"{machine['cores']} cores of {machine['processor']}, {', '.join(machine.get('gpus', [])) or 'no GPU'}; {count:,} cells, batches of {BATCH} at {SIZE} px,"
         " float32. Medians of the rounds, smallest to largest in brackets; the cost is the median of the rounds' ratios.",
         "",
         "| `aug=` | thousand images a second, alone | ms a batch, alone | ms a step of cellnet with it | cost of a step |",
