@@ -1,6 +1,7 @@
 """What holds for every augmentation, alone and in a chain."""
 
 from importlib.util import find_spec
+from typing import Annotated, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -53,6 +54,43 @@ def test_shape_type_and_range_are_kept(name, count, size, seed, image):
         assert labels.min() - 1e-6 <= mixed.min() <= mixed.max() <= labels.max() + 1e-6
     else:
         assert np.array_equal(mixed, labels)
+
+
+def values(annotation, default):
+    """Returns a strategy of values that the annotation allows; the default where it is a list or a length."""
+    base, rules = annotation, ()
+    if get_origin(annotation) is Annotated:
+        base, *rules = get_args(annotation)
+    if get_origin(base) is Literal:
+        return st.sampled_from(get_args(base))
+    if base is bool:
+        return st.booleans()
+    if base not in (int, float):
+        return st.just(default)
+    (rule,) = rules
+    low = rule.low if rule.low is not None else rule.above + 0.05
+    high = rule.high if rule.high is not None else (rule.below - 0.05 if rule.below is not None else low + 3)
+    return st.integers(int(low), int(high)) if base is int else st.floats(low, high)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@given(data=st.data())
+@settings(max_examples=8, deadline=None)
+def test_any_allowed_parameters_keep_shape_type_and_range(name, data):
+    drawn = {key: data.draw(values(one.annotation, one.default), key) for key, one in component("aug", name).parameters.items()}
+    if name == "erasing":
+        drawn["min_area"] = min(drawn["min_area"], drawn["max_area"])
+    if name == "mix":
+        drawn["cutmix"] = min(drawn["cutmix"], 1 - drawn["mixup"])
+    images, labels = cells(data.draw(st.integers(1, 5)), data.draw(st.integers(8, 16)))
+    got, mixed = treat(name, images, labels, seed=data.draw(st.tuples(st.integers(0, 99), st.integers(0, 99))), **drawn)
+    assert got.shape == images.shape
+    assert got.dtype == mixed.dtype == np.float32
+    # A sum of two weighted pixels may round up.
+    assert 0 <= got.min() <= got.max() <= 1 + 1e-6
+    assert np.array_equal(mixed, labels) or name in MIXING
+    if name in MIXING and name != "mixup":
+        assert 0 <= mixed.min() <= mixed.max() <= 1
 
 
 @pytest.mark.parametrize("name", EVERY)
