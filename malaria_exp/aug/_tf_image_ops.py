@@ -1,4 +1,7 @@
-"""The operations of tf.image that the notebooks used, each on a batch with draws of its own for each image."""
+"""The operations of tf.image that the notebooks used, each on a batch with draws of its own for each image.
+
+What tf.image's functions compute, by the operations below them, see `quarter_turns`; tests hold them to be the same.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,10 +55,10 @@ def operate(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws
         turns = tf.where(chosen, draws.whole(1, 4), 0)
         return treat_groups(images, turns, [None, *(quarter_turns(number) for number in (1, 2, 3))])
     if name in ("flip_left_right", "flip_up_down"):
-        flip = tf.image.flip_left_right if name == "flip_left_right" else tf.image.flip_up_down
-        return treat_groups(images, once, [None, lambda group, _: flip(group)])
+        axis = 2 if name == "flip_left_right" else 1
+        return treat_groups(images, once, [None, lambda group, _: tf.reverse(group, (axis,))])
     if name == "adjust_saturation":
-        return treat_groups(images, once, [None, lambda group, _: tf.image.adjust_saturation(group, strengths.saturation)])
+        return treat_groups(images, once, [None, lambda group, _: tf.raw_ops.AdjustSaturation(images=group, scale=strengths.saturation)])
     if name == "random_brightness":
         added = draws.uniform(-strengths.brightness, strengths.brightness)
         return treat_groups(images, once, [None, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at)))])

@@ -127,6 +127,21 @@ def test_the_same_seed_gives_the_same_eagerly_in_a_graph_and_in_tf_data(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_no_operation_has_a_state(name):
+    """TensorFlow silently takes parallel maps and prefetching out of a repeatable pipeline in which any operation has one."""
+    chain = Chain([build("aug", name, {})])
+
+    @tf.function
+    def once(images, labels, seed):
+        copy = tf.range(4, dtype=tf.int64) % chain.copies
+        return chain(images, labels, seed, step=tf.constant(0, tf.int64), copy=copy, length=LENGTH)
+
+    graph = once.get_concrete_function(tf.TensorSpec((4, 16, 16, 3)), tf.TensorSpec((4, 1)), tf.TensorSpec((2,), tf.int32)).graph
+    inner = [graph, *(function.graph for function in graph._functions.values() if hasattr(function, "graph"))]
+    assert [op.type for one in inner for op in one.get_operations() if op.op_def.is_stateful and op.type != "Placeholder"] == []
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_images_of_a_batch_are_treated_each_in_its_own_way(name):
     one = cells(1, 16)[0]
     images = np.repeat(one, 40, axis=0)
