@@ -1,9 +1,11 @@
 """Pictures of what a run is made of, without training."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from malaria_exp.registry import register
 from malaria_exp.rundir import claim_run
+from malaria_exp.schema import Range
+from malaria_exp.task._explore_book import explore_book
 from malaria_exp.task._explore_model import explore_model
 from malaria_exp.task._explore_schedule import explore_schedule
 
@@ -12,12 +14,19 @@ if TYPE_CHECKING:
 
 
 @register("task", "explore")
-def explore(app: "App", /, *, what: Literal["schedule", "model"] = "schedule") -> None:
-    """Draws what a run is made of, without training: the learning rate over the run, or the model's architecture.
+def explore(
+    app: "App", /, *, what: Literal["book", "schedule", "model"] = "book", samples: Annotated[int, Range(low=1, high=600)] = 48
+) -> None:
+    """Draws what a run is made of, without training: a picture book of data and augmentation, the learning rate, or the model.
 
     Args:
-        what: schedule: schedule.png and schedule.csv; model: model.png and model.csv, with shapes, parameters and FLOPs.
+        what: book: book.html and plots/, the data, the split, every augmentation and a training batch in pictures; schedule: schedule.png
+            and schedule.csv, the learning rate of every step; model: model.png and model.csv, with shapes, parameters and FLOPs.
+        samples: cells of each class in the book's grids of samples.
     """
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="explore") as folder:
         app.config.check_components()
-        {"schedule": explore_schedule, "model": explore_model}[what](app.config, folder)
+        if what == "book":
+            explore_book(app.config, folder, samples=samples)
+        else:
+            {"schedule": explore_schedule, "model": explore_model}[what](app.config, folder)
