@@ -14,7 +14,7 @@ from malaria_exp.registry import build, options
 
 EPOCHS = 6
 DATA = [
-    "task=explore", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40",
+    "task=explore", "task.what=schedule", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40",
     "model.image_size=32", "batch_size=14", f"trainer.epochs={EPOCHS}",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ def test_the_rates_are_those_the_optimizer_answers_at_each_step(schedule, run_ta
 
 
 def test_the_rates_are_those_of_the_history_of_the_run_itself(finished_run, run_task, tiny_cellnet, tmp_path):
-    drawn = rows_of(run_task(["task=explore", *tiny_cellnet, "trainer.epochs=2"], tmp_path / "drawn"))
+    drawn = rows_of(run_task(["task=explore", "task.what=schedule", *tiny_cellnet, "trainer.epochs=2"], tmp_path / "drawn"))
     with (finished_run / "history.csv").open() as file:
         first, _ = csv.DictReader(file)
     # After an epoch the optimizer stands at the next epoch's first step.
