@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.evaluation._style import BLUE, GREY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
-from malaria_exp.files import write_text
+from malaria_exp.files import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
 PRESET = "experiment=augmentation_study"
 # Two-sided 95% quantiles of Student's t, by degrees of freedom.
 STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -55,9 +54,7 @@ def main() -> int:
     print(table)
     save_png(draw(rows), asked.docs / "images" / "augmentation_study.png")
     page = asked.docs / "augmentation.md"
-    text = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    write_text(page, f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    write_between(page, "study", table)
     print(f"wrote {page}; the runs are in {runs}")
     return failed
 

@@ -27,7 +27,7 @@ from malaria_exp import provenance
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches, to_unit
 from malaria_exp.durations import RunLength
-from malaria_exp.files import write_text
+from malaria_exp.files import write_between
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build, options
 from malaria_exp.store import open_store
@@ -36,7 +36,6 @@ from malaria_exp.tensorflow_setup import load_tensorflow
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
 BATCH, SIZE, WARM, STEPS, LOOPED = 128, 64, 4, 8, 512
-BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 LENGTH = RunLength(10, 100, BATCH)
 Side = Callable[[], float]
 
@@ -62,8 +61,7 @@ def main() -> None:
     print(text)
     if asked.docs:
         page = asked.docs / "augmentation.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        write_text(page, f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        write_between(page, "speed", text)
         print(f"wrote {page}")
 
 

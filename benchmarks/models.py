@@ -27,13 +27,12 @@ import numpy as np
 
 from malaria_exp import provenance
 from malaria_exp.batches import Cells
-from malaria_exp.files import write_text
+from malaria_exp.files import write_between
 from malaria_exp.registry import build, options
 from malaria_exp.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, SCORED, BATCH = 7, 1000, 250
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 RECIPE = ["model.image_size=64", "optimizer.learning_rate=0.001", "trainer.precision=float32"]
 # The other backbones take minutes an epoch on two cores.
 BACKBONES = ["mobilenet_v2", "efficientnet_b0"]
@@ -65,9 +64,7 @@ def main() -> int:
     print(table)
     draw(rows, asked.docs / "images" / "models")
     page = asked.docs / "models.md"
-    text = page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    write_text(page, f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    write_between(page, "table", table)
     print(f"wrote {page} and {len(rows)} pictures; the runs are in {runs}")
     return failed
 

@@ -44,6 +44,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     return write_bytes(path, text.encode())
 
 
+def write_between(path: str | os.PathLike[str], name: str, text: str) -> Path:
+    """Writes what stands between the marks `<!-- name: begin -->` and `<!-- name: end -->` of a page anew, all or nothing.
+
+    A page without the marks, or that does not exist, gets them at its end.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = Path(path)
+    before, _, rest = (page.read_text(encoding="utf-8") if page.exists() else "").partition(begin)
+    return write_text(page, f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2] or chr(10)}")
+
+
 def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
     """Writes a header and rows as CSV, all or nothing; None becomes an empty field."""
     text = io.StringIO()

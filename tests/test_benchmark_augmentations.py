@@ -35,7 +35,7 @@ def test_gains_are_paired_by_seed(study, tmp_path, monkeypatch, capsys):
         write_run(runs / f"both{seed}", "dihedral,color", seed, base + 0.01 + 0.001 * seed, base - 0.1)
     page = tmp_path / "docs" / "augmentation.md"
     page.parent.mkdir()
-    page.write_text(f"before\n{study.BEGIN}\nold\n{study.END}\nafter\n")
+    page.write_text("before\n<!-- study: begin -->\nold\n<!-- study: end -->\nafter\n")
     monkeypatch.setattr("sys.argv", ["augmentation_study.py", "--from", str(runs), "--docs", str(page.parent)])
     assert study.main() == 0
     text = page.read_text()

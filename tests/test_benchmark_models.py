@@ -20,12 +20,12 @@ def test_table_and_pictures_of_a_finished_run(models, finished_run, tmp_path, mo
     monkeypatch.setattr(models, "SCORED", 20)
     page = tmp_path / "docs" / "models.md"
     page.parent.mkdir()
-    page.write_text(f"before\n{models.BEGIN}\nold\n{models.END}\nafter\n")
+    page.write_text("before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n")
     for _ in range(2):
         monkeypatch.setattr("sys.argv", ["models.py", "--from", str(finished_run), "--docs", str(page.parent)])
         assert models.main() == 0
     text = page.read_text()
-    assert text.startswith(f"before\n{models.BEGIN}\n") and text.endswith(f"\n{models.END}\nafter\n") and "old" not in text
+    assert text.startswith("before\n<!-- table: begin -->\n") and text.endswith("\n<!-- table: end -->\nafter\n") and "old" not in text
     rows = [line for line in text.splitlines() if line.startswith("| `model=")]
     parameters = json.loads((finished_run / "model.json").read_text())["parameters"]
     assert len(rows) == 1 and rows[0].startswith(f"| `model=cellnet` | {parameters:,} |")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from malaria_exp.files import human_bytes, write_atomically, write_bytes, write_json, write_text
+from malaria_exp.files import human_bytes, write_atomically, write_between, write_bytes, write_json, write_text
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -83,6 +83,18 @@ def test_concurrent_writers_and_a_reader_see_whole_files_only(tmp_path):
     reader.join()
     assert broken == []
     assert [item.name for item in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_what_stands_between_marks_is_written_anew(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- table: begin -->\nold\n<!-- table: end -->\nafter\n")
+    for text in ("new", "newer"):
+        write_between(page, "table", text)
+        assert page.read_text() == f"before\n<!-- table: begin -->\n{text}\n<!-- table: end -->\nafter\n"
+    write_between(page, "other", "more")
+    assert page.read_text().endswith("after\n<!-- other: begin -->\nmore\n<!-- other: end -->\n")
+    write_between(tmp_path / "new.md", "table", "text")
+    assert (tmp_path / "new.md").read_text() == "<!-- table: begin -->\ntext\n<!-- table: end -->\n"
 
 
 @pytest.mark.parametrize(
