@@ -104,7 +104,8 @@ def test_no_probability_is_the_identity_bit_for_bit(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_the_same_seed_gives_the_same_eagerly_in_a_graph_and_in_tf_data(name):
     images, labels = cells(10, 16)
-    chain = Chain([build("aug", name, {})])
+    # Fewer operations for the one whose graph has many of them, several times over.
+    chain = Chain([build("aug", name, {"depth": 1, "operations": ["rotate", "equalize"]} if name == "augmix" else {})])
 
     def once(seed):
         copy = tf.range(10, dtype=tf.int64) % chain.copies
