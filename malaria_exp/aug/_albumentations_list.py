@@ -9,15 +9,12 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.schema import check_keys
-
-if TYPE_CHECKING:
-    import albumentations
 
 INSTALL = "python -m pip install 'malaria_exp[albumentations]' (from a clone: python -m pip install --editable '.[albumentations]')"
 GROUPS = ("OneOf", "OneOrOther", "RandomOrder", "Sequential", "SomeOf")
@@ -51,22 +48,23 @@ def load_library() -> Any:
     return albumentations
 
 
-def build_transforms(path: str, transforms: Sequence[Any]) -> list[Any]:
+def build_transforms(path: str, transforms: Sequence[Any], *, keep_black: bool = False) -> list[Any]:
     """Builds the transforms of a list such as [{OneOf: {p: 0.3, transforms: [...]}}, {RandomRotate90: {}}].
 
     Args:
         path: where the list stands in the config.
         transforms: names with their arguments.
+        keep_black: whether transforms that change colours leave black pixels black.
 
     Raises:
         ConfigError: an unknown transform or argument, a value that does not fit, or a transform that cannot be used here.
     """
     if not isinstance(transforms, list | tuple):
         raise ConfigError(f"{path}: expected a list of transforms, received {transforms!r}.")
-    return [_build(f"{path}[{number}]", one) for number, one in enumerate(transforms)]
+    return [_build(f"{path}[{number}]", one, keep_black=keep_black) for number, one in enumerate(transforms)]
 
 
-def _build(path: str, given: Any) -> Any:
+def _build(path: str, given: Any, *, keep_black: bool) -> Any:
     library = load_library()
     if not isinstance(given, Mapping) or len(given) != 1:
         raise ConfigError(
@@ -89,9 +87,11 @@ def _build(path: str, given: Any) -> Any:
     made = dict(arguments)
     for key in ("transforms", "first", "second") if name in GROUPS else ():
         if key in made:
-            nested = build_transforms(f"{path}.{key}", made[key] if key == "transforms" else [made[key]])
+            listed = made[key] if key == "transforms" else [made[key]]
+            nested = build_transforms(f"{path}.{key}", listed, keep_black=keep_black)
             made[key] = nested if key == "transforms" else nested[0]
-    transform = _construct(path, known[name], made)
+    colours = keep_black and issubclass(known[name], library.ImageOnlyTransform)
+    transform = _construct(path, _keeping_black(known[name]) if colours else known[name], made)
     if name not in GROUPS:
         _try(path, transform)
     return transform
@@ -118,6 +118,19 @@ def _construct(path: str, made: type, arguments: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{path}: {_one_line(error)}") from None
 
 
+def _keeping_black(made: Any) -> Any:
+    """Returns a subclass that leaves black pixels black; those transforms move no pixel."""
+    import cv2
+
+    def apply(self: Any, img: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
+        outline = img[..., 0] | img[..., 1] | img[..., 2]
+        changed = made.apply(self, img, *args, **params)
+        # Of another size it is refused in a moment.
+        return cv2.bitwise_and(changed, changed, mask=outline) if changed.shape == img.shape else changed
+
+    return type(made)(made.__name__, (made,), {"apply": apply, "__doc__": made.__doc__, "__module__": __name__})
+
+
 def _one_line(error: Exception) -> str:
     """Returns the reason without pydantic's page of context."""
     cause = error.__cause__
@@ -133,7 +146,7 @@ def _try(path: str, transform: Any) -> None:
     for size in TRIAL_SIZES:
         image = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
         try:
-            got = transform(force_apply=True, image=image, mask=np.ones((size, size), np.uint8))["image"]
+            got = transform(force_apply=True, image=image)["image"]
         except Exception as error:  # noqa: BLE001 - whatever a transform raises without what it needs
             raise ConfigError(f"{path}: cannot be used here: {_one_line(error) or type(error).__name__}") from None
         if got.shape != image.shape or got.dtype != image.dtype:
@@ -141,8 +154,3 @@ def _try(path: str, transform: Any) -> None:
                 f"{path}: makes images of {got.shape}, {got.dtype}, of images of {image.shape}, {image.dtype}; expected the same size, whatever"
                 " it is. Images come resized to model.image_size; to cut parts out, use aug=resized_crop."
             )
-
-
-def pipeline(library: "albumentations", path: str, transforms: Sequence[Any]) -> Any:
-    """Returns a fresh pipeline of the transforms; each thread needs its own."""
-    return library.Compose(build_transforms(path, transforms))

@@ -1,6 +1,7 @@
 """Albumentations as augmentation: any list of its transforms."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from malaria_exp.aug._draws import Draws
 from malaria_exp.augmenting import Augmentation
+from malaria_exp.provenance import cores
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability
 
@@ -24,6 +26,8 @@ NOTEBOOKS: list[dict[str, Any]] = [
     {"CoarseDropout": {"num_holes_range": [1, 4], "hole_height_range": [0.1, 0.1], "hole_width_range": [0.1, 0.1], "p": 0.5}},
 ]
 PATH = "aug.albumentations.transforms"
+# From this edge on, in pixels, threads pay: OpenCV lets others run while it works, and Python, which does not, takes the same time for any size.
+LARGE = 128
 
 
 @register("aug", "albumentations")
@@ -40,8 +44,12 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
     from malaria_exp.aug._albumentations_list import build_transforms, load_library
 
     library = load_library()
-    build_transforms(PATH, transforms)
-    workers = Workers(library, transforms, keep_black=keep_black)
+
+    def build() -> Any:
+        return library.Compose(build_transforms(PATH, transforms, keep_black=keep_black))
+
+    build()
+    workers = Workers(build)
 
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf
@@ -54,43 +62,46 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
 
 
 class Workers:
-    """Threads that treat a batch, each with a pipeline of its own, as a pipeline cannot be shared.
+    """Treats batches, by threads if images are large; each has a pipeline of its own, as a pipeline cannot be shared.
 
-    Called with images float32 (B, H, W, 3) in [0, 1], which of them to treat, bool (B,), and a seed int32 (2,), it returns the images.
     What an image becomes depends on the seed and its place in the batch, not on the thread.
+
+    Args:
+        build: returns a fresh pipeline.
     """
 
-    def __init__(self, library: Any, transforms: list[dict[str, Any]], *, keep_black: bool) -> None:
-        from malaria_exp.aug._albumentations_list import pipeline
-        from malaria_exp.provenance import cores
-
-        self._build = lambda: pipeline(library, PATH, transforms)
-        self._keep_black = keep_black
-        self._count = cores()
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build, self._count = build, cores()
         self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="albumentations")
         self._own = threading.local()
 
     def __call__(self, images: np.ndarray, chosen: np.ndarray, seed: np.ndarray) -> np.ndarray:
-        """Returns the batch, see above."""
-        treated = images.copy()
-        words = seed.view(np.uint32).tolist()
-        parts = [part for part in np.array_split(np.flatnonzero(chosen), self._count) if len(part)]
-        for _ in self._pool.map(lambda part: self._treat(images, treated, part, words), parts):
-            pass
-        return treated
+        """Returns the images float32 (B, H, W, 3) in [0, 1] with the chosen ones, bool (B,), treated; seed is int32 (2,)."""
+        pixels = np.rint(images * 255).astype(np.uint8)
+        treated, words = pixels.copy(), seed.view(np.uint32).tolist()
+        count = self._count if images.shape[1] >= LARGE else 1
+        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), count) if len(part)]
+        if len(parts) > 1:
+            list(self._pool.map(lambda part: self._treat(pixels, treated, part, words), parts))
+        elif parts:
+            self._treat(pixels, treated, parts[0], words)
+        # Where nothing was done the bits are kept, also of colours between two bytes.
+        changed = (treated != pixels).reshape(len(pixels), -1).any(axis=1)
+        result = images.copy()
+        result[changed] = treated[changed] * np.float32(1 / 255)
+        return result
 
-    def _treat(self, images: np.ndarray, treated: np.ndarray, part: np.ndarray, words: list[int]) -> None:
+    def _treat(self, pixels: np.ndarray, treated: np.ndarray, part: list[int], words: list[int]) -> None:
         if not hasattr(self._own, "pipeline"):
-            self._own.pipeline = self._build()
-        for index in part.tolist():
-            pixels = np.rint(images[index] * 255).astype(np.uint8)
-            outline = pixels.any(axis=-1).astype(np.uint8)
-            numpy_draws = np.random.default_rng([*words, index])
+            self._own.pipeline, self._own.bits, self._own.random = self._build(), np.random.Philox(key=0), Random()  # noqa: S311 - no secret
             # One stream for all transforms: a seed by number would be given to each of them alike.
-            self._own.pipeline.set_random_state(numpy_draws, Random(int(numpy_draws.integers(2**63))))  # noqa: S311 - no secret
-            got = self._own.pipeline(image=pixels, mask=outline)
-            image = got["image"]
-            if self._keep_black:
-                image = image * got["mask"][..., None]
-            if not np.array_equal(image, pixels):
-                treated[index] = image * np.float32(1 / 255)
+            self._own.pipeline.set_random_state(np.random.Generator(self._own.bits), self._own.random)
+        low, high = words
+        state = self._own.bits.state
+        for index in part:
+            # A generator with a counter is put where it is wanted at once; making a new one takes longer than some transforms.
+            state["state"] = {"counter": np.zeros(4, np.uint64), "key": np.array([low | high << 32, index], np.uint64)}
+            state["buffer_pos"], state["has_uint32"], state["uinteger"] = 4, 0, 0
+            self._own.bits.state = state
+            self._own.random.seed(low | high << 32 | index << 64)
+            treated[index] = self._own.pipeline(image=pixels[index])["image"]
