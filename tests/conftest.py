@@ -3,7 +3,9 @@
 import io
 import os
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -96,13 +98,21 @@ def compose_app(overrides, output_dir):
 
 @pytest.fixture(scope="session")
 def run_task(cache_root):
-    """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder."""
+    """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder.
+
+    The pictures of an evaluation are drawn, but turned into PNGs only with pictures=True: that is half of the time of a tiny run.
+    """
+    from malaria_exp.evaluation import plots
+    from malaria_exp.evaluation._style import new_figure
     from malaria_exp.registry import build
 
-    def run(overrides, folder):
+    picture = plots.png_bytes(new_figure(leaky=False, size=(1, 1)))
+
+    def run(overrides, folder, *, pictures=False):
         app = compose_app(overrides, folder)
         task = app.config.one("task")
-        build("task", task.name, task.params, app)
+        with nullcontext() if pictures else mock.patch.object(plots, "png_bytes", lambda figure: picture):
+            build("task", task.name, task.params, app)
         return Path(folder)
 
     return run
@@ -111,7 +121,7 @@ def run_task(cache_root):
 @pytest.fixture(scope="session")
 def finished_run(run_task, tmp_path_factory):
     """The folder of one finished tiny run on drawn cells; tests only read it."""
-    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run")
+    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
 
 
 @pytest.fixture(scope="session")
