@@ -63,9 +63,9 @@ def train(asked: argparse.Namespace, overrides: list[str]) -> Path:
     """Runs the multiruns and returns the folder that holds them; a run that fails does not end the others."""
     data = [] if asked.archive == "drawn" else ["dataset=nih", f"dataset.path={asked.archive}"]
     runs: Path = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_study_"))
-    multiruns = {"preset": [], "repeat5": ["hydra.sweeper.params.aug=[repeat5]", "trainer.epochs=2"]}
+    multiruns = {"preset": [], "repeat5": ["hydra.sweeper.params.aug='[repeat5]'", "trainer.epochs=2"]}
     if find_spec("albumentations"):
-        multiruns["albumentations"] = ["hydra.sweeper.params.aug=[albumentations]"]
+        multiruns["albumentations"] = ["hydra.sweeper.params.aug='[albumentations]'"]
     for name, more in multiruns.items():
         command = ["run.py", PRESET, *data, *more, *overrides, f"hydra.sweep.dir={runs / name}"]
         print(f"python {shlex.join(command)}", flush=True)

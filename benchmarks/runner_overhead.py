@@ -28,10 +28,12 @@ from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Augmentation, Cells, Data, TrainingBatches
 from malaria_exp.durations import RunLength
 from malaria_exp.images import ResizeRule
-from malaria_exp.logger._base import Loggers
+from malaria_exp.logger._base import Run
+from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 from malaria_exp.trainer._precision import set_precision
 from malaria_exp.trainer._settings import Settings, Stage
@@ -137,7 +139,8 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
 
     def run() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            loggers = Loggers({name: build("logger", name, {}, Path(folder)) for name in ("console", "csv")})
+            tracker = Tracker(Loggers({name: build("logger", name, {}) for name in ("console", "csv")}))
+            tracker.loggers.tell("start", Run(Path(folder), "benchmark", None, "train", {}))
             parts = Parts(
                 build_model=lambda: build("model", "cellnet", {}),
                 loss=build("loss", "bce", {}),
@@ -145,7 +148,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
                 build_optimizer=build_optimizer,
                 batches=batches,
                 val=one_val_cell,
-                logger=loggers,
+                tracker=tracker,
                 folder=Path(folder),
                 seed=0,
                 eval_batch_size=1,
@@ -156,7 +159,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
             )
             # As on the other sides, the second epoch counts: the first traces the graph.
             trained = FitTrainer(Settings((Stage(2),), "val_loss", precision="bfloat16")).train(parts)
-            loggers.finish("done")
+            tracker.loggers.finish("done")
         return trained.history[1]["seconds"] / STEPS
 
     return run

@@ -17,10 +17,11 @@ from malaria_exp import provenance
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.images import ResizeRule
-from malaria_exp.logger._base import Logger
+from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 
 ROUNDS, CELLS = 5, 512
@@ -64,7 +65,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
                 build_optimizer=lambda factor: build("optimizer", "adamw", {}, factor),
                 batches=batches,
                 val=one_val_cell,
-                logger=Logger(),
+                tracker=Tracker(Loggers({})),
                 folder=Path(folder),
                 seed=0,
                 eval_batch_size=1,

@@ -6,6 +6,11 @@ from pathlib import Path
 from malaria_exp.progress import console
 
 log = logging.getLogger("malaria_exp")
+# The level of a run's results, which a quiet terminal shows too.
+RESULT = logging.INFO + 5
+logging.addLevelName(RESULT, "INFO")
+# log.info(..., extra={BESIDE_TERMINAL: True}): for run.log; the terminal is shown the same in a form of its own.
+BESIDE_TERMINAL = "beside_terminal"
 
 
 class TerminalHandler(logging.Handler):
@@ -13,6 +18,8 @@ class TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the message as it is; warnings and errors in colour where there is a terminal."""
+        if getattr(record, BESIDE_TERMINAL, False):
+            return
         style = "red" if record.levelno >= logging.ERROR else "yellow" if record.levelno >= logging.WARNING else None
         console().print(self.format(record), style=style, markup=False, soft_wrap=True)
 
@@ -23,6 +30,13 @@ def start_terminal_log() -> None:
         log.addHandler(TerminalHandler())
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def set_terminal_level(level: int | None) -> None:
+    """Shows only messages of this level and above on the terminal; None shows all."""
+    for handler in log.handlers:
+        if isinstance(handler, TerminalHandler):
+            handler.setLevel(logging.NOTSET if level is None else level)
 
 
 def start_file_log(path: Path) -> logging.Handler:

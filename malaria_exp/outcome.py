@@ -12,9 +12,10 @@ from malaria_exp.batches import Cells, Data
 from malaria_exp.config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.results_table import results_table
 from malaria_exp.files import write_bytes, write_json
 from malaria_exp.logger._base import Row
-from malaria_exp.logs import log
+from malaria_exp.logs import RESULT, log
 from malaria_exp.rundir import RunFolder
 from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.trainer._base import Trained
@@ -147,24 +148,13 @@ def write_outcome(folder: RunFolder, config: Config, outcome: Outcome, record: M
     )
     numbers = headline(outcome.metrics)
     folder.facts |= {"headline": numbers, "leaky": outcome.leaky, "objective": outcome.objective, "report": "report.html"}
-    log.info(describe_headline(numbers, leaky=outcome.leaky))
-    log.info(f"report    {report}")
+    log.log(RESULT, results_table(outcome.metrics, leaky=outcome.leaky))
+    log.log(RESULT, f"report    {report}")
 
 
 def _without_people(counts: Mapping[str, int]) -> dict[str, int | None]:
     """Returns the counts with None for those of patients, which nobody knows."""
     return {key: None if "patients" in key else value for key, value in counts.items()}
-
-
-def describe_headline(numbers: Mapping[str, Any], *, leaky: bool) -> str:
-    """Returns the line that ends a run on the terminal."""
-    values = "  ".join(f"{key} {_number(numbers[key])}" for key in ("auc", "accuracy", "sensitivity", "specificity"))
-    whose = of_patients(numbers, known=numbers["patients"] is not None)
-    return f"{numbers['subset']:<9} {values}{'  LEAKY' if leaky else ''}  (threshold .5, {numbers['cells']:,} cells {whose})"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
 
 
 def draw_plots(config: Config, outcome: Outcome) -> dict[str, Any]:

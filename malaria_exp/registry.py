@@ -49,7 +49,7 @@ GROUPS: dict[str, Group] = {
     "trainer": Group("how the model is trained"),
     "metric": Group("what is measured of the training batches, beside the loss", many=True, may_be_empty=True),
     "callback": Group("what happens between training's steps and epochs", ("course",), many=True, may_be_empty=True),
-    "logger": Group("where the numbers of a run go while it runs", ("folder",), many=True),
+    "logger": Group("where the numbers of a run go while it runs", many=True),
     "storage": Group("where a finished run is copied to"),
 }
 

@@ -18,7 +18,7 @@ from malaria_exp.evaluation.metrics import direction
 from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.init_from import InitialWeights, find_weights
-from malaria_exp.logger._base import Loggers
+from malaria_exp.logger._loggers import Loggers
 from malaria_exp.logs import log
 from malaria_exp.manifest import Manifest, guard_against_leaks
 from malaria_exp.model._members import member_folders, members_rule
@@ -31,6 +31,7 @@ from malaria_exp.storage._keep import open_storage
 from malaria_exp.store import PixelStore, open_store
 from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.tracking import Tracker, open_tracker
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._strategy import open_strategy
 
@@ -43,6 +44,12 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     config.check_components()
     check_monitor(config)
     open_storage(config).check()
+    tracker = open_tracker(config, folder.path, overrides)
+    with tracker.recording():
+        return _train_and_evaluate(config, folder, overrides, tracker)
+
+
+def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], tracker: Tracker) -> Outcome:
     initial = initial_weights(config, folder)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
@@ -52,7 +59,8 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     data.manifest.write(folder / "split.csv")
     record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
     write_json(folder / "provenance.json", record)
-    trained = train(config, data, folder, initial)
+    tracker.data(table, data, initial.source if initial else None)
+    trained = train(config, data, folder, initial, tracker)
     save_model(folder.path, config, data, trained)
     outcome = evaluate(config, data, trained)
     outcome.note_data(table, left_out)
@@ -63,6 +71,7 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     record["machine"] = provenance.machine()
     write_json(folder / "provenance.json", record)
     write_outcome(folder, config, outcome, record)
+    tracker.outcome(folder.path, outcome)
     return outcome
 
 
@@ -76,7 +85,7 @@ def train_as_worker(config: Config, folder: RunFolder) -> float:
     check_monitor(config)
     initial = initial_weights(config, folder)
     table, store, _ = load_and_decode(config)
-    trained = train(config, split(config, table, store, folder, initial), folder, initial, worker=True)
+    trained = train(config, split(config, table, store, folder, initial), folder, initial, Tracker(Loggers({})), worker=True)
     log.info("worker    done; the chief's folder holds the results")
     return trained.best
 
@@ -176,18 +185,14 @@ def build_model(config: Config) -> "keras.Model":
     return model
 
 
-def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights | None, *, worker: bool = False) -> Trained:
-    """Assembles the parts and trains; as a worker beside a chief, no logger hears of it and no weights are written."""
+def train(
+    config: Config, data: Data, folder: RunFolder, initial: InitialWeights | None, tracker: Tracker, *, worker: bool = False
+) -> Trained:
+    """Assembles the parts and trains; a worker beside a chief writes no weights, and its tracker has no loggers."""
     load_tensorflow()
     # That of several workers has to be opened before TensorFlow computes anything.
     strategy = open_strategy(config.one("trainer").params.get("strategy", "none"))
     cells, val = data.training()
-    loggers = Loggers(
-        {
-            choice.name: build("logger", choice.name, choice.params, folder.path, path=choice.path)
-            for choice in (config.choices["logger"] if not worker else [])
-        }
-    )
 
     def build_all(group: str, *context: Any) -> list[Any]:
         return [build(group, choice.name, choice.params, *context, path=choice.path) for choice in config.choices[group]]
@@ -211,7 +216,7 @@ def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights
         build_optimizer=lambda factor: build("optimizer", optimizer.name, optimizer.params, factor),
         batches=batches,
         val=val,
-        logger=loggers,
+        tracker=tracker,
         folder=folder.path,
         seed=config.seed,
         eval_batch_size=config.evaluation.batch_size,
@@ -222,16 +227,8 @@ def train(config: Config, data: Data, folder: RunFolder, initial: InitialWeights
         worker=worker,
         strategy=strategy,
     )
-    status = "failed"
-    try:
-        with batches.reading():
-            trained = trainer.train(parts)
-        status = "done"
-    except KeyboardInterrupt:
-        status = "interrupted"
-        raise
-    finally:
-        loggers.finish(status)
+    with batches.reading():
+        trained = trainer.train(parts)
     if trained.best_epoch:
         log.info(
             f"trained   {trained.model.count_params():,} parameters in {trained.seconds:.1f} s ({trained.precision});"

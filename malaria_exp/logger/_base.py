@@ -1,58 +1,141 @@
-"""What a logger is, and the group that keeps a failing logger from harming the run."""
+"""The protocol of loggers: what a logger is told of a run, and in which order.
 
-from collections.abc import Callable
-from typing import Any
+start, then hparams, artifact, images, text and graph as the parts are made; scalars at every step and epoch, figures, scores and
+histograms at the end of epochs; after training scores, figures, table, results and artifact; finish at last, whatever happened.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from malaria_exp.durations import RunLength
-from malaria_exp.logs import log
+
+if TYPE_CHECKING:
+    import keras
 
 Row = dict[str, float]
+Axis = Literal["step", "epoch"]
+Kind = Literal["steps", "figures", "histograms", "gradients", "images", "graph", "untrained"]
+Status = Literal["done", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The facts of a run that loggers begin with; secrets are replaced by *** in all of them.
+
+    Attributes:
+        folder: the run's folder.
+        name: of the run, unique beside its siblings.
+        group: name of the multirun that it is a job of; None for a run by itself.
+        job: what the run is within its group: "train", or the fold of a cross-validation.
+        config: the composed configuration as nested plain values.
+        overrides: what the user typed.
+    """
+
+    folder: Path
+    name: str
+    group: str | None
+    job: str
+    config: Mapping[str, Any]
+    overrides: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that a run read or made, for the tools that keep a lineage.
+
+    Attributes:
+        name: of the thing; another run that reads or makes the same gives the same name.
+        kind: "dataset", "split", "sample", "model" or "report".
+        files: its files; empty for what is recorded by its hash alone.
+        facts: plain values that describe it, among them its hash.
+        aliases: names of this version, such as "trained".
+        made: whether this run made it; otherwise it read it.
+    """
+
+    name: str
+    kind: str
+    files: tuple[Path, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    made: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with pictures.
+
+    Attributes:
+        columns: their names.
+        rows: a tuple a row, of texts and numbers.
+        images: uint8 (N, size, size, 3), one a row, or None.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    images: np.ndarray | None = None
 
 
 class Logger:
-    """The events of a run; a logger overrides those it cares for."""
+    """What a logger is told; it overrides what it cares for.
 
-    name = "logger"
+    Attributes:
+        wants: {kind: how often}: scalars of every so many "steps"; "figures", "histograms" and "gradients" of every so many epochs;
+            "images", the "graph" and the "untrained" model once, if not 0. What is not wanted is not made.
+        patience: None if the calls return at once and are made by the training's own thread. Otherwise they are made, in order, by a
+            thread of the logger's own, so that nothing it waits for holds up the training; when the run is over, it gets so many
+            seconds to finish.
+    """
 
-    def start(self, length: RunLength) -> None:
-        """Training is about to begin."""
+    wants: Mapping[Kind, int] = MappingProxyType({})
+    patience: float | None = None
 
-    def step(self, step: int, values: Row) -> None:
-        """A training step is done: its number from 1 over the whole run, and the running means of loss and accuracy."""
+    def start(self, run: Run) -> None:
+        """The run has begun."""
 
-    def epoch(self, row: Row) -> None:
-        """An epoch is done, its validation too: `epoch` from 1, loss, val_auc, learning_rate, seconds and others."""
+    def training(self, length: RunLength, monitor: str) -> None:
+        """Training is about to begin; `monitor` chooses the best epoch."""
 
-    def finish(self, status: str) -> None:
-        """The run is over: "done", "failed" or "interrupted". Called once, whatever happened."""
+    def scalars(self, axis: Axis, number: int, values: Row) -> None:
+        """A step or an epoch is done; both are counted from 1 over the whole run.
 
+        Of a step, `values` are the running means of the loss and the metrics over the epoch so far; of an epoch, the row of
+        history.csv: loss, val_auc, learning_rate, cells_per_second, seconds and others.
+        """
 
-class Loggers(Logger):
-    """Hands every event to several loggers in order; one that fails is reported once and dropped, and the run goes on."""
+    def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
+        """Pictures of cells, uint8 (N, size, size, 3), with a caption each."""
 
-    def __init__(self, loggers: dict[str, Logger]) -> None:
-        self.active = dict(loggers)
+    def figure(self, name: str, png: bytes, epoch: int | None) -> None:
+        """A plot as PNG, of an epoch, or of the finished run (None)."""
 
-    def start(self, length: RunLength) -> None:
-        """See Logger."""
-        self._each(lambda logger: logger.start(length))
+    def histograms(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
+        """Numbers whose distribution says something, by name: weights/..., gradients/..."""
 
-    def step(self, step: int, values: Row) -> None:
-        """See Logger."""
-        self._each(lambda logger: logger.step(step, values))
+    def scores(self, subset: str, labels: np.ndarray, scores: np.ndarray, epoch: int | None) -> None:
+        """Labels (N,), 1 = parasitized, and scores (N,) in [0, 1] of a whole subset, at an epoch or by the finished model (None)."""
 
-    def epoch(self, row: Row) -> None:
-        """See Logger."""
-        self._each(lambda logger: logger.epoch(row))
+    def table(self, name: str, table: Table) -> None:
+        """A table of cells."""
 
-    def finish(self, status: str) -> None:
-        """See Logger."""
-        self._each(lambda logger: logger.finish(status))
+    def text(self, name: str, markdown: str) -> None:
+        """A text in Markdown."""
 
-    def _each(self, call: Callable[[Logger], Any]) -> None:
-        for name, logger in list(self.active.items()):
-            try:
-                call(logger)
-            except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
-                del self.active[name]
-                log.warning(f"logger    {name} failed and is switched off for the rest of the run: {type(error).__name__}: {error}")
+    def graph(self, model: "keras.Model") -> None:
+        """The network, before training."""
+
+    def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
+        """What tells this run from others: its options, and every number that was set on the command line."""
+
+    def results(self, values: Row) -> None:
+        """The final numbers: test/auc, test/auc_low, val/sensitivity ...; what is undefined is left out."""
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Something was read or made."""
+
+    def finish(self, status: Status, reason: str) -> None:
+        """The run is over. Called once, whatever happened; `reason` is empty for "done"."""

@@ -1,13 +1,17 @@
-"""The terminal: a progress bar with loss and speed, and a line an epoch."""
+"""The terminal: a progress bar with loss, monitor and speed, and a line an epoch."""
 
+import math
 import time
-from pathlib import Path
+from typing import Literal
 
+from rich.markup import escape
 from rich.progress import TextColumn
 
 from malaria_exp.durations import RunLength
-from malaria_exp.logger._base import Logger, Row
-from malaria_exp.logs import log
+from malaria_exp.evaluation.metrics import METRICS, direction
+from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
+from malaria_exp.logs import BESIDE_TERMINAL, RESULT, log, set_terminal_level
+from malaria_exp.progress import console as terminal
 from malaria_exp.progress import progress_bar
 from malaria_exp.registry import register
 
@@ -15,42 +19,90 @@ from malaria_exp.registry import register
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
 REFRESH_SECONDS = 0.1
 
+Mode = Literal["auto", "rich", "plain", "quiet"]
+
 
 @register("logger", "console")
-def console(folder: Path, /) -> Logger:  # noqa: ARG001
-    """Shows a progress bar with loss, cells per second and time left, and prints a line an epoch."""
-    return ConsoleLogger()
+def console(*, mode: Mode = "auto") -> Logger:
+    """Shows progress with loss, monitor, cells per second and time left, and a line an epoch.
+
+    Args:
+        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines, for output that goes to a file; quiet prints
+            warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
+    """
+    return ConsoleLogger(mode)
 
 
 class ConsoleLogger(Logger):
-    """Prints to the terminal; where there is none, only the lines remain."""
+    """Prints to the terminal; run.log gets the labelled lines in every mode.
 
-    def __init__(self) -> None:
+    Args:
+        mode: see `console`.
+    """
+
+    def __init__(self, mode: Mode = "auto") -> None:
+        self.wants = {"steps": 1}
+        self.mode = ("rich" if terminal().is_terminal else "plain") if mode == "auto" else mode
         self.bar = progress_bar(TextColumn("{task.fields[values]}"))
-        self.length = RunLength(1, 1, 1)
-        self.shown_at = 0.0
+        self.bar.disable = self.mode != "rich"
+        self.length, self.monitor = RunLength(1, 1, 1), "val_auc"
+        self.shown_at, self.best = 0.0, math.nan
+        self.columns: list[str] = []
 
-    def start(self, length: RunLength) -> None:
+    def start(self, run: Run) -> None:
+        """Silences the terminal in quiet mode."""
+        if self.mode == "quiet":
+            set_terminal_level(RESULT)
+
+    def training(self, length: RunLength, monitor: str) -> None:
         """Starts the bar."""
-        self.length = length
+        self.length, self.monitor = length, monitor
         self.bar.start()
         self.task = self.bar.add_task(f"epoch 1/{length.epochs}", total=length.steps, values="")
 
-    def step(self, step: int, values: Row) -> None:
-        """Moves the bar, ten times a second at most."""
+    def scalars(self, axis: Axis, number: int, values: Row) -> None:
+        """Moves the bar, ten times a second at most, or shows an epoch."""
+        if axis == "epoch":
+            self._epoch(values)
+            return
         now = time.perf_counter()
-        if now - self.shown_at >= REFRESH_SECONDS:
+        if now - self.shown_at >= REFRESH_SECONDS and self.mode == "rich":
             self.shown_at = now
-            epoch = min(step // self.length.steps_per_epoch + 1, self.length.epochs)
+            epoch = min(number // self.length.steps_per_epoch + 1, self.length.epochs)
             speed = (self.bar.tasks[0].speed or 0) * self.length.batch_size
-            text = f"loss {values.get('loss', float('nan')):.4f}  {speed:,.0f} cells/s"
-            self.bar.update(self.task, completed=step, description=f"epoch {epoch}/{self.length.epochs}", values=text)
+            best = "" if math.isnan(self.best) else f"  best {self.monitor} {self.best:.4f}"
+            text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f} cells/s"
+            self.bar.update(self.task, completed=number, description=f"epoch {epoch}/{self.length.epochs}", values=text)
 
-    def epoch(self, row: Row) -> None:
-        """Prints the epoch's line."""
-        values = "  ".join(f"{short} {row[name]:.4f}" for name, short in SHOWN.items() if name in row)
-        log.info(f"epoch {row['epoch']:>3.0f}/{self.length.epochs}  {values}  {row['seconds']:.1f} s")
+    def _epoch(self, row: Row) -> None:
+        shown = {short: row[name] for name, short in SHOWN.items() if name in row}
+        if self.monitor in row and self.monitor not in SHOWN:
+            shown[self.monitor] = row[self.monitor]
+        values = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        beside = {BESIDE_TERMINAL: True} if self.mode == "rich" else None
+        log.info(f"epoch {row['epoch']:>3.0f}/{self.length.epochs}  {values}  {row['seconds']:.1f} s", extra=beside)
+        value = row.get(self.monitor, math.nan)
+        better = math.isnan(self.best) or (value > self.best if self._rising() else value < self.best)
+        self.best = value if better else self.best
+        if self.mode == "rich":
+            more = {"learning rate": f"{row.get('learning_rate', math.nan):.2e}", "cells/s": f"{row.get('cells_per_second', 0):,.0f}"}
+            cells = {name: f"{value:.4f}" for name, value in shown.items()} | more | {"seconds": f"{row['seconds']:.1f}"}
+            self._table_row(f"{row['epoch']:.0f}/{self.length.epochs}", cells, best=better)
 
-    def finish(self, status: str) -> None:
-        """Takes the bar away."""
+    def _rising(self) -> bool:
+        name = self.monitor.removeprefix("val_")
+        return name in METRICS and direction(self.monitor) == "max"
+
+    def _table_row(self, epoch: str, cells: dict[str, str], *, best: bool) -> None:
+        widths = {name: max(len(name), 9) for name in cells}
+        if not self.columns:
+            self.columns = list(cells)
+            terminal().print("[bold]" + escape("epoch".rjust(8) + "".join(f"  {name:>{widths[name]}}" for name in self.columns)) + "[/]")
+        line = epoch.rjust(8) + "".join(f"  {cells.get(name, ''):>{widths.get(name, 9)}}" for name in self.columns)
+        terminal().print(escape(line) + (" [green]best[/]" if best else ""))
+
+    def finish(self, status: Status, reason: str) -> None:
+        """Takes the bar away and lets the terminal speak again."""
         self.bar.stop()
+        if self.mode == "quiet":
+            set_terminal_level(None)

@@ -3,32 +3,35 @@
 import csv as csv_format
 from pathlib import Path
 
-from malaria_exp.logger._base import Logger, Row
+from malaria_exp.logger._base import Axis, Logger, Row, Run
 from malaria_exp.registry import register
 
 
 @register("logger", "csv")
-def csv(folder: Path, /) -> Logger:
+def csv() -> Logger:
     """Writes history.csv, a row an epoch, as training goes on."""
-    return CsvLogger(folder / "history.csv")
+    return CsvLogger()
 
 
 class CsvLogger(Logger):
-    """Appends each epoch's row and flushes it, so that a run that is killed leaves what it had.
+    """Appends each epoch's row and flushes it, so that a run that is killed leaves what it had; its columns are those of the first row."""
 
-    Args:
-        path: the file; its columns are those of the first row.
-    """
+    path: Path
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.columns: list[str] = []
 
-    def epoch(self, row: Row) -> None:
-        """Appends the row."""
+    def start(self, run: Run) -> None:
+        """Chooses the file."""
+        self.path = run.folder / "history.csv"
+
+    def scalars(self, axis: Axis, number: int, values: Row) -> None:
+        """Appends an epoch's row."""
+        if axis != "epoch":
+            return
         with self.path.open("a", encoding="utf-8", newline="") as file:
             writer = csv_format.writer(file, lineterminator="\n")
             if not self.columns:
-                self.columns = list(row)
+                self.columns = list(values)
                 writer.writerow(self.columns)
-            writer.writerow([row.get(column, "") for column in self.columns])
+            writer.writerow([values.get(column, "") for column in self.columns])

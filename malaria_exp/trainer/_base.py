@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from malaria_exp.batches import Batches, Cells
 from malaria_exp.durations import RunLength
-from malaria_exp.logger._base import Logger, Row
+from malaria_exp.logger._base import Row
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.trainer._course import Course
 from malaria_exp.trainer._settings import Settings
@@ -15,6 +15,8 @@ from malaria_exp.trainer._settings import Settings
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from malaria_exp.tracking import Tracker
 
 
 CHECKPOINT_FILE = "checkpoint.weights.h5"
@@ -31,7 +33,7 @@ class Parts:
         build_optimizer: takes the factor of its learning rate.
         batches: of the training cells.
         val: the validation cells.
-        logger: where the numbers go.
+        tracker: tells the loggers.
         folder: the run's folder.
         seed: the run's seed.
         eval_batch_size: cells scored in one call.
@@ -49,7 +51,7 @@ class Parts:
     build_optimizer: Callable[[Factor], "keras.optimizers.Optimizer"]
     batches: Batches
     val: Cells
-    logger: Logger
+    tracker: "Tracker"
     folder: Path
     seed: int
     eval_batch_size: int

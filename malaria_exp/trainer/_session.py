@@ -59,6 +59,7 @@ class Session:
         self.history: list[Row] = []
         self.steps = 0
         self.best, self.best_epoch = float("nan"), 0
+        self._gradient: Callable[..., Any] | None = None
         self._build()
         self._best_weights = self.net.get_weights()
         self._started = time.perf_counter()
@@ -112,8 +113,8 @@ class Session:
         """Returns the training batches from an epoch on, dealt out to the strategy's devices."""
         return distributed(self.parts.batches, self.strategy, epoch)
 
-    def _validate(self) -> Row:
-        return validation_row(self.parts, self.score(self.parts.val), self._own_metrics)
+    def _validate(self, logits: np.ndarray) -> Row:
+        return validation_row(self.parts, logits, self._own_metrics)
 
     @property
     def nothing_to_train(self) -> bool:
@@ -157,7 +158,7 @@ class Session:
 
     def start(self) -> None:
         """Training is about to begin."""
-        self.parts.logger.start(self.length)
+        self.parts.tracker.training(self.length, self.settings.monitor, self.net, self.parts.batches)
         self._started = time.perf_counter()
 
     def begin_stage(self) -> None:
@@ -180,7 +181,7 @@ class Session:
     def end_step(self, step: int, values: Row) -> None:
         """A step is done: `values` are the epoch's running means of loss and metrics."""
         self.steps += 1
-        self.parts.logger.step(self.steps, values)
+        self.parts.tracker.step(self.steps, values)
         self._tell("on_train_batch_end", step, dict(values))
 
     def end_epoch(self, epoch: int, values: Row) -> None:
@@ -194,14 +195,32 @@ class Session:
                 " or set trainer.precision=float32."
             )
         with averaged_weights(self.shell):
-            row |= self._validate()
+            logits = self.score(parts.val)
+            row |= self._validate(logits)
             row["learning_rate"] = float(self.shell.optimizer.learning_rate)
             row["cells_per_second"] = length.steps_per_epoch * length.batch_size / seconds
             row["seconds"] = time.perf_counter() - self._epoch_started
             self.history.append(row)
-            parts.logger.epoch(row)
+            parts.tracker.epoch(row, parts.val, logits, self.net, self._gradients)
             self._keep_best(epoch + 1, row[self.settings.monitor])
             self._tell("on_epoch_end", epoch, dict(row))
+
+    def _gradients(self, batch: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+        """Returns the loss' gradients for a batch by name; without dropout, and the net's state stays as it is."""
+        import tensorflow as tf
+
+        if self._gradient is None:
+            net, loss = self.net, self.parts.loss
+
+            @tf.function(autograph=False)
+            def gradient(images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None) -> "list[tf.Tensor]":
+                with tf.GradientTape() as tape:
+                    value = loss(labels, net(images, training=False), weights) + sum(net.losses)
+                return tape.gradient(value, [item.value for item in net.trainable_variables], tf.UnconnectedGradients.ZERO)
+
+            self._gradient = gradient
+        values = self._gradient(*batch)
+        return {f"gradients/{item.path}": value.numpy() for item, value in zip(self.net.trainable_variables, values, strict=True)}
 
     def _keep_best(self, epoch: int, value: float) -> None:
         # Written so that the first epoch is taken, and a later one only if it is truly better (never if it is NaN).
@@ -226,6 +245,6 @@ class Session:
 
     def untrained(self) -> Trained:
         """Returns the net as it is, validated once."""
-        row = self._validate()
+        row = self._validate(self.score(self.parts.val))
         note = "Nothing was trained: the net was evaluated with the weights it has."
         return Trained(self.net, [], self.precision, self.settings.monitor, 0, row[self.settings.monitor], 0.0, [note])

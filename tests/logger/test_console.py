@@ -1,31 +1,109 @@
+import io
 import logging
+import re
+
+import pytest
+from rich.console import Console
 
 from malaria_exp.durations import RunLength
-from malaria_exp.logs import log
+from malaria_exp.logger import console as module
+from malaria_exp.logs import RESULT, TerminalHandler, log
 from malaria_exp.registry import build
 
 
-def test_a_line_an_epoch_even_without_a_terminal(tmp_path):
-    lines = []
+@pytest.fixture
+def lines():
+    """What run.log would hold."""
+    found = []
 
     class Collect(logging.Handler):
         def emit(self, record):
-            lines.append(record.getMessage())
+            found.append(record.getMessage())
 
-    handler = Collect()
+    handler, level = Collect(), log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)
-    try:
-        logger = build("logger", "console", {}, tmp_path)
-        logger.start(RunLength(epochs=2, steps_per_epoch=3, batch_size=4))
-        for step in range(1, 7):
-            logger.step(step, {"loss": 0.5})
-        logger.epoch({"epoch": 1, "loss": 0.5, "val_auc": 0.75, "seconds": 1.5})
-        logger.finish("done")
-    finally:
-        log.removeHandler(handler)
-    assert lines == ["epoch   1/2  loss 0.5000  val_auc 0.7500  1.5 s"]
+    yield found
+    log.removeHandler(handler)
+    log.setLevel(level)
 
 
-def test_finishing_a_logger_that_never_started_is_no_error(tmp_path):
-    build("logger", "console", {}, tmp_path).finish("failed")
+@pytest.fixture
+def screen(monkeypatch):
+    """A terminal of 120 columns whose output is kept, with the log's handler on it."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False, color_system=None, legacy_windows=False)
+    for name in ("malaria_exp.progress.console", "malaria_exp.logs.console", "malaria_exp.logger.console.terminal"):
+        monkeypatch.setattr(name, lambda: console)
+    handler = TerminalHandler()
+    log.addHandler(handler)
+    yield console.file
+    log.removeHandler(handler)
+
+
+def rows(screen):
+    """The table's lines, without the codes that move the cursor."""
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "")
+    return [line.rstrip() for line in plain.splitlines() if line.strip().startswith(("1/2", "2/2"))]
+
+
+def train(logger, run, monitor="val_auc"):
+    logger.start(run)
+    log.info("split     of the data")
+    logger.training(RunLength(epochs=2, steps_per_epoch=3, batch_size=4), monitor)
+    for epoch, value in ((1, 0.75), (2, 0.5)):
+        for step in range(3):
+            logger.scalars("step", 3 * (epoch - 1) + step + 1, {"loss": 0.5})
+        row = {"epoch": epoch, "loss": 0.5, "val_auc": value, "val_log_loss": value, "seconds": 1.5, "cells_per_second": 1234.5}
+        logger.scalars("epoch", epoch, row | {"learning_rate": 0.001})
+    log.log(RESULT, "test      10 cells")
+    logger.finish("done", "")
+
+
+def test_a_line_an_epoch_even_without_a_terminal(run, lines):
+    logger = build("logger", "console", {})
+    assert logger.mode == "plain"
+    train(logger, run)
+    assert lines[1:3] == ["epoch   1/2  loss 0.5000  val_auc 0.7500  1.5 s", "epoch   2/2  loss 0.5000  val_auc 0.5000  1.5 s"]
+
+
+def test_the_monitor_is_shown_whatever_it_is(run, lines):
+    train(build("logger", "console", {"mode": "plain"}), run, "val_log_loss")
+    assert lines[1] == "epoch   1/2  loss 0.5000  val_auc 0.7500  val_log_loss 0.7500  1.5 s"
+
+
+def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labelled_lines_in_the_log(run, lines, screen):
+    logger = build("logger", "console", {})
+    assert logger.mode == "rich"
+    train(logger, run)
+    shown = screen.getvalue()
+    assert "learning rate" in shown
+    table = rows(screen)
+    assert ["best" in line for line in table] == [True, False]
+    assert "1,234" in table[0]
+    assert "cells/s" in shown
+    assert "epoch   1/2" not in shown
+    assert lines[1].startswith("epoch   1/2")
+
+
+@pytest.mark.parametrize("monitor,best", [("val_auc", [True, False]), ("val_log_loss", [True, True])])
+def test_the_best_epoch_follows_the_monitors_direction(run, screen, monitor, best):
+    train(build("logger", "console", {"mode": "rich"}), run, monitor)
+    assert [line.endswith("best") for line in rows(screen)] == best
+
+
+def test_quiet_shows_the_results_and_nothing_before_them(run, lines, screen):
+    train(build("logger", "console", {"mode": "quiet"}), run)
+    assert screen.getvalue().split() == ["test", "10", "cells"]
+    assert len(lines) == 4, "run.log misses nothing"
+    log.info("the next run")
+    assert "the next run" in screen.getvalue()
+
+
+def test_finishing_a_logger_that_never_started_is_no_error():
+    build("logger", "console", {}).finish("failed", "")
+
+
+def test_modes_are_checked():
+    with pytest.raises(Exception, match=r"logger.mode: expected one of 'auto', 'rich', 'plain', 'quiet'"):
+        build("logger", "console", {"mode": "loud"})
+    assert module.REFRESH_SECONDS > 0

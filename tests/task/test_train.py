@@ -128,10 +128,10 @@ def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monke
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):
     from malaria_exp.logger.csv import CsvLogger
 
-    def fail(self, row):
+    def fail(self, axis, number, values):
         raise OSError("disk full")
 
-    monkeypatch.setattr(CsvLogger, "epoch", fail)
+    monkeypatch.setattr(CsvLogger, "scalars", fail)
     folder = run_task(tiny_cellnet, tmp_path / "run")
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
     assert "disk full" in (folder / "run.log").read_text()

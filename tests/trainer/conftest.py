@@ -6,8 +6,10 @@ from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Logger
+from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
+from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 
 
@@ -15,16 +17,25 @@ class Recorder(Logger):
     """Remembers what it is told."""
 
     def __init__(self):
+        self.wants = {"steps": 1}
         self.steps, self.rows, self.length = [], [], None
 
-    def start(self, length):
+    def training(self, length, monitor):
         self.length = length
 
-    def step(self, step, values):
-        self.steps.append((step, dict(values)))
+    def scalars(self, axis, number, values):
+        if axis == "step":
+            self.steps.append((number, dict(values)))
+        else:
+            self.rows.append(values)
 
-    def epoch(self, row):
-        self.rows.append(row)
+
+class RecordingTracker(Tracker):
+    """A tracker with one logger, which remembers."""
+
+    def __init__(self):
+        self.recorder = Recorder()
+        super().__init__(Loggers({"recorder": self.recorder}))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +74,7 @@ def make_parts(trainer_data, tmp_path):
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
             batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
             val=val,
-            logger=Recorder(),
+            tracker=RecordingTracker(),
             folder=tmp_path,
             seed=seed,
             eval_batch_size=64,

@@ -26,9 +26,10 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     from malaria_exp.augmenting import Chain
     from malaria_exp.batches import Data, TrainingBatches
     from malaria_exp.images import ResizeRule
-    from malaria_exp.logger._base import Logger
+    from malaria_exp.logger._loggers import Loggers
     from malaria_exp.registry import build
     from malaria_exp.store import open_store
+    from malaria_exp.tracking import Tracker
     from malaria_exp.trainer._base import Parts
     from malaria_exp.trainer._strategy import open_strategy
 
@@ -46,7 +47,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
             build_optimizer=lambda factor: build("optimizer", "adamw", {"learning_rate": 0.003}, factor),
             batches=TrainingBatches(cells, batch_size=16, chain=Chain([build("aug", "dihedral", {})]), seed=1, resident_gb=1),
             val=val,
-            logger=Logger(),
+            tracker=Tracker(Loggers({})),
             folder=folder,
             seed=1,
             eval_batch_size=64,

@@ -147,7 +147,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     train(parts, way, epochs=2, accumulate=4)
     steps = 2 * parts.batches.steps_per_epoch
     assert [update for update, _ in seen] == [(step + 1) // 4 for step in range(steps)]
-    factor = build("schedule", "cosine", {}, parts.logger.length)
+    factor = build("schedule", "cosine", {}, parts.tracker.recorder.length)
     # After a step the optimizer tells the rate of the next one.
     assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(step + 1)) for step in range(steps)], rel=1e-5, abs=1e-9)
 

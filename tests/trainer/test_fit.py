@@ -65,7 +65,7 @@ def test_a_run_that_diverges_says_so(make_parts):
 def test_loggers_hear_of_every_step_and_epoch(make_parts):
     parts = make_parts()
     train(parts, epochs=2)
-    heard = parts.logger
+    heard = parts.tracker.recorder
     assert heard.length == RunLength(2, parts.batches.steps_per_epoch, 16)
     assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
     assert all(np.isfinite(values["loss"]) for _, values in heard.steps)

@@ -13,7 +13,7 @@ def frozen_cellnet():
 
 def check_untouched(parts, trained):
     assert (trained.history, trained.best_epoch, trained.seconds) == ([], 0, 0.0)
-    assert parts.logger.steps == []
+    assert parts.tracker.recorder.steps == []
     assert trained.best == compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)["auc"]
     assert trained.summary()["epochs"] == 0
 

@@ -125,7 +125,7 @@ def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, mak
         train(made, stages)
     for part in parts:
         assert part in str(caught.value)
-    assert made.logger.steps == []
+    assert made.tracker.recorder.steps == []
 
 
 def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_parts):
@@ -137,7 +137,7 @@ def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_par
     made = dataclasses.replace(made, build_factor=lambda length: build("schedule", "cosine", long, length))
     with pytest.raises(ConfigError, match=f"schedule.warmup: '{2 * steps} steps' is {2 * steps} steps, and the run ends after {steps}"):
         train(made, [{"epochs": 3, "train": ["*"]}, {"epochs": 1, "train": ["*"]}])
-    assert made.logger.steps == []
+    assert made.tracker.recorder.steps == []
 
 
 def test_layers_inside_nets_inside_are_found():

@@ -1,0 +1,42 @@
+"""The table that ends a run on the terminal: what the model is worth on patients it never saw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
+from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.table import of_patients
+
+RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
+RANKING = ("auc", "average_precision", "brier")
+
+
+def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
+    """Returns the metrics of the reported subset with their intervals as lines of plain text.
+
+    Args:
+        metrics: as `malaria_exp.evaluation.evaluate.evaluate` returns it.
+        leaky: whether training and evaluation share patients or images; said in the first line.
+    """
+    subset = reported_subset(metrics)
+    part = metrics["subsets"][subset]
+    counted = part["counted"]
+    known = part["no_interval"] != PATIENTS_UNKNOWN
+    where = {"half": "", "chosen": " (chosen on validation)" if metrics["threshold_source"] == CHOSEN_ON_VALIDATION else " (of the run)"}
+    heads = ["", *(f"at {at['threshold']:.3g}{where.get(name, '')}" for name, at in part["at"].items())]
+    rows = [[name, *(_cell(at[name]) for at in part["at"].values())] for name in RATES]
+    rows += [[name, _cell(part["ranking"][name]), *[""] * (len(heads) - 2)] for name in RANKING]
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [f"{subset:<9} {counted['cells']:,} cells {of_patients(counted, known=known)}{'  LEAKY' if leaky else ''}"]
+    lines += ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]]
+    if reason := part.get("no_interval"):
+        lines.append(f"  no intervals: {reason}")
+    else:
+        lines.append(f"  in brackets: {metrics['interval']['confidence']:.0%} interval, patients resampled")
+    return "\n".join(lines)
+
+
+def _cell(cell: Mapping[str, Any]) -> str:
+    if cell["value"] is None:
+        return "undefined"
+    return f"{cell['value']:.4f}" + ("" if cell["low"] is None else f" ({cell['low']:.3f} to {cell['high']:.3f})")

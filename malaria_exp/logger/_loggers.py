@@ -1,0 +1,124 @@
+"""The loggers of a run together: each hears everything in order, and none can break the run or hold it up."""
+
+import queue
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from malaria_exp.logger._base import Kind, Logger, Status
+from malaria_exp.logs import log
+from malaria_exp.provenance import redact
+
+# Events that may wait for a slow logger before it is given up; each image or plot is one.
+WAITING = 20_000
+# How long a logger may finish before the terminal says what is waited for.
+SILENT_SECONDS = 3.0
+
+
+class Loggers:
+    """Hands every event to several loggers; one that fails is reported once and dropped, and the run goes on.
+
+    Args:
+        loggers: by name; the events reach them in this order.
+    """
+
+    def __init__(self, loggers: dict[str, Logger]) -> None:
+        self._lanes = {name: _lane(name, logger) for name, logger in loggers.items()}
+
+    @property
+    def active(self) -> list[str]:
+        """Names of those that have not failed."""
+        return [name for name, lane in self._lanes.items() if not lane.failed]
+
+    def wanting(self, kind: Kind, number: int = 1) -> list[str]:
+        """Returns the names of those that want this kind of event at this step or epoch."""
+        return [name for name in self.active if (every := self._lanes[name].logger.wants.get(kind, 0)) and number % every == 0]
+
+    def tell(self, event: str, *about: Any, to: Iterable[str] | None = None) -> None:
+        """Calls a method of the loggers.
+
+        Args:
+            event: the method's name, see Logger.
+            *about: its arguments; nobody changes them later.
+            to: names of the loggers; all, if not given.
+        """
+        for name in self.active if to is None else to:
+            self._lanes[name].call(event, about)
+
+    def finish(self, status: Status, reason: str = "") -> None:
+        """Ends them all; those with a thread of their own finish beside each other."""
+        for lane in self._lanes.values():
+            lane.call("finish", (status, reason))
+        for lane in self._lanes.values():
+            lane.close()
+
+
+def _lane(name: str, logger: Logger) -> "_Lane":
+    return _Lane(name, logger) if logger.patience is None else _OwnThread(name, logger)
+
+
+class _Lane:
+    """The way to one logger."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self.name, self.logger, self.failed = name, logger, False
+        self._lock = threading.Lock()
+
+    def call(self, event: str, about: tuple[Any, ...]) -> None:
+        """Makes the call now."""
+        self._guarded(event, about)
+
+    def close(self) -> None:
+        """Everything has been told."""
+
+    def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
+        # A logger that has failed may still close what it has open.
+        if self.failed and event != "finish":
+            return
+        try:
+            getattr(self.logger, event)(*about)
+        except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
+            reason = " ".join(str(error).split())
+            self.give_up(f"failed and is switched off for the rest of the run: {type(error).__name__}: {reason[:500]}")
+
+    def give_up(self, why: str) -> None:
+        """Drops the logger, with one warning."""
+        with self._lock:
+            if not self.failed:
+                self.failed = True
+                log.warning(redact(f"logger    {self.name} {why}"))
+
+
+class _OwnThread(_Lane):
+    """The way to a logger that may have to wait for a server or a disk."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        super().__init__(name, logger)
+        self._events: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue(WAITING)
+        # A daemon: one that hangs does not keep the program from ending.
+        self._thread = threading.Thread(target=self._work, name=f"logger-{name}", daemon=True)
+        self._thread.start()
+
+    def call(self, event: str, about: tuple[Any, ...]) -> None:
+        """Lines the call up."""
+        try:
+            self._events.put_nowait((event, about))
+        except queue.Full:
+            self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
+
+    def close(self) -> None:
+        """Waits until all is done, or for the logger's patience."""
+        with suppress(queue.Full):
+            self._events.put_nowait(None)
+        patience = self.logger.patience or 0
+        self._thread.join(min(SILENT_SECONDS, patience))
+        if self._thread.is_alive() and not self.failed:
+            log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
+            self._thread.join(max(patience - SILENT_SECONDS, 0))
+        if self._thread.is_alive():
+            self.give_up(f"did not finish within {patience:.0f} s and was left behind; what it had sent until then is there")
+
+    def _work(self) -> None:
+        while (item := self._events.get()) is not None:
+            self._guarded(*item)

@@ -1,0 +1,70 @@
+"""events.jsonl in the run's folder: everything a program may want to follow while the run goes on, one JSON object a line."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from malaria_exp.durations import RunLength
+from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status
+from malaria_exp.registry import register
+from malaria_exp.schema import Count
+
+
+@register("logger", "jsonl")
+def jsonl(*, steps: Count = 1) -> Logger:
+    """Writes events.jsonl, a JSON object a line: parameters, every step and epoch, results, artifacts and the end.
+
+    Args:
+        steps: scalars of every so many training steps; 0 for none.
+    """
+    return JsonlLogger(steps)
+
+
+class JsonlLogger(Logger):
+    """Appends each event as one whole line and flushes it; a number that is no number is null.
+
+    Args:
+        steps: see `jsonl`.
+    """
+
+    def __init__(self, steps: int = 1) -> None:
+        self.wants = {"steps": steps}
+
+    def start(self, run: Run) -> None:
+        """Opens the file."""
+        self.path: Path = run.folder / "events.jsonl"
+        self._write("start", {"name": run.name, "group": run.group, "job": run.job})
+
+    def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
+        """Writes them."""
+        self._write("hparams", params)
+
+    def training(self, length: RunLength, monitor: str) -> None:
+        """Writes how long it will be."""
+        self._write("training", {"epochs": length.epochs, "steps": length.steps, "batch_size": length.batch_size, "monitor": monitor})
+
+    def scalars(self, axis: Axis, number: int, values: Row) -> None:
+        """Writes them."""
+        self._write(axis, {axis: number, **values})
+
+    def results(self, values: Row) -> None:
+        """Writes them."""
+        self._write("results", values)
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Writes what it is and where it lies."""
+        known = {"name": artifact.name, "kind": artifact.kind, "made": artifact.made, "facts": dict(artifact.facts)}
+        self._write("artifact", known | {"files": [file.name for file in artifact.files]})
+
+    def finish(self, status: Status, reason: str) -> None:
+        """Writes how it ended."""
+        self._write("finish", {"status": status, "reason": reason})
+
+    def _write(self, event: str, values: Mapping[str, Any]) -> None:
+        plain = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values.items()}
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **plain}, allow_nan=False)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

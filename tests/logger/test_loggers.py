@@ -1,0 +1,123 @@
+import logging
+import threading
+import time
+
+import pytest
+
+from malaria_exp.logger import _loggers
+from malaria_exp.logger._base import Logger
+from malaria_exp.logger._loggers import Loggers
+from malaria_exp.logs import log
+
+
+class Failing(Logger):
+    def __init__(self, patience=None):
+        self.calls, self.ended, self.patience = 0, [], patience
+
+    def scalars(self, axis, number, values):
+        self.calls += 1
+        raise OSError("disk full, api_key=hunter2")
+
+    def finish(self, status, reason):
+        self.ended.append(status)
+
+
+class Listening(Logger):
+    def __init__(self, patience=None, wants=None):
+        self.heard, self.threads, self.patience, self.wants = [], set(), patience, wants or {}
+
+    def scalars(self, axis, number, values):
+        self.heard.append((axis, number))
+        self.threads.add(threading.get_ident())
+
+    def finish(self, status, reason):
+        self.heard.append((status, reason))
+
+
+class Hanging(Listening):
+    def __init__(self, patience=0.3):
+        super().__init__(patience)
+        self.released = threading.Event()
+
+    def scalars(self, axis, number, values):
+        self.released.wait(20)
+
+
+@pytest.fixture
+def warnings():
+    found = []
+
+    class Collect(logging.Handler):
+        def emit(self, record):
+            found.append(record.getMessage())
+
+    handler = Collect(logging.WARNING)
+    log.addHandler(handler)
+    yield found
+    log.removeHandler(handler)
+
+
+@pytest.mark.parametrize("patience", [None, 5.0])
+def test_a_failing_logger_is_reported_once_and_the_others_go_on(warnings, patience):
+    failing, listening = Failing(patience), Listening(patience)
+    loggers = Loggers({"failing": failing, "listening": listening})
+    for epoch in (1, 2):
+        loggers.tell("scalars", "epoch", epoch, {})
+    loggers.finish("done")
+    assert failing.calls == 1
+    assert failing.ended == ["done"], "what it has open it may still close"
+    assert len(warnings) == 1
+    assert "failing" in warnings[0]
+    assert "disk full" in warnings[0]
+    assert "hunter2" not in warnings[0]
+    assert listening.heard == [("epoch", 1), ("epoch", 2), ("done", "")]
+    assert loggers.active == ["listening"]
+
+
+def test_a_logger_with_patience_hears_all_in_order_on_a_thread_of_its_own():
+    listening = Listening(10.0)
+    loggers = Loggers({"listening": listening})
+    for step in range(1, 501):
+        loggers.tell("scalars", "step", step, {})
+    loggers.finish("failed", "why")
+    assert listening.heard == [("step", step) for step in range(1, 501)] + [("failed", "why")]
+    assert threading.get_ident() not in listening.threads
+
+
+def test_a_hanging_logger_holds_up_nobody_and_is_left_behind(warnings):
+    hanging, listening = Hanging(), Listening()
+    loggers = Loggers({"hanging": hanging, "listening": listening})
+    started = time.perf_counter()
+    for step in range(100):
+        loggers.tell("scalars", "step", step, {})
+    assert time.perf_counter() - started < 5
+    assert len(listening.heard) == 100
+    loggers.finish("done")
+    assert time.perf_counter() - started < 10
+    assert len(warnings) == 1
+    assert "hanging did not finish within 0 s" in warnings[0]
+    hanging.released.set()
+
+
+def test_a_logger_that_falls_behind_is_given_up_instead_of_filling_the_memory(warnings, monkeypatch):
+    monkeypatch.setattr(_loggers, "WAITING", 10)
+    hanging = Hanging()
+    loggers = Loggers({"hanging": hanging})
+    for step in range(20):
+        loggers.tell("scalars", "step", step, {})
+    assert loggers.active == []
+    assert len(warnings) == 1
+    assert "10 events behind" in warnings[0]
+    hanging.released.set()
+    loggers.finish("done")
+
+
+def test_only_those_hear_who_want_it():
+    every, third, never = Listening(wants={"steps": 1}), Listening(wants={"steps": 3}), Listening(wants={"steps": 0})
+    loggers = Loggers({"every": every, "third": third, "never": never})
+    for step in range(1, 7):
+        loggers.tell("scalars", "step", step, {}, to=loggers.wanting("steps", step))
+    assert [number for _, number in every.heard] == [1, 2, 3, 4, 5, 6]
+    assert [number for _, number in third.heard] == [3, 6]
+    assert never.heard == []
+    assert loggers.wanting("images") == []
