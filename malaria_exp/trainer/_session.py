@@ -216,7 +216,7 @@ class Session:
             def gradient(images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None) -> "list[tf.Tensor]":
                 with tf.GradientTape() as tape:
                     value = loss(labels, net(images, training=False), weights) + sum(net.losses)
-                return tape.gradient(value, [item.value for item in net.trainable_variables], tf.UnconnectedGradients.ZERO)
+                return tape.gradient(value, net.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
             self._gradient = gradient
         values = self._gradient(*batch)

@@ -42,7 +42,7 @@ def screen(monkeypatch):
 
 def rows(screen):
     """The table's lines, without the codes that move the cursor."""
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "")
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "\n")
     return [line.rstrip() for line in plain.splitlines() if line.strip().startswith(("1/2", "2/2"))]
 
 
