@@ -16,7 +16,9 @@ class Everything(Logger):
 
     def __init__(self, wants=None):
         self.heard = []
-        self.wants = {"steps": 2, "figures": 1, "histograms": 2, "gradients": 2, "images": 1, "graph": 1, "untrained": 1} if wants is None else wants
+        self.wants = (
+            {"steps": 2, "figures": 1, "histograms": 2, "gradients": 2, "images": 1, "graph": 1, "untrained": 1} if wants is None else wants
+        )
 
     def __getattribute__(self, name):
         if name in vars(Logger) and callable(getattr(Logger, name)) and not name.startswith("_"):
