@@ -15,6 +15,7 @@ from malaria_exp.errors import UserError
 from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.logger._base import Artifact, Row, Run, Status, Table
 from malaria_exp.logger._loggers import Loggers
+from malaria_exp.model_graph import graph_def
 from malaria_exp.outcome import Outcome
 from malaria_exp.provenance import redact_overrides
 from malaria_exp.registry import build
@@ -138,7 +139,8 @@ class Tracker:
         tell, wanting = self.loggers.tell, self.loggers.wanting
         tell("training", length, monitor)
         if graph := wanting("graph"):
-            tell("graph", net, to=graph)
+            # On this thread: Keras keeps what a call leaves behind in the net itself, which another thread must not touch meanwhile.
+            tell("graph", graph_def(net), to=graph)
         if (untrained := wanting("untrained")) and self.run is not None:
             path = self.run.folder / UNTRAINED_FILE
             net.save(path)

@@ -8,14 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from malaria_exp.durations import RunLength
-
-if TYPE_CHECKING:
-    import keras
 
 Row = dict[str, float]
 Axis = Literal["step", "epoch"]
@@ -125,8 +122,8 @@ class Logger:
     def text(self, name: str, markdown: str) -> None:
         """A text in Markdown."""
 
-    def graph(self, model: "keras.Model") -> None:
-        """The network, before training."""
+    def graph(self, graph_def: bytes) -> None:
+        """The network's operations as a serialized GraphDef."""
 
     def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
         """What tells this run from others: its options, and every number that was set on the command line."""
