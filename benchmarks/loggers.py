@@ -5,7 +5,8 @@
 cellnet at 64 px, batches of 128, bfloat16 where it is faster, on drawn cells without a zip. Each side trains two epochs; counted is the
 wall time from the beginning of the second until the trainer returns, its validation of 512 cells and everything the logger is told in it
 included, over the steps. `scalars` switches off all that is not a number; `default` is as in conf/logger, where pictures, figures and
-histograms are made; `finish` is the time that the logger takes afterwards, once a run. wandb runs offline, mlflow on a SQLite store. Loggers whose package is missing are left out.
+histograms are made; `finish` is the time that the logger takes afterwards, once a run. wandb runs offline, mlflow on a SQLite store.
+Loggers whose package is missing are left out.
 With --docs, writes the table of docs/tracking.md.
 """
 
@@ -95,8 +96,11 @@ def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, 
     def run() -> tuple[float, float]:
         began: list[float] = []
 
-        def note(epoch: int, logs: Any = None) -> None:
-            began.append(time.perf_counter())
+        class Clock(keras.callbacks.Callback):
+            """Notes when epochs begin."""
+
+            def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+                began.append(time.perf_counter())
 
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             folder = Path(temporary) / "outputs" / "run"
@@ -118,7 +122,7 @@ def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, 
                 identity="benchmark",
                 cache=CACHE,
                 build_metrics=lambda: [build("metric", "accuracy", {})],
-                build_callbacks=lambda course: [keras.callbacks.LambdaCallback(on_epoch_begin=note)],
+                build_callbacks=lambda _: [Clock()],
             )
             build("trainer", "fit", {"epochs": 2, "checkpoint": False}).train(parts)
             ended = time.perf_counter()

@@ -16,6 +16,6 @@ def graph_def(model: "keras.Model") -> bytes:
     def call(images: "tf.Tensor") -> "tf.Tensor":
         return model(images, training=False)
 
-    traced = call.get_concrete_function(tf.TensorSpec(shape, model.inputs[0].dtype, name="images"))
+    traced = call.get_concrete_function(tf.TensorSpec(shape, tf.float32, name="images"))
     content: bytes = traced.graph.as_graph_def(add_shapes=True).SerializeToString()
     return content

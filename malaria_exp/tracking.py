@@ -22,6 +22,7 @@ from malaria_exp.registry import build
 from malaria_exp.save_formats import MODEL_FILE
 from malaria_exp.scoring import sigmoid
 from malaria_exp.table import CLASS_NAMES, CellTable
+from malaria_exp.tensorflow_setup import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +39,9 @@ TELLING_GROUPS = ("dataset", "split", "aug", "model", "loss", "optimizer", "sche
 def open_tracker(config: Config, folder: Path, overrides: list[str]) -> "Tracker":
     """Builds the run's loggers, which a missing package or a wrong parameter stops before any work is done."""
     loggers = {choice.name: build("logger", choice.name, choice.params, path=choice.path) for choice in config.choices["logger"]}
+    if any(logger.patience is not None for logger in loggers.values()):
+        # Before there are several threads: an import that two of them are in the middle of fails.
+        load_tensorflow()
     return Tracker(Loggers(loggers), describe_run(config, folder, overrides))
 
 

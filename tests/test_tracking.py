@@ -96,7 +96,7 @@ def test_figures_scores_and_histograms_come_when_they_are_wanted(heard):
     assert (second, also_second) == (2, 2)
     assert all(name.startswith("weights/") for name in weights)
     assert all(name.startswith("gradients/") for name in gradients)
-    assert set(name.partition("/")[2] for name in gradients) <= set(name.partition("/")[2] for name in weights)
+    assert {name.partition("/")[2] for name in gradients} <= {name.partition("/")[2] for name in weights}
     assert all(values.shape == weights["weights" + name.removeprefix("gradients")].shape for name, values in gradients.items())
     assert sum(float(np.abs(values).sum()) for values in gradients.values()) > 0
 
@@ -115,7 +115,7 @@ def test_results_table_and_artifacts_are_those_of_the_runs_files(heard):
     errors = [row[table.columns.index("error")] for row in table.rows]
     test_cells = metrics["subsets"]["test"]["counted"]["cells"]
     assert errors[0] == max(errors)
-    assert len(errors) == len(set(row[0] for row in table.rows)) <= test_cells
+    assert len(errors) == len({row[0] for row in table.rows}) <= test_cells
     artifacts = {(one.kind, one.aliases): one for (one,) in logger.of("artifact")}
     assert set(artifacts) == {("dataset", ()), ("split", ()), ("model", ("untrained",)), ("model", ("trained",)), ("report", ())}
     assert not artifacts["dataset", ()].made

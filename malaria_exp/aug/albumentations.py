@@ -77,7 +77,8 @@ class Workers:
 
     def __call__(self, images: np.ndarray, chosen: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Returns the images float32 (B, H, W, 3) in [0, 1] with the chosen ones, bool (B,), treated; seed is int32 (2,)."""
-        pixels = np.rint(images * 255).astype(np.uint8)
+        scaled = images * np.float32(255)
+        pixels = np.rint(scaled, out=scaled).astype(np.uint8)
         treated, words = pixels.copy(), seed.view(np.uint32).tolist()
         count = self._count if images.shape[1] >= LARGE else 1
         parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), count) if len(part)]
@@ -87,8 +88,9 @@ class Workers:
             self._treat(pixels, treated, parts[0], words)
         # Where nothing was done the bits are kept, also of colours between two bytes.
         changed = (treated != pixels).reshape(len(pixels), -1).any(axis=1)
-        result = images.copy()
-        result[changed] = treated[changed] * np.float32(1 / 255)
+        result = np.multiply(treated, np.float32(1 / 255), dtype=np.float32)
+        if not changed.all():
+            result[~changed] = images[~changed]
         return result
 
     def _treat(self, pixels: np.ndarray, treated: np.ndarray, part: list[int], words: list[int]) -> None:

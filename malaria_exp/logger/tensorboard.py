@@ -18,6 +18,7 @@ from malaria_exp.logger._base import Axis, Logger, Row, Run, Status, Table
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
+from malaria_exp.tensorflow_setup import load_tensorflow
 
 if TYPE_CHECKING:
     from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -45,6 +46,8 @@ def tensorboard(
     """
     if not find_spec("tensorboard"):
         raise ConfigError("logger.tensorboard: the package tensorboard is not installed. Install it: pip install tensorboard")
+    # TensorBoard looks for TensorFlow when it writes its first event; two threads that import it at once lock each other out.
+    load_tensorflow()
     return TensorBoardLogger(steps, figures, histograms, gradients, images=images, graph=graph)
 
 
@@ -132,8 +135,9 @@ class TensorBoardLogger(Logger):
         from tensorboard.plugins.pr_curve.summary import pb
 
         tag = f"{subset}_pr_curve" if epoch is not None else f"results/{subset}_pr_curve"
-        curve = pb(tag, labels.astype(bool), scores, num_thresholds=CURVE_POINTS)
-        self._write(self.writer, self.last_epoch if epoch is None else epoch, summary=_as_tensorboards(curve))
+        curve = _as_tensorboards(pb(tag, labels.astype(bool), scores, num_thresholds=CURVE_POINTS))
+        curve.value[0].tag = tag
+        self._write(self.writer, self.last_epoch if epoch is None else epoch, summary=curve)
 
     def table(self, name: str, table: Table) -> None:
         """Writes the pictures with their rows as captions, and the rows as a text."""
@@ -144,7 +148,7 @@ class TensorBoardLogger(Logger):
         if table.images is not None:
             truth, score, patient = (table.columns.index(key) for key in ("truth", "score", "patient"))
             captions = [f"{row[truth]}, score {row[score]}, {row[patient]}" for row in shown]
-            self._picture(name, captioned_grid(table.images, captions), self.last_epoch)
+            self._picture(f"{name}_pictures", captioned_grid(table.images, captions), self.last_epoch)
 
     def text(self, name: str, markdown: str) -> None:
         """Writes it."""
