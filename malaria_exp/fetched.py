@@ -63,7 +63,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
             raise RunFolderError(
                 f"{key}: '{shown}' has no {name}, which reading the run takes. Was only a part of it stored (storage.what)?"
             )
-    folder = root / FOLDER / _digest(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
+    folder = root / FOLDER / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
     if not folder.exists():
         names = [*NEEDED, *(name for name in (EARLIER_FILE,) if name in sizes)]
         log.info(f"fetched   {shown} ({human_bytes(sum(sizes[name] for name in names))}) to {folder}")
@@ -89,7 +89,7 @@ def local_file(url: str, root: Path, key: str) -> Path:
         DataError: it cannot be fetched.
     """
     name = public_url(url).partition("?")[0].rpartition("/")[2]
-    folder = root / FOLDER / _digest(url.encode())
+    folder = root / FOLDER / content_name(url.encode())
     if folder.exists():
         log.info(f"fetched   {public_url(url)} before: {folder / name}")
     elif scheme_of(url) in WEB:
@@ -100,7 +100,8 @@ def local_file(url: str, root: Path, key: str) -> Path:
     return folder / name
 
 
-def _digest(content: bytes) -> str:
+def content_name(content: bytes) -> str:
+    """Returns the name of a folder of the cache that stands for this content."""
     return hashlib.sha256(content).hexdigest()[:20]
 
 

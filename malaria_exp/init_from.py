@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp._http import public_url
+from malaria_exp._wandb_artifact import SCHEME, local_artifact
 from malaria_exp._weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
 from malaria_exp.earlier_runs import FinishedRun
 from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean, listing
@@ -52,6 +53,8 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
         if not is_file:
             raise ConfigError(f"init_from: '{shown}' is no file of weights. {_expected()}")
         path = local_file(source, cache, "init_from")
+    elif scheme == SCHEME:
+        path, is_file = local_artifact(source, cache, "init_from"), True
     elif is_file:
         parent = source.rpartition("/")[0]
         path = local_file(source, cache, "init_from")

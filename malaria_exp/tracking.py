@@ -134,7 +134,7 @@ class Tracker:
             self.loggers.tell("artifact", Artifact(source, "model", made=False))
         if wanting := self.loggers.wanting("images"):
             cells, _ = data.training()
-            rows = np.concatenate([np.flatnonzero(cells.labels == label)[:SAMPLES] for label in (1, 0)])
+            rows = np.concatenate([_spread(np.flatnonzero(cells.labels == label), SAMPLES) for label in (1, 0)])
             captions = [f"{CLASS_NAMES[cells.labels[row]]}, patient {manifest.patient[cells.rows[row]]}" for row in rows]
             self.loggers.tell("images", "samples", cells.store.take(cells.rows[rows]), captions, to=wanting)
 
@@ -222,7 +222,7 @@ def predictions_table(outcome: Outcome) -> Table:
     cells = next(cells for cells in outcome.cells if cells.subset == subset)
     wrong = np.abs(shown.score - shown.label)
     worst = np.argsort(-wrong, kind="stable")[: TABLE_CELLS // 2]
-    others = np.setdiff1d(np.linspace(0, len(shown) - 1, min(TABLE_CELLS // 2, len(shown))).astype(int), worst)
+    others = np.setdiff1d(_spread(np.arange(len(shown)), TABLE_CELLS // 2), worst)
     rows = np.concatenate([worst, others])
     columns = ("cell_id", "patient", "truth", "score", "error")
     values = [
@@ -273,6 +273,11 @@ def results_text(metrics: Mapping[str, Any]) -> str:
             interval = "" if cell["low"] is None else f"{cell['low']:.4f} to {cell['high']:.4f}"
             lines.append(f"| {name} | {cell['value']:.4f} | {interval} |")
     return "\n".join(lines)
+
+
+def _spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """Returns up to so many of the rows, evenly spread over them: cells of one patient stand next to each other."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)] if len(rows) else rows
 
 
 def _as_code(text: str) -> str:

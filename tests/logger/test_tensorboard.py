@@ -53,7 +53,16 @@ def test_scalars_are_those_of_the_history_and_of_the_metrics(runs):
 def test_every_kind_is_there(runs):
     tags = events(runs / "first" / "tensorboard").Tags()
     names = set(tags["tensors"])
-    assert {"samples", "augmented_batch", "predictions", "predictions_pictures", "val_confusion_matrix", "val_roc", "results/roc", "results/worst_errors"} <= names
+    assert {
+        "samples",
+        "augmented_batch",
+        "predictions",
+        "predictions_pictures",
+        "val_confusion_matrix",
+        "val_roc",
+        "results/roc",
+        "results/worst_errors",
+    } <= names
     assert {"val_pr_curve", "results/test_pr_curve", "config", "results"} <= names
     assert any(name.startswith("weights/") for name in names)
     assert any(name.startswith("gradients/") for name in names)
@@ -90,7 +99,9 @@ def test_a_real_server_shows_it_all(runs):
 
     def ask(path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"}), timeout=60) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{url}{path}", data, {"Content-Type": "application/json"}), timeout=60
+        ) as answer:
             content = answer.read()
         return json.loads(content) if content[:1] in b"[{" else content
 
@@ -182,6 +193,8 @@ def test_the_table_shows_pictures_with_what_was_said_of_them(run):
 
 def test_a_grid_of_pictures_has_room_for_its_captions():
     images = np.full((3, 16, 16, 3), 200, np.uint8)
-    one, three = (png_size(captioned_grid(images, [caption] * 3, columns=2)) for caption in ("short", "one, two, three and more than fits below it"))
+    one, three = (
+        png_size(captioned_grid(images, [caption] * 3, columns=2)) for caption in ("short", "one, two, three and more than fits below it")
+    )
     assert one[0] == three[0] == 2 * 136 + 8
     assert three[1] > one[1]

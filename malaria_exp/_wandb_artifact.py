@@ -1,0 +1,59 @@
+"""Reading a model back from Weights & Biases: wandb://entity/project/name:version."""
+
+import re
+from pathlib import Path
+
+from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.fetched import FOLDER, content_name
+from malaria_exp.logger._wandb_settings import has_key, need_wandb
+from malaria_exp.logs import log
+from malaria_exp.places import new_folder
+
+SCHEME = "wandb"
+ADDRESS = re.compile(r"wandb://(?:(?P<entity>[\w.-]+)/)?(?P<project>[\w.-]+)/(?P<name>[\w.-]+):(?P<version>[\w.-]+)")
+
+
+def local_artifact(url: str, root: Path, key: str) -> Path:
+    """Returns the local file of a model artifact's weights, fetched unless the cache has this version.
+
+    Args:
+        url: wandb://entity/project/name:version; the version is v3, say, or an alias such as latest or trained.
+        root: the cache folder.
+        key: where it stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: the address is malformed, the client is not installed, there is no key, or the artifact holds no weights.
+        DataError: it cannot be fetched.
+    """
+    from malaria_exp._weights_file import ENDINGS
+
+    found = ADDRESS.fullmatch(url)
+    if not found:
+        raise ConfigError(
+            f"{key}: received '{url}'; expected wandb://entity/project/name:version, such as wandb://me/malaria_exp/cellnet-model:trained."
+        )
+    need_wandb(key)
+    if not has_key():
+        raise ConfigError(f"{key}: '{url}' needs a key. Run 'wandb login', or set WANDB_API_KEY; or give a file or a run's folder instead.")
+    import wandb
+
+    try:
+        artifact = wandb.Api(timeout=30).artifact(url.removeprefix("wandb://"))
+        # By digest: an alias moves on to other versions.
+        folder = root / FOLDER / content_name(f"{url.rpartition(':')[0]}\0{artifact.digest}".encode())
+        if not folder.exists():
+            log.info(f"fetched   {url} ({artifact.version})")
+            with new_folder(folder) as temporary:
+                artifact.download(root=str(temporary))
+    except FileExistsError:
+        # Another run has fetched the same at the same time.
+        pass
+    except Exception as error:  # noqa: BLE001 - the client raises what its transport raises
+        reason = " ".join(str(error).split())
+        raise DataError(f"{key}: cannot fetch '{url}': {type(error).__name__}: {reason[:300]}") from None
+    weights = sorted(path for path in folder.rglob("*") if path.name.endswith(ENDINGS))
+    if not weights:
+        raise ConfigError(
+            f"{key}: '{url}' holds no weights ({', '.join(ENDINGS)}), but {', '.join(sorted(path.name for path in folder.iterdir()))}."
+        )
+    return weights[0]
