@@ -75,6 +75,7 @@ class Config:
     batch_size: PositiveInt
     count_by: CountBy
     run: str | None
+    runs: list[str] | str
     init_from: str | None
     save_as: list[SaveFormat]
     limit_cells: Annotated[int, Range(low=2)] | None

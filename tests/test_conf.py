@@ -18,6 +18,7 @@ NEEDS_A_FILE = {
     "storage/google_drive",
     "storage/path",
     "task/clean_cache",
+    "task/compare",
     "task/evaluate",
     "task/list",
     "task/prepare",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp.errors import ConfigError
-from malaria_exp.logger._base import Axis, Logger, Row, Run, Status, Table
+from malaria_exp.logger._base import Axis, Kind, Logger, Row, Run, Status, Table
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
@@ -62,7 +62,7 @@ class TensorBoardLogger(Logger):
     writer: "EventFileWriter"
 
     def __init__(self, steps: int, figures: int, histograms: int, gradients: int, *, images: bool, graph: bool) -> None:
-        once = {"images": int(images), "graph": int(graph)}
+        once: dict[Kind, int] = {"images": int(images), "graph": int(graph)}
         self.wants = {"steps": steps, "figures": figures, "histograms": histograms, "gradients": gradients, **once}
         self.last_epoch = 0
 

@@ -89,13 +89,15 @@ def test_what_an_option_decides_is_no_news_beside_the_option():
 def test_history_of_any_kind(copy_run, compared):
     """Without the file, with nan, with other columns, cut off in the middle of a row."""
     whole = copy_run("whole", history="epoch,loss,val_loss\n1,0.5,nan\n2,0.4,0.6\n")
-    torn = copy_run("torn", {"seed": 1}, history="epoch,loss,val_loss,val_auc\n1,0.5,0.7,0.8\n2,0.")
+    torn = copy_run("torn", {"seed": 1}, history="epoch,loss,val_loss,val_auc\n1,0.5,0.7,0.8\n2,0.4\n3,0.")
+    (torn / "status.json").write_text(json.dumps({"task": "train", "status": "running"}))
     none = copy_run("none", {"trainer.name": "none"}, history=None)
     rows = rows_of(compared([whole, torn, none]) / "history.csv")
     values = {(row["run"], row["epoch"], row["column"]): float(row["value"]) for row in rows}
     assert math.isnan(values["whole", "1", "val_loss"])
     assert values["whole", "2", "val_loss"] == 0.6
-    assert values["torn", "2", "loss"] == 0
+    assert values["torn", "2", "loss"] == 0.4
+    assert ("torn", "3", "loss") not in values
     assert math.isnan(values["torn", "2", "val_auc"])
     assert "none" not in {row["run"] for row in rows}
 

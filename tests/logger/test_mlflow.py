@@ -1,0 +1,207 @@
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.logger._loggers import Loggers
+from malaria_exp.registry import build
+
+pytest.importorskip("mlflow")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_environment():
+    """What the logger sets for the client ends with these tests, and nobody's own server hears of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            patch.delenv(name)
+        before = dict(os.environ)
+        yield
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+
+
+def store(root):
+    """The client of the store beside the runs in a folder, and the experiment's runs, oldest first."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{root / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("malaria_exp")
+    return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+
+
+@pytest.fixture(scope="module")
+def tracked(run_task, tiny_cellnet, tmp_path_factory):
+    """The folder of two jobs of a multirun."""
+    root = tmp_path_factory.mktemp("outputs")
+    group = root / "multirun-x"
+    group.mkdir()
+    (group / "multirun.yaml").write_text("")
+    own = [*tiny_cellnet, "trainer.epochs=2", "logger=[csv,mlflow]", "logger.mlflow.steps=2"]
+    for number in (0, 1):
+        run_task([*own, f"seed={number}", "split.seed=0"], group / str(number))
+    return group
+
+
+def test_jobs_are_nested_in_one_run_of_the_multirun(tracked):
+    _, runs = store(tracked.parent)
+    parent, first, second = runs
+    assert parent.info.run_name == tracked.name
+    assert {run.data.tags["mlflow.parentRunId"] for run in (first, second)} == {parent.info.run_id}
+    assert [run.info.run_name for run in (first, second)] == [f"{tracked.name}-0", f"{tracked.name}-1"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_params_metrics_and_the_dataset_are_those_of_the_run(tracked):
+    client, (_, run, _) = store(tracked.parent)
+    assert run.data.params["model.name"] == "cellnet"
+    assert run.data.params["trainer.epochs"] == "2"
+    assert run.data.tags["seed"] == "0"
+    lines = [line.split(",") for line in (tracked / "0" / "history.csv").read_text().splitlines()]
+    column = lines[0].index("val_auc")
+    history = client.get_metric_history(run.info.run_id, "epoch/val_auc")
+    assert [(item.step, item.value) for item in history] == [(epoch, float(lines[epoch][column])) for epoch in (1, 2)]
+    assert all(item.step % 2 == 0 for item in client.get_metric_history(run.info.run_id, "step/loss"))
+    metrics = json.loads((tracked / "0" / "metrics.json").read_text())
+    assert run.data.metrics["test/auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
+    (dataset,) = run.inputs.dataset_inputs
+    known = json.loads((tracked / "0" / "provenance.json").read_text())["data_hash"]
+    assert json.loads(dataset.dataset.profile)["data_hash"] == known
+    assert known.startswith(dataset.dataset.digest)
+    assert run.data.tags["split_hash"] == metrics["split_hash"]
+
+
+def test_model_pictures_and_report_are_among_the_artifacts(tracked, tmp_path):
+    client, (_, run, _) = store(tracked.parent)
+
+    def below(path=None):
+        for item in client.list_artifacts(run.info.run_id, path):
+            yield from below(item.path) if item.is_dir else [item.path]
+
+    names = set(below())
+    assert {"model/model.keras", "model/model.json", "report/report.html", "split/split.csv", "cells/samples.png"} <= names
+    assert {"plots/roc.png", "epochs/val_roc/0002.png", "predictions.json", "cells/predictions.png", "results.md", "config.md"} <= names
+    fetched = client.download_artifacts(run.info.run_id, "model/model.keras", str(tmp_path))
+    assert Path(fetched).read_bytes() == (tracked / "0" / "model.keras").read_bytes()
+
+
+def started(run, **keys):
+    logger = build("logger", "mlflow", keys)
+    logger.start(run)
+    return logger
+
+
+def test_a_failed_run_is_failed_with_its_reason(run):
+    started(run).finish("failed", "Training diverged")
+    _, (found,) = store(run.folder.parent)
+    assert found.info.status == "FAILED"
+    assert found.data.tags["reason"] == "Training diverged"
+
+
+def test_long_and_odd_values_are_taken(run):
+    config = {"aug": {"keras_layers": {"layers": ["x" * 9000]}}, "a:b": None, "empty": {}}
+    logger = started(replace(run, config=config, group="it's"))
+    logger.scalars("epoch", 1, {"epoch": 1, "val_auc": float("nan"), "val@x": 1.0})
+    logger.finish("done", "")
+    assert run.folder.exists()
+
+
+JOB = """
+import sys
+from pathlib import Path
+from malaria_exp.logger._base import Run
+from malaria_exp.registry import build
+folder = Path(sys.argv[1])
+folder.mkdir(parents=True)
+logger = build("logger", "mlflow", {})
+logger.start(Run(folder, folder.name, "many", "train", {"seed": 1}))
+logger.scalars("epoch", 1, {"epoch": 1, "val_auc": 0.5})
+logger.finish("done", "")
+"""
+
+
+def test_jobs_that_begin_together_share_store_experiment_and_parent(tmp_path):
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", JOB, str(tmp_path / "many" / str(number))], stderr=subprocess.PIPE) for number in range(3)
+    ]
+    said = [job.communicate(timeout=120)[1].decode() for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0, 0], said
+    _, runs = store(tmp_path)
+    parents = [run for run in runs if run.data.tags["malaria_exp.job"] == "multirun"]
+    assert len(parents) == 1
+    assert sorted(run.info.run_name for run in runs if run not in parents) == ["0", "1", "2"]
+
+
+def warnings_of(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "malaria_exp" and record.levelno >= logging.WARNING]
+
+
+def test_the_store_gone_in_mid_run_is_one_warning(run, caplog):
+    loggers = Loggers({"mlflow": build("logger", "mlflow", {})})
+    loggers.tell("start", run)
+    database = run.folder.parent / "mlflow" / "mlflow.db"
+    for _ in range(600):
+        if hasattr(loggers._lanes["mlflow"].logger, "client"):
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    database.unlink()
+    with caplog.at_level(logging.WARNING, logger="malaria_exp"):
+        for epoch in (1, 2):
+            loggers.tell("scalars", "epoch", epoch, {"epoch": epoch, "val_auc": 0.5})
+        loggers.finish("done")
+    (warning,) = warnings_of(caplog)
+    assert "mlflow failed" in warning
+
+
+def test_a_real_server_is_told_and_when_it_dies_the_run_goes_on(run, tmp_path, caplog):
+    from mlflow import MlflowClient
+
+    spec_folder = tmp_path / "server"
+    spec_folder.mkdir()
+    pages = _pages()
+    with pages.mlflow_server(spec_folder) as page:
+        url = page.rstrip("/")
+        loggers = Loggers({"mlflow": build("logger", "mlflow", {"uri": url})})
+        loggers.tell("start", run)
+        loggers.tell("scalars", "epoch", 1, {"epoch": 1, "val_auc": 0.5})
+        client = MlflowClient(url)
+        for _ in range(300):
+            found = client.search_runs(["1"])
+            if found and found[0].data.metrics:
+                break
+            time.sleep(0.1)
+        assert found[0].data.metrics["epoch/val_auc"] == 0.5
+        assert found[0].info.status == "RUNNING"
+    with caplog.at_level(logging.WARNING, logger="malaria_exp"):
+        before = time.perf_counter()
+        for epoch in range(2, 50):
+            loggers.tell("scalars", "epoch", epoch, {"epoch": epoch, "val_auc": 0.5})
+        assert time.perf_counter() - before < 5, "nobody waits for it"
+        loggers.finish("done")
+    (warning,) = warnings_of(caplog)
+    assert "mlflow failed" in warning or "mlflow did not finish" in warning
+
+
+def _pages():
+    import importlib.util
+
+    from conftest import ROOT
+
+    spec = importlib.util.spec_from_file_location("tracking_pages", ROOT / "benchmarks" / "tracking_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(ConfigError, match=r"pip install 'malaria_exp\[mlflow\]'"):
+        build("logger", "mlflow", {})
