@@ -8,7 +8,7 @@ from malaria_exp.progress import console
 log = logging.getLogger("malaria_exp")
 # The level of a run's results, which a quiet terminal shows too.
 RESULT = logging.INFO + 5
-logging.addLevelName(RESULT, "INFO")
+logging.addLevelName(RESULT, "RESULT")
 # log.info(..., extra={BESIDE_TERMINAL: True}): for run.log; the terminal is shown the same in a form of its own.
 BESIDE_TERMINAL = "beside_terminal"
 

@@ -12,6 +12,10 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Every process of the tests has a core; with threads for all cores in each they would wait for each other.
+    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "nih" / "cell_images.zip"))

@@ -46,7 +46,28 @@ def test_each_left_out_has_a_test_of_its_own():
         assert (Path(__file__).parent / group / f"test_{option}.py").exists(), name
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in NEEDS_A_FILE])
+# Options of these groups go with each other: one run takes the next of every group, until each has been in one.
+TOGETHER = ("aug", "callback", "logger", "loss", "metric", "optimizer", "schedule")
+
+
+def rounds():
+    """Overrides of the runs that have all options of those groups in them."""
+    options = {group: [name.partition("/")[2] for name in FILES if name.startswith(f"{group}/")] for group in TOGETHER}
+    brackets = {"aug", "callback", "logger", "metric"}
+    for number in range(max(map(len, options.values()))):
+        chosen = {group: names[number] if number < len(names) else names[0] for group, names in options.items()}
+        yield [f"{group}=[{name}]" if group in brackets else f"{group}={name}" for group, name in chosen.items()]
+
+
+@pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
+def test_they_train_together(overrides, run_task, tiny_cellnet, tmp_path):
+    folder = run_task([*overrides, *tiny_cellnet], tmp_path / "outputs" / "run")
+    assert json.loads((folder / "status.json").read_text())["status"] == "done"
+    assert "failed" not in (folder / "run.log").read_text()
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in NEEDS_A_FILE and name.partition("/")[0] not in TOGETHER])
 def test_it_trains(name, run_task, tiny, tmp_path):
     group, option = name.split("/")
     composed = compose_app([f"{group}={option}"], tmp_path).config

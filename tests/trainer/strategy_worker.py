@@ -9,8 +9,6 @@ VIT = ("vit", {"image_size": 32, "patch_size": 8, "width": 16, "depth": 1, "head
 CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})
 # Trainer, model, parameters of the trainer.
 CASES = {
-    "fit": ("fit", VIT, {}),
-    "loop": ("loop", VIT, {}),
     "fit_ema": ("fit", VIT, {"ema": 0.9}),
     "loop_ema": ("loop", VIT, {"ema": 0.9}),
     "norms": ("fit", CELLNET, {}),

@@ -17,7 +17,8 @@ from malaria_exp.trainer import _strategy
 from malaria_exp.trainer._settings import Settings, Stage
 
 PROGRAM = Path(__file__).parent / "strategy_worker.py"
-EQUAL = ["fit", "loop", "fit_ema", "loop_ema"]
+# With an average of the weights, which is that of equal weights only if they are equal.
+EQUAL = ["fit_ema", "loop_ema"]
 
 
 def start(folder, strategy, devices, cases, tf_config=None):
