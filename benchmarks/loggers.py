@@ -1,13 +1,14 @@
-"""What a logger costs a training: milliseconds a step and percent, against none, all taking turns in one process.
+"""What a logger costs a training: milliseconds a step, and percent of a step of cellnet; all loggers take turns in one process.
 
-    python benchmarks/loggers.py [cell_images.zip] [--docs docs] [--rounds 5] [--steps 60]
+    python benchmarks/loggers.py [cell_images.zip] [--docs docs] [--rounds 5] [--steps 80]
 
-cellnet at 64 px, batches of 128, bfloat16 where it is faster, on drawn cells without a zip. Each side trains two epochs; counted is the
-wall time from the beginning of the second until the trainer returns, its validation of 512 cells and everything the logger is told in it
-included, over the steps. `scalars` switches off all that is not a number; `default` is as in conf/logger, where pictures, figures and
-histograms are made; `finish` is the time that the logger takes afterwards, once a run. wandb runs offline, mlflow on a SQLite store.
-Loggers whose package is missing are left out.
-With --docs, writes the table of docs/tracking.md.
+What a logger costs is the same whatever the net, and lost in the noise of a large one's steps: so a tiny net at 32 px is trained with each, and
+the difference to none is set against a step of cellnet at 64 px, measured in the same rounds. Each side trains two epochs; counted is the wall
+time from the beginning of the second until the trainer returns, its validation of 512 cells and everything the logger is told in it
+included, over the steps. The threads of loggers work beside the training and take its cores, so their work counts. `scalars`
+switches off all that is not a number; `default` is as in conf/logger, where pictures, figures and histograms are made; `finish` is the time
+that the logger takes afterwards, once a run. wandb runs offline, mlflow on a SQLite store. Loggers whose package is missing are left out.
+With --docs, writes the table of docs/tracking.md. On drawn cells without a zip.
 """
 
 import argparse
@@ -32,9 +33,11 @@ from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 
-BATCH, SIZE, VALIDATION = 128, 64, 512
+BATCH, VALIDATION, CELLNET_STEPS = 128, 512, 12
+TINY = {"image_size": 32, "stem": 4, "widths": [8]}
+CELLNET = {"image_size": 64}
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
-NONE = "none"
+NONE, REFERENCE = "none", "cellnet at 64 px, none"
 # What is no number, and how it is switched off.
 EXTRAS = {"figures": 0, "histograms": 0, "gradients": 0, "images": False, "graph": False, "untrained": False, "models": False}
 Measured = dict[str, dict[str, list[float]]]
@@ -52,8 +55,6 @@ def sides() -> dict[str, tuple[str, dict[str, Any]]]:
         if off:
             found[f"{name}, scalars"] = (name, given | off)
         found[f"{name}, default" if off else name] = (name, given)
-        if off and "histograms" in keys and not keys["histograms"]:
-            found[f"{name}, histograms too"] = (name, given | {"histograms": 1, "gradients": 1})
     return found
 
 
@@ -63,21 +64,27 @@ def main() -> None:
     parser.add_argument("archive", nargs="?", help="the NIH zip; drawn cells without it")
     parser.add_argument("--docs", type=Path, help="folder with tracking.md")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=60, help="in an epoch")
+    parser.add_argument("--steps", type=int, default=80, help="in an epoch")
     asked = parser.parse_args()
     load_tensorflow()
     table = build("dataset", "nih", {"path": asked.archive}) if asked.archive else build("dataset", "synthetic", {})
-    data = Data(build("split", "patient_holdout", {}, table), open_store(table, ResizeRule(SIZE, "pad"), CACHE))
-    cells, val = data.training()
-    few = Cells(val.subset, val.rows[:VALIDATION], val.labels[:VALIDATION], val.store)
-    runs = {name: one_training(logger, params, cells, few, asked.steps) for name, (logger, params) in sides().items()}
+    manifest = build("split", "patient_holdout", {}, table)
+    asked.steps = min(asked.steps, len(manifest.rows("train")) // BATCH)
+
+    def training(logger: str, params: dict[str, Any], model: dict[str, Any], steps: int) -> Callable[[], tuple[float, float]]:
+        cells, val = Data(manifest, open_store(table, ResizeRule(model["image_size"], "pad"), CACHE)).training()
+        few = Cells(val.subset, val.rows[:VALIDATION], val.labels[:VALIDATION], val.store)
+        return one_training(logger, params, model, cells, few, steps)
+
+    runs = {name: training(logger, params, TINY, asked.steps) for name, (logger, params) in sides().items()}
+    runs[REFERENCE] = training("", {}, CELLNET, CELLNET_STEPS)
     measured: Measured = {name: {"step": [], "finish": []} for name in runs}
     for number in range(asked.rounds + 1):
         for name, run in runs.items():
             seconds, finish = run()
-            # The first round warms up: graphs, threads, the stores' tables.
+            # The first round warms up: imports, threads, the stores' tables.
             if number:
-                measured[name]["step"].append(seconds / asked.steps)
+                measured[name]["step"].append(seconds / (CELLNET_STEPS if name == REFERENCE else asked.steps))
                 measured[name]["finish"].append(finish)
         print(f"round {number} of {asked.rounds}", flush=True)
     text = describe(measured, asked.steps)
@@ -86,7 +93,9 @@ def main() -> None:
         write_between(asked.docs / "tracking.md", "cost", text)
 
 
-def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, steps: int) -> Callable[[], tuple[float, float]]:
+def one_training(
+    logger: str, params: dict[str, Any], model: dict[str, Any], cells: Cells, val: Cells, steps: int
+) -> Callable[[], tuple[float, float]]:
     """Returns a function that trains two epochs, and returns the seconds of the second and those of finishing the logger."""
     import keras
 
@@ -108,8 +117,9 @@ def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, 
             facts = Run(folder, "benchmark", None, "train", {"model": {"name": "cellnet"}})
             tracker = Tracker(Loggers({logger: build("logger", logger, params)} if logger else {}), facts)
             tracker.loggers.tell("start", facts)
+            tracker.loggers.tell("hparams", {"model": "cellnet"})
             parts = Parts(
-                build_model=lambda: build("model", "cellnet", {}),
+                build_model=lambda: build("model", "cellnet", model),
                 loss=build("loss", "bce", {}),
                 build_factor=lambda length: build("schedule", "cosine", {}, length),
                 build_optimizer=lambda factor: build("optimizer", "adamw", {}, factor),
@@ -124,7 +134,7 @@ def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, 
                 build_metrics=lambda: [build("metric", "accuracy", {})],
                 build_callbacks=lambda _: [Clock()],
             )
-            build("trainer", "fit", {"epochs": 2, "checkpoint": False}).train(parts)
+            build("trainer", "fit", {"epochs": 2, "checkpoint": False, "precision": "float32"}).train(parts)
             ended = time.perf_counter()
             tracker.loggers.finish("done")
             finish = time.perf_counter() - ended
@@ -136,22 +146,29 @@ def one_training(logger: str, params: dict[str, Any], cells: Cells, val: Cells, 
 
 
 def describe(measured: Measured, steps: int) -> str:
-    """Returns the table in Markdown: medians, smallest to largest, and the median of the rounds' ratios to none."""
+    """Returns the table in Markdown: medians, smallest to largest; costs are differences to none within a round."""
     machine = provenance.machine()
+    reference = 1e3 * statistics.median(measured[REFERENCE]["step"])
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores; {steps} steps an epoch, {len(measured[NONE]['step'])} rounds.",
+        f"{machine['processor']}, {machine['cores']} cores, float32; {steps} steps an epoch, {len(measured[NONE]['step'])} rounds."
+        f" A step of cellnet at 64 px took {spread([1e3 * value for value in measured[REFERENCE]['step']])} ms.",
         "",
-        "| logger | ms a step | cost over none | finish, s |",
-        "|---|---|---|---|",
+        "| logger | ms a step of the tiny net | cost, ms a step | of cellnet's step | finish, s |",
+        "|---|---|---|---|---|",
     ]
     for name, values in measured.items():
+        if name == REFERENCE:
+            continue
         step = [1e3 * value for value in values["step"]]
-        costs = [100 * (own / other - 1) for own, other in zip(values["step"], measured[NONE]["step"], strict=True)]
-        cost = "" if name == NONE else f"{statistics.median(costs):+.1f}% ({min(costs):+.1f} to {max(costs):+.1f})"
-        lines.append(
-            f"| {name} | {statistics.median(step):.1f} ({min(step):.1f} to {max(step):.1f}) | {cost} | {statistics.median(values['finish']):.2f} |"
-        )
+        costs = [own - 1e3 * other for own, other in zip(step, measured[NONE]["step"], strict=True)]
+        cost, part = ("", "") if name == NONE else (spread(costs), f"{100 * statistics.median(costs) / reference:+.1f} %")
+        lines.append(f"| {name} | {spread(step)} | {cost} | {part} | {statistics.median(values['finish']):.2f} |")
     return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Returns median, smallest and largest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ def main() -> None:
                     take(driver, f"{url}{page}", size, pictures / f"tensorboard_{name}.png")
         if "mlflow" in tools:
             with mlflow_server(asked.folder / "mlflow") as url:
-                take(driver, url, (1500, 900), pictures / "mlflow.png")
+                for name, page in mlflow_pages(url).items():
+                    take(driver, f"{url}{page}", (1600, 950), pictures / f"mlflow_{name}.png")
 
 
 def take(driver: Any, url: str, size: tuple[int, int], path: Path, wait: float = 8.0) -> None:
@@ -68,6 +69,17 @@ def take(driver: Any, url: str, size: tuple[int, int], path: Path, wait: float =
     time.sleep(wait)
     driver.save_screenshot(str(path))
     print(f"wrote {path}")
+
+
+def mlflow_pages(url: str) -> dict[str, str]:
+    """Returns what stands behind a server's address for the table of runs, and for the newest run's metrics and artifacts."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(url.rstrip("/"))
+    experiment = client.get_experiment_by_name("malaria_exp").experiment_id
+    run = client.search_runs([experiment], max_results=1)[0].info.run_id
+    table = f"#/experiments/{experiment}/runs"
+    return {"runs": table, "metrics": f"{table}/{run}/model-metrics", "artifacts": f"{table}/{run}/artifacts/plots/roc.png"}
 
 
 @contextmanager

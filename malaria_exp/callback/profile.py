@@ -47,11 +47,16 @@ def profile(course: Course, /, *, start: Duration = "10 steps", steps: PositiveI
             if self.step == first:
                 tf.profiler.experimental.start(str(folder))
                 self.running, self.began = True, time.perf_counter()
+            if self.running:
+                # By these marks the profile's pages know where a step begins and ends.
+                self.mark = tf.profiler.experimental.Trace("train", step_num=self.step, _r=1)
+                self.mark.__enter__()
             self.entered = time.perf_counter()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             if self.running:
                 self.inside.append(time.perf_counter() - self.entered)
+                self.mark.__exit__(None, None, None)
             if self.step == last:
                 self.finish()
 

@@ -65,6 +65,7 @@ class TensorBoardLogger(Logger):
         once: dict[Kind, int] = {"images": int(images), "graph": int(graph)}
         self.wants = {"steps": steps, "figures": figures, "histograms": histograms, "gradients": gradients, **once}
         self.last_epoch = 0
+        self.session: "EventFileWriter | None" = None
 
     def start(self, run: Run) -> None:
         """Opens the event file."""
@@ -177,7 +178,7 @@ class TensorBoardLogger(Logger):
         for name, value in values.items():
             self._write(self.writer, self.last_epoch, summary=scalar_pb(f"results/{name}", value))
         for name in METRICS:
-            if name in values:
+            if name in values and self.session is not None:
                 self._write(self.session, self.last_epoch, summary=scalar_pb(name, values[name]))
 
     def finish(self, status: Status, reason: str) -> None:
@@ -187,10 +188,11 @@ class TensorBoardLogger(Logger):
 
         if reason:
             self.text("reason", reason)
-        ended = session_end_pb(STATUS_SUCCESS if status == "done" else STATUS_FAILURE, end_time_secs=time.time())
-        self._write(self.session, summary=_as_tensorboards(ended))
+        if self.session is not None:
+            ended = session_end_pb(STATUS_SUCCESS if status == "done" else STATUS_FAILURE, end_time_secs=time.time())
+            self._write(self.session, summary=_as_tensorboards(ended))
+            self.session.close()
         self._check_files()
-        self.session.close()
         self.writer.close()
 
 
