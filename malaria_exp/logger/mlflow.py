@@ -1,6 +1,7 @@
 """MLflow, by default in a SQLite store beside the runs: mlflow ui --backend-store-uri sqlite:///outputs/mlflow/mlflow.db."""
 
 import json
+import logging
 import os
 import re
 import tempfile
@@ -68,6 +69,9 @@ def mlflow(
     import mlflow.data
     import mlflow.tracking
 
+    # It tells of every table that it makes, amid the user's progress.
+    for talkative in ("mlflow", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     return MlflowLogger(package, uri, experiment, name, {"steps": steps, "figures": figures, "images": int(images)}, models=models)
 
 

@@ -65,7 +65,7 @@ class TensorBoardLogger(Logger):
         once: dict[Kind, int] = {"images": int(images), "graph": int(graph)}
         self.wants = {"steps": steps, "figures": figures, "histograms": histograms, "gradients": gradients, **once}
         self.last_epoch = 0
-        self.session: "EventFileWriter | None" = None
+        self.session: EventFileWriter | None = None
 
     def start(self, run: Run) -> None:
         """Opens the event file."""
