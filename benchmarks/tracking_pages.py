@@ -33,7 +33,6 @@ TENSORBOARD = {
     "pr_curves": ("#pr_curves", (1500, 800)),
     "graphs": ("#graphs", (1500, 900)),
     "hparams": ("#hparams", (1500, 800)),
-    "text": ("#text", (1500, 900)),
     "profile": ("#profile", (1500, 900)),
 }
 PATIENCE_SECONDS = 90
@@ -72,14 +71,14 @@ def take(driver: Any, url: str, size: tuple[int, int], path: Path, wait: float =
 
 
 def mlflow_pages(url: str) -> dict[str, str]:
-    """Returns what stands behind a server's address for the table of runs, and for the newest run's metrics and artifacts."""
+    """Returns what stands behind a server's address for the table of runs, and for the newest run's metrics."""
     from mlflow import MlflowClient
 
     client = MlflowClient(url.rstrip("/"))
     experiment = client.get_experiment_by_name("malaria_exp").experiment_id
     run = client.search_runs([experiment], max_results=1)[0].info.run_id
     table = f"#/experiments/{experiment}/runs"
-    return {"runs": table, "metrics": f"{table}/{run}/model-metrics", "artifacts": f"{table}/{run}/artifacts/plots/roc.png"}
+    return {"runs": table, "metrics": f"{table}/{run}/model-metrics"}
 
 
 @contextmanager

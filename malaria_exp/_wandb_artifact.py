@@ -33,7 +33,7 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
             f"{key}: received '{url}'; expected wandb://entity/project/name:version, such as wandb://me/malaria_exp/cellnet-model:trained."
         )
     need_wandb(key)
-    if not has_key():
+    if not has_key(key):
         raise ConfigError(f"{key}: '{url}' needs a key. Run 'wandb login', or set WANDB_API_KEY; or give a file or a run's folder instead.")
     import wandb
 

@@ -1,18 +1,15 @@
 """How the W&B client is set up: quietly, without a question, and without anything secret."""
 
-import netrc
 import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from malaria_exp.errors import ConfigError
-from malaria_exp.provenance import redact_overrides
+from malaria_exp.provenance import redact, redact_overrides
 
 Mode = Literal["auto", "online", "offline", "disabled"]
-HOST = "https://api.wandb.ai"
 ONLINE_PATIENCE, OFFLINE_PATIENCE, INIT_SECONDS = 300.0, 60.0, 90.0
 
 
@@ -22,15 +19,26 @@ def need_wandb(path: str) -> None:
         raise ConfigError(f"{path}: the package wandb is not installed. Install it: pip install 'malaria_exp[wandb]'")
 
 
-def has_key() -> bool:
-    """Tells whether the client would find a key by itself: in WANDB_API_KEY, or in the netrc file for the server's host."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", HOST)).hostname or ""
+def has_key(path: str) -> bool:
+    """Tells whether the client finds a key by itself: in the environment, or for its server in the netrc file that 'wandb login' writes.
+
+    Args:
+        path: where the client is asked for in the configuration, for messages.
+
+    Raises:
+        ConfigError: the key, or the server's address in WANDB_BASE_URL, is malformed.
+    """
+    import wandb
+    from wandb.sdk import wandb_setup
+    from wandb.sdk.lib import wbauth
+
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+        # The client's own search: which host a key is filed under has changed between its versions.
+        host = os.environ.get("WANDB_BASE_URL") or wandb_setup.singleton().settings.base_url
+        return wbauth.authenticate_session(host=host, source="malaria_exp", prompt=False, update_session=False) is not None
+    except (wandb.errors.AuthenticationError, ValueError) as error:
+        reason = redact(" ".join(str(error).split()))
+        raise ConfigError(f"{path}: the client cannot use the key or the server's address it finds: {reason}") from None
 
 
 def choose_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
@@ -39,17 +47,29 @@ def choose_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
     Raises:
         ConfigError: online, and there is no key.
     """
+    source = ""
     if mode == "auto":
         wanted = os.environ.get("WANDB_MODE", "")
-        if wanted in ("online", "offline", "disabled"):
-            return wanted  # type: ignore[return-value]
-        return "online" if has_key() else "offline"
-    if mode == "online" and not has_key():
+        if wanted not in ("online", "offline", "disabled"):
+            return "online" if has_key("logger.wandb.mode") else "offline"
+        mode, source = wanted, " from WANDB_MODE"  # type: ignore[assignment]
+    # Without a key the client would ask for one, on a thread that nobody can answer.
+    if mode == "online" and not has_key("logger.wandb.mode"):
         raise ConfigError(
-            "logger.wandb.mode: received 'online', but there is no key. Run 'wandb login', or set WANDB_API_KEY, or give"
+            f"logger.wandb.mode: received 'online'{source}, but there is no key. Run 'wandb login', or set WANDB_API_KEY, or give"
             " logger.wandb.mode=offline: its runs can be sent later with 'wandb sync'."
         )
-    return mode
+    return mode  # type: ignore[return-value]
+
+
+def keep_quiet() -> None:
+    """Keeps the client's remarks and warnings off the terminal; what matters of them is raised, and its errors are shown."""
+    import wandb
+    from wandb.sdk import wandb_setup
+
+    # Loaded first: its loading sets anew what is shown.
+    _ = wandb_setup.singleton().settings
+    wandb.termsetup(wandb.Settings(show_info=False, show_warnings=False), None)
 
 
 def settings(seconds: float) -> Any:

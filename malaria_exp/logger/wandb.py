@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from malaria_exp.evaluation.metrics import Ranking, direction
 from malaria_exp.files import write_json
 from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status, Table
 from malaria_exp.logger._picture_grid import captioned_grid
-from malaria_exp.logger._wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, has_key, need_wandb, settings
+from malaria_exp.logger._wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, keep_quiet, need_wandb, settings
 from malaria_exp.logs import log
+from malaria_exp.provenance import redact
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
 from malaria_exp.table import CLASS_NAMES
@@ -81,8 +84,9 @@ def wandb(
         "notes": notes,
         "id": id,
     }
+    keyless = mode == "auto" and chosen == "offline" and os.environ.get("WANDB_MODE") != "offline"
     wants = {"steps": steps, "figures": figures, "histograms": histograms, "gradients": gradients}
-    return WandbLogger(client, chosen, about, wants | {"images": int(images), "untrained": int(models)}, models=models)
+    return WandbLogger(client, chosen, about, wants | {"images": int(images), "untrained": int(models)}, models=models, keyless=keyless)
 
 
 class WandbLogger(Logger):
@@ -94,16 +98,20 @@ class WandbLogger(Logger):
         about: what the user says of the run, by the names of wandb.init.
         wants: see Logger.
         models: whether models are kept.
+        keyless: whether it is offline for lack of a key.
     """
 
-    def __init__(self, client: Any, mode: str, about: Mapping[str, Any], wants: Mapping[Any, int], *, models: bool) -> None:
-        self.client, self.mode, self.about, self.wants, self.models = client, mode, about, wants, models
+    def __init__(
+        self, client: Any, mode: str, about: Mapping[str, Any], wants: Mapping[Any, int], *, models: bool, keyless: bool = False
+    ) -> None:
+        self.client, self.mode, self.about, self.wants, self.models, self.keyless = client, mode, about, wants, models, keyless
         self.patience = ONLINE_PATIENCE if mode == "online" else OFFLINE_PATIENCE
         self.defined: set[str] = set()
         self.epoch = 0
 
     def start(self, run: Run) -> None:
         """Begins the run, or goes on with the one whose id was given."""
+        keep_quiet()
         about = dict(self.about)
         known = {"name": run.name, "group": run.group, "job_type": run.job}
         about |= {key: value for key, value in known.items() if about[key] is None}
@@ -124,12 +132,12 @@ class WandbLogger(Logger):
         self.run.define_metric("figures/*", step_metric="epoch")
         if self.mode == "disabled":
             return
-        folder = Path(self.run.dir).parent
+        self.folder = Path(self.run.dir).parent
         facts = {"id": self.run.id, "project": self.run.project, "entity": self.run.entity or None, "mode": self.mode}
-        write_json(run.folder / FACTS_FILE, facts | {"folder": str(folder), "url": self.run.url if self.mode == "online" else None})
+        write_json(run.folder / FACTS_FILE, facts | {"folder": str(self.folder), "url": self.run.url if self.mode == "online" else None})
         if self.mode == "offline":
-            why = "offline" if has_key() else "offline, as there is no key"
-            log.info(f"wandb     {why}; to send it: wandb sync {folder}")
+            why = "offline, as there is no key" if self.keyless else "offline"
+            log.info(f"wandb     {why}; to send it: wandb sync {self.folder}")
         else:
             log.info(f"wandb     {self.run.url}")
 
@@ -227,9 +235,20 @@ class WandbLogger(Logger):
         """Ends the run with its exit code; the reason stands in the summary."""
         if not hasattr(self, "run"):
             return
-        if reason:
-            self.run.summary["reason"] = reason
-        self.run.finish(exit_code=EXIT_CODES[status])
+        try:
+            if reason:
+                self.run.summary["reason"] = redact(reason)
+            self.run.finish(exit_code=EXIT_CODES[status])
+        except TimeoutError:
+            raise TimeoutError(f"the server did not take all in time; to send what is missing: wandb sync {self.folder}") from None
+        except ConnectionError:
+            # Its process is gone: a later run of this program gets a new one, and nothing waits for this one at the end.
+            with suppress(Exception):
+                self.client.teardown()
+            raise
+        # The client goes on writing to files that somebody has removed, and says nothing.
+        if self.mode != "disabled" and not any(self.folder.glob("run-*.wandb")):
+            raise FileNotFoundError(f"{self.folder} was removed during the run")
 
 
 def _summary(name: str) -> str:

@@ -3,6 +3,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -180,19 +181,77 @@ def test_a_client_that_fails_in_mid_run_is_one_warning(run, caplog):
     assert "wandb failed" in warnings[0]
 
 
-def test_auto_is_offline_without_a_key(monkeypatch, tmp_path):
+def warnings_of(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "malaria_exp" and record.levelno == logging.WARNING]
+
+
+def test_a_folder_that_is_removed_in_mid_run_is_one_warning(run, caplog):
+    loggers = Loggers({"wandb": build("logger", "wandb", {"mode": "offline"})})
+    loggers.tell("start", run)
+    wait_for(run.folder / "wandb.json")
+    shutil.rmtree(run.folder / "wandb")
+    loggers.tell("scalars", "epoch", 1, {"epoch": 1, "val_auc": 0.5})
+    loggers.finish("done")
+    (warning,) = warnings_of(caplog)
+    assert "was removed during the run" in warning
+
+
+def test_the_clients_process_that_is_killed_is_one_warning_and_the_next_run_has_another(run, tmp_path, caplog):
+    from dataclasses import replace
+
+    import wandb
+
+    loggers = Loggers({"wandb": build("logger", "wandb", {"mode": "offline"})})
+    loggers.tell("start", run)
+    wait_for(run.folder / "wandb.json")
+    process = wandb.setup()._connection._proc._process
+    process.kill()
+    process.wait()
+    loggers.tell("scalars", "epoch", 1, {"epoch": 1, "val_auc": 0.5})
+    loggers.finish("failed", "something else")
+    assert len(warnings_of(caplog)) == 1
+    other = replace(run, folder=tmp_path / "other")
+    other.folder.mkdir()
+    logger_of(other).finish("done", "")
+    assert Offline(other.folder).exit_code == 0
+
+
+def wait_for(path):
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{path} was not written within a minute")
+
+
+def test_auto_is_offline_without_a_key(monkeypatch):
     assert _wandb_settings.choose_mode("auto") == "offline"
     with pytest.raises(ConfigError, match=r"logger.wandb.mode: received 'online', but there is no key.*WANDB_API_KEY.*wandb sync"):
         _wandb_settings.choose_mode("online")
-    (tmp_path / "netrc").write_text(f"machine api.wandb.ai login user password {KEY}\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert _wandb_settings.choose_mode("auto") == "online"
-    monkeypatch.setenv("WANDB_BASE_URL", "http://own.example:8080")
-    assert _wandb_settings.choose_mode("auto") == "offline"
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert _wandb_settings.choose_mode("auto") == "online"
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(ConfigError, match="received 'online' from WANDB_MODE, but there is no key"):
+        _wandb_settings.choose_mode("auto")
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert _wandb_settings.choose_mode("auto") == "disabled"
+
+
+@pytest.mark.parametrize("server", [None, "http://own.example:8080"])
+def test_a_key_is_found_where_the_clients_login_puts_it(monkeypatch, tmp_path, server):
+    from wandb.sdk.lib import urls, wbauth
+
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    wbauth.write_netrc_auth(host=server or urls.DEFAULT_BASE_URL, api_key=KEY)
+    if server:
+        assert _wandb_settings.choose_mode("auto") == "offline", "a key of another server"
+        monkeypatch.setenv("WANDB_BASE_URL", server)
+    assert _wandb_settings.choose_mode("auto") == "online"
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert _wandb_settings.choose_mode("auto") == "online"
+    monkeypatch.setenv("WANDB_API_KEY", "too-short")
+    with pytest.raises(ConfigError, match=r"logger.wandb.mode: the client cannot use the key"):
+        _wandb_settings.choose_mode("auto")
 
 
 def test_disabled_writes_nothing(run):
