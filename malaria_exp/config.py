@@ -17,6 +17,7 @@ from malaria_exp.save_formats import SaveFormat
 from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
 
 CountBy = Literal["cell", "patient"]
+Engine = Literal["local", "wandb"]
 ModelInput = Literal["prepared", "raw"]
 # Keys that every option of a group has; conf/config.yaml sets them, and no builder is handed them.
 COMMON_KEYS: dict[str, dict[str, Parameter]] = {
@@ -76,6 +77,10 @@ class Config:
     count_by: CountBy
     run: str | None
     runs: list[str] | str
+    file: str | None
+    engine: Engine
+    sweep: str | None
+    resume: bool
     init_from: str | None
     save_as: list[SaveFormat]
     limit_cells: Annotated[int, Range(low=2)] | None
