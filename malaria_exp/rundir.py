@@ -42,7 +42,7 @@ def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
 
 
 @contextmanager
-def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) -> Iterator[RunFolder]:
+def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, again: bool = False) -> Iterator[RunFolder]:
     """Claims a new folder, keeps its status and its log, and records how the run ended.
 
     Creating status.json is the claim: the operating system lets exactly one process create it, so two runs never share a
@@ -53,15 +53,17 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str) 
         config_text: the composed configuration as YAML.
         overrides: what the user typed.
         task: name of the task.
+        again: go on in a folder that this task began in; its log is continued.
 
     Raises:
         RunFolderError: the folder belongs to another run or cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise FileExistsError
-        os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        if not again:
+            if any(path.iterdir()):
+                raise FileExistsError
+            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         raise RunFolderError(
             f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir."
