@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Trial:
         values: of the overrides, by their keys.
         objective: the metric's best value over the epochs; None without any.
         history: the metric at each epoch, from the first on; nan where there is none.
-        results: headline metrics of its run.
+        leaky: whether its run shares patients or images between training and evaluation.
         seconds: of the whole run.
         reason: why it failed.
     """
@@ -41,7 +41,7 @@ class Trial:
     values: dict[str, Any]
     objective: float | None = None
     history: tuple[float, ...] = ()
-    results: dict[str, float | None] = field(default_factory=dict)
+    leaky: bool = False
     seconds: float | None = None
     reason: str = ""
 
@@ -78,7 +78,7 @@ def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
         values=read_values([str(item) for item in status.get("overrides", [])]),
         objective=best,
         history=history,
-        results=dict(status.get("headline") or {}),
+        leaky=bool(status.get("leaky")),
         seconds=status.get("seconds"),
         reason=reason,
     )

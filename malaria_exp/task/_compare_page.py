@@ -3,19 +3,14 @@
 All that comes from runs (names, values, reasons) may hold anything; it is escaped.
 """
 
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
-import malaria_exp.evaluation
-from malaria_exp.evaluation._style import DPI
+from malaria_exp.evaluation._table_page import Cell, Head, number_cell, shown_figure, template
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.files import write_text
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
@@ -23,30 +18,6 @@ from malaria_exp.task._compare_table import ABSENT, Column, Configuration, lette
 
 TEMPLATE = "compare.html.j2"
 LONGEST_VALUE = 48
-# Of the plots on the screen; their files have more, for sharp letters.
-PIXELS_PER_INCH = 108
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a table: what is shown, what it sorts by (None last), a smaller second line, a link, and the whole of what was cut."""
-
-    text: str
-    sort: float | str | None = None
-    small: str = ""
-    link: str = ""
-    title: str = ""
-    leaky: bool = False
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column: its text, whether it sorts as numbers, whether the largest comes first, and a remark."""
-
-    text: str
-    number: bool = True
-    largest_first: bool = False
-    title: str = ""
 
 
 @dataclass
@@ -88,12 +59,7 @@ def write_page(path: Path, page: Page) -> Path:
     Returns:
         The path written.
     """
-    figures = []
-    for title, caption, png in page.figures:
-        # The width stands in a PNG's header. Plots of any number of panels have letters of one size then.
-        width = round(int.from_bytes(png[16:20], "big") / DPI * PIXELS_PER_INCH)
-        figures.append((title, caption, "data:image/png;base64," + base64.b64encode(png).decode(), width))
-    return write_text(path, _template().render(page=page, figures=figures))
+    return write_text(path, template(TEMPLATE).render(page=page, figures=[shown_figure(*figure) for figure in page.figures]))
 
 
 def fill_runs(page: Page, runs: Sequence[ComparedRun], columns: Sequence[Column], folder: Path) -> None:
@@ -116,12 +82,12 @@ def fill_runs(page: Page, runs: Sequence[ComparedRun], columns: Sequence[Column]
         ]
         cells += [_value_cell(column, column.values[index]) for column in own]
         cells += [Cell(letters.get(run.test_set or "", "?" if run.done else ""), letters.get(run.test_set or ""))] if letters else []
-        cells += [_number_cell(run.best_epoch, "d"), _number_cell(run.objective, ".4f", small=run.monitor or "")]
+        cells += [number_cell(run.best_epoch, "d"), number_cell(run.objective, ".4f", small=run.monitor or "")]
         for name in RESULTS:
             value, low, high = run.results.get(name, (None, None, None))
             interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-            cells.append(_number_cell(value, ".4f", small=interval, undefined=run.done))
-        cells += [_number_cell(run.seconds, ",.1f"), _number_cell(run.parameters, ",d")]
+            cells.append(number_cell(value, ".4f", small=interval, undefined=run.done))
+        cells += [number_cell(run.seconds, ",.1f"), number_cell(run.parameters, ",d")]
         exact = [f"{column.key}={text_of(column.values[index])}" for column in columns if column.values[index] is not ABSENT]
         page.run_rows.append((cells, [*exact, f"status={run.status}", f"leaky={str(run.leaky).lower()}"]))
 
@@ -185,18 +151,3 @@ def _value_cell(column: Column, value: Any) -> Cell:
     shown = shorten(text, LONGEST_VALUE)
     sort = value if column.kind == "number" else text
     return Cell(shown, sort, title=text if shown != text else "")
-
-
-def _number_cell(value: float | None, form: str, *, small: str = "", undefined: bool = False) -> Cell:
-    if value is None:
-        return Cell("n/a" if undefined else "")
-    return Cell(format(value, form), float(value), small=small)
-
-
-@cache
-def _template() -> Template:
-    folder = Path(malaria_exp.evaluation.__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(TEMPLATE)
