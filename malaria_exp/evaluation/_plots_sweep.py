@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from malaria_exp.evaluation._style import BLUE, GREY, SKY, TEXT, VERMILLION, dress, new_figure
 
@@ -135,6 +135,10 @@ def slices(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: st
         dress(axes, "", dimension.name, metric if (number - 1) % across == 0 else "")
         if dimension.axis == "log":
             axes.set_xscale("log")
+            wide = _ratio(places) > 10
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         elif dimension.axis == "category":
             many = len(dimension.labels) > 3 or max(map(len, dimension.labels)) > 8
             shown = [shorten(label) for label in dimension.labels]
@@ -148,6 +152,10 @@ def slices(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: st
 def shorten(label: str) -> str:
     """Returns a label that fits below an axis."""
     return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+
+
+def _ratio(places: np.ndarray) -> float:
+    return float(places.max() / places.min())
 
 
 def _unit(places: np.ndarray) -> np.ndarray:

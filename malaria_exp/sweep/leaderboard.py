@@ -77,9 +77,11 @@ def as_table(sweep: SweepFile, ranked: list[Trial]) -> tuple[list[str], list[lis
 def print_table(sweep: SweepFile, ranked: list[Trial]) -> None:
     """Prints the best trials, and how many there are besides."""
     names = [parameter.name for parameter in sweep.varied]
+    short = [name.rpartition(".")[2] for name in names]
+    heads = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
     table = Table(title=f"Best of {len(ranked)} trials", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("trial", "status", sweep.metric.column, *names, "seconds"):
-        table.add_column(column, justify="left" if column in ("status", *names) else "right", overflow="fold")
+    for column in ("trial", "status", sweep.metric.column, *heads, "seconds"):
+        table.add_column(column, justify="left" if column in ("status", *heads) else "right", overflow="fold")
     for trial in ranked[:SHOWN]:
         value = "" if trial.objective is None else f"{trial.objective:.4f}"
         settings = [escape(text_of(trial.values[name])) if name in trial.values else "" for name in names]

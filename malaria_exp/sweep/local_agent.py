@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import optuna
 
 FILE, SETTINGS, AGENTS = "sweep.yaml", "sweep.json", "agents"
-POLL_SECONDS, PATIENCE_SECONDS = 0.5, 60.0
+POLL_SECONDS, PATIENCE_SECONDS = 0.2, 60.0
 
 
 class Stopped(Exception):
@@ -99,9 +99,14 @@ def run_trial(
     finally:
         (folder / AGENTS / f"{agent}.json").unlink(missing_ok=True)
     found = read_trial(path, sweep.metric, folder)
+    if found.status == "running" or not path.is_dir():
+        reason = f"its process ended with exit code {process.returncode}; see {output}"
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(folder / ENDED / f"{name}.json", {"ended": "failed", "reason": reason})
+        return "failed", None, reason
     if found.status in ("done", "pruned"):
         return found.status, found.objective, ""
-    return found.status, None, found.reason or f"exit code {process.returncode}; see {output}"
+    return found.status, None, found.reason
 
 
 def report(sweep: SweepFile, trial: "optuna.Trial", path: Path, told: int) -> tuple[int, bool]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from malaria_exp.errors import RunFolderError
 from malaria_exp.files import write_json
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 
 # An agent that dies is replaced so many times; after that something is wrong with all of them.
 MOST_REPLACED = 5
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
+ENGINE_LOCK = ".engine.lock"
 
 
 @dataclass
@@ -55,8 +59,16 @@ def run_local_sweep(sweep: SweepFile, folder: Path, *, agents: int, trials: int 
         seed: of the suggestions.
 
     Raises:
-        RunFolderError: agents died again and again.
+        RunFolderError: agents died again and again, or another process runs this sweep.
     """
+    try:
+        with FileLock(folder / ENGINE_LOCK, timeout=0):
+            _run(sweep, folder, agents=agents, trials=trials, seed=seed)
+    except Timeout:
+        raise RunFolderError(f"resume: another process is running the sweep in '{folder}'. Wait for it, or stop it first.") from None
+
+
+def _run(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, seed: int) -> None:
     study = open_study(sweep, folder, seed)
     kill_orphans(folder)
     if again := prepare(study, sweep):
@@ -120,7 +132,7 @@ class Watch:
         """Handles what an agent said; `wait` is for one that is over, whose last words may still be on their way."""
         while True:
             try:
-                line = agent.lines.get(timeout=1.0 if wait else 0.0) if wait else agent.lines.get_nowait()
+                line = agent.lines.get(timeout=1.0) if wait else agent.lines.get_nowait()
             except Empty:
                 return
             if not line:
@@ -212,8 +224,6 @@ def kill_orphans(folder: Path) -> None:
 
 def kill_orphan(left: Path) -> None:
     """Ends the trial that an agent noted in this file before it died; nothing without the file."""
-    import signal
-
     try:
         process = json.loads(left.read_text(encoding="utf-8"))["process"]
     except (OSError, ValueError, KeyError):
