@@ -22,7 +22,7 @@ from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.provenance import redact
 from malaria_exp.registry import GROUPS, build
 from malaria_exp.rundir import record_refusal
-from malaria_exp.sweep.arguments import from_agent
+from malaria_exp.sweep.arguments import from_agent, tracked
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 INTERRUPTED = 130
@@ -67,7 +67,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
     try:
-        sys.argv[1:] = from_agent(sys.argv[1:])
+        sys.argv[1:] = tracked(from_agent(sys.argv[1:]))
         _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
         _compose_and_run()

@@ -15,6 +15,8 @@ SWEEP_ID, SWEEP_PARAM_PATH = "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 # Text that Hydra reads as it stands; all other text is put into quotes.
 BARE = re.compile(r"[A-Za-z_/][\w./@+-]*", re.ASCII)
+# Given to an agent's run that names no loggers: without W&B's the sweep would never learn how it went.
+TRACKED = ("logger=[console,csv,wandb]", "logger.console.mode=plain", "logger.wandb.images=false", "logger.wandb.models=false")
 # Words that Hydra reads as something else, in any case.
 RESERVED = ("null", "true", "false", "inf", "nan")
 
@@ -60,6 +62,16 @@ def from_agent(arguments: list[str]) -> list[str]:
         else:
             translated.append(argument)
     return translated
+
+
+def tracked(arguments: list[str]) -> list[str]:
+    """Returns a command line that W&B's agent gave, with W&B's logger if it names none; elsewhere it stays as it is.
+
+    The same sweep file then serves engine=local, which needs no wandb.
+    """
+    if not os.environ.get(SWEEP_ID) or any(argument.startswith("logger=") for argument in arguments):
+        return arguments
+    return [*arguments, *TRACKED]
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from malaria_exp.errors import ConfigError
-from malaria_exp.sweep.arguments import from_agent, to_overrides
+from malaria_exp.sweep.arguments import from_agent, to_overrides, tracked
 
 # What a command line can hold: no NUL, no half of a pair of surrogates.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))) | st.text("\\'\"${}[](),:= \ta1.-_~+\n", max_size=8)
@@ -126,3 +126,10 @@ def test_only_the_agents_own_arguments_change(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(path))
     assert from_agent([*typed, "seed=None"]) == [*typed, "seed=null"]
+
+
+def test_an_agents_run_is_tracked_unless_it_says_otherwise(monkeypatch):
+    assert tracked(["seed=1"]) == ["seed=1"]
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    assert "logger=[console,csv,wandb]" in tracked(["seed=1"])
+    assert tracked(["seed=1", "logger=csv"]) == ["seed=1", "logger=csv"]
