@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,8 @@ def sweep(
 
                 run_wandb_sweep(found, folder.path, agents=agents, count=most, overrides=overrides, project=project, entity=entity)
         except KeyboardInterrupt:
+            with suppress(RunFolderError):
+                folder.facts |= conclude(found, folder.path, overrides, config.seed)
             log.warning(f"sweep     stopped; the same command with resume=true goes on in {folder.path}")
             raise
         folder.facts |= conclude(found, folder.path, overrides, config.seed)
