@@ -75,7 +75,9 @@ def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, lea
         axes.step([*(t.number for t in done), end], [*best, best[-1]], where="post", color=VERMILLION, linewidth=1.6, label="best so far")
     dress(axes, "Course of the search", "trial", metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", loc="lower right" if larger_is_better else "upper right")
+    axes.legend(
+        fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", loc="lower right" if larger_is_better else "upper right"
+    )
     return figure
 
 
@@ -91,7 +93,9 @@ def importance(shares: Mapping[str, float], *, leaky: bool = False) -> Figure:
     return figure
 
 
-def parallel(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False) -> Figure:
+def parallel(
+    dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False
+) -> Figure:
     """Draws a line a trial through its values, in the colour of its metric; the best are drawn last."""
     figure = new_figure(leaky, (max(5.0, 1.6 * (len(dimensions) + 1)), 4.2))
     axes = figure.add_subplot()
@@ -107,7 +111,14 @@ def parallel(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: 
     for place, (column, dimension) in enumerate(zip(columns, [*dimensions, None], strict=True)):
         axes.axvline(place, color=GREY, linewidth=0.8)
         for height, text in _ticks(dimension, column, values):
-            axes.text(place + 0.03, height, text, fontsize=TEXT - 2.5, va="center", bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.6, "lw": 0})
+            axes.text(
+                place + 0.03,
+                height,
+                text,
+                fontsize=TEXT - 2.5,
+                va="center",
+                bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.6, "lw": 0},
+            )
     names = [_wrapped(dimension.name) for dimension in dimensions] + [metric]
     axes.set_xticks(range(len(columns)), names, fontsize=TEXT - 1)
     axes.set_yticks([])
@@ -170,7 +181,10 @@ def _ticks(dimension: Dimension | None, column: np.ndarray, values: np.ndarray) 
         marks = {float(column[row]): dimension.labels[int(places[row])] for row in range(len(places))}
         return [(height, shorten(text)) for height, text in list(marks.items())[:MOST_LABELS]]
     numbers = values if dimension is None else np.array(dimension.values, float)
-    return [(float(column[row]), f"{numbers[row]:.3g}" if dimension else f"{numbers[row]:.4f}") for row in {int(numbers.argmin()), int(numbers.argmax())}]
+    return [
+        (float(column[row]), f"{numbers[row]:.3g}" if dimension else f"{numbers[row]:.4f}")
+        for row in {int(numbers.argmin()), int(numbers.argmax())}
+    ]
 
 
 def _wrapped(name: str) -> str:

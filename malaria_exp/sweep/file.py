@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -190,11 +191,9 @@ def _read_metric(path: Path, node: Any, method: Method) -> Metric:
             " cells stay sealed until a model is chosen, and the training cells say nothing about new patients."
         )
     known: Goal | None = None
-    try:
+    # Of a metric of the user's own the file alone knows the direction.
+    with suppress(ConfigError):
         known = "maximize" if direction(column) == "max" else "minimize"
-    except ConfigError:
-        # A metric of the user's own, whose direction the file alone knows.
-        pass
     goal = node.get("goal", "minimize")
     if goal not in ("maximize", "minimize"):
         raise ConfigError(f"{path}: metric.goal: expected maximize or minimize, received {goal!r}.")
@@ -220,7 +219,7 @@ def _read_command(path: Path, command: Any) -> tuple[str, ...]:
     parts = [str(part) for part in command]
     for part in parts:
         for found in MACRO.finditer(part):
-            known = found[1] == "envvar" and found[2] or f"{found[1]}" in MACROS[:4] and not found[2]
+            known = bool(found[2]) if found[1] == "envvar" else found[1] in MACROS and not found[2]
             if not known or (found[1] in ("args_no_hyphens", "env") and found[0] != part):
                 raise ConfigError(
                     f"{path}: command: '{part}' cannot be used here.{did_you_mean(found[1], MACROS)} Macros: {', '.join(f'${{{name}}}' for name in MACROS)}."
@@ -250,7 +249,9 @@ def _read_early_terminate(path: Path, node: Any) -> EarlyTerminate | None:
         return EarlyTerminate(_whole(f"{where}min_iter", node["min_iter"]) or 1, eta)
     last, s = _whole(f"{where}max_iter", node["max_iter"]), _whole(f"{where}s", node.get("s"))
     if last is None or s is None or last // eta < 1:
-        raise ConfigError(f"{path}: early_terminate: expected max_iter of at least eta, and s, the number of times trials are ended; received {dict(node)!r}.")
+        raise ConfigError(
+            f"{path}: early_terminate: expected max_iter of at least eta, and s, the number of times trials are ended; received {dict(node)!r}."
+        )
     first = last
     for _ in range(s):
         if first // eta < 1:

@@ -26,7 +26,7 @@ FILE, SETTINGS, AGENTS = "sweep.yaml", "sweep.json", "agents"
 POLL_SECONDS, PATIENCE_SECONDS = 0.2, 60.0
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The agent was told to stop, or its engine is gone."""
 
 
@@ -51,7 +51,7 @@ def run_agent(folder: Path, number: int) -> None:
         tell(event="began", trial=trial.number, overrides=to_overrides({name: values[name] for name in (one.name for one in sweep.varied)}))
         try:
             how, value, reason = run_trial(sweep, folder, trial, overrides, number, engine)
-        except (Stopped, KeyboardInterrupt):
+        except (StoppedError, KeyboardInterrupt):
             end(study, trial.number, INTERRUPTED)
             raise
         end(study, trial.number, how, value)
@@ -78,7 +78,9 @@ def run_trial(
     output.parent.mkdir(exist_ok=True)
     with output.open("wb") as log:
         # In a group of its own: Ctrl-C is for the engine, which tells the agents.
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(  # noqa: S603 - the command of the sweep's file, which is there to be run
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
     write_json(folder / AGENTS / f"{agent}.json", {"pid": os.getpid(), "trial": trial.number, "process": process.pid})
     pruned = False
     told = 0
@@ -86,7 +88,7 @@ def run_trial(
         while process.poll() is None:
             time.sleep(POLL_SECONDS)
             if os.getppid() != engine:
-                raise Stopped
+                raise StoppedError
             if sweep.early_terminate and not pruned:
                 told, pruned = report(sweep, trial, path, told)
                 if pruned:
@@ -144,5 +146,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run_agent(Path(sys.argv[1]), int(sys.argv[2]))
-    except (Stopped, KeyboardInterrupt):
+    except (StoppedError, KeyboardInterrupt):
         sys.exit(130)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -72,7 +73,9 @@ def _run(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, see
     study = open_study(sweep, folder, seed)
     kill_orphans(folder)
     if again := prepare(study, sweep):
-        log.info(f"sweep     {again} trial{'s were' if again > 1 else ' was'} under way when it stopped and come{'' if again > 1 else 's'} again")
+        log.info(
+            f"sweep     {again} trial{'s were' if again > 1 else ' was'} under way when it stopped and come{'' if again > 1 else 's'} again"
+        )
     total = sweep.grid_size() if sweep.method == "grid" else None
     total = min(total, trials) if total and trials else total or trials
     watch = Watch(sweep, study, folder)
@@ -98,7 +101,9 @@ def _run(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, see
                             f"sweep: agents ended unexpectedly {replaced} times, the last with exit code {agent.process.returncode}; see"
                             f" {folder / 'agents.log'}. The same command with resume=true goes on."
                         )
-                    log.warning(f"sweep     agent {agent.number} ended unexpectedly (exit code {agent.process.returncode}); another takes its place")
+                    log.warning(
+                        f"sweep     agent {agent.number} ended unexpectedly (exit code {agent.process.returncode}); another takes its place"
+                    )
                     running.append(start_agent(folder, agent.number, agents))
                 bar.update(task, completed=watch.ended_before + watch.ended, description=f"trials{watch.best_words()}")
     finally:
@@ -160,7 +165,9 @@ class Watch:
         if best:
             self.best = value
         how = "ended early" if event["how"] == "pruned" else "done"
-        log.info(f"trial {number:<4d}{how} in {seconds:.0f} s: {metric.column} {text_of(float(value))}{', the best so far' if best else ''}")
+        log.info(
+            f"trial {number:<4d}{how} in {seconds:.0f} s: {metric.column} {text_of(float(value))}{', the best so far' if best else ''}"
+        )
 
     def bury(self, agent: Agent) -> None:
         """Records that the trial of an agent that died has failed, and ends its process."""
@@ -182,7 +189,7 @@ def start_agent(folder: Path, number: int, agents: int) -> Agent:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             environment.setdefault(name, share)
     with (folder / "agents.log").open("a", encoding="utf-8") as errors:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-m", "malaria_exp.sweep.local_agent", str(folder), str(number)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -228,9 +235,7 @@ def kill_orphan(left: Path) -> None:
         process = json.loads(left.read_text(encoding="utf-8"))["process"]
     except (OSError, ValueError, KeyError):
         return
-    try:
-        # Its group is its own, and its number is that of the process.
+    # Its group is its own, and its number is that of the process.
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(process, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     left.unlink(missing_ok=True)

@@ -70,9 +70,7 @@ def _sampler(sweep: SweepFile, seed: int) -> "optuna.samplers.BaseSampler":
             own = int(np.random.SeedSequence([seed, trial.number]).generate_state(1)[0])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self.inner = (
-                    optuna.samplers.TPESampler(seed=own) if sweep.method == "bayes" else optuna.samplers.RandomSampler(seed=own)
-                )
+                self.inner = optuna.samplers.TPESampler(seed=own) if sweep.method == "bayes" else optuna.samplers.RandomSampler(seed=own)
             self.inner.before_trial(study, trial)
 
         def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
@@ -160,6 +158,6 @@ def end(study: "optuna.Study", number: int, how: str, value: float | None = None
     if frozen.state.is_finished():
         return
     if how == INTERRUPTED:
-        optuna.trial.Trial(study, frozen._trial_id).set_user_attr(ENDED, how)  # noqa: SLF001 - the only name a running trial has
+        optuna.trial.Trial(study, frozen._trial_id).set_user_attr(ENDED, how)
     state = {"done": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(how, TrialState.FAIL)
     study.tell(number, value if state == TrialState.COMPLETE else None, state=state)

@@ -94,7 +94,12 @@ def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial 
 
 def _fill_trials(page: Page, sweep: SweepFile, trials: list[Trial], folder: Path) -> None:
     varied = sweep.varied
-    page.heads = [Head("trial"), Head("status", number=False), Head(page.metric, largest_first=sweep.metric.goal == "maximize"), Head("epochs")]
+    page.heads = [
+        Head("trial"),
+        Head("status", number=False),
+        Head(page.metric, largest_first=sweep.metric.goal == "maximize"),
+        Head("epochs"),
+    ]
     page.heads += [Head(parameter.name, number=parameter.axis != "category") for parameter in varied]
     page.heads += [Head("seconds", title="Of the whole run.")]
     for trial in best_first(trials, sweep.metric):
@@ -149,7 +154,14 @@ def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[tuple[str, st
         )
         found.append(("importance", "Importance", caption, png_bytes(plots.importance(shares, leaky=leaky))))
     caption = "A line is a trial; thin lines were ended early."
-    found.append(("parallel", "Parallel coordinates", caption, png_bytes(plots.parallel(dimensions, scored, metric, larger_is_better=larger, leaky=leaky))))
+    found.append(
+        (
+            "parallel",
+            "Parallel coordinates",
+            caption,
+            png_bytes(plots.parallel(dimensions, scored, metric, larger_is_better=larger, leaky=leaky)),
+        )
+    )
     caption = "Each parameter's value against the metric, all others as they came."
     found.append(("slices", "Slices", caption, png_bytes(plots.slices(dimensions, scored, metric, leaky=leaky))))
     return found

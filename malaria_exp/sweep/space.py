@@ -120,7 +120,9 @@ def _read(path: str, name: str, given: Mapping[str, Any]) -> Parameter:
     for key in given:
         if key not in ("distribution", *required, *optional):
             allowed = ["distribution", *required, *optional]
-            raise ConfigError(f"{path}: unknown key '{key}' of the distribution {kind}.{did_you_mean(key, allowed)} Keys: {', '.join(allowed)}.")
+            raise ConfigError(
+                f"{path}: unknown key '{key}' of the distribution {kind}.{did_you_mean(key, allowed)} Keys: {', '.join(allowed)}."
+            )
     for key in required:
         if key not in given:
             raise ConfigError(f"{path}: the distribution {kind} needs '{key}'. It needs: {', '.join(required)}.")
@@ -230,7 +232,9 @@ def _base(path: str, name: str, kind: str, numbers: dict[str, float]) -> tuple[C
     if not kind.endswith("_values"):
         # W&B's older names: the bounds are natural logarithms.
         if max(abs(low), abs(high)) > 700:
-            raise ConfigError(f"{path}: the bounds of {kind} are natural logarithms; received {low:g} and {high:g}. Bounds as values: {kind}_values.")
+            raise ConfigError(
+                f"{path}: the bounds of {kind} are natural logarithms; received {low:g} and {high:g}. Bounds as values: {kind}_values."
+            )
         low, high = (math.exp(low), math.exp(high)) if kind == "log_uniform" else (math.exp(-high), math.exp(-low))
     elif low <= 0:
         raise ConfigError(f"{path}.min: expected a number > 0 for {kind}, received {low:g}.")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.logger._base import Row
 from malaria_exp.rundir import STATUS
 from malaria_exp.sweep.file import Metric
 
@@ -86,17 +85,13 @@ def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
 
 def read_history(path: Path, column: str) -> tuple[float, ...]:
     """Returns a column of a run's history.csv so far; empty without the file or the column."""
-    rows: list[Row] = []
     try:
-        with (path / "history.csv").open(encoding="utf-8", newline="") as file:
-            lines = file.read()
+        text = (path / "history.csv").read_text(encoding="utf-8")
     except OSError:
         return ()
     # The last line may still be on its way.
-    for row in csv.DictReader(lines[: lines.rfind("\n") + 1].splitlines()):
-        if row.get("epoch") and column in row:
-            rows.append({"epoch": float(row["epoch"]), "value": _float(row[column])})
-    return tuple(row["value"] for row in rows)
+    rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return tuple(_float(row[column]) for row in rows if row.get("epoch") and column in row)
 
 
 def read_values(overrides: list[str]) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def sweep(
     if config.engine == "local":
         need_optuna()
         if most is None and found.method != "grid":
-            raise ConfigError(f"{found.path}: run_cap: a {found.method} search has no end of its own. Give task.trials=20, or run_cap in the file.")
+            raise ConfigError(
+                f"{found.path}: run_cap: a {found.method} search has no end of its own. Give task.trials=20, or run_cap in the file."
+            )
     check_space(found, overrides)
     settings = {
         "file": str(found.path),
@@ -72,7 +74,9 @@ def sweep(
         write_text(folder / FILE, found.text)
         write_json(folder / "sweep.json", settings | {"trials": most})
         count = f"{found.grid_size()} combinations" if found.method == "grid" else f"{most} trials"
-        log.info(f"sweep     {found.path}: {found.method}, {count}, to {found.metric.goal} {found.metric.column}; engine={config.engine}, agents: {agents}")
+        log.info(
+            f"sweep     {found.path}: {found.method}, {count}, to {found.metric.goal} {found.metric.column}; engine={config.engine}, agents: {agents}"
+        )
         try:
             if config.engine == "local":
                 from malaria_exp.sweep.local_engine import run_local_sweep
@@ -186,7 +190,9 @@ def earlier_sweep(folder: Path, settings: dict[str, Any]) -> Path:
     if mine is not None:
         different = [key for key in settings if mine[key] != settings[key] and key != "file"]
         if different:
-            raise RunFolderError(f"resume: '{folder}' holds a sweep of another {', '.join(different)}. Repeat the command it was begun with.")
+            raise RunFolderError(
+                f"resume: '{folder}' holds a sweep of another {', '.join(different)}. Repeat the command it was begun with."
+            )
         return folder
     others = sorted(path.parent for path in folder.parent.glob("*/sweep.json"))
     same = [path for path in others if {**(read(path) or {}), "file": ""} == {**settings, "file": ""}]

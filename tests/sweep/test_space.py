@@ -115,11 +115,16 @@ def test_a_constant_is_always_itself():
 
 
 def test_nested_parameters_have_dotted_names():
-    node = {"model": {"value": "vit"}, "optimizer": {"parameters": {"learning_rate": {"min": 0.0, "max": 1.0}, "a": {"parameters": {"b": {"value": 1}}}}}}
+    node = {
+        "model": {"value": "vit"},
+        "optimizer": {"parameters": {"learning_rate": {"min": 0.0, "max": 1.0}, "a": {"parameters": {"b": {"value": 1}}}}},
+    }
     assert [parameter.name for parameter in read_parameters("x.yaml", node)] == ["model", "optimizer.learning_rate", "optimizer.a.b"]
 
 
-@pytest.mark.parametrize("node", [{"values": [1, 2]}, {"min": 1, "max": 3}, {"distribution": "normal"}, {"values": [1, 2], "probabilities": [0.5, 0.5]}])
+@pytest.mark.parametrize(
+    "node", [{"values": [1, 2]}, {"min": 1, "max": 3}, {"distribution": "normal"}, {"values": [1, 2], "probabilities": [0.5, 0.5]}]
+)
 def test_optuna_draws_what_the_stand_in_draws(node):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
     parameter = one(node)
