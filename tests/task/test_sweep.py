@@ -143,7 +143,7 @@ def test_a_finished_sweep_that_goes_on_runs_nothing_again(swept, run_task):
 
 
 def test_only_the_same_sweep_goes_on(swept, tmp_path):
-    folder, path = swept
+    folder, _ = swept
     settings = json.loads((folder / local_agent.SETTINGS).read_text())
     mine = {key: settings[key] for key in ("file", "hash", "engine", "seed", "overrides")}
     assert earlier_sweep(folder.parent / "new", mine) == folder
