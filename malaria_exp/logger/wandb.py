@@ -4,7 +4,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from malaria_exp.logs import log
 from malaria_exp.provenance import redact
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
+from malaria_exp.sweep.arguments import SWEEP_ID
 from malaria_exp.table import CLASS_NAMES
 from malaria_exp.tensorflow_setup import load_tensorflow
 
@@ -107,6 +108,7 @@ class WandbLogger(Logger):
         self.client, self.mode, self.about, self.wants, self.models, self.keyless = client, mode, about, wants, models, keyless
         self.patience = ONLINE_PATIENCE if mode == "online" else OFFLINE_PATIENCE
         self.defined: set[str] = set()
+        self.best: dict[str, float] = {}
         self.epoch = 0
 
     def start(self, run: Run) -> None:
@@ -119,7 +121,8 @@ class WandbLogger(Logger):
             **about,
             dir=str(run.folder),
             mode=self.mode,
-            resume="allow" if about["id"] else None,
+            # An agent of a sweep gives the run's id by itself, and the same again for a run that the sweep takes up once more.
+            resume="allow" if about["id"] or os.environ.get(SWEEP_ID) else None,
             config=dict(run.config),
             # The jobs of a multirun share a process, and each has a run of its own.
             reinit="create_new",
@@ -138,17 +141,24 @@ class WandbLogger(Logger):
         if self.mode == "offline":
             why = "offline, as there is no key" if self.keyless else "offline"
             log.info(f"wandb     {why}; to send it: wandb sync {self.folder}")
+            if os.environ.get(SWEEP_ID):
+                log.warning("wandb     the sweep that this run belongs to does not see its metrics, as the run is offline")
         else:
             log.info(f"wandb     {self.run.url}")
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
         """Logs them over their own axis; of an epoch's, the summary keeps the best."""
+        named = {f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}
         if axis == "epoch":
             self.epoch = number
-            for name in values.keys() - self.defined - {"epoch"}:
-                self.run.define_metric(f"epoch/{name}", step_metric="epoch", summary=_summary(name))
-            self.defined |= values.keys()
-        self.run.log({axis: number, **{f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}})
+            for name in named.keys() - self.defined:
+                self.run.define_metric(name, step_metric="epoch")
+            self.defined |= named.keys()
+        self.run.log({axis: number, **named})
+        if axis == "epoch":
+            # As plain numbers under the metric's own name: sweeps optimize no others. W&B's own "max" would stand one level below.
+            self.best |= {name: better(self.best.get(name, value), value) for name, value in named.items() if (better := _better(name))}
+            self.run.summary.update({name: self.best[name] for name in named.keys() & self.best.keys()})
 
     def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
         """Logs them with their captions; a batch after augmentation also becomes an artifact."""
@@ -251,11 +261,13 @@ class WandbLogger(Logger):
             raise FileNotFoundError(f"{self.folder} was removed during the run")
 
 
-def _summary(name: str) -> str:
-    """Returns what the summary keeps of an epoch's metric: the best, if it is known which way is better."""
+def _better(name: str) -> Callable[[float, float], float] | None:
+    """Returns what picks the better of two values of an epoch's metric; None if it is not known which way is better."""
+    name = name.removeprefix("epoch/")
     if name in ("loss", "val_loss"):
-        return "min"
+        return np.fmin
     try:
-        return str(direction(name if name.startswith("val_") else f"val_{name}"))
+        # Both leave a nan aside.
+        return np.fmax if direction(name if name.startswith("val_") else f"val_{name}") == "max" else np.fmin
     except ConfigError:
-        return "last"
+        return None

@@ -74,8 +74,8 @@ def test_metrics_have_axes_of_their_own_and_the_summary_keeps_the_best(tracked, 
     assert all(step % 2 == 0 for step in steps)
     assert offline.metrics["step/*"].step_metric == "step"
     auc, loss = offline.metrics["epoch/val_auc"], offline.metrics["epoch/val_loss"]
-    assert (auc.step_metric, auc.summary.max, auc.summary.min) == ("epoch", True, False)
-    assert (loss.step_metric, loss.summary.max, loss.summary.min) == ("epoch", False, True)
+    assert (auc.step_metric, loss.step_metric) == ("epoch", "epoch")
+    assert offline.summary["epoch/val_auc"] == max(row["epoch/val_auc"] for row in epochs)
     metrics = json.loads((tracked / "metrics.json").read_text())
     assert offline.summary["test/auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
 
@@ -145,6 +145,20 @@ def test_a_failed_run_has_an_exit_code_and_its_reason(run):
     found = Offline(run.folder)
     assert found.exit_code == 1
     assert found.summary["reason"] == "Training diverged"
+
+
+def test_the_summary_has_the_best_value_as_a_plain_number_under_the_metrics_own_name(run):
+    """Sweeps look for the metric there; W&B's own summary="max" would make it {"max": ...}."""
+    logger = logger_of(run)
+    values = {"val_auc": (0.5, 0.75, float("nan"), 0.25), "val_loss": (3.0, 1.0, float("nan"), 2.0), "own": (1.0, 3.0, 2.0, 0.0)}
+    for epoch in range(4):
+        logger.scalars("epoch", epoch + 1, {"epoch": epoch + 1, **{name: each[epoch] for name, each in values.items()}})
+    logger.finish("done", "")
+    found = Offline(run.folder)
+    assert found.summary["epoch/val_auc"] == 0.75
+    assert found.summary["epoch/val_loss"] == 1.0
+    assert found.summary["epoch/own"] == 0.0, "without a known direction it is the last"
+    assert not found.metrics["epoch/val_auc"].summary.ByteSize()
 
 
 def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
