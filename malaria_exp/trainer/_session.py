@@ -154,6 +154,8 @@ class Session:
             shell.compile(
                 optimizer, parts.loss, metrics=parts.build_metrics(), jit_compile=settings.jit_compile, run_eagerly=settings.eager
             )
+            # A step that makes variables is traced twice.
+            optimizer.build(shell.trainable_variables)
         return shell
 
     def start(self) -> None:
