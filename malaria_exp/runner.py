@@ -220,7 +220,7 @@ def train(
         folder=folder.path,
         seed=config.seed,
         eval_batch_size=config.evaluation.batch_size,
-        identity=json.dumps([[choice.name, choice.params] for choice in (config.one("model"), loss, optimizer)] + [batches.batch_size]),
+        identity=speed_identity(config, batches.batch_size),
         cache=config.store.path,
         build_metrics=lambda: build_all("metric"),
         build_callbacks=lambda course: build_all("callback", course),
@@ -237,6 +237,13 @@ def train(
     else:
         log.info(f"trained   nothing: {trained.model.count_params():,} parameters are evaluated as they are")
     return trained
+
+
+def speed_identity(config: Config, batch_size: int) -> str:
+    """Returns what the speed of a step depends on, as text. Rates and shares are no part of it: the trials of a sweep measure once."""
+    model = config.one("model")
+    shape = {key: value for key, value in model.params.items() if not isinstance(value, float)}
+    return json.dumps([model.name, shape, config.one("loss").name, config.one("optimizer").name, batch_size])
 
 
 def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:

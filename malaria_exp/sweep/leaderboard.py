@@ -80,13 +80,16 @@ def print_table(sweep: SweepFile, ranked: list[Trial]) -> None:
     short = [name.rpartition(".")[2] for name in names]
     heads = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
     table = Table(title=f"Best of {len(ranked)} trials", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("trial", "status", sweep.metric.column, *heads, "seconds"):
-        table.add_column(column, justify="left" if column in ("status", *heads) else "right", overflow="fold")
+    for column in ("trial", "status", sweep.metric.column, "settings", "seconds"):
+        # Settings are folded, not cut; all else keeps its line.
+        text = column == "settings"
+        table.add_column(column, justify="left" if text or column == "status" else "right", overflow="fold", no_wrap=not text)
     for trial in ranked[:SHOWN]:
         value = "" if trial.objective is None else f"{trial.objective:.4f}"
-        settings = [escape(text_of(trial.values[name])) if name in trial.values else "" for name in names]
+        settings = [f"{head}={text_of(trial.values[name])}" for head, name in zip(heads, names, strict=True) if name in trial.values]
         colour = COLOURS.get(trial.status, "yellow")
-        table.add_row(trial.name, f"[{colour}]{trial.status}[/]", value, *settings, "" if trial.seconds is None else f"{trial.seconds:.0f}")
+        seconds = "" if trial.seconds is None else f"{trial.seconds:.0f}"
+        table.add_row(trial.name, f"[{colour}]{trial.status}[/]", value, escape(" ".join(settings)), seconds)
     console().print(table)
     if len(ranked) > SHOWN:
         console().print(f"... and {len(ranked) - SHOWN} more, see {LEADERBOARD}")

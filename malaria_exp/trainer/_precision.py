@@ -21,7 +21,9 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 # A lower precision must be clearly faster to be taken, so that noise does not decide.
 WORTH_IT = 1.1
-WARM_STEPS, TIMED_STEPS, ROUNDS = 2, 4, 3
+TIMED_STEPS, ROUNDS = 4, 3
+# Times as slow as the fastest.
+HOPELESS = 3.0
 
 
 def set_precision(precision: str) -> None:
@@ -67,14 +69,22 @@ def choose_precision(
 
 
 def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, ...]) -> dict[str, float]:
-    """Returns the shortest mean step of each precision, in seconds; the precisions take turns, so drift hits all alike."""
-    models = {}
+    """Returns the shortest step of each precision, in seconds; the precisions take turns, so drift hits all alike.
+
+    One that is hopeless after its first steps is not measured further: a CPU that computes bfloat16 in software takes ten times as long.
+    """
+    models, seconds = {}, {}
     for name in candidates:
         set_precision(name)
         models[name] = compiled()
-        for _ in range(WARM_STEPS):
-            models[name].train_on_batch(*batch)
-    seconds = dict.fromkeys(candidates, float("inf"))
+        # The first step traces.
+        models[name].train_on_batch(*batch)
+        start = time.perf_counter()
+        models[name].train_on_batch(*batch)
+        seconds[name] = time.perf_counter() - start
+    for name in candidates:
+        if seconds[name] > HOPELESS * min(seconds.values()):
+            del models[name]
     for _ in range(ROUNDS):
         for name, model in models.items():
             start = time.perf_counter()
