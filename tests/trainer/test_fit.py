@@ -1,4 +1,6 @@
 import json
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError, UserError
 from malaria_exp.evaluation.metrics import compute
 from malaria_exp.registry import build
+from malaria_exp.runner import speed_identity
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer import _precision
 
@@ -132,6 +135,35 @@ def test_the_real_measurement_times_both_precisions(make_parts):
     _precision.set_precision("float32")
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < value < 60 for value in seconds.values())
+
+
+def test_a_hopeless_precision_is_not_measured_to_the_end(monkeypatch):
+    import keras
+
+    steps = {"mixed_bfloat16": 0, "float32": 0}
+
+    class Net:
+        def __init__(self):
+            self.policy = keras.config.dtype_policy().name
+
+        def train_on_batch(self, *batch):
+            steps[self.policy] += 1
+            time.sleep(0.3 if self.policy == "mixed_bfloat16" else 0.02)
+
+    seconds = _precision._measure(["float32", "bfloat16"], Net, ())
+    _precision.set_precision("float32")
+    assert seconds["bfloat16"] > 3 * seconds["float32"]
+    assert steps["mixed_bfloat16"] == 2
+    assert steps["float32"] > 10
+
+
+def test_rates_and_shares_need_no_measurement_of_their_own():
+    def identity(batch_size=128, **params):
+        chosen = {"model": ("cellnet", params), "loss": ("bce", {}), "optimizer": ("adamw", {"learning_rate": params.get("dropout")})}
+        return speed_identity(SimpleNamespace(one=lambda group: SimpleNamespace(name=chosen[group][0], params=chosen[group][1])), batch_size)
+
+    assert identity(stem=16, dropout=0.1) == identity(stem=16, dropout=0.2)
+    assert len({identity(stem=16), identity(stem=32), identity(stem=16, batch_size=64), identity(stem=16, widths=[8])}) == 4
 
 
 def test_the_saved_model_holds_nothing_of_the_optimizer(make_parts, tmp_path):
