@@ -76,6 +76,9 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
 
     def write_status(status: str, **more: Any) -> None:
         known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": redact_overrides(overrides)}
+        if "WANDB_SWEEP_ID" in os.environ:
+            # An agent of W&B has named the run; by this the sweep knows which one it is.
+            known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
     write_status("running", pid=os.getpid())
