@@ -24,8 +24,7 @@ WRONG = re.compile(r"^\$ ")
 def commands(text):
     """Yields the arguments of each `python run.py ...` of a page; lines that end in a backslash go on."""
     text = re.sub(r"\\\n\s*", " ", text)
-    for line in text.splitlines():
-        line = re.sub(r"^[#\s]*(?:- )?", "", line)
+    for line in (re.sub(r"^[#\s]*(?:- )?", "", line) for line in text.splitlines()):
         if WRONG.match(line):
             continue
         starts = [line] if line.startswith("python run.py") else re.findall(r"`(python run\.py[^`]*)`", line)
@@ -46,9 +45,8 @@ def single(words):
     found = []
     for word in words:
         override = OverridesParser.create().parse_override(word)
-        if override.is_sweep_override():
-            word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-        found.append(word)
+        grid = override.is_sweep_override()
+        found.append(f"{override.get_key_element()}={next(override.sweep_string_iterator())}" if grid else word)
     return found
 
 
