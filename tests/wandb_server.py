@@ -67,9 +67,6 @@ class WandbServer(ThreadingHTTPServer):
             commands = self.heartbeat(given["id"], json.loads(given["runState"]))
             self.told += [(given["id"], command) for command in commands]
             return {"agentHeartbeat": {"agent": {"id": given["id"]}, "commands": json.dumps(commands)}}
-        if "sweepName" in asked:
-            found = self.sweeps.get(given["sweep"])
-            return {"project": {"sweep": found and {**found, "config": found["text"], "runs": {"edges": []}}}}
         if "upsertBucket" in asked:
             if given.get("name"):
                 self.shown.setdefault(given["name"], {}).update({key: value for key, value in given.items() if value is not None})
@@ -78,6 +75,9 @@ class WandbServer(ThreadingHTTPServer):
             project = {"id": "p", "name": given.get("project") or "malaria_exp", "entity": {"id": "e", "name": ENTITY}}
             bucket = {"id": "b", "name": given.get("name"), "displayName": "", "config": "{}", "historyLineCount": 0, "project": project}
             return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+        if "sweepName" in asked:
+            found = self.sweeps.get(given["sweep"])
+            return {"project": {"sweep": found and {**found, "config": found["text"], "runs": {"edges": []}}}}
         if "createRunFiles" in asked:
             files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in given["files"]]
             return {"createRunFiles": {"runID": given["run"], "uploadHeaders": [], "files": files}}

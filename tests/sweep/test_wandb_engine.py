@@ -29,6 +29,19 @@ from malaria_exp.rundir import claim_run
 from malaria_exp.sweep.arguments import from_agent
 from malaria_exp.sweep.trials import read_values
 
+def track(folder):
+    import wandb
+    from malaria_exp.logger._base import Run
+    from malaria_exp.logger._wandb_settings import choose_mode
+    from malaria_exp.logger.wandb import WandbLogger
+
+    about = dict.fromkeys(("entity", "name", "group", "job_type", "notes", "id")) | {"project": "another", "tags": []}
+    logger = WandbLogger(wandb, choose_mode("auto"), about, {}, models=False)
+    logger.start(Run(folder, "name", None, "train", {"model": {"name": "cellnet"}}))
+    for epoch, auc in enumerate((0.2, 0.3, 0.1), 1):
+        logger.scalars("epoch", epoch, {"epoch": epoch, "val_auc": auc})
+    logger.finish("done", "")
+
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 given = from_agent(sys.argv[1:])
 values = read_values(given)
@@ -36,6 +49,8 @@ if values["auc"] == 0:
     sys.exit("cannot even begin")
 with claim_run(Path(os.environ["MALARIA_EXP_OUTPUTS"]) / f"{time.time_ns()}", config_text="", overrides=given, task="train") as folder:
     (folder / "history.csv").write_text(f"epoch,val_auc\\n1,{values['auc']}\\n")
+    if values["auc"] == 0.3:
+        track(folder.path)
     if values["seconds"] < 0:
         raise OSError("no such cells")
     time.sleep(values["seconds"])
@@ -154,6 +169,11 @@ def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begi
         "dataset": "nih",
         "logger": ["console", "csv", "wandb"],
     }
+    # The run that the agent named, in the sweep and its project, with the metric where the server looks for it: as plain numbers.
+    assert json.loads((done.path / "wandb.json").read_text())["id"] == "s0r2"
+    assert (server.shown["s0r2"]["sweep"], server.shown["s0r2"]["project"]) == ("s0", "p")
+    assert [row["epoch/val_auc"] for row in server.history["s0r2"] if "epoch/val_auc" in row] == [0.2, 0.3, 0.1]
+    assert server.summaries["s0r2"]["epoch/val_auc"] == 0.3
     facts = json.loads((folder / "wandb_sweep.json").read_text())
     assert facts == {"id": "s0", "entity": "me", "project": "p", "url": f"{server.url}/me/p/sweeps/s0"}
     sent = server.sweeps["s0"]["asked"]
