@@ -1,8 +1,10 @@
 """MLflow, by default in a SQLite store beside the runs: mlflow ui --backend-store-uri sqlite:///outputs/mlflow/mlflow.db."""
 
+import io
 import json
 import logging
 import os
+import posixpath
 import re
 import tempfile
 import time
@@ -12,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from PIL import Image
 
+import malaria_exp
 from malaria_exp.errors import ConfigError
 from malaria_exp.files import write_bytes
+from malaria_exp.logger import _mlflow_store as store
 from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status, Table
 from malaria_exp.logger._picture_grid import captioned_grid
+from malaria_exp.provenance import git_state, redact
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
 from malaria_exp.tensorflow_setup import load_tensorflow
 
-FOLDER, DATABASE, ARTIFACTS = "mlflow", "mlflow.db", "artifacts"
 ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-GROUP_TAG, JOB_TAG = "malaria_exp.group", "malaria_exp.job"
 # What MLflow takes at most: parameters in one call, letters of a value and of a digest.
 BATCH, VALUE_LETTERS, DIGEST_LETTERS = 100, 5000, 36
 # The client's own patience is hours long; a server that does not answer shall cost one warning soon. Who sets these keeps them.
@@ -57,7 +60,7 @@ def mlflow(
         steps: scalars of every so many training steps; 0 for none.
         figures: confusion matrix and ROC curve of the validation cells every so many epochs; 0 for none.
         images: sample cells, a batch after augmentation, and predictions with their pictures.
-        models: keep the trained model among the artifacts.
+        models: keep the trained model, as a logged model with its results.
     """
     if not find_spec("mlflow"):
         raise ConfigError("logger.mlflow: the package mlflow is not installed. Install it: pip install 'malaria_exp[mlflow]'")
@@ -69,16 +72,16 @@ def mlflow(
     import mlflow.data
     import mlflow.tracking
 
-    # It tells of every table that it makes, amid the user's progress.
+    # It tells of every table that it makes and of every attempt that fails, amid the user's progress; what fails for good is raised.
     for talkative in ("mlflow", "alembic"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+        logging.getLogger(talkative).setLevel(logging.ERROR)
     return MlflowLogger(package, uri, experiment, name, {"steps": steps, "figures": figures, "images": int(images)}, models=models)
 
 
 class MlflowLogger(Logger):
     """Talks to the store on a thread of its own, through a client of its own: the jobs of a multirun share a process.
 
-    The jobs of a multirun are nested in a run of its name. It is ended whenever a job ends: the last one's end is its own.
+    The jobs of a multirun are nested in a run of its name, which is finished when none of them runs any more.
 
     Args:
         package: mlflow.
@@ -92,60 +95,47 @@ class MlflowLogger(Logger):
         self.package, self.uri, self.experiment, self.name, self.wants, self.models = package, uri, experiment, name, wants, models
         self.parent: str | None = None
         self.epoch = 0
+        self.results_ms: int | None = None
 
     def start(self, run: Run) -> None:
         """Begins the run; the store is made first if need be."""
-        root = (run.folder.parent.parent if run.group else run.folder.parent) / FOLDER
-        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        local = uri is None
-        if uri is None:
-            root.mkdir(parents=True, exist_ok=True)
-            uri = f"sqlite:///{root / DATABASE}"
-        self.folder = run.folder
+        self.place = place = store.place_of(run, self.uri)
+        tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": malaria_exp.__version__}
+        tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}
+        if code := git_state(Path(malaria_exp.__file__).parent):
+            tags |= {"mlflow.source.git.commit": code["commit"], "malaria_exp.code_changed": str(code["changed"])}
         # One at a time: several jobs that begin together would all make the tables, the experiment and the parent.
-        with FileLock(root / ".lock") if local else FileLock(Path(tempfile.gettempdir()) / "malaria_exp_mlflow.lock"):
-            client = self.package.MlflowClient(tracking_uri=uri)
-            found = client.get_experiment_by_name(self.experiment)
-            place = (root / ARTIFACTS).resolve().as_uri() if local else None
-            experiment = found.experiment_id if found else client.create_experiment(self.experiment, artifact_location=place)
+        with store.waiting(place):
+            client = self.package.MlflowClient(tracking_uri=place.uri)
+            self.experiment_id = store.experiment_of(client, self.experiment, place)
             if run.group:
-                self.parent = self._parent(client, experiment, run.group)
-        tags = {GROUP_TAG: run.group or "", JOB_TAG: run.job, "mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL"}
-        tags["mlflow.note.content"] = f"Files: {run.folder}"
-        if self.parent:
-            tags["mlflow.parentRunId"] = self.parent
-        self.id = client.create_run(experiment, tags=tags, run_name=self.name or run.name).info.run_id
+                self.parent = store.begin_group(client, self.experiment_id, run.group)
+                tags[store.PARENT_TAG] = self.parent
+            self.id = client.create_run(self.experiment_id, tags=tags, run_name=self.name or run.name).info.run_id
         self.client = client
         self._params(_flat(run.config))
-
-    def _parent(self, client: Any, experiment: str, group: str) -> str:
-        """Returns the run that the jobs of a multirun are nested in, running again."""
-        given = group.replace("'", "\\'")
-        found = client.search_runs([experiment], f"tags.`{GROUP_TAG}` = '{given}' and tags.`{JOB_TAG}` = 'multirun'", max_results=1)
-        if found:
-            client.update_run(found[0].info.run_id, status="RUNNING")
-            return str(found[0].info.run_id)
-        return str(client.create_run(experiment, tags={GROUP_TAG: group, JOB_TAG: "multirun"}, run_name=group).info.run_id)
 
     def _params(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        params = [Param(_name(key), str(value)[:VALUE_LETTERS]) for key, value in values.items()]
+        named = {_name(key): str(value)[:VALUE_LETTERS] for key, value in values.items()}
+        params = [Param(key, value) for key, value in named.items()]
         for first in range(0, len(params), BATCH):
             self.client.log_batch(self.id, params=params[first : first + BATCH])
 
-    def _metrics(self, values: Mapping[str, float], step: int) -> None:
+    def _metrics(self, values: Mapping[str, float], step: int, time_ms: int | None = None, **of: str) -> None:
         from mlflow.entities import Metric
 
-        now = int(1000 * time.time())
-        metrics = [Metric(_name(key), float(value), now, step) for key, value in values.items()]
+        now = time_ms or int(1000 * time.time())
+        metrics = [Metric(_name(key), float(value), now, step, **of) for key, value in values.items()]
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(self.id, metrics=metrics[first : first + BATCH])
 
     def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
         """Notes them as tags, by which runs can be told apart in the table; the configuration is there as parameters."""
-        for key, value in params.items():
-            self.client.set_tag(self.id, _name(key), value)
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(_name(key), str(value)[:VALUE_LETTERS]) for key, value in params.items()][:BATCH])
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
         """Logs step/... at the training's step, epoch/... at the epoch."""
@@ -158,8 +148,11 @@ class MlflowLogger(Logger):
         self._bytes(captioned_grid(images, captions), f"cells/{name}.png")
 
     def figure(self, name: str, png: bytes, epoch: int | None) -> None:
-        """Keeps it; those of the finished run stand under plots/."""
-        self._bytes(png, f"plots/{name}.png" if epoch is None else f"epochs/{name}/{epoch:04d}.png")
+        """Keeps those of an epoch as images with a step, which MLflow shows beside each other, those of the finished run under plots/."""
+        if epoch is None:
+            self._bytes(png, f"plots/{name}.png")
+        else:
+            self.client.log_image(self.id, Image.open(io.BytesIO(png)), key=name, step=epoch, synchronous=True)
 
     def _bytes(self, content: bytes, path: str) -> None:
         with tempfile.TemporaryDirectory() as temporary:
@@ -181,7 +174,8 @@ class MlflowLogger(Logger):
 
     def results(self, values: Row) -> None:
         """Logs them as metrics."""
-        self._metrics(values, self.epoch)
+        self.results_ms = int(1000 * time.time())
+        self._metrics(values, self.epoch, self.results_ms)
 
     def artifact(self, artifact: Artifact) -> None:
         """Notes datasets by their hash, keeps other files."""
@@ -189,12 +183,29 @@ class MlflowLogger(Logger):
             self._dataset(artifact)
         if artifact.kind == "model" and not artifact.made:
             self.client.set_tag(self.id, "init_from", artifact.name)
-        if artifact.kind == "model" and not self.models:
+        if artifact.kind == "model":
+            if artifact.made and self.models:
+                self._model(artifact)
             return
         for path in artifact.files:
             self.client.log_artifact(self.id, str(path), artifact.kind)
         if artifact.kind == "split":
             self.client.set_tag(self.id, "split_hash", artifact.facts["split_hash"])
+
+    def _model(self, artifact: Artifact) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        numbers = {key: float(value) for key, value in artifact.facts.items() if isinstance(value, int | float)}
+        tags = {f"malaria_exp.{alias}": "true" for alias in artifact.aliases}
+        model = self.client.create_logged_model(
+            self.experiment_id, name=re.sub(r"[^\w-]", "_", artifact.name), source_run_id=self.id, model_type="keras", tags=tags
+        )
+        for path in artifact.files:
+            self.client.log_model_artifact(model.model_id, str(path))
+        self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, self.epoch)])
+        # At the time of the results, whose points in the run's own history these then are.
+        self._metrics(numbers, self.epoch, self.results_ms, model_id=model.model_id, run_id=self.id)
+        self.client.finalize_logged_model(model.model_id, "READY")
 
     def _dataset(self, artifact: Artifact) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -215,10 +226,11 @@ class MlflowLogger(Logger):
         if not hasattr(self, "client"):
             return
         if reason:
-            self.client.set_tag(self.id, "reason", reason[:VALUE_LETTERS])
+            self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
         self.client.set_terminated(self.id, ENDED[status])
         if self.parent:
-            self.client.set_terminated(self.parent, "FINISHED")
+            with store.waiting(self.place):
+                store.end_group(self.client, self.experiment_id, self.parent)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -233,5 +245,6 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    """Returns the name with what MLflow does not take in one replaced."""
-    return re.sub(r"[^\w./ -]", "_", name)[:250]
+    """Returns the name with what MLflow does not take in one replaced; it must not stand for a path such as a//b, ../a or /a."""
+    allowed = re.sub(r"[^\w./ -]", "_", name)[:250]
+    return posixpath.normpath(allowed).lstrip("/.") or "_"

@@ -22,7 +22,7 @@ from malaria_exp.logs import log
 from malaria_exp.provenance import redact
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
-from malaria_exp.sweep.arguments import SWEEP_ID
+from malaria_exp.sweep.arguments import SWEEP_ID, agents_values
 from malaria_exp.table import CLASS_NAMES
 from malaria_exp.tensorflow_setup import load_tensorflow
 
@@ -123,7 +123,7 @@ class WandbLogger(Logger):
             mode=self.mode,
             # An agent of a sweep gives the run's id by itself, and the same again for a run that the sweep takes up once more.
             resume="allow" if about["id"] or os.environ.get(SWEEP_ID) else None,
-            config=dict(run.config),
+            config=_beside_sweep(run.config),
             # The jobs of a multirun share a process, and each has a run of its own.
             reinit="create_new",
             # Below the time this logger has, so that the client gives up by itself.
@@ -259,6 +259,14 @@ class WandbLogger(Logger):
         # The client goes on writing to files that somebody has removed, and says nothing.
         if self.mode != "disabled" and not any(self.folder.glob("run-*.wandb")):
             raise FileNotFoundError(f"{self.folder} was removed during the run")
+
+
+def _beside_sweep(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration that can stand beside what a sweep gives: the client would put its `model: cellnet` in the place of all of model."""
+    values = (agents_values() or {}) if os.environ.get(SWEEP_ID) else {}
+    clashes = [key for key, value in config.items() if key in values and isinstance(value, Mapping)]
+    inner = {f"{key}.{name}": value for key in clashes for name, value in config[key].items()}
+    return {key: value for key, value in config.items() if key not in clashes} | inner
 
 
 def _better(name: str) -> Callable[[float, float], float] | None:

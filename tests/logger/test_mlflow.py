@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -78,7 +79,7 @@ def test_params_metrics_and_the_dataset_are_those_of_the_run(tracked):
     assert run.data.tags["split_hash"] == metrics["split_hash"]
 
 
-def test_model_pictures_and_report_are_among_the_artifacts(tracked, tmp_path):
+def test_pictures_and_report_are_among_the_artifacts(tracked):
     client, (_, run, _) = store(tracked.parent)
 
     def below(path=None):
@@ -86,10 +87,26 @@ def test_model_pictures_and_report_are_among_the_artifacts(tracked, tmp_path):
             yield from below(item.path) if item.is_dir else [item.path]
 
     names = set(below())
-    assert {"model/model.keras", "model/model.json", "report/report.html", "split/split.csv", "cells/samples.png"} <= names
-    assert {"plots/roc.png", "epochs/val_roc/0002.png", "predictions.json", "cells/predictions.png", "results.md", "config.md"} <= names
-    fetched = client.download_artifacts(run.info.run_id, "model/model.keras", str(tmp_path))
-    assert Path(fetched).read_bytes() == (tracked / "0" / "model.keras").read_bytes()
+    assert {"report/report.html", "split/split.csv", "cells/samples.png", "plots/roc.png"} <= names
+    assert {"predictions.json", "cells/predictions.png", "results.md", "config.md"} <= names
+    # MLflow shows the pictures of one name beside each other, by their step.
+    assert set(re.findall(r"images/val_roc\W+step\W+(\d+)", "\n".join(names))) == {"1", "2"}
+
+
+def test_the_model_is_a_logged_model_with_its_results(tracked, tmp_path):
+    import mlflow
+
+    client, (_, run, _) = store(tracked.parent)
+    found = client.search_logged_models([run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'")
+    (model,) = found
+    assert model.name == "cellnet-model"
+    assert model.status.name == "READY"
+    metrics = json.loads((tracked / "0" / "metrics.json").read_text())
+    known = {metric.key: metric.value for metric in model.metrics}
+    assert known["test/auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
+    mlflow.artifacts.download_artifacts(artifact_uri=model.artifact_location, dst_path=str(tmp_path))
+    (fetched,) = tmp_path.rglob("model.keras")
+    assert fetched.read_bytes() == (tracked / "0" / "model.keras").read_bytes()
 
 
 def started(run, **keys):
