@@ -49,7 +49,7 @@ def from_agent(arguments: list[str]) -> list[str]:
     """
     if not os.environ.get(SWEEP_ID):
         return arguments
-    values = _agents_values()
+    values = agents_values()
     translated: list[str] = []
     for argument in arguments:
         key, equals, text = argument.partition("=")
@@ -120,8 +120,8 @@ def _quoted(name: str, text: str) -> str:
     return "'" + doubled.replace("'", "\\'") + "'"
 
 
-def _agents_values() -> dict[str, Any] | None:
-    """Returns the values of the agent's file; None without one."""
+def agents_values() -> dict[str, Any] | None:
+    """Returns the values that W&B's agent gives this run, from the file it leaves them in; None without one."""
     try:
         content = yaml.safe_load(Path(os.environ[SWEEP_PARAM_PATH]).read_text(encoding="utf-8"))
         return {key: given["value"] for key, given in content.items() if isinstance(given, Mapping)}

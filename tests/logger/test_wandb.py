@@ -181,6 +181,25 @@ def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
     assert mine.exit_code == 130
 
 
+def test_a_run_of_a_sweep_has_the_agents_id_and_the_whole_configuration_beside_the_sweeps_values(run, tmp_path, monkeypatch, caplog):
+    (tmp_path / "values.yaml").write_text("wandb_version: 1\n\nmodel:\n  value: cellnet\naug:\n  value: [dihedral]\n")
+    for name, value in {"SWEEP_ID": "abc", "RUN_ID": "r77", "SWEEP_PARAM_PATH": str(tmp_path / "values.yaml")}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    import wandb
+
+    # The client reads its environment once in a process.
+    wandb.teardown()
+    with caplog.at_level(logging.WARNING, logger="malaria_exp"):
+        logger_of(run).finish("done", "")
+    wandb.teardown()
+    found = Offline(run.folder)
+    assert (found.run.run_id, found.run.sweep_id) == ("r77", "abc")
+    assert (found.config["model"], found.config["model.stem"]) == ("cellnet", 4)
+    assert (found.config["aug"], found.config["aug.dihedral"]) == (["dihedral"], {"p": 1.0})
+    (warning,) = warnings_of(caplog)
+    assert "the sweep that this run belongs to does not see its metrics" in warning
+
+
 def test_a_client_that_fails_in_mid_run_is_one_warning(run, caplog):
     logger = build("logger", "wandb", {"mode": "offline"})
     loggers = Loggers({"wandb": logger})
