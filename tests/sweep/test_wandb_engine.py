@@ -21,7 +21,7 @@ from malaria_exp.sweep.trials import read_trials
 pytest.importorskip("wandb")
 
 # A trial that says of itself what run.py says, and needs no TensorFlow. `seconds` is how long it trains; a negative one fails. With auc 0
-# it does not even begin.
+# it does not even begin, with 0.5 it is killed, with 0.3 it is tracked.
 TRIAL = """
 import os, signal, sys, time
 from pathlib import Path
@@ -51,6 +51,8 @@ with claim_run(Path(os.environ["MALARIA_EXP_OUTPUTS"]) / f"{time.time_ns()}", co
     (folder / "history.csv").write_text(f"epoch,val_auc\\n1,{values['auc']}\\n")
     if values["auc"] == 0.3:
         track(folder.path)
+    if values["auc"] == 0.5:
+        os.kill(os.getpid(), signal.SIGKILL)
     if values["seconds"] < 0:
         raise OSError("no such cells")
     time.sleep(values["seconds"])
@@ -136,7 +138,7 @@ def processes_of(session):
 
 
 def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begin, tmp_path, said):
-    """One is stopped by the server, one is stopped and resumed, the agent of one is killed in mid-run, one cannot begin; others end well."""
+    """One is stopped by the server, one is stopped and resumed, one's agent is killed, one is killed itself, one cannot begin."""
     folder = tmp_path / "sweep"
     server.stop_after = {"s0r0": 1, "s0r1": 1}
     server.resumed = {"s0r1"}
@@ -152,12 +154,13 @@ def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begi
     for trial in trials:
         run = json.loads((trial.path / "status.json").read_text()).get("wandb_run", trial.name)
         by_run.setdefault(run, []).append(trial.status)
-    ends = {"s0r0": ["pruned"], "s0r1": ["pruned", "done"], "s0r2": ["done"], "s0r3": ["failed"], "s0r4": ["done"], "s0r5": ["failed"]}
+    ends = {"s0r0": ["pruned"], "s0r1": ["pruned", "done"], "s0r2": ["done"], "s0r3": ["failed"], "s0r4": ["failed"], "s0r5": ["failed"]}
     assert by_run == ends
-    killed, unable = (trial for trial in trials if trial.status == "failed")
+    without_agent, killed, unable = (trial for trial in trials if trial.status == "failed")
     assert unable.overrides == ["auc=0", "seconds=6", "text.inner='k=v, (x)'", "text.none=null"]
     assert ".log" in unable.reason
-    assert "exit code -9" in killed.reason
+    assert "its agent ended with exit code -9" in without_agent.reason
+    assert "its program was killed" in killed.reason
     assert processes_of(dead[0]) == [], "the trial of a dead agent does not run on"
     assert [record.getMessage() for record in said.records if "another takes its place" in record.getMessage()]
     done = next(trial for trial in trials if trial.objective == 0.3)
