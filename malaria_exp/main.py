@@ -14,12 +14,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from malaria_exp import multirun, plugins
+from malaria_exp import multirun, plugins, worker
 from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.config import Config
 from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.launchers import register_with_hydra, threads_per_job
 from malaria_exp.logs import log, start_terminal_log
-from malaria_exp.provenance import redact
+from malaria_exp.provenance import redact, redact_overrides
 from malaria_exp.registry import GROUPS, build
 from malaria_exp.rundir import record_refusal
 from malaria_exp.sweep.arguments import from_agent, tracked
@@ -29,10 +30,18 @@ INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
+# Whether the program's own start ran in this process; in those of a launcher it did not.
+_started = False
 # Whether the user asked for full errors: then every error shows its traceback. `main` sets the variable too, for Hydra, and
 # marks that with one of its own, lest the processes of a launcher take it for the user's.
 OWN_MARK = "MALARIA_EXP_SHOWS_ERRORS"
 _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK not in os.environ
+
+
+if not OmegaConf.has_resolver("run_id"):
+    # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
+    OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
+    OmegaConf.register_new_resolver("threads_per_job", threads_per_job)
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,8 @@ def main() -> None:
     if not _debug:
         os.environ[OWN_MARK] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if not OmegaConf.has_resolver("run_id"):
-        # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
-        OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
+    global _started
+    _started = True
     # A scheduler's SIGTERM ends a run as Ctrl-C does: its status says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
@@ -70,6 +78,7 @@ def main() -> None:
         sys.argv[1:] = tracked(from_agent(sys.argv[1:]))
         _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
+        register_with_hydra(sys.argv[1:])
         _compose_and_run()
     except KeyboardInterrupt:
         log.error("Interrupted.")
@@ -85,24 +94,40 @@ def main() -> None:
     sys.exit(code or table_code or max(_failures, default=0))
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def _compose_and_run(composed: DictConfig) -> float | None:
-    """Runs one job; returns its objective (the best validation value of the trainer's monitor) for sweepers."""
+def run_job(composed: DictConfig) -> float | None:
+    """Runs one job; returns its objective (the best validation value of the trainer's monitor) for sweepers.
+
+    A launcher calls it in processes of its own, which find it by its name.
+    """
     job = HydraConfig.get()
     # As typed: an interpolation among them belongs to the run's configuration, not to Hydra's.
     overrides = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
+    folder = Path(job.runtime.output_dir)
+    name = folder.name
     try:
-        app = _make_app(composed, overrides, Path(job.runtime.output_dir), dict(job.runtime.choices))
+        if not _started:
+            worker.prepare(job.job.num, overrides)
+            worker.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
+        app = _make_app(composed, overrides, folder, dict(job.runtime.choices))
+        if job.mode.name != "MULTIRUN" and app.config.sweep is not None:
+            raise ConfigError("sweep: a file of pairs makes the jobs of a multirun. Add -m: python run.py -m sweep=pairs.yaml ...")
         task = app.config.one("task")
-        return build("task", task.name, task.params, app)
+        if job.mode.name != "MULTIRUN" and app.config.resume and task.name != "sweep":
+            raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")
+        objective: float | None = build("task", task.name, task.params, app)
     except Exception as error:
-        if job.mode.name == "MULTIRUN" and not str(job.launcher._target_).endswith("BasicLauncher"):
-            # In another process: the launcher has to see that the job failed.
-            raise
         _failures.append(_report(error))
         if job.mode.name == "MULTIRUN":
-            record_refusal(Path(job.runtime.output_dir), overrides=overrides, reason=str(error))
+            record_refusal(folder, overrides=overrides, reason=str(error))
+        if not _started:
+            worker.tell(f"job {name:<5} failed: {redact(str(error)).splitlines()[0] if str(error) else type(error).__name__}")
         return None
+    if not _started:
+        worker.tell(f"job {name:<5} done" + ("" if objective is None else f", objective {objective:.4f}"))
+    return objective
+
+
+_compose_and_run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run_job)
 
 
 def _refuse_pickles(arguments: list[str]) -> None:

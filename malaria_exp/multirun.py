@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from malaria_exp.files import write_csv
+from malaria_exp.multirun_record import read_record
 from malaria_exp.progress import console
 from malaria_exp.rundir import STATUS
 
@@ -19,16 +18,16 @@ METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 _sweep_dirs: list[Path] = []
 
 
-class Summary(Callback):
-    """Tells `print_summary` which folder a multirun writes to; Hydra calls it."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remembers the multirun's folder."""
-        _sweep_dirs[:] = [Path(config.hydra.sweep.dir)]
+def remember(folder: Path) -> None:
+    """Tells `print_summary` which folder a multirun writes to."""
+    _sweep_dirs[:] = [folder]
 
 
 def collect_jobs(folder: Path) -> list[dict[str, Any]]:
-    """Returns a row a job, in order: job, overrides, status, metrics, seconds, reason; read from each job's status.json."""
+    """Returns a row a job, in order: job, overrides, status, metrics, objective, seconds, reason; read from each job's status.json.
+
+    Jobs that never began are missing.
+    """
     rows = []
     for path in folder.glob(f"*/{STATUS}"):
         try:
@@ -42,10 +41,17 @@ def collect_jobs(folder: Path) -> list[dict[str, Any]]:
                 "overrides": " ".join(status.get("overrides", [])),
                 "status": status.get("status", "?"),
                 **{name: headline.get(name) for name in METRICS},
+                "objective": status.get("objective"),
                 "seconds": status.get("seconds"),
                 "reason": status.get("reason", ""),
             }
         )
+    record = read_record(folder)
+    known = {row["job"] for row in rows}
+    for number, overrides in enumerate(record.jobs if record else []):
+        if str(number) not in known:
+            empty = dict.fromkeys((*METRICS, "objective", "seconds"))
+            rows.append({"job": str(number), "overrides": " ".join(overrides), "status": "missing", **empty, "reason": ""})
     return sorted(rows, key=lambda row: (len(row["job"]), row["job"]))
 
 
@@ -61,7 +67,7 @@ def print_summary() -> int:
     # Overrides that all jobs share tell nothing apart.
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
     table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("job", "overrides", "status", *METRICS, "seconds"):
+    for column in ("job", "overrides", "status", *METRICS, "objective", "seconds"):
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
         table.add_column(
@@ -70,11 +76,14 @@ def print_summary() -> int:
     for row in rows:
         own = " ".join(item for item in row["overrides"].split() if item not in shared)
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
-        numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in METRICS]
+        numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in (*METRICS, "objective")]
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
         table.add_row(row["job"], escape(own), f"[{colour}]{row['status']}[/]", *numbers, seconds)
     console().print(table)
     for row in rows:
         if row["reason"]:
             console().print(f"job {row['job']} {row['status']}: {row['reason']}", markup=False)
+    unfinished = sum(row["status"] != "done" for row in rows)
+    if unfinished:
+        console().print(f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False)
     return int(any(row["status"] != "done" for row in rows))

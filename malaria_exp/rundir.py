@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Iterator
@@ -81,7 +82,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
-    write_status("running", pid=os.getpid())
+    write_status("running", pid=os.getpid(), host=socket.gethostname())
     write_text(path / "config.yaml", redact_yaml(config_text))
     handler = start_file_log(path / "run.log")
     try:

@@ -1,0 +1,143 @@
+"""What Hydra calls for -m: makes the jobs of a multirun, runs those that are not done yet, and lets no job's death stop the others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from malaria_exp import multirun, plugins
+from malaria_exp.errors import ConfigError
+from malaria_exp.files import write_text
+from malaria_exp.logs import log
+from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.pairs import read_pairs
+from malaria_exp.provenance import redact_yaml
+
+OWN_KEYS = ("sweep", "resume")
+
+
+class GridSweeper(BasicSweeper):  # type: ignore[misc]
+    """Hydra's own sweeper with pairs, with resume, and with launchers that may lose workers.
+
+    Args:
+        max_batch_size: jobs handed to the launcher at once; None for all.
+        params: values to combine, beside those on the command line.
+    """
+
+    def __init__(self, max_batch_size: int | None = None, params: Any = None) -> None:
+        super().__init__(max_batch_size=max_batch_size, params=params)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Runs the jobs and returns nothing: what became of them stands in their folders."""
+        own, others = _split(arguments)
+        jobs = self._jobs(others, own.get("sweep"))
+        named = any(item.startswith("hydra.sweep.dir=") for item in self.config.hydra.overrides.hydra)
+        folder = Path(str(self.config.hydra.sweep.dir))
+        record = Record.of(jobs)
+        if own.get("resume"):
+            folder = earlier_multirun(folder, record, named=named)
+            with open_dict(self.config):
+                self.config.hydra.sweep.dir = str(folder)
+        elif read_record(folder) is not None:
+            raise ConfigError(f"hydra.sweep.dir: '{folder}' holds a multirun already. The same command with resume=true goes on with it.")
+        multirun.remember(folder)
+        numbered = dict(enumerate(jobs))
+        left = unfinished(folder, record) if own.get("resume") else list(numbered)
+        self._check(numbered, [number for number in numbered if number not in left], folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        record.write(folder)
+        write_text(folder / "multirun.yaml", redact_yaml(OmegaConf.to_yaml(self.config)))
+        if own.get("resume"):
+            log.info(f"multirun  {len(jobs) - len(left)} of {len(jobs)} jobs in {folder} are done; {len(left)} to do")
+        for number in left:
+            move_aside(folder, number)
+        batch = self.max_batch_size or max(len(left), 1)
+        for start in range(0, len(left), batch):
+            self._launch(folder, numbered, left[start : start + batch])
+        return []
+
+    def _jobs(self, arguments: list[str], pairs: str | None) -> list[list[str]]:
+        """Returns each job's overrides: the product of the values given, each with each entry of the file of pairs."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        combined = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        if pairs is None:
+            return combined
+        entries = read_pairs(Path(pairs).expanduser())
+        typed = {override.get_key_element().lstrip("+~") for override in overrides}
+        for entry in entries:
+            for override in entry:
+                key = override.partition("=")[0].lstrip("+~")
+                if key in typed:
+                    raise ConfigError(f"{key}: stands in '{pairs}' and on the command line. Leave one of them out.")
+        return [[*job, *entry] for entry in entries for job in combined]
+
+    def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path) -> None:
+        """Composes every job before the first is run; of those that are done, says which would be composed otherwise today."""
+        # Options of the user's own modules have to be known.
+        composed = {number: self.hydra_context.config_loader.load_sweep_config(self.config, overrides) for number, overrides in jobs.items()}
+        for number in (number for number in composed if number not in done):
+            plugins.load(jobs[number])
+        if changed := changed_jobs(folder, {number: _own(composed[number]) for number in done}):
+            shown = ", ".join(map(str, changed[:10]))
+            log.warning(
+                f"multirun  the configuration was edited since: job{'s' if len(changed) > 1 else ''} {shown}"
+                f"{' ...' if len(changed) > 10 else ''} ran with other values than the jobs to come"
+            )
+
+    def _launch(self, folder: Path, jobs: dict[int, list[str]], numbers: list[int]) -> None:
+        """Hands jobs to the launcher. If workers die under it, those that were running are run once more, each alone."""
+        try:
+            self._hand_over(jobs, numbers)
+        except Exception as error:
+            waiting = [number for number in numbers if not (folder / str(number)).exists()]
+            suspects = mark_dead(folder, numbers)
+            if not suspects:
+                raise
+            reason = " ".join(str(error).split())[:200]
+            log.warning(f"multirun  workers died ({type(error).__name__}: {reason}); jobs {', '.join(map(str, suspects))} are run once more, alone")
+            for number in suspects:
+                move_aside(folder, number)
+                try:
+                    self._hand_over(jobs, [number])
+                except Exception as again:  # noqa: BLE001 - whatever the launcher calls a dead worker
+                    log.warning(f"multirun  job {number} died again: {' '.join(str(again).split())[:200]}")
+                mark_dead(folder, [number])
+            if waiting:
+                self._launch(folder, jobs, waiting)
+        mark_dead(folder, numbers)
+
+    def _hand_over(self, jobs: dict[int, list[str]], numbers: list[int]) -> None:
+        # The folder has the job's number, also where jobs before it are done.
+        if numbers:
+            self.launcher.launch([[*jobs[number], f"hydra.sweep.subdir={number}"] for number in numbers], initial_job_idx=numbers[0])
+
+
+def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Returns the values of the keys that speak of the multirun itself, and the other arguments."""
+    own: dict[str, Any] = {}
+    others = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key not in OWN_KEYS:
+            others.append(argument)
+            continue
+        override = OverridesParser.create().parse_override(argument)
+        if override.is_sweep_override():
+            raise ConfigError(f"{key}: one for the whole multirun, received {argument}.")
+        own[key] = override.value()
+    if not isinstance(own.get("resume", False), bool):
+        raise ConfigError(f"resume: expected true or false, received {own['resume']!r}.")
+    pairs = own.get("sweep")
+    if pairs is not None and not isinstance(pairs, str):
+        own["sweep"] = str(getattr(pairs, "text", pairs))
+    return own, others
+
+
+def _own(composed: DictConfig) -> dict[str, Any]:
+    """Returns the run's part of a composed configuration as plain values."""
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True)
+    return dict(plain) if isinstance(plain, dict) else {}

@@ -1,0 +1,1 @@
+"""Who runs the jobs of a multirun: engines for many processes on one machine or on many."""

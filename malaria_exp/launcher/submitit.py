@@ -1,0 +1,56 @@
+"""Jobs by submitit: as one Slurm array, or as processes of this machine, to try out what will be sent to a cluster."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.launcher._base import ProcessLauncher
+from malaria_exp.logs import log
+
+POLL_SECONDS = 1.0
+
+
+class SubmititLauncher(ProcessLauncher):
+    """Sends the jobs and waits for all of them, those of which some are killed or fail included.
+
+    Args:
+        cluster: slurm or local.
+        submitit_folder: where submitit keeps scripts and output; %j is the job's number there.
+        params: what submitit's executor takes: timeout_min, cpus_per_task, mem_gb, slurm_partition ...; null is left out.
+    """
+
+    def __init__(self, cluster: Literal["slurm", "local"], submitit_folder: str, **params: Any) -> None:
+        self.cluster, self.folder = cluster, submitit_folder
+        plain = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in params.items()}
+        self.params: Mapping[str, Any] = {key: value for key, value in plain.items() if value not in (None, {})}
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
+        """Sends the jobs and returns when all have ended; Ctrl-C cancels them.
+
+        Raises:
+            ConfigError: there is no Slurm here, or it refuses the parameters.
+        """
+        import submitit
+
+        jobs = self.jobs(job_overrides, initial_job_idx)
+        try:
+            executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            executor.update_parameters(**self.params)
+            sent = executor.map_array(lambda job: job(), jobs)
+        except (NameError, RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
+            raise ConfigError(f"hydra.launcher: submitit cannot send the jobs: {' '.join(str(error).split())}") from None
+        log.info(f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(self.folder).parent}")
+        waiting = list(sent)
+        try:
+            while waiting:
+                time.sleep(POLL_SECONDS)
+                waiting = [job for job in waiting if not job.done()]
+        except BaseException:
+            for job in waiting:
+                job.cancel()
+            raise
+        return []

@@ -1,0 +1,154 @@
+"""What a multirun leaves so that it can go on: the jobs it was made of, and what became of each."""
+
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from malaria_exp.errors import RunFolderError
+from malaria_exp.files import write_json
+from malaria_exp.provenance import redact_overrides, redact_yaml
+from malaria_exp.rundir import STATUS
+
+RECORD, EARLIER = "multirun.json", "earlier"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The jobs of a multirun.
+
+    Attributes:
+        hash: of all their overrides, in order.
+        jobs: of each its overrides, without secrets.
+    """
+
+    hash: str
+    jobs: list[list[str]]
+
+    @classmethod
+    def of(cls, jobs: Sequence[Sequence[str]]) -> "Record":
+        """Returns the record of jobs with these overrides."""
+        text = json.dumps([list(job) for job in jobs])
+        return cls(hashlib.sha256(text.encode()).hexdigest(), [redact_overrides(list(job)) for job in jobs])
+
+    def write(self, folder: Path) -> None:
+        """Writes it into the multirun's folder."""
+        write_json(folder / RECORD, {"hash": self.hash, "jobs": self.jobs})
+
+
+def read_record(folder: Path) -> Record | None:
+    """Returns the record of a multirun's folder; None if it holds none."""
+    content = _read(folder / RECORD)
+    return Record(str(content.get("hash")), list(content.get("jobs", []))) if content else None
+
+
+def earlier_multirun(folder: Path, record: Record, *, named: bool) -> Path:
+    """Returns the folder of the newest multirun with the same jobs.
+
+    Args:
+        folder: where a new one would be; `named` says that the user named it, and then it is the one that is meant.
+        record: of the jobs.
+        named: see above.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    if named:
+        found = read_record(folder)
+        if found is None:
+            raise RunFolderError(f"resume: '{folder}' holds no multirun. Leave resume=true out to begin one there.")
+        if found.hash != record.hash:
+            raise RunFolderError(
+                f"resume: '{folder}' holds another multirun ({len(found.jobs)} jobs, this command makes {len(record.jobs)}). Repeat the command it was begun with."
+            )
+        return folder
+    same = [path for path in folder.parent.glob(f"*/{RECORD}") if (read_record(path.parent) or Record("", [])).hash == record.hash]
+    if not same:
+        raise RunFolderError(
+            f"resume: no earlier multirun of this command in '{folder.parent}'. Leave resume=true out to begin one, or name its folder: hydra.sweep.dir=..."
+        )
+    return max(same, key=lambda path: path.stat().st_mtime).parent
+
+
+def unfinished(folder: Path, record: Record) -> list[int]:
+    """Returns the numbers of the jobs that are missing or did not end well.
+
+    Raises:
+        RunFolderError: one of them may still be running.
+    """
+    left = []
+    for number in range(len(record.jobs)):
+        status = _read(folder / str(number) / STATUS)
+        if status.get("status") == "done":
+            continue
+        if status.get("status") == "running" and lives(status):
+            where = f"process {status.get('pid')} of {status.get('host')}"
+            raise RunFolderError(
+                f"resume: job {number} is still running ({where}). Wait for it or stop it; if that machine is gone, remove '{folder / str(number) / STATUS}'."
+            )
+        left.append(number)
+    return left
+
+
+def lives(status: Mapping[str, Any]) -> bool:
+    """Tells whether the process of a running status may be alive: on this machine it is looked for, of another nobody knows."""
+    if status.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(status["pid"]), 0)
+    except (ProcessLookupError, KeyError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def mark_dead(folder: Path, numbers: Sequence[int]) -> list[int]:
+    """Records as failed the jobs that a launcher is done with, but whose last word is that they are running; returns their numbers."""
+    dead = []
+    for number in numbers:
+        path = folder / str(number) / STATUS
+        status = _read(path)
+        if status.get("status") == "running":
+            reason = "its process ended without a word: it was killed, or the machine had no memory left"
+            write_json(path, status | {"status": "failed", "reason": reason})
+            dead.append(number)
+    return dead
+
+
+def move_aside(folder: Path, number: int) -> None:
+    """Moves what an earlier attempt at a job left to earlier/; nothing is deleted."""
+    path = folder / str(number)
+    if not path.exists():
+        return
+    attempts = folder / EARLIER
+    attempts.mkdir(exist_ok=True)
+    count = len(list(attempts.glob(f"{number}-*")))
+    path.rename(attempts / f"{number}-{count + 1}")
+
+
+def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """Returns the numbers of those jobs that are done whose configuration would be composed otherwise today."""
+    changed = []
+    for number, values in composed.items():
+        try:
+            ran = yaml.safe_load((folder / str(number) / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            continue
+        if ran != yaml.safe_load(redact_yaml(yaml.safe_dump(dict(values), sort_keys=False))):
+            changed.append(number)
+    return changed
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,63 @@
+"""A launcher's worker: a process in which the program's own start never ran, and which takes one job after another."""
+
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from malaria_exp import plugins
+from malaria_exp.logs import set_terminal_level, start_terminal_log
+from malaria_exp.progress import console
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+# Of NVIDIA's driver, a folder a GPU.
+GPUS = Path("/proc/driver/nvidia/gpus")
+# Set once a worker has its GPU; its later jobs go on with it.
+CHOSEN = "MALARIA_EXP_GPU"
+
+
+def prepare(number: int, overrides: list[str]) -> None:
+    """Makes a worker ready for its next job, as the program's start does: log, signals, plugins, GPU.
+
+    The terminal shows no more of a job than that it began and how it ended: several write to it at once.
+
+    Args:
+        number: of the job.
+        overrides: of the job.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    start_terminal_log()
+    set_terminal_level(logging.CRITICAL)
+    with suppress(ValueError):
+        # Only a process' main thread can; Ray's jobs may run in another.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    choose_gpu(number)
+    plugins.load(overrides)
+
+
+def choose_gpu(number: int) -> None:
+    """Gives a worker the GPU of its first job's number; nothing where there is none, or TensorFlow already has its devices."""
+    if CHOSEN in os.environ or "tensorflow" in sys.modules:
+        return
+    chosen = gpu_of(number, os.environ.get(VISIBLE), len(list(GPUS.iterdir())) if GPUS.is_dir() else 0)
+    if chosen is not None:
+        os.environ[VISIBLE] = os.environ[CHOSEN] = chosen
+
+
+def gpu_of(number: int, visible: str | None, count: int) -> str | None:
+    """Returns the GPU of a job, as CUDA_VISIBLE_DEVICES names it; None if there is nothing to choose.
+
+    Args:
+        number: of the job.
+        visible: what CUDA_VISIBLE_DEVICES says already, by the user or a scheduler; None if it is not set.
+        count: GPUs of the machine.
+    """
+    allowed = [str(index) for index in range(count)] if visible is None else [name.strip() for name in visible.split(",") if name.strip()]
+    return allowed[number % len(allowed)] if len(allowed) > 1 else None
+
+
+def tell(text: str) -> None:
+    """Prints a line about a job."""
+    console().print(text, markup=False, soft_wrap=True)
