@@ -19,7 +19,7 @@ from malaria_exp.provenance import redact_yaml
 OWN_KEYS = ("sweep", "resume")
 
 
-class GridSweeper(BasicSweeper):  # type: ignore[misc]
+class GridSweeper(BasicSweeper):
     """Hydra's own sweeper with pairs, with resume, and with launchers that may lose workers.
 
     Args:
@@ -78,7 +78,9 @@ class GridSweeper(BasicSweeper):  # type: ignore[misc]
     def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path) -> None:
         """Composes every job before the first is run; of those that are done, says which would be composed otherwise today."""
         # Options of the user's own modules have to be known.
-        composed = {number: self.hydra_context.config_loader.load_sweep_config(self.config, overrides) for number, overrides in jobs.items()}
+        composed = {
+            number: self.hydra_context.config_loader.load_sweep_config(self.config, overrides) for number, overrides in jobs.items()
+        }
         for number in (number for number in composed if number not in done):
             plugins.load(jobs[number])
         if changed := changed_jobs(folder, {number: _own(composed[number]) for number in done}):
@@ -98,7 +100,9 @@ class GridSweeper(BasicSweeper):  # type: ignore[misc]
             if not suspects:
                 raise
             reason = " ".join(str(error).split())[:200]
-            log.warning(f"multirun  workers died ({type(error).__name__}: {reason}); jobs {', '.join(map(str, suspects))} are run once more, alone")
+            log.warning(
+                f"multirun  workers died ({type(error).__name__}: {reason}); jobs {', '.join(map(str, suspects))} are run once more, alone"
+            )
             for number in suspects:
                 move_aside(folder, number)
                 try:
@@ -121,7 +125,7 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     own: dict[str, Any] = {}
     others = []
     for argument in arguments:
-        key, _, value = argument.partition("=")
+        key = argument.partition("=")[0]
         if key not in OWN_KEYS:
             others.append(argument)
             continue
@@ -139,5 +143,6 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 def _own(composed: DictConfig) -> dict[str, Any]:
     """Returns the run's part of a composed configuration as plain values."""
-    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True)
-    return dict(plain) if isinstance(plain, dict) else {}
+    keys = [str(key) for key in composed if key != "hydra"]
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=True)
+    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}

@@ -37,7 +37,9 @@ def register_with_hydra(arguments: Sequence[str]) -> None:
     if chosen in NEEDS:
         package, extra = NEEDS[chosen]
         if not _installed(package):
-            raise ConfigError(f"hydra/launcher: '{chosen}' needs a package that is not installed. Install it: pip install 'malaria_exp[{extra}]'")
+            raise ConfigError(
+                f"hydra/launcher: '{chosen}' needs a package that is not installed. Install it: pip install 'malaria_exp[{extra}]'"
+            )
     if not any(argument in ("-m", "--multirun") for argument in arguments):
         return
     # First of all: looking for plugins loads the modules of Hydra's own anew, which the sweeper builds on.

@@ -30,8 +30,8 @@ INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
-# Whether the program's own start ran in this process; in those of a launcher it did not.
-_started = False
+# This process, once the program's own start has run in it; in those of a launcher it never does.
+_started: list[int] = []
 # Whether the user asked for full errors: then every error shows its traceback. `main` sets the variable too, for Hydra, and
 # marks that with one of its own, lest the processes of a launcher take it for the user's.
 OWN_MARK = "MALARIA_EXP_SHOWS_ERRORS"
@@ -69,8 +69,7 @@ def main() -> None:
     if not _debug:
         os.environ[OWN_MARK] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    global _started
-    _started = True
+    _started.append(os.getpid())
     # A scheduler's SIGTERM ends a run as Ctrl-C does: its status says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
@@ -115,7 +114,7 @@ def run_job(composed: DictConfig) -> float | None:
         if job.mode.name != "MULTIRUN" and app.config.resume and task.name != "sweep":
             raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")
         objective: float | None = build("task", task.name, task.params, app)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a job's error is its own; the others go on
         _failures.append(_report(error))
         if job.mode.name == "MULTIRUN":
             record_refusal(folder, overrides=overrides, reason=str(error))

@@ -85,5 +85,7 @@ def print_summary() -> int:
             console().print(f"job {row['job']} {row['status']}: {row['reason']}", markup=False)
     unfinished = sum(row["status"] != "done" for row in rows)
     if unfinished:
-        console().print(f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False)
+        console().print(
+            f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False
+        )
     return int(any(row["status"] != "done" for row in rows))

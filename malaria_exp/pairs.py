@@ -29,7 +29,9 @@ def read_pairs(path: Path) -> list[list[str]]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"sweep: '{path}' cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(entries, list) or not entries:
-        raise ConfigError(f"sweep: '{path}': expected a list with an entry for each job, such as '{EXAMPLE}'; received {type(entries).__name__}.")
+        raise ConfigError(
+            f"sweep: '{path}': expected a list with an entry for each job, such as '{EXAMPLE}'; received {type(entries).__name__}."
+        )
     found = []
     for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Mapping) and entry:
@@ -37,5 +39,7 @@ def read_pairs(path: Path) -> list[list[str]]:
         elif isinstance(entry, list) and entry and all(isinstance(item, str) and "=" in item for item in entry):
             found.append(list(entry))
         else:
-            raise ConfigError(f"sweep: '{path}', entry {number}: expected a section such as '{EXAMPLE}' or a list of key=value, received {entry!r}.")
+            raise ConfigError(
+                f"sweep: '{path}', entry {number}: expected a section such as '{EXAMPLE}' or a list of key=value, received {entry!r}."
+            )
     return found

@@ -54,7 +54,7 @@ class Job:
         return bool(done.status == JobStatus.COMPLETED)
 
 
-class ProcessLauncher(Launcher):  # type: ignore[misc]
+class ProcessLauncher(Launcher):
     """Runs jobs in other processes; what they came to stands in their folders, so nothing is sent back."""
 
     config: DictConfig

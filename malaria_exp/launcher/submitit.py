@@ -43,7 +43,9 @@ class SubmititLauncher(ProcessLauncher):
             sent = executor.map_array(lambda job: job(), jobs)
         except (NameError, RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise ConfigError(f"hydra.launcher: submitit cannot send the jobs: {' '.join(str(error).split())}") from None
-        log.info(f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(self.folder).parent}")
+        log.info(
+            f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(self.folder).parent}"
+        )
         waiting = list(sent)
         try:
             while waiting:
