@@ -37,7 +37,7 @@ def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep, summary):
     code, text = summary()
     assert code == 1
     lines = [line.split() for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
-    assert [line[0] for line in lines[1:]] == [str(job) for job in range(12)]
+    assert [line[0] for line in lines[1:13]] == [str(job) for job in range(12)]
     assert "dataset=synthetic" not in text
     # Brackets are no markup.
     assert "a=[11]" in text

@@ -1,0 +1,183 @@
+"""Multiruns by real launchers: equal results, jobs that fail or are killed, going on, pairs. A few processes serve many properties."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[2] / "run.py"
+
+
+def start(arguments, folder, **environment):
+    command = [sys.executable, str(RUN), "-m", *arguments, f"hydra.sweep.dir={folder}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=dict(os.environ) | environment)
+
+
+def multirun(arguments, folder, **environment):
+    process = start(arguments, folder, **environment)
+    told = process.communicate(timeout=400)[1]
+    return process.returncode, told
+
+
+def states(folder):
+    with (folder / "jobs.csv").open(newline="") as file:
+        return {int(row["job"]): row["status"] for row in csv.DictReader(file)}
+
+
+def numbers(folder):
+    """What a run found, without what differs from run to run by nature."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["training"].pop("train_seconds")
+    history = [line.rsplit(",", 2)[0] for line in (folder / "history.csv").read_text().splitlines()]
+    return metrics, history
+
+
+@pytest.fixture(scope="module")
+def quick(tiny_cellnet):
+    # The second kind of job leaves other precision, another net and a used generator behind.
+    return [*tiny_cellnet, "logger=[csv]", "trainer.epochs=1"]
+
+
+PAIRS = "- {seed: 1, trainer.precision: bfloat16, model.dropout: 0.3}\n- {seed: abc}\n- {seed: 2, trainer.precision: float32, model.dropout: 0.0}\n"
+
+
+@pytest.fixture(scope="module")
+def basic(quick, tmp_path_factory):
+    """Three paired jobs one after another in one process, of which the second cannot be run."""
+    root = tmp_path_factory.mktemp("basic")
+    (root / "pairs.yaml").write_text(PAIRS)
+    own = [item for item in quick if not item.startswith("trainer.precision")]
+    return [*own, f"sweep={root / 'pairs.yaml'}"], root / "out", multirun([*own, f"sweep={root / 'pairs.yaml'}"], root / "out")
+
+
+def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
+    _, folder, (code, told) = basic
+    assert code != 0
+    assert "Traceback" not in told
+    assert states(folder) == {0: "done", 1: "failed", 2: "done"}
+    statuses = [json.loads((folder / str(number) / "status.json").read_text()) for number in range(3)]
+    assert "trainer.precision=bfloat16" in statuses[0]["overrides"]
+    assert "seed: expected a whole number" in statuses[1]["reason"]
+    assert not any("sweep=" in override for status in statuses for override in status["overrides"])
+    assert "1 of 3 jobs did not end well; the same command with resume=true runs only those" in told
+
+
+def test_a_job_is_the_same_first_in_its_process_or_after_another_and_with_any_launcher(basic, tmp_path):
+    arguments, folder, _ = basic
+    code, told = multirun(
+        [*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], tmp_path / "joblib", PYTHONWARNINGS="error::UserWarning"
+    )
+    assert code != 0
+    assert states(tmp_path / "joblib") == states(folder)
+    # In the one process job 2 came after job 0; here each is the first of its own.
+    for number in (0, 2):
+        assert numbers(tmp_path / "joblib" / str(number)) == numbers(folder / str(number))
+    assert "job 0     began: " in told
+    assert "job 0     done, objective" in told
+    assert "job 1     failed: seed: expected a whole number" in told
+    # What the jobs say otherwise stands in their own logs.
+    assert "report" not in told
+    assert "trained" in (tmp_path / "joblib" / "0" / "run.log").read_text()
+
+
+def test_a_second_multirun_never_mixes_with_the_first_and_resume_runs_what_is_left(basic):
+    arguments, folder, _ = basic
+    code, told = multirun(arguments, folder)
+    assert code == 2
+    assert "holds a multirun already. The same command with resume=true" in told
+    before = (folder / "0" / "status.json").read_text()
+    code, told = multirun([*arguments, "resume=true", "hydra/launcher=submitit_local"], folder)
+    assert code != 0
+    assert "2 of 3 jobs" in told
+    assert (folder / "0" / "status.json").read_text() == before
+    assert (folder / "earlier" / "1-1" / "status.json").is_file()
+    assert states(folder) == {0: "done", 1: "failed", 2: "done"}
+
+
+def kill_when(folder, job, times):
+    """Kills the process of a job as soon as it trains, so many times."""
+    killed = []
+
+    def watch():
+        end = time.monotonic() + 300
+        while len(killed) < times and time.monotonic() < end:
+            time.sleep(0.02)
+            try:
+                status = json.loads((folder / str(job) / "status.json").read_text())
+            except (OSError, ValueError):
+                continue
+            if status["status"] == "running" and status["pid"] not in killed:
+                os.kill(status["pid"], signal.SIGKILL)
+                killed.append(status["pid"])
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_a_worker_that_is_killed_fails_its_own_job_alone(quick, tmp_path):
+    folder = tmp_path / "out"
+    # Killed again when it is run alone: it is this job's own fault.
+    killer = kill_when(folder, 0, times=2)
+    code, told = multirun([*quick, "seed=0,1,2", "hydra/launcher=joblib"], folder)
+    killer.join()
+    assert code == 1
+    assert "Traceback" not in told
+    assert states(folder) == {0: "failed", 1: "done", 2: "done"}
+    assert "its process ended without a word" in json.loads((folder / "0" / "status.json").read_text())["reason"]
+    assert "are run once more, alone" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep=none.yaml"], "sweep: 'none.yaml' does not exist"),
+        (["resume=true", "seed=0,1"], "holds no multirun"),
+        (["resume=perhaps"], "resume: expected true or false"),
+        (["sweep=a.yaml,b.yaml"], "sweep: one for the whole multirun"),
+        (["hydra/launcher=jobli"], "Did you mean 'joblib'"),
+    ],
+)
+def test_mistakes_are_told_before_the_first_job(call_main, tmp_path, arguments, message):
+    code, told = call_main("-m", *arguments, f"hydra.sweep.dir={tmp_path / 'out'}")
+    assert code not in (0, None)
+    assert message in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def call_main(monkeypatch, capsys, tmp_path):
+    """Calls the program in this process: (exit code, standard error)."""
+    from malaria_exp import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(RUN), *arguments])
+        monkeypatch.setattr(main, "_failures", [])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        return ended.value.code, capsys.readouterr().err
+
+    return call
+
+
+def test_without_its_package_a_launcher_names_the_extra(monkeypatch):
+    from malaria_exp import launchers
+    from malaria_exp.errors import ConfigError
+
+    monkeypatch.setattr(launchers, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'malaria_exp\[submitit\]'"):
+        launchers.register_with_hydra(["-m", "hydra/launcher=submitit_slurm"])
+
+
+@pytest.mark.parametrize("argument", ["resume=true", "sweep=pairs.yaml"])
+def test_a_single_run_has_no_use_for_them(call_main, tmp_path, argument):
+    code, told = call_main(argument, f"hydra.run.dir={tmp_path / 'out'}")
+    assert code == 2
+    assert "-m" in told

@@ -1,0 +1,95 @@
+"""What a multirun leaves so that it can go on."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from malaria_exp.errors import RunFolderError
+from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+
+JOBS = [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
+
+
+def write_status(folder, number, **status):
+    (folder / str(number)).mkdir(parents=True, exist_ok=True)
+    (folder / str(number) / "status.json").write_text(json.dumps(status))
+
+
+@pytest.fixture
+def gone():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_record_comes_back_and_secrets_do_not_stand_in_it(tmp_path):
+    record = Record.of([["seed=1", "storage.token=abc123"]])
+    record.write(tmp_path)
+    assert read_record(tmp_path) == record
+    assert "abc123" not in (tmp_path / "multirun.json").read_text()
+    assert record.hash != Record.of([["seed=1", "storage.token=other"]]).hash
+    assert read_record(tmp_path / "none") is None
+
+
+def test_the_newest_multirun_of_the_same_jobs_goes_on(tmp_path):
+    record = Record.of(JOBS)
+    for age, (name, jobs) in enumerate({"a": JOBS, "b": JOBS, "c": JOBS[:2]}.items()):
+        (tmp_path / name).mkdir()
+        Record.of(jobs).write(tmp_path / name)
+        os.utime(tmp_path / name / "multirun.json", (1000 + age, 1000 + age))
+    assert earlier_multirun(tmp_path / "new", record, named=False) == tmp_path / "b"
+    assert earlier_multirun(tmp_path / "a", record, named=True) == tmp_path / "a"
+    with pytest.raises(RunFolderError, match="no earlier multirun of this command"):
+        earlier_multirun(tmp_path / "new", Record.of(JOBS[:1]), named=False)
+    with pytest.raises(RunFolderError, match="holds another multirun .2 jobs, this command makes 4."):
+        earlier_multirun(tmp_path / "c", record, named=True)
+    with pytest.raises(RunFolderError, match="holds no multirun"):
+        earlier_multirun(tmp_path / "new", record, named=True)
+
+
+def test_what_did_not_end_well_is_left(tmp_path, gone):
+    write_status(tmp_path, 0, status="done")
+    write_status(tmp_path, 1, status="failed")
+    write_status(tmp_path, 2, status="running", pid=gone, host=socket.gethostname())
+    assert unfinished(tmp_path, Record.of(JOBS)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_job_that_may_be_running_is_left_alone(tmp_path, elsewhere):
+    host = "another-node" if elsewhere else socket.gethostname()
+    write_status(tmp_path, 1, status="running", pid=os.getpid(), host=host)
+    with pytest.raises(RunFolderError, match="job 1 is still running") as caught:
+        unfinished(tmp_path, Record.of(JOBS))
+    assert host in str(caught.value)
+
+
+def test_a_job_that_died_without_a_word_has_failed(tmp_path):
+    write_status(tmp_path, 0, status="done")
+    write_status(tmp_path, 1, status="running", overrides=["seed=1"])
+    assert mark_dead(tmp_path, range(4)) == [1]
+    status = json.loads((tmp_path / "1" / "status.json").read_text())
+    assert (status["status"], status["overrides"]) == ("failed", ["seed=1"])
+    assert "its process ended without a word" in status["reason"]
+
+
+def test_earlier_attempts_are_kept(tmp_path):
+    for attempt in range(2):
+        write_status(tmp_path, 3, status="failed", reason=str(attempt))
+        move_aside(tmp_path, 3)
+    move_aside(tmp_path, 3)
+    assert sorted(path.name for path in (tmp_path / "earlier").iterdir()) == ["3-1", "3-2"]
+    assert json.loads((tmp_path / "earlier" / "3-2" / "status.json").read_text())["reason"] == "1"
+    assert not (tmp_path / "3").exists()
+
+
+def test_a_configuration_that_was_edited_since_is_noticed(tmp_path):
+    for number in range(2):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "config.yaml").write_text("seed: 1\nmodel:\n  stem: 16\n")
+    same, other = {"seed": 1, "model": {"stem": 16}}, {"seed": 1, "model": {"stem": 32}}
+    assert changed_jobs(tmp_path, {0: same, 1: other, 7: other}) == [1]
