@@ -15,6 +15,7 @@ from malaria_exp.logs import log
 from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
 from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
+from malaria_exp.rundir import STATUS
 
 OWN_KEYS = ("sweep", "resume")
 
@@ -95,7 +96,7 @@ class GridSweeper(BasicSweeper):
         try:
             self._hand_over(jobs, numbers)
         except Exception as error:
-            waiting = [number for number in numbers if not (folder / str(number)).exists()]
+            waiting = [number for number in numbers if not (folder / str(number) / STATUS).exists()]
             suspects = mark_dead(folder, numbers)
             if not suspects:
                 raise

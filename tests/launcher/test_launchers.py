@@ -15,9 +15,14 @@ import pytest
 RUN = Path(__file__).parents[2] / "run.py"
 
 
+# Sums over other numbers of threads are other sums in their last bits.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
 def start(arguments, folder, **environment):
     command = [sys.executable, str(RUN), "-m", *arguments, f"hydra.sweep.dir={folder}"]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=dict(os.environ) | environment)
+    environment = dict(os.environ) | ONE_THREAD | environment
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
 
 
 def multirun(arguments, folder, **environment):
@@ -72,7 +77,9 @@ def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
 def test_a_job_is_the_same_first_in_its_process_or_after_another_and_with_any_launcher(basic, tmp_path):
     arguments, folder, _ = basic
     code, told = multirun(
-        [*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], tmp_path / "joblib", PYTHONWARNINGS="error::UserWarning"
+        [*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *[f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]],
+        tmp_path / "joblib",
+        PYTHONWARNINGS="error::UserWarning",
     )
     assert code != 0
     assert states(tmp_path / "joblib") == states(folder)
