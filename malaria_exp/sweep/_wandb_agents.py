@@ -37,7 +37,7 @@ class Agent:
         sweep: at the server.
         process: its present process.
         over: runs that it has ended with and that nobody has looked at yet, with the values they were given.
-        stopped: runs that the server had stopped.
+        stopped: runs that the server had stopped and that nobody has looked at yet.
         due: when a process that died is to be replaced; None for one that was not expected to.
     """
 
@@ -113,9 +113,12 @@ def start_agent(folder: Path, number: int, sweep: Created, agents: int) -> Agent
         sweep: at the server.
         agents: how many share this machine.
     """
-    agent = Agent(number, folder, sweep, start_process(folder, number, sweep, agents))
-    agent._read = agent.log.stat().st_size if agent.log.exists() else 0
-    return agent
+    log, values = folder / AGENTS / f"{number}.log", folder / AGENTS / str(number) / "wandb"
+    before = log.stat().st_size if log.exists() else 0
+    for left in values.glob("sweep-*/config-*.yaml"):
+        # Of an engine that was killed.
+        left.unlink()
+    return Agent(number, folder, sweep, start_process(folder, number, sweep, agents), _read=before)
 
 
 def start_process(folder: Path, number: int, sweep: Created, agents: int) -> "subprocess.Popen[bytes]":
@@ -160,7 +163,8 @@ def stop_agents(agents: list[Agent]) -> None:
                 agent.process.wait(max(0.1, end - time.monotonic()))
     finally:
         for agent in agents:
-            agent.kill()
+            if agent.due is None:
+                agent.kill()
 
 
 def _session(leader: int) -> list[int]:

@@ -31,6 +31,7 @@ class Watch:
         self.ended: dict[str, Trial] = {}
         self.running = 0
         self.stopped: set[str] = set()
+        self.closed: set[str] = set()
         for path in (folder / TRIALS).iterdir():
             # Those of an earlier engine, whose agents are gone.
             trial = read_trial(path, sweep.metric, folder)
@@ -53,6 +54,7 @@ class Watch:
         """Handles what an agent's log tells."""
         agent.read()
         self.stopped |= agent.stopped
+        agent.stopped.clear()
         for run, values in agent.over:
             self.close(run, values, "failed", f"its program was killed or could not start; see {agent.log}")
         agent.over.clear()
@@ -67,6 +69,7 @@ class Watch:
 
     def close(self, run: str, values: dict[str, Any], how: str, reason: str) -> None:
         """Records how a run ended that is over, if it has not done so itself."""
+        self.closed.add(run)
         mine = [path for path in self.open() if self.status(path).get("wandb_run") == run]
         for path in mine:
             if self.status(path).get("status") == "running":
@@ -79,12 +82,17 @@ class Watch:
         self.running = 0
         for path in self.open():
             status = self.status(path)
+            how, run = status.get("status", "running"), str(status.get("wandb_run", ""))
             noted = (self.folder / ENDED / f"{path.name}.json").exists()
-            if not status or (status.get("status") == "running" and not noted):
+            # Who interrupted a trial is known at the latest when its agent has said that it is over.
+            if (how == "running" and not noted) or (how == "interrupted" and run not in self.closed):
                 self.running += 1
                 continue
-            if status.get("wandb_run") in self.stopped and status.get("status") != "done":
+            if run in self.stopped and how != "done":
                 self.note(path, "pruned", "ended early by W&B")
+            # It may come again.
+            self.stopped.discard(run)
+            self.closed.discard(run)
             self.tell(path)
 
     def check(self) -> None:
