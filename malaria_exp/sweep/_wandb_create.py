@@ -76,7 +76,7 @@ def create(config: dict[str, Any], entity: str | None, project: str) -> tuple[Cr
     if not isinstance(answer, dict) or "error" in answer:
         reason = answer["error"] if isinstance(answer, dict) else done.stderr.strip().rpartition("\n")[2]
         raise DataError(
-            f"engine: {server} has not taken the sweep: {redact(' '.join(reason.split()))[:500]}. engine=local runs the same file without it."
+            f"engine: {server} has not taken the sweep: {redact(' '.join(reason.split()))[:500].rstrip('.')}. engine=local runs the same file without it."
         )
     warnings = done.stderr.partition("WARNING ")[2]
     return Created(**answer), redact(" ".join(warnings.split()))
