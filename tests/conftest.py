@@ -1,9 +1,10 @@
 """What the tests share: a cache of their own, real cells where they are, drawn cells everywhere."""
 
+import gc
 import io
 import os
 import zipfile
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
@@ -27,6 +28,17 @@ def cache_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("cache")
     os.environ["MALARIA_EXP_CACHE"] = str(root)
     return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known_objects():
+    """What is there when a module begins, TensorFlow's modules above all, is not searched again for garbage.
+
+    Keras asks for a search at the start of every training; with a million objects each takes longer than the training's steps.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
@@ -104,18 +116,28 @@ def compose_app(overrides, output_dir):
 def run_task(cache_root):
     """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder.
 
-    The pictures of an evaluation are drawn, but turned into PNGs only with pictures=True: that is half of the time of a tiny run.
+    The pictures of an evaluation are drawn with pictures=True; else an empty one stands for each: they are half of a tiny run's time.
     """
+    from malaria_exp import outcome
     from malaria_exp.evaluation import plots
     from malaria_exp.evaluation._style import new_figure
     from malaria_exp.registry import build
 
-    picture = plots.png_bytes(new_figure(leaky=False, size=(1, 1)))
+    draw, figure = outcome.draw_plots, new_figure(leaky=False, size=(1, 1))
+    picture = plots.png_bytes(figure)
+    drawing = ("confusion_matrix", "roc", "precision_recall", "score_histogram", "training_curves", "per_patient", "worst_errors")
+
+    def name_plots(*about):
+        with mock.patch.multiple(plots, **{name: lambda *_, **__: figure for name in drawing}):
+            return draw(*about)
 
     def run(overrides, folder, *, pictures=False):
         app = compose_app(overrides, folder)
         task = app.config.one("task")
-        with nullcontext() if pictures else mock.patch.object(plots, "png_bytes", lambda figure: picture):
+        with ExitStack() as stack:
+            if not pictures:
+                stack.enter_context(mock.patch.object(plots, "png_bytes", lambda figure: picture))
+                stack.enter_context(mock.patch.object(outcome, "draw_plots", name_plots))
             build("task", task.name, task.params, app)
         return Path(folder)
 

@@ -1,5 +1,7 @@
 """Parts for trainers, on a few drawn cells."""
 
+from functools import partial
+
 import pytest
 
 from malaria_exp.augmenting import Chain
@@ -49,12 +51,13 @@ def trainer_data(cache_root):
 CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2})
 
 
-@pytest.fixture
-def make_parts(trainer_data, tmp_path):
-    """make_parts(seed=0, model=..., ...) -> Parts of a training of a tiny net."""
+@pytest.fixture(scope="session")
+def make_parts_in(trainer_data):
+    """make_parts_in(folder, seed=0, model=..., ...) -> Parts of a training of a tiny net."""
     cells, val = trainer_data.training()
 
     def make(
+        folder,
         seed=0,
         model=CELLNET,
         learning_rate=0.01,
@@ -75,13 +78,19 @@ def make_parts(trainer_data, tmp_path):
             batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
             val=val,
             tracker=RecordingTracker(),
-            folder=tmp_path,
+            folder=folder,
             seed=seed,
             eval_batch_size=64,
             identity="test",
-            cache=tmp_path / "cache",
+            cache=folder / "cache",
             build_metrics=lambda: [build("metric", name, {}) for name in metrics],
             build_callbacks=callbacks,
         )
 
     return make
+
+
+@pytest.fixture
+def make_parts(make_parts_in, tmp_path):
+    """make_parts(seed=0, model=..., ...) -> Parts of a training of a tiny net in the test's own folder."""
+    return partial(make_parts_in, tmp_path)

@@ -19,25 +19,29 @@ def weights_of_patients(data):
     return data.patient_weights() * np.linspace(0.2, 3, len(data.manifest.rows("train"))).astype(np.float32)
 
 
+# What is set, and who walks: single operations in sixteen bits are slow, and one of the two is scaled.
 CASES = {
-    "plain": ({}, {}),
-    "penalties, dropout and sample weights": ({"model": LENET, "weights": True}, {}),
-    "bfloat16": ({"model": LENET}, {"precision": "bfloat16"}),
-    "float16": ({"model": LENET}, {"precision": "float16"}),
-    "accumulation, average and clipping": ({"model": LENET, "weights": True, "clip_norm": 1.0}, {"accumulate": 3, "ema": 0.8}),
+    "plain": ({}, {}, ["loop", "eager"]),
+    "bfloat16": ({"model": LENET}, {"precision": "bfloat16", "epochs": 1}, ["loop"]),
+    "float16": ({"model": LENET}, {"precision": "float16", "epochs": 1}, ["loop", "eager"]),
+    "penalties, dropout, sample weights, accumulation, average and clipping": (
+        {"model": LENET, "weights": True, "clip_norm": 1.0},
+        {"accumulate": 3, "ema": 0.8},
+        ["loop", "eager"],
+    ),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_weights_and_numbers(case, make_parts, trainer_data):
-    made, params = CASES[case]
+    made, params, others = CASES[case]
     if made.get("weights"):
         made = {**made, "weights": weights_of_patients(trainer_data)}
     flips = [build("aug", "dihedral", {})]
-    trained = {way: train(make_parts(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in WAYS}
+    trained = {way: train(make_parts(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in ("fit", *others)}
     # The order in which sums are taken differs between a graph and single operations: more so in sixteen bits.
     loose = {"bfloat16": 0.05, "float16": 0.01}.get(case, 2e-4)
-    for way in ("loop", "eager"):
+    for way in others:
         for one, two in zip(trained["fit"].model.get_weights(), trained[way].model.get_weights(), strict=True):
             np.testing.assert_allclose(two, one, rtol=loose, atol=loose, err_msg=way)
         for one, two in zip(trained["fit"].history, trained[way].history, strict=True):
@@ -47,10 +51,12 @@ def test_the_same_weights_and_numbers(case, make_parts, trainer_data):
         assert trained[way].best_epoch == trained["fit"].best_epoch
 
 
-_plain = {}
+@pytest.fixture(scope="module")
+def unadorned():
+    """Weights after an epoch without any of it, by who asks first."""
+    return []
 
 
-@pytest.mark.parametrize("way", ["fit", "loop"])
 @pytest.mark.parametrize(
     ("made", "params"),
     [
@@ -62,19 +68,19 @@ _plain = {}
     ],
     ids=["sample weights", "no penalties", "clipping", "accumulation", "average"],
 )
-def test_none_of_it_is_ignored(way, made, params, make_parts, trainer_data):
+def test_none_of_it_is_ignored(made, params, make_parts, trainer_data, unadorned):
     """What the equality above compares would also be equal if all three did nothing."""
-    if way not in _plain:
-        _plain[way] = train(make_parts(1, model=LENET), way, epochs=1).model.get_weights()
+    if not unadorned:
+        unadorned.extend(train(make_parts(1, model=LENET), "fit", epochs=1).model.get_weights())
     if made.get("weights"):
         made = {"model": LENET, "weights": weights_of_patients(trainer_data)}
-    other = train(make_parts(1, **made), way, epochs=1, **params)
-    pairs = zip(_plain[way], other.model.get_weights(), strict=True)
-    assert max(np.abs(one - two).max() for one, two in pairs) > 1e-4
+    other = train(make_parts(1, **made), "fit", epochs=1, **params)
+    pairs = zip(unadorned, other.model.get_weights(), strict=True)
+    assert max(np.abs(one - two).max() for one, two in pairs) > 1e-3
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_callbacks_hear_everything_in_order(way, make_parts):
+def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_parts):
     import keras
 
     heard = []
@@ -99,7 +105,15 @@ def test_callbacks_hear_everything_in_order(way, make_parts):
         def on_train_end(self, logs=None):
             heard.append(("end",))
 
-    parts = make_parts(callbacks=lambda course: [Listener()])
+    class Halve(keras.callbacks.Callback):
+        def __init__(self, course):
+            super().__init__()
+            self.course = course
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.course.rate_scale.assign(self.course.rate_scale * 0.5)
+
+    parts = make_parts(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Listener(), Halve(course)])
     trained = train(parts, way, epochs=5)
     steps = parts.batches.steps_per_epoch
     expected = [("begin", True, 5)]
@@ -109,24 +123,7 @@ def test_callbacks_hear_everything_in_order(way, make_parts):
             expected += [("step", step), ("stepped", step, ["accuracy", "loss"])]
         expected.append(("epoch done", epoch, epoch + 1, True, True))
     assert heard == [*expected, ("end",)]
-    assert len(trained.history) == 2
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_the_rate_follows_schedule_and_scale(way, make_parts):
-    import keras
-
-    class Halve(keras.callbacks.Callback):
-        def __init__(self, course):
-            super().__init__()
-            self.course = course
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.course.rate_scale.assign(self.course.rate_scale * 0.5)
-
-    parts = make_parts(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Halve(course)])
-    trained = train(parts, way, epochs=3)
-    assert [row["learning_rate"] for row in trained.history] == pytest.approx([0.02, 0.01, 0.005])
+    assert [row["learning_rate"] for row in trained.history] == pytest.approx([0.02, 0.01])
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -152,7 +149,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(step + 1)) for step in range(steps)], rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["fit", "loop"])
 def test_a_bad_step_in_float16_is_left_out(way, make_parts):
     """A loss beyond what sixteen bits hold: the scale falls, the weights stay numbers."""
     import keras

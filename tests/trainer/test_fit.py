@@ -12,38 +12,68 @@ from malaria_exp.registry import build
 from malaria_exp.runner import speed_identity
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer import _precision
+from malaria_exp.trainer._base import CHECKPOINT_FILE
 
 
 def train(parts, **params):
     return build("trainer", "fit", {"precision": "float32", "epochs": 2, **params}).train(parts)
 
 
-def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(make_parts):
+HOW = {"learning_rate": 0.05}
+LONG = {"epochs": 5, "monitor": "val_log_loss"}
+
+
+@pytest.fixture(scope="module")
+def course(make_parts_in, tmp_path_factory):
+    """One training and its parts; the tests only read them."""
+    parts = make_parts_in(tmp_path_factory.mktemp("course"), 3, augmentations=[build("aug", "dihedral", {})], **HOW)
+    return parts, train(parts, **LONG)
+
+
+def check_same(one, two):
+    for first, second in zip(one.model.get_weights(), two.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(course, make_parts):
     flips = [build("aug", "dihedral", {})]
-    first, again, other = (train(make_parts(seed, augmentations=flips)) for seed in (3, 3, 4))
-    for one, two in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
+    first = course[1]
+    again, other = (train(make_parts(seed, augmentations=flips, **HOW), **LONG) for seed in (3, 4))
+    check_same(first, again)
     for one, two in zip(first.history, again.history, strict=True):
         for name in set(one) - {"seconds", "cells_per_second"}:
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert any((one != two).any() for one, two in zip(first.model.get_weights(), other.model.get_weights(), strict=True))
 
 
-def test_the_best_epochs_weights_are_kept(make_parts):
-    parts = make_parts(learning_rate=0.05)
-    trained = train(parts, epochs=5, monitor="val_log_loss")
+def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(course):
+    parts, trained = course
     values = [row["val_log_loss"] for row in trained.history]
     assert trained.best_epoch == int(np.argmin(values)) + 1
-    scores = Scorer(trained.model)(parts.val)
-    assert compute(parts.val.labels, scores, 0.5)["log_loss"] == pytest.approx(min(values), rel=1e-5)
+    best = trained.history[trained.best_epoch - 1]
+    for name, value in compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5).items():
+        assert best[f"val_{name}"] == pytest.approx(value, nan_ok=True), name
 
 
-def test_validation_scores_are_those_of_the_finished_model(make_parts):
-    parts = make_parts()
-    trained = train(parts, epochs=1)
-    expected = compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)
-    for name, value in expected.items():
-        assert trained.history[0][f"val_{name}"] == pytest.approx(value, nan_ok=True), name
+def test_loggers_hear_of_every_step_and_epoch(course):
+    parts, _ = course
+    heard = parts.tracker.recorder
+    assert heard.length == RunLength(5, parts.batches.steps_per_epoch, 16)
+    assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
+    assert all(np.isfinite(values["loss"]) for _, values in heard.steps)
+    assert [row["epoch"] for row in heard.rows] == [1, 2, 3, 4, 5]
+
+
+def test_the_checkpoint_holds_the_best_weights(course):
+    parts, trained = course
+    again = parts.build_model()
+    again.load_weights(parts.folder / CHECKPOINT_FILE)
+    for one, two in zip(trained.model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_the_saved_model_holds_nothing_of_the_optimizer(course):
+    assert not course[1].model.compiled
 
 
 @pytest.mark.parametrize(
@@ -65,38 +95,18 @@ def test_a_run_that_diverges_says_so(make_parts):
         train(make_parts(loss=Broken()))
 
 
-def test_loggers_hear_of_every_step_and_epoch(make_parts):
-    parts = make_parts()
-    train(parts, epochs=2)
-    heard = parts.tracker.recorder
-    assert heard.length == RunLength(2, parts.batches.steps_per_epoch, 16)
-    assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
-    assert all(np.isfinite(values["loss"]) for _, values in heard.steps)
-    assert [row["epoch"] for row in heard.rows] == [1, 2]
-
-
-def test_the_checkpoint_holds_the_best_weights_and_can_be_left_out(make_parts):
-    parts = make_parts()
-    trained = train(parts)
-    again = parts.build_model()
-    again.load_weights(parts.folder / "checkpoint.weights.h5")
-    for one, two in zip(trained.model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
-    (parts.folder / "checkpoint.weights.h5").unlink()
-    train(parts, checkpoint=False)
-    assert not (parts.folder / "checkpoint.weights.h5").exists()
-
-
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_low_precision_computes_low_and_keeps_float32_weights(make_parts, precision):
-    trained = train(make_parts(), precision=precision, epochs=1)
+def test_low_precision_computes_low_and_keeps_float32_weights_and_the_checkpoint_can_be_left_out(make_parts, precision):
+    parts = make_parts()
+    trained = train(parts, precision=precision, epochs=1, checkpoint=False)
+    assert not (parts.folder / CHECKPOINT_FILE).exists()
     assert trained.precision == precision
     convolution = next(layer for layer in trained.model.layers if type(layer).__name__ == "Conv2D")
     assert convolution.compute_dtype == precision
     assert {str(weight.dtype) for weight in trained.model.weights} == {"float32"}
 
 
-def test_auto_measures_once_and_the_measurement_does_not_change_the_run(make_parts, monkeypatch):
+def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, make_parts, monkeypatch):
     calls = []
 
     def measured(candidates, compiled, batch):
@@ -105,13 +115,12 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(make_par
         return {"float32": 1.0, "bfloat16": 2.0}
 
     monkeypatch.setattr(_precision, "_measure", measured)
-    first, second = train(make_parts(), precision="auto"), train(make_parts(), precision="auto")
-    assert calls == [["float32", "bfloat16"]]
-    plain = train(make_parts(), precision="float32")
-    for trained in (first, second):
+    flips = [build("aug", "dihedral", {})]
+    for _ in range(2):
+        trained = train(make_parts(3, augmentations=flips, **HOW), precision="auto", **LONG)
         assert trained.precision == "float32"
-        for one, two in zip(trained.model.get_weights(), plain.model.get_weights(), strict=True):
-            np.testing.assert_array_equal(one, two)
+        check_same(trained, course[1])
+    assert calls == [["float32", "bfloat16"]]
 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.95), "float32"), ((1.0, 1.5), "float32")])
@@ -160,12 +169,9 @@ def test_a_hopeless_precision_is_not_measured_to_the_end(monkeypatch):
 def test_rates_and_shares_need_no_measurement_of_their_own():
     def identity(batch_size=128, **params):
         chosen = {"model": ("cellnet", params), "loss": ("bce", {}), "optimizer": ("adamw", {"learning_rate": params.get("dropout")})}
-        return speed_identity(SimpleNamespace(one=lambda group: SimpleNamespace(name=chosen[group][0], params=chosen[group][1])), batch_size)
+        return speed_identity(
+            SimpleNamespace(one=lambda group: SimpleNamespace(name=chosen[group][0], params=chosen[group][1])), batch_size
+        )
 
     assert identity(stem=16, dropout=0.1) == identity(stem=16, dropout=0.2)
     assert len({identity(stem=16), identity(stem=32), identity(stem=16, batch_size=64), identity(stem=16, widths=[8])}) == 4
-
-
-def test_the_saved_model_holds_nothing_of_the_optimizer(make_parts, tmp_path):
-    trained = train(make_parts(), epochs=1)
-    assert not trained.model.compiled

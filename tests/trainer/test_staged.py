@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer._trainable import layers_of, set_trainable
@@ -35,19 +36,46 @@ HEAD, LAST, ALL = (
 )
 
 
-def test_each_stage_moves_its_layers_and_no_others(make_parts):
-    states = []
-    trained = train(make_parts(callbacks=watch(states)), [HEAD, LAST, ALL])
+def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_schedule(make_parts):
+    states, rates = [], []
+
+    def build_callbacks(course):
+        import keras
+
+        callback = keras.callbacks.LambdaCallback(
+            on_train_batch_begin=lambda batch, logs: rates.append(float(callback.model.optimizer.learning_rate))
+        )
+        return [callback, *watch(states)(course)]
+
+    parts = make_parts(learning_rate=0.02, callbacks=build_callbacks)
+    trained = train(parts, [HEAD, LAST, ALL])
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
     assert moved(states[0], states[1]) == {"logit"}
     assert moved(states[1], states[2]) == {"conv2d_2", "logit"}
     # Statistics of the normalisations, their scales and offsets stay, as the default says.
     assert moved(states[2], states[3]) == {"conv2d", "conv2d_1", "conv2d_2", "logit"}
+    steps = parts.batches.steps_per_epoch
+    for epochs, peak, seen in ((2, 0.02, rates[: 2 * steps]), (1, 0.01, rates[2 * steps : 3 * steps]), (1, 0.02, rates[3 * steps :])):
+        factor = build("schedule", "cosine", {}, RunLength(epochs, steps, 16))
+        assert seen == pytest.approx([peak * float(factor(step)) for step in range(epochs * steps)], rel=1e-5, abs=1e-9)
 
 
-def test_norms_can_train_too(make_parts):
-    states = []
-    train(make_parts(callbacks=watch(states)), [{"epochs": 1, "train": ["logit"]}, ALL], norms="trained")
+def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_can_train_too(make_parts):
+    begun, states = [], []
+
+    def build_callbacks(course):
+        import keras
+
+        def stop(epoch, logs):
+            callback.model.stop_training = epoch == 0
+
+        callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: begun.append(1), on_epoch_end=stop)
+        return [callback, *watch(states)(course)]
+
+    stages = [{"epochs": 5, "train": ["logit"]}, {"epochs": 2, "train": ["*"]}]
+    trained = train(make_parts(callbacks=build_callbacks), stages, norms="trained")
+    assert [row["epoch"] for row in trained.history] == [1, 2, 3]
+    assert len(begun) == 2
     assert "batch_normalization" in moved(states[0], states[1])
 
 
@@ -60,50 +88,11 @@ def test_a_frozen_normalisation_uses_the_statistics_it_came_with(make_parts):
     np.testing.assert_array_equal(net(images, training=True), net(images, training=False))
 
 
-def test_each_stage_has_its_rate_and_the_whole_schedule(make_parts):
-    rates = []
-
-    def build_callbacks(course):
-        import keras
-
-        callback = keras.callbacks.LambdaCallback(
-            on_train_batch_begin=lambda batch, logs: rates.append(float(callback.model.optimizer.learning_rate))
-        )
-        return [callback]
-
-    parts = make_parts(learning_rate=0.02, callbacks=build_callbacks)
-    train(parts, [{"epochs": 2, "train": ["*"]}, {"epochs": 1, "train": ["*"], "learning_rate": 0.1}])
-    from malaria_exp.durations import RunLength
-
-    steps = parts.batches.steps_per_epoch
-    for epochs, peak, seen in ((2, 0.02, rates[: 2 * steps]), (1, 0.002, rates[2 * steps :])):
-        factor = build("schedule", "cosine", {}, RunLength(epochs, steps, 16))
-        assert seen == pytest.approx([peak * float(factor(step)) for step in range(epochs * steps)], rel=1e-5, abs=1e-9)
-
-
 def test_one_stage_of_all_is_fit(make_parts):
-    parts = make_parts(3)
-    staged = train(parts, [{"epochs": 2, "train": ["*"]}], norms="trained")
+    staged = train(make_parts(3), [{"epochs": 2, "train": ["*"]}], norms="trained")
     plain = build("trainer", "fit", {"precision": "float32", "epochs": 2}).train(make_parts(3))
     for one, two in zip(staged.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-def test_stopping_ends_the_stage_and_the_next_goes_on_with_the_next_epoch(make_parts):
-    begun = []
-
-    def build_callbacks(course):
-        import keras
-
-        def stop(epoch, logs):
-            callback.model.stop_training = epoch == 0
-
-        callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: begun.append(1), on_epoch_end=stop)
-        return [callback]
-
-    trained = train(make_parts(callbacks=build_callbacks), [{"epochs": 5, "train": ["logit"]}, {"epochs": 2, "train": ["*"]}])
-    assert [row["epoch"] for row in trained.history] == [1, 2, 3]
-    assert len(begun) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Several devices take the step that one would take; what they cannot is refused."""
 
+import importlib.util
 import json
 import os
 import socket
@@ -51,8 +52,12 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def single(root):
-    """What one device gives."""
-    finish(start(root / "single", "none", 1, EQUAL))
+    """What one device gives, in this process."""
+    spec = importlib.util.spec_from_file_location(PROGRAM.stem, PROGRAM)
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    (root / "single").mkdir()
+    program.main(root / "single", "none", 1, EQUAL)
     return root / "single"
 
 
