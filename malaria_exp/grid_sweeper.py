@@ -1,5 +1,6 @@
 """What Hydra calls for -m: makes the jobs of a multirun, runs those that are not done yet, and lets no job's death stop the others."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class GridSweeper(BasicSweeper):
     def _launch(self, folder: Path, jobs: dict[int, list[str]], numbers: list[int]) -> None:
         """Hands jobs to the launcher. If workers die under it, those that were running are run once more, each alone."""
         try:
-            self._hand_over(jobs, numbers)
+            self._hand_over(folder, jobs, numbers)
         except Exception as error:
             waiting = [number for number in numbers if not (folder / str(number) / STATUS).exists()]
             suspects = mark_dead(folder, numbers)
@@ -107,7 +108,7 @@ class GridSweeper(BasicSweeper):
             for number in suspects:
                 move_aside(folder, number)
                 try:
-                    self._hand_over(jobs, [number])
+                    self._hand_over(folder, jobs, [number])
                 except Exception as again:  # noqa: BLE001 - whatever the launcher calls a dead worker
                     log.warning(f"multirun  job {number} died again: {' '.join(str(again).split())[:200]}")
                 mark_dead(folder, [number])
@@ -115,10 +116,13 @@ class GridSweeper(BasicSweeper):
                 self._launch(folder, jobs, waiting)
         mark_dead(folder, numbers)
 
-    def _hand_over(self, jobs: dict[int, list[str]], numbers: list[int]) -> None:
-        # The folder has the job's number, also where jobs before it are done.
+    def _hand_over(self, folder: Path, jobs: dict[int, list[str]], numbers: list[int]) -> None:
+        # Each job's configuration is composed anew, with another name for the multirun's folder if it goes on with an earlier one, and
+        # on another machine perhaps with another environment and working folder. The job's folder has its number, also where jobs
+        # before it are done.
+        place = f"hydra.sweep.dir={_quoted(str(folder.absolute()))}"
         if numbers:
-            self.launcher.launch([[*jobs[number], f"hydra.sweep.subdir={number}"] for number in numbers], initial_job_idx=numbers[0])
+            self.launcher.launch([[*jobs[number], place, f"hydra.sweep.subdir={number}"] for number in numbers], initial_job_idx=numbers[0])
 
 
 def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -140,6 +144,12 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     if pairs is not None and not isinstance(pairs, str):
         own["sweep"] = str(getattr(pairs, "text", pairs))
     return own, others
+
+
+def _quoted(text: str) -> str:
+    """Returns text as Hydra's grammar quotes it; backslashes count only before a quote."""
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"'{escaped}'"
 
 
 def _own(composed: DictConfig) -> dict[str, Any]:

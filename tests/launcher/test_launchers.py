@@ -188,3 +188,16 @@ def test_a_single_run_has_no_use_for_them(call_main, tmp_path, argument):
     code, told = call_main(argument, f"hydra.run.dir={tmp_path / 'out'}")
     assert code == 2
     assert "-m" in told
+
+
+def test_without_a_name_the_newest_multirun_of_the_command_goes_on_where_it_is(call_main, tmp_path, monkeypatch):
+    outputs = tmp_path / "it's ours"
+    monkeypatch.setenv("MALARIA_EXP_OUTPUTS", str(outputs))
+    # Neither job can be run, so no TensorFlow is loaded.
+    command = ["-m", "seed=abc,-1"]
+    call_main(*command)
+    (began,) = outputs.iterdir()
+    call_main(*command, "resume=true")
+    assert list(outputs.iterdir()) == [began]
+    assert states(began) == {0: "failed", 1: "failed"}
+    assert sorted(path.name for path in (began / "earlier").iterdir()) == ["0-1", "1-1"]
