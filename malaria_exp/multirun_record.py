@@ -133,6 +133,14 @@ def move_aside(folder: Path, number: int) -> None:
     path.rename(attempts / f"{number}-{count + 1}")
 
 
+def begin_again(folder: Path, number: int) -> bool:
+    """Makes room for a job that a scheduler begins, perhaps not for the first time; tells whether it is still to be done."""
+    status = _read(folder / str(number) / STATUS).get("status")
+    if status is not None and status != "done":
+        move_aside(folder, number)
+    return status != "done"
+
+
 def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> list[int]:
     """Returns the numbers of those jobs that are done whose configuration would be composed otherwise today."""
     changed = []

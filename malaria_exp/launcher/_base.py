@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -34,6 +35,7 @@ class Job:
 
         from malaria_exp import plugins
         from malaria_exp.main import run_job
+        from malaria_exp.multirun_record import begin_again
 
         # In a process of a launcher nobody has done this yet. Hydra keeps what it found in the process.
         setup_globals()
@@ -44,6 +46,9 @@ class Job:
             config.hydra.job.id = f"{config.hydra.job.name}_{self.number}"
             config.hydra.job.num = self.number
         HydraConfig.instance().set_config(config)
+        # Schedulers begin a job again whose node died, or which had to give way to another.
+        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir))):
+            return True
         done = run_with_hydra(
             hydra_context=self.context,
             task_function=run_job,
