@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from malaria_exp.logs import log
 POLL_SECONDS = 1.0
 # After Ctrl-C: for the jobs to write down that they were interrupted.
 CANCEL_SECONDS = 20.0
+KNOCK_SECONDS = 10.0
 GB = 1024**3
 
 
@@ -54,8 +56,9 @@ class RayLauncher(ProcessLauncher):
         import ray
 
         try:
+            _knock(self.address or os.environ.get("RAY_ADDRESS"))
             ray.init(address=self.address, include_dashboard=False, logging_level="warning")
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 f"hydra.launcher.address: received {self.address!r}, but Ray cannot be reached there: {' '.join(str(error).split())}"
                 " Start it with 'ray start --head', or leave the address out."
@@ -74,6 +77,13 @@ class RayLauncher(ProcessLauncher):
         finally:
             ray.shutdown()
         return []
+
+
+def _knock(address: str | None) -> None:
+    """Raises an OSError if nothing listens at host:port; Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), KNOCK_SECONDS).close()
 
 
 def _wait(waiting: dict[Any, str]) -> None:
