@@ -71,20 +71,6 @@ def saved(tmp_path_factory):
     return root
 
 
-def test_keras_alone_reads_every_model_after_one_import(saved):
-    run_program(f"""
-import pathlib
-import keras, numpy as np
-import malaria_exp.model._layers
-root = pathlib.Path({str(saved)!r})
-for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
-    for name in names:
-        model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)
-        found = model(np.load(root / f"{{takes}}.npy"), training=False)
-        np.testing.assert_allclose(found, np.load(root / f"{{name}}.npy"), rtol=1e-4, atol=1e-4, err_msg=f"{{takes}} {{name}}")
-""")
-
-
 @pytest.mark.parametrize("takes", ["prepared", "raw"])
 def test_the_project_reads_either_kind_back_as_the_net_of_prepared_images(saved, takes):
     for name in BOTH:
@@ -118,7 +104,7 @@ def exported(tmp_path_factory):
     return root
 
 
-def test_tensorflow_alone_serves_a_saved_model(exported):
+def test_tensorflow_alone_serves_a_saved_model_and_keras_reads_every_model_after_one_import(exported, saved):
     run_program(f"""
 import pathlib, sys
 import numpy as np, tensorflow as tf
@@ -131,6 +117,15 @@ for takes, name in zip(("prepared", "raw"), {BOTH}):
     np.testing.assert_allclose(found["logit"], logit, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found["score"], 1 / (1 + np.exp(-logit)), rtol=1e-4, atol=1e-5)
 assert not [name for name in sys.modules if name.startswith("malaria_exp")]
+
+import keras
+import malaria_exp.model._layers
+root = pathlib.Path({str(saved)!r})
+for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
+    for name in names:
+        model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)
+        found = model(np.load(root / f"{{takes}}.npy"), training=False)
+        np.testing.assert_allclose(found, np.load(root / f"{{name}}.npy"), rtol=1e-4, atol=1e-4, err_msg=f"{{takes}} {{name}}")
 """)
 
 
