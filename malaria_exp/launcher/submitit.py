@@ -24,7 +24,7 @@ class SubmititLauncher(ProcessLauncher):
     """
 
     def __init__(self, cluster: Literal["slurm", "local"], submitit_folder: str, **params: Any) -> None:
-        self.cluster, self.folder = cluster, submitit_folder
+        self.cluster = cluster
         plain = {key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value for key, value in params.items()}
         self.params: Mapping[str, Any] = {key: value for key, value in plain.items() if value not in (None, {})}
 
@@ -37,20 +37,25 @@ class SubmititLauncher(ProcessLauncher):
         import submitit
 
         jobs = self.jobs(job_overrides, initial_job_idx)
+        # With resume=true the multirun's folder is an earlier one, which was not known yet when the launcher was made.
+        folder = str(self.config.hydra.launcher.submitit_folder)
         try:
-            executor = submitit.AutoExecutor(folder=self.folder, cluster=self.cluster)
+            executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster)
             executor.update_parameters(**self.params)
             sent = executor.map_array(lambda job: job(), jobs)
         except (NameError, RuntimeError, submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError) as error:
             raise ConfigError(f"hydra.launcher: submitit cannot send the jobs: {' '.join(str(error).split())}") from None
         log.info(
-            f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(self.folder).parent}"
+            f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(folder).parent}"
         )
         waiting = list(sent)
         try:
             while waiting:
                 time.sleep(POLL_SECONDS)
-                waiting = [job for job in waiting if not job.done()]
+                left = [job for job in waiting if not job.done()]
+                if len(left) < len(waiting):
+                    log.info(f"multirun  {len(sent) - len(left)} of {len(sent)} jobs have ended")
+                waiting = left
         except BaseException:
             for job in waiting:
                 job.cancel()
