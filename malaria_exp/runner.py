@@ -250,7 +250,7 @@ def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:
     """Scores validation and test cells with the trained model, and judges them."""
     from malaria_exp.evaluation.evaluate import evaluate as judge
 
-    scorer = Scorer(trained.model, config.evaluation.batch_size)
+    scorer = trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
     cells = [data.open("val", "choose the threshold"), data.open("test", "final evaluation")]
     predictions = predict(scorer, data.manifest, cells)
     settings = config.evaluation

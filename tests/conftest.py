@@ -92,6 +92,7 @@ TINY = [
     "batch_size=16",
     "trainer.epochs=1",
     "trainer.precision=float32",
+    "evaluation.batch_size=64",
     "evaluation.resamples=20",
     "evaluation.worst=4",
 ]

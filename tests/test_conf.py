@@ -23,6 +23,7 @@ NEEDS_A_FILE = {
     "task/list",
     "task/prepare",
     "task/store",
+    "task/sweep",
     "task/verify",
     "model/ensemble",
     "task/explore",
@@ -46,17 +47,46 @@ def test_each_left_out_has_a_test_of_its_own():
         assert (Path(__file__).parent / group / f"test_{option}.py").exists(), name
 
 
-# Options of these groups go with each other: one run takes the next of every group, until each has been in one.
+# Options that are in an experiment's run.
+IN_AN_EXPERIMENT = {
+    "model/cellnet": "experiment/cellnet_seeds",
+    "model/lenet_callable": "experiment/callable_models",
+    "model/lenet_custom_dense": "experiment/custom_dense",
+    "model/lenet_functional": "experiment/functional_api",
+    "model/lenet_layer": "experiment/custom_layers",
+    "model/lenet_sequential": "experiment/lenet_notebook",
+    "model/lenet_subclassed": "experiment/model_subclassing",
+    "model/resnet_functional": "experiment/residual_networks",
+    "model/transfer": "experiment/transfer_learning",
+    "model/vit": "experiment/vision_transformer",
+    "dataset/synthetic": "experiment/cellnet_seeds",
+    "split/cell_level_leaky": "experiment/cellnet_leaky",
+    "split/patient_holdout": "experiment/cellnet_seeds",
+    "split/patient_kfold": "experiment/cellnet_folds",
+    "storage/none": "experiment/cellnet_seeds",
+    "task/train": "experiment/cellnet_seeds",
+    "trainer/fit": "experiment/cellnet_seeds",
+    "trainer/loop": "experiment/custom_loop",
+    "trainer/staged": "experiment/transfer_learning",
+}
+# Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
 TOGETHER = ("aug", "callback", "logger", "loss", "metric", "optimizer", "schedule")
+ROUNDS = 8
 
 
 def rounds():
     """Overrides of the runs that have all options of those groups in them."""
     options = {group: [name.partition("/")[2] for name in FILES if name.startswith(f"{group}/")] for group in TOGETHER}
-    brackets = {"aug", "callback", "logger", "metric"}
-    for number in range(max(map(len, options.values()))):
-        chosen = {group: names[number] if number < len(names) else names[0] for group, names in options.items()}
-        yield [f"{group}=[{name}]" if group in brackets else f"{group}={name}" for group, name in chosen.items()]
+    for number in range(ROUNDS):
+        overrides = []
+        for group, names in options.items():
+            chosen = names[number::ROUNDS] or names[:1]
+            if group in ("aug", "callback", "logger", "metric"):
+                overrides.append(f"{group}=[{','.join(chosen)}]")
+            else:
+                assert len(chosen) == 1, f"more runs are needed for the options of {group}"
+                overrides.append(f"{group}={chosen[0]}")
+        yield overrides
 
 
 @pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
@@ -67,10 +97,15 @@ def test_they_train_together(overrides, run_task, tiny_cellnet, tmp_path):
     assert (folder / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in NEEDS_A_FILE and name.partition("/")[0] not in TOGETHER])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in FILES if name not in {*NEEDS_A_FILE, *IN_AN_EXPERIMENT} and name.partition("/")[0] not in TOGETHER],
+)
 def test_it_trains(name, run_task, tiny, tmp_path):
     group, option = name.split("/")
     composed = compose_app([f"{group}={option}"], tmp_path).config
+    for covered in (covered for covered, by in IN_AN_EXPERIMENT.items() if by == name):
+        assert composed.one(covered.partition("/")[0]).name == covered.partition("/")[2]
     small = SMALL.get(composed.one("model").name, [])
     keys = composed.one("trainer").params
     own = [item for item in tiny if not item.startswith("trainer.") or item[8:].partition("=")[0] in keys]
@@ -92,11 +127,9 @@ def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_pat
 
 
 def test_on_real_cells(run_task, tiny, real_zip, tmp_path):
-    own = [item for item in tiny if not item.startswith(("dataset.", "batch_size", "trainer.epochs"))]
-    folder = run_task(
-        ["dataset=nih", f"dataset.path={real_zip}", *own, "model.stem=8", "model.widths=[16,32]", "batch_size=128", "trainer.epochs=2"],
-        tmp_path / "run",
-    )
+    own = [item for item in tiny if not item.startswith(("dataset.", "batch_size", "trainer.epochs", "evaluation.batch_size"))]
+    net = ["model.stem=8", "model.widths=[16,32]", "batch_size=32", "trainer.epochs=3"]
+    folder = run_task(["dataset=nih", f"dataset.path={real_zip}", "limit_cells=4000", *own, *net], tmp_path / "run")
     headline = json.loads((folder / "status.json").read_text())["headline"]
-    # A tiny net at 32 px after two epochs: far from good, and far from guessing.
+    # A tiny net at 32 px after three epochs: far from good, and far from guessing.
     assert headline["auc"] > 0.85

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from malaria_exp.scoring import Scorer
     from malaria_exp.tracking import Tracker
 
 
@@ -76,6 +77,7 @@ class Trained:
         best: the monitor's value there.
         seconds: training and validation, without building.
         notes: what a reader of the report should know.
+        scorer: of the model, already traced where it validated the training; None if there is none.
     """
 
     model: "keras.Model"
@@ -86,6 +88,7 @@ class Trained:
     best: float
     seconds: float
     notes: list[str] = field(default_factory=list)
+    scorer: "Scorer | None" = None
 
     def summary(self) -> dict[str, Any]:
         """Returns the facts of the training as plain values."""

@@ -97,7 +97,8 @@ class Session:
         course = Course(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
         self._mode = course.direction(self.settings.monitor)
         self._callbacks = parts.build_callbacks(course)
-        self.score = Scorer(self.net, parts.eval_batch_size).logits
+        self._scorer = Scorer(self.net, parts.eval_batch_size)
+        self.score = self._scorer.logits
 
     def _trial(self) -> "keras.Model":
         """Returns a net to measure with."""
@@ -243,10 +244,11 @@ class Session:
         notes = []
         if self.best_epoch == self.settings.epochs > 1:
             notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been rising.")
-        return Trained(self.net, self.history, self.precision, self.settings.monitor, self.best_epoch, self.best, seconds, notes)
+        monitor = self.settings.monitor
+        return Trained(self.net, self.history, self.precision, monitor, self.best_epoch, self.best, seconds, notes, self._scorer)
 
     def untrained(self) -> Trained:
         """Returns the net as it is, validated once."""
         row = self._validate(self.score(self.parts.val))
         note = "Nothing was trained: the net was evaluated with the weights it has."
-        return Trained(self.net, [], self.precision, self.settings.monitor, 0, row[self.settings.monitor], 0.0, [note])
+        return Trained(self.net, [], self.precision, self.settings.monitor, 0, row[self.settings.monitor], 0.0, [note], self._scorer)

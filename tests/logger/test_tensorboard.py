@@ -31,7 +31,7 @@ def runs(run_task, tiny_cellnet, tmp_path_factory):
     root = tmp_path_factory.mktemp("outputs")
     run_task([*tiny_cellnet, *RUN, "optimizer.learning_rate=0.003"], root / "first")
     tiny = [item for item in tiny_cellnet if not item.startswith("model.") or item == "model.image_size=32"]
-    run_task([*tiny, *RUN, "model=resnet_subclassed", "model.width=4", "optimizer.learning_rate=0.01"], root / "second")
+    run_task([*tiny, *RUN, "model=lenet_subclassed", "model.units=8", "optimizer.learning_rate=0.01"], root / "second")
     return root
 
 
@@ -121,7 +121,7 @@ def test_a_real_server_shows_it_all(runs):
     columns = [{"hparam": "model", "order": "ORDER_ASC"}]
     request = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": columns, "startIndex": 0, "sliceSize": 10}
     groups = ask("data/plugin/hparams/session_groups", request)["sessionGroups"]
-    assert [group["hparams"]["model"] for group in groups] == ["cellnet", "resnet_subclassed"]
+    assert [group["hparams"]["model"] for group in groups] == ["cellnet", "lenet_subclassed"]
     assert [round(group["hparams"]["optimizer.learning_rate"], 6) for group in groups] == [0.003, 0.01]
     auc = json.loads((runs / "first" / "metrics.json").read_text())["subsets"]["test"]["ranking"]["auc"]["value"]
     assert any(value["name"]["tag"] == "test/auc" and value["value"] == pytest.approx(auc) for value in groups[0]["metricValues"])
