@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# A real Slurm on this one machine (Debian, as root), a sweep through hydra/launcher=submitit_slurm, a job killed by scancel in the
-# middle, and the same command with resume=true, which finishes it. Everything lives in a temporary folder and is ended at exit.
+# A real Slurm on this one machine (Debian, as root) and a grid of six runs by hydra/launcher=submitit_slurm. In the middle one job is
+# cancelled, one killed without a word, and one taken off its node and queued again, as when a node dies or a job of higher priority
+# comes. Then the same command with resume=true, which runs the first two only. Ends with 0 only if all of this is seen; everything
+# lives in a temporary folder and is ended at exit.
 #   bash benchmarks/cluster/slurm.sh            takes the Python of .venv; or PYTHON=...; it needs pip install 'malaria_exp[submitit]'
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,7 +36,14 @@ host=$(hostname -s)
 pids=()
 stop() {
   set +e
-  [ -n "${sweep:-}" ] && kill "$sweep" 2> /dev/null
+  if [ -n "${sweep:-}" ]; then kill "$sweep" 2> /dev/null; fi
+  if [ -e "$work/slurm.conf" ]; then
+    scancel --user=root
+    for _ in $(seq 40); do
+      [ -z "$(squeue -h)" ] && ! pgrep slurmstepd > /dev/null && break
+      sleep 0.5
+    done
+  fi 2> /dev/null
   for pid in $(printf '%s\n' "${pids[@]}" | tac); do kill "$pid" 2> /dev/null; done
   for pid in "${pids[@]}"; do timeout 20 tail --pid="$pid" -f /dev/null; kill -9 "$pid" 2> /dev/null; done
   rm -rf "$work"
@@ -79,7 +88,7 @@ SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$work/munge/socket
+AuthInfo=socket=$work/munge/socket,cred_expire=5
 SlurmctldPort=16817
 SlurmdPort=16818
 StateSaveLocation=$work/state
@@ -117,41 +126,52 @@ wait_for 60 "an idle node" bash -c 'sinfo -h -o %t | grep -q idle'
 slurmctld -V
 sinfo
 
-# A grid of 2 x 3 runs on drawn cells, two at a time as there are two cores.
+# Two at a time, as each job takes one of two cores.
 out="$work/out/grid"
 command=("$PYTHON" run.py -m hydra/launcher=submitit_slurm hydra.launcher.cpus_per_task=1 hydra.launcher.mem_gb=null
   model=lenet_sequential,lenet_functional "seed=range(3)" model.image_size=32 dataset.infected_patients=8 dataset.healthy_patients=3
-  dataset.cells_per_patient=8 batch_size=16 trainer.epochs=3 trainer.precision=float32 evaluation.resamples=20 "hydra.sweep.dir=$out")
-export MALARIA_EXP_CACHE="$work/cache"
+  dataset.cells_per_patient=8 batch_size=16 trainer.epochs=20 trainer.precision=float32 evaluation.resamples=20 "hydra.sweep.dir=$out")
+export MALARIA_EXP_CACHE="$work/cache" COLUMNS=130
 status() { sed -n 's/^  "status": "\(.*\)",$/\1/p' "$out/$1/status.json" 2> /dev/null || true; }
+expect() { [ "$(status "$1")" = "$2" ] || fail "job $1 is '$(status "$1")', expected '$2'"; }
+trains() { [ "$(status "$1")" = running ] && [ "$(wc -l < "$out/$1/history.csv")" -gt 2 ]; }
 
-say "a grid of six runs as one Slurm array; job 1 is cancelled while it runs"
+say "a grid of six runs as one Slurm array"
 echo "\$ ${command[*]}"
 "${command[@]}" > "$work/first.log" 2>&1 &
 sweep=$!
-running() { [ "$(status 1)" = running ]; }
-wait_for 300 "job 1" running
+wait_for 300 "training of job 1" trains 1
 squeue
-array=$(squeue -h -r -o '%A %K %F' -t running | awk '$2 == 1 {print $3}' | head -1)
-echo "\$ scancel ${array}_1"
-scancel "${array}_1"
+array=$(squeue -h -o %F | head -1)
+do_to() { # job, command ...: when the job trains
+  wait_for 300 "training of job $1" trains "$1"
+  echo "\$ ${*:2}"
+  "${@:2}"
+}
+process() { sed -n 's/^  "pid": \([0-9]*\),$/\1/p' "$out/$1/status.json"; }
+do_to 1 scancel "${array}_1"
+wait_for 300 "training of job 2" trains 2
+do_to 2 kill -KILL "$(process 2)" # as the kernel does when memory is short
+do_to 3 scontrol requeue "${array}_3"
 code=0
 wait "$sweep" || code=$?
 sweep=
 cat "$work/first.log"
-[ "$code" != 0 ] || fail "a multirun with a cancelled job ended with 0"
-[ "$(status 1)" != done ] || fail "job 1 was cancelled, but is done"
-for job in 0 2 3 4 5; do [ "$(status $job)" = done ] || fail "job $job is not done"; done
-sacct -X -n -o JobID%12,State%24,Elapsed,NodeList%20
-cp "$out/0/status.json" "$work/before.json"
+[ "$code" = 1 ] || fail "a multirun with two jobs that did not end well ended with $code"
+for job in 0 3 4 5; do expect $job done; done
+expect 1 interrupted
+expect 2 failed
+[ "$(ls "$out/earlier")" = 3-1 ] || fail "the first attempt at job 3 was not kept"
+sacct -X -n -D -o JobID%12,State%24,Elapsed,NodeList%20
+sha256sum "$out"/[0345]/status.json > "$work/before"
 
 say "the same command with resume=true"
 echo "\$ ... resume=true"
 "${command[@]}" resume=true 2>&1 | tee "$work/second.log"
-for job in 0 1 2 3 4 5; do [ "$(status $job)" = done ] || fail "job $job is not done after resume"; done
-cmp -s "$out/0/status.json" "$work/before.json" || fail "job 0 was done, but ran again"
-grep -q '5 of 6 jobs' "$work/second.log" || fail "resume did not say what was left"
-[ "$(ls "$out/earlier")" = 1-1 ] || fail "the cancelled attempt was not kept"
-sacct -X -n -o JobID%12,State%24,Elapsed,NodeList%20
+for job in 0 1 2 3 4 5; do expect $job done; done
+sha256sum --quiet -c "$work/before" || fail "a job that was done ran again"
+grep -q '4 of 6 jobs .* are done; 2 to do' "$work/second.log" || fail "resume did not say what was left"
+[ "$(ls "$out/earlier" | xargs)" = "1-1 2-1 3-1" ] || fail "the earlier attempts were not kept"
+sacct -X -n -D -o JobID%12,State%24,Elapsed,NodeList%20
 
-say "all of it holds: one job cancelled, five done, one more run to finish"
+say "seen: one job cancelled, one killed, one queued again by Slurm and done; two more runs to finish all six"
