@@ -133,12 +133,20 @@ def move_aside(folder: Path, number: int) -> None:
     path.rename(attempts / f"{number}-{count + 1}")
 
 
-def begin_again(folder: Path, number: int) -> bool:
-    """Makes room for a job that a scheduler begins, perhaps not for the first time; tells whether it is still to be done."""
-    status = _read(folder / str(number) / STATUS).get("status")
-    if status is not None and status != "done":
+def begin_again(folder: Path, number: int, launch: str) -> bool:
+    """Makes room for a job that a scheduler begins, perhaps not for the first time; tells whether it is still to be done.
+
+    Raises:
+        RunFolderError: it came with another launch too, and may be running there.
+    """
+    status = _read(folder / str(number) / STATUS)
+    if status.get("status") == "running" and status.get("launch") != launch:
+        raise RunFolderError(
+            f"Job {number} in '{folder}' is running already, of an earlier start of this multirun ({status.get('host')}, process {status.get('pid')})."
+        )
+    if status and status.get("status") != "done":
         move_aside(folder, number)
-    return status != "done"
+    return status.get("status") != "done"
 
 
 def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> list[int]:

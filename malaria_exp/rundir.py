@@ -18,6 +18,8 @@ from malaria_exp.logs import log, start_file_log, stop_file_log
 from malaria_exp.provenance import redact, redact_overrides, redact_yaml
 
 STATUS = "status.json"
+# Set in the processes of a launcher: which launch the job came with.
+LAUNCH = "MALARIA_EXP_LAUNCH"
 
 
 @dataclass
@@ -77,6 +79,8 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
 
     def write_status(status: str, **more: Any) -> None:
         known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": redact_overrides(overrides)}
+        if LAUNCH in os.environ:
+            known["launch"] = os.environ[LAUNCH]
         if "WANDB_SWEEP_ID" in os.environ:
             # An agent of W&B has named the run; by this the sweep knows which one it is.
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from malaria_exp.errors import RunFolderError
-from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.multirun_record import Record, begin_again, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
 
 JOBS = [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
 
@@ -93,3 +93,22 @@ def test_a_configuration_that_was_edited_since_is_noticed(tmp_path):
         (tmp_path / str(number) / "config.yaml").write_text("seed: 1\nmodel:\n  stem: 16\n")
     same, other = {"seed": 1, "model": {"stem": 16}}, {"seed": 1, "model": {"stem": 32}}
     assert changed_jobs(tmp_path, {0: same, 1: other, 7: other}) == [1]
+
+
+def test_a_job_begun_again_by_its_scheduler_has_its_folder_to_itself_and_loses_nothing(tmp_path):
+    assert begin_again(tmp_path, 0, "first")
+    for attempt, status in enumerate(("running", "interrupted", "failed"), 1):
+        write_status(tmp_path, 0, status=status, launch="first", host="a node that died", pid=1)
+        assert begin_again(tmp_path, 0, "first")
+        assert not (tmp_path / "0").exists()
+        assert json.loads((tmp_path / "earlier" / f"0-{attempt}" / "status.json").read_text())["status"] == status
+    write_status(tmp_path, 0, status="done", launch="first")
+    assert not begin_again(tmp_path, 0, "first")
+    assert (tmp_path / "0").exists()
+
+
+def test_a_job_that_runs_for_another_launch_is_left_alone(tmp_path):
+    write_status(tmp_path, 0, status="running", launch="first", host="n17", pid=1)
+    with pytest.raises(RunFolderError, match=r"Job 0 .* is running already.*n17"):
+        begin_again(tmp_path, 0, "second")
+    assert (tmp_path / "0" / "status.json").exists()

@@ -1,5 +1,7 @@
 """What all launchers share: a job as something that can be sent to another process, and run there."""
 
+import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from malaria_exp.rundir import LAUNCH
+
 
 @dataclass(frozen=True)
 class Job:
@@ -21,12 +25,14 @@ class Job:
         overrides: its own.
         context: Hydra's, with what composes configurations.
         config: the multirun's.
+        launch: of the jobs that were handed over together.
     """
 
     number: int
     overrides: list[str]
     context: HydraContext
     config: DictConfig
+    launch: str
 
     def __call__(self) -> bool:
         """Runs the job in this process and returns whether it ended as it should; its results are in its folder."""
@@ -47,7 +53,8 @@ class Job:
             config.hydra.job.num = self.number
         HydraConfig.instance().set_config(config)
         # Schedulers begin a job again whose node died, or which had to give way to another.
-        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir))):
+        os.environ[LAUNCH] = self.launch
+        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
             return True
         done = run_with_hydra(
             hydra_context=self.context,
@@ -71,7 +78,8 @@ class ProcessLauncher(Launcher):
 
     def jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Returns the jobs, the first with the number `first`."""
-        return [Job(first + place, list(overrides), self.context, self.config) for place, overrides in enumerate(job_overrides)]
+        launch = secrets.token_hex(8)
+        return [Job(first + place, list(overrides), self.context, self.config, launch) for place, overrides in enumerate(job_overrides)]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
         """Runs the jobs and returns when all have ended."""

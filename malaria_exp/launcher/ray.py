@@ -66,10 +66,10 @@ class RayLauncher(ProcessLauncher):
         try:
             remote = ray.remote(**self.options)(worker)
             # What all jobs share is sent to a node once.
-            shared = ray.put((self.context, self.config))
+            jobs = self.jobs(job_overrides, initial_job_idx)
+            shared = ray.put((self.context, self.config, jobs[0].launch))
             waiting = {
-                remote.remote(shared, job.number, job.overrides, str(Path.cwd())): job.overrides[-1].rpartition("=")[2]
-                for job in self.jobs(job_overrides, initial_job_idx)
+                remote.remote(shared, job.number, job.overrides, str(Path.cwd())): job.overrides[-1].rpartition("=")[2] for job in jobs
             }
             nodes = [node for node in ray.nodes() if node["Alive"]]
             log.info(f"multirun  {len(waiting)} jobs handed to Ray: {len(nodes)} nodes, {ray.cluster_resources().get('CPU', 0):.0f} cores")
