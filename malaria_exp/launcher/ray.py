@@ -49,22 +49,21 @@ class RayLauncher(ProcessLauncher):
         Raises:
             ConfigError: no cluster answers at the address.
         """
-        # Every job's two lines count, and none of Ray's own reports is sent anywhere.
-        os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+        # None of Ray's reports about itself is sent anywhere.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
         try:
             _knock(self.address or os.environ.get("RAY_ADDRESS"))
-            ray.init(address=self.address, include_dashboard=False, logging_level="warning")
+            ray.init(address=self.address, include_dashboard=False, logging_level="warning", log_to_driver=False)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"hydra.launcher.address: received {self.address!r}, but Ray cannot be reached there: {' '.join(str(error).split())}"
                 " Start it with 'ray start --head', or leave the address out."
             ) from None
         try:
-            remote = ray.remote(**self.options)(worker)
+            remote = ray.remote(**self.options)(run_there)
             # What all jobs share is sent to a node once.
             jobs = self.jobs(job_overrides, initial_job_idx)
             shared = ray.put((self.context, self.config, jobs[0].launch))
@@ -90,6 +89,7 @@ def _wait(waiting: dict[Any, str]) -> None:
     """Returns when all jobs have ended; says of those that Ray gave up why."""
     import ray
 
+    count = len(waiting)
     try:
         while waiting:
             ended, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=POLL_SECONDS)
@@ -99,7 +99,9 @@ def _wait(waiting: dict[Any, str]) -> None:
                     ray.get(reference)
                 except ray.exceptions.RayError as error:
                     # Ray's texts end with a screen of advice.
-                    log.warning(f"multirun  job {job}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+                    log.warning(f"multirun  job {job}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
+            if ended:
+                log.info(f"multirun  {count - len(waiting)} of {count} jobs have ended")
     except BaseException:
         for reference in waiting:
             ray.cancel(reference)
@@ -108,8 +110,8 @@ def _wait(waiting: dict[Any, str]) -> None:
         raise
 
 
-def worker(shared: Any, number: int, overrides: list[str], place: str) -> bool:
-    """Runs a job on a node, in the folder that the multirun was started in; Ray shows its name beside what the job prints."""
+def run_there(shared: Any, number: int, overrides: list[str], place: str) -> bool:
+    """Runs a job on a node, in the folder that the multirun was started in."""
     os.chdir(place)
     before = signal.getsignal(signal.SIGTERM)
     try:
