@@ -43,7 +43,7 @@ def parameters_in_yaml(group, name):
 
 def test_every_option_has_its_numbers_and_its_code():
     assert OPTIONS == MODULES
-    assert {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "debug"} == set(GROUPS)
+    assert {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "debug", "hydra"} == set(GROUPS)
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS, ids="/".join)

@@ -102,7 +102,7 @@ def test_no_probability_is_the_identity_bit_for_bit(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_same_seed_gives_the_same_eagerly_in_a_graph_and_in_tf_data(name):
+def test_the_same_seed_gives_the_same_eagerly_and_in_the_graphs_of_tf_data(name):
     images, labels = cells(10, 16)
     # Fewer operations for the one whose graph has many of them, several times over.
     chain = Chain([build("aug", name, {"depth": 1, "operations": ["rotate", "equalize"]} if name == "augmix" else {})])
@@ -115,8 +115,6 @@ def test_the_same_seed_gives_the_same_eagerly_in_a_graph_and_in_tf_data(name):
     other = run(chain, images, labels, (5, 7))
     # Graphs may add numbers up in another order.
     same = {"atol": 2e-6, "rtol": 0}
-    for got, want in zip(tf.function(once)(tf.constant([5, 6])), eager, strict=True):
-        np.testing.assert_allclose(got.numpy(), want, **same)
     seeds = tf.data.Dataset.from_tensor_slices(np.array([[5, 6], [5, 7], [5, 6]], np.int32))
     alone, several = (list(seeds.map(once, num_parallel_calls=number)) for number in (1, 3))
     for one, another in zip(alone, several, strict=True):

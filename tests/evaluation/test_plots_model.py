@@ -1,5 +1,7 @@
 """The picture of a net: nothing of it is lost, and it stays small."""
 
+from functools import lru_cache
+
 import pytest
 
 from malaria_exp.evaluation._model_boxes import boxes_of
@@ -8,7 +10,9 @@ from malaria_exp.model_facts import model_facts
 from malaria_exp.registry import build
 
 
+@lru_cache
 def facts_of(name, **params):
+    """What is known of a net, which is built once."""
     return model_facts(build("model", name, params))
 
 
