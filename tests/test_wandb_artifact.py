@@ -72,6 +72,9 @@ def test_what_is_wrong_is_said(server, tmp_path, monkeypatch):
         local_artifact(URL, tmp_path, "init_from")
     monkeypatch.delenv("WANDB_API_KEY")
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    wandb_setup = pytest.importorskip("wandb.sdk.wandb_setup")
+    # The client remembers the key that it found when it was first used in this process.
+    monkeypatch.setattr(wandb_setup.singleton().settings, "api_key", None)
     with pytest.raises(ConfigError, match="WANDB_API_KEY"):
         local_artifact(URL, tmp_path, "init_from")
 
