@@ -54,6 +54,7 @@ class RayLauncher(ProcessLauncher):
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
+        before = signal.getsignal(signal.SIGTERM)
         try:
             _knock(self.address or os.environ.get("RAY_ADDRESS"))
             ray.init(address=self.address, include_dashboard=False, logging_level="warning", log_to_driver=False)
@@ -62,6 +63,8 @@ class RayLauncher(ProcessLauncher):
                 f"hydra.launcher.address: received {self.address!r}, but Ray cannot be reached there: {' '.join(str(error).split())}"
                 " Start it with 'ray start --head', or leave the address out."
             ) from None
+        # Ray puts its own in its place.
+        signal.signal(signal.SIGTERM, before)
         try:
             remote = ray.remote(**self.options)(run_there)
             # What all jobs share is sent to a node once.
@@ -113,6 +116,8 @@ def _wait(waiting: dict[Any, str]) -> None:
 def run_there(shared: Any, number: int, overrides: list[str], place: str) -> bool:
     """Runs a job on a node, in the folder that the multirun was started in."""
     os.chdir(place)
+    # Ray cancels by an interrupt; who was started in the background by a script inherits that those are ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
     try:
         return Job(number, overrides, *shared)()

@@ -142,6 +142,33 @@ def test_a_worker_that_is_killed_fails_its_own_job_alone(quick, tmp_path):
     assert "are run once more, alone" in told
 
 
+def test_ray_begins_a_job_again_whose_worker_was_killed(quick, basic, tmp_path):
+    pytest.importorskip("ray")
+    folder = tmp_path / "out"
+    ray = ["hydra/launcher=ray", "hydra.launcher.address=local"]
+    own = [*(item for item in quick if not item.startswith("trainer.precision")), f"sweep={tmp_path / 'pairs.yaml'}"]
+    (tmp_path / "pairs.yaml").write_text(PAIRS)
+    killer = kill_when(folder, 2, times=1)
+    code, told = multirun([*own, *ray, *[f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]], folder)
+    killer.join()
+    assert code == 1
+    assert "Traceback" not in told
+    assert "3 of 3 jobs have ended" in told
+    assert states(folder) == {0: "done", 1: "failed", 2: "done"}
+    assert json.loads((folder / "earlier" / "2-1" / "status.json").read_text())["status"] == "running"
+    for number in (0, 2):
+        assert numbers(folder / str(number)) == numbers(basic[1] / str(number))
+
+
+def test_a_ray_cluster_that_is_not_there_is_told_at_once(call_main, tmp_path):
+    pytest.importorskip("ray")
+    code, told = call_main(
+        "-m", "hydra/launcher=ray", "hydra.launcher.address=127.0.0.1:1", "seed=abc", f"hydra.sweep.dir={tmp_path / 'out'}"
+    )
+    assert code not in (0, None)
+    assert "hydra.launcher.address: received '127.0.0.1:1', but Ray cannot be reached there" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
