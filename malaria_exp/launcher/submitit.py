@@ -51,7 +51,8 @@ class SubmititLauncher(ProcessLauncher):
         waiting = list(sent)
         try:
             while waiting:
-                time.sleep(POLL_SECONDS)
+                # A look at a job is several operations on a file system that all nodes share: at most a hundred looks a second.
+                time.sleep(max(POLL_SECONDS, len(waiting) / 100))
                 left = [job for job in waiting if not job.done()]
                 if len(left) < len(waiting):
                     log.info(f"multirun  {len(sent) - len(left)} of {len(sent)} jobs have ended")
