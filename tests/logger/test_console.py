@@ -34,10 +34,10 @@ def screen(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False, color_system=None, legacy_windows=False)
     for name in ("malaria_exp.progress.console", "malaria_exp.logs.console", "malaria_exp.logger.console.terminal"):
         monkeypatch.setattr(name, lambda: console)
-    handler = TerminalHandler()
-    log.addHandler(handler)
-    yield console.file
-    log.removeHandler(handler)
+    # Another test of this process may have started the terminal's log, through which each line would come twice.
+    others = [handler for handler in log.handlers if not isinstance(handler, TerminalHandler)]
+    monkeypatch.setattr(log, "handlers", [*others, TerminalHandler()])
+    return console.file
 
 
 def rows(screen):
