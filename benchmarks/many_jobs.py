@@ -1,0 +1,133 @@
+"""What a grid of very many jobs costs where it is started, beside the jobs themselves: to plan one of ten thousand by.
+
+    python benchmarks/many_jobs.py [--jobs 1000] [--docs docs]
+
+Runs a grid of two tiny jobs, then copies their folders until there are so many finished jobs, and times what a user would type next:
+    resume=true     the same grid once more: composes and checks every job, finds all of them done, prints and writes the table
+    one missing     the same with one job missing, which is run
+    submitit        what it writes to disk for each job that is sent (two are, on this machine), if it is installed
+    task=compare    all of them on one page
+The time of Python's and Hydra's start, that of a grid of two jobs, is taken off. Peak memory is that of the process.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from malaria_exp import provenance
+from malaria_exp.files import human_bytes, write_between
+from malaria_exp.multirun_record import RECORD, Record
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = [
+    *("model.image_size=32", "model.stem=4", "model.widths=[8]", "dataset.infected_patients=8", "dataset.healthy_patients=3"),
+    *("dataset.cells_per_patient=6", "trainer.epochs=2", "trainer.precision=float32", "evaluation.resamples=20"),
+]
+GRID = ["optimizer.learning_rate=0.001", "seed=range({jobs})"]
+
+
+def main() -> None:
+    """Measures, prints, and writes where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--docs", type=Path, help="folder with scale.md")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="malaria_exp_many_jobs_") as temporary:
+        text = measure(Path(temporary), asked.jobs)
+    print(text)
+    if asked.docs:
+        write_between(asked.docs / "scale.md", "many", text)
+        print(f"wrote {asked.docs / 'scale.md'}")
+
+
+def measure(folder: Path, jobs: int) -> str:
+    """Returns the table in Markdown."""
+    grid = folder / "grid"
+    os.environ["MALARIA_EXP_CACHE"], os.environ["MALARIA_EXP_OUTPUTS"] = str(folder / "cache"), str(folder / "outputs")
+    run(*multirun(grid, 2))
+    start, _ = run(*multirun(grid, 2), "resume=true")
+    files = [path for path in (grid / "0").rglob("*") if path.is_file()]
+    multiply(grid, jobs)
+    whole, memory = run(*multirun(grid, jobs), "resume=true")
+    shutil.rmtree(grid / "1")
+    missing, _ = run(*multirun(grid, jobs), "resume=true")
+    page = folder / "compared"
+    compared, most = run("task=compare", f"runs={grid}", f"hydra.run.dir={page}")
+    machine = provenance.machine()
+    size = sum(path.stat().st_size for path in files)
+    rows = [
+        ("`-m ... resume=true`, all are done", each(whole - start, jobs), human_bytes(memory)),
+        ("the same, one is missing and run", each(missing - start, jobs), ""),
+        *sent(folder),
+        (
+            "`task=compare`",
+            each(compared - start, jobs),
+            f"{human_bytes(most)}; page {human_bytes((page / 'compare.html').stat().st_size)}",
+        ),
+    ]
+    lines = [
+        f"{machine['cores']} cores of {machine['processor']}; {jobs:,} jobs. A finished job's folder holds {len(files)} files, {human_bytes(size)}.",
+        "",
+        "| | ms a job | memory, disk |",
+        "|---|---|---|",
+        *(f"| {what} | {cost} | {room} |" for what, cost, room in rows),
+    ]
+    return "\n".join(lines)
+
+
+def multirun(folder: Path, jobs: int) -> list[str]:
+    """Returns the arguments of the grid."""
+    return ["-m", *TINY, *(item.format(jobs=jobs) for item in GRID), f"hydra.sweep.dir={folder}"]
+
+
+def run(*arguments: str) -> tuple[float, float]:
+    """Runs the program and returns its seconds and the largest memory of any process so far, in bytes.
+
+    Raises:
+        SystemExit: it did not end well.
+    """
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, str(ROOT / "run.py"), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"python run.py {' '.join(arguments)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    return time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def multiply(grid: Path, jobs: int) -> None:
+    """Makes a finished grid of many jobs out of one of two: each is the first with another seed."""
+    first = json.loads((grid / RECORD).read_text(encoding="utf-8"))["jobs"][0]
+    made = [[f"seed={number}" if item.startswith("seed=") else item for item in first] for number in range(jobs)]
+    Record.of(made).write(grid)
+    config = (grid / "0" / "config.yaml").read_text(encoding="utf-8")
+    for number in range(1, jobs):
+        folder = grid / str(number)
+        shutil.copytree(grid / "0", folder, dirs_exist_ok=True)
+        (folder / "config.yaml").write_text(config.replace("\nseed: 0\n", f"\nseed: {number}\n"), encoding="utf-8")
+
+
+def sent(folder: Path) -> list[tuple[str, str, str]]:
+    """Returns the row of what submitit writes for each job that is sent; none where it is not installed."""
+    if not find_spec("submitit"):
+        return []
+    grid = folder / "sent"
+    run(*multirun(grid, 2), "hydra/launcher=submitit_local")
+    files = [path for path in (grid / ".submitit").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files)
+    return [("what submitit writes for it", "", f"{len(files) // 2} files, {human_bytes(size / 2)}")]
+
+
+def each(seconds: float, jobs: int) -> str:
+    """Returns milliseconds a job."""
+    return f"{1000 * seconds / jobs:.1f}"
+
+
+if __name__ == "__main__":
+    main()
