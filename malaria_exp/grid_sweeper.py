@@ -13,12 +13,14 @@ from malaria_exp import multirun, plugins
 from malaria_exp.errors import ConfigError
 from malaria_exp.files import write_text
 from malaria_exp.logs import log
-from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.multirun_record import Record, changed_jobs, covering, earlier_multirun, mark_dead, move_aside, read_record, unfinished
 from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
 from malaria_exp.rundir import STATUS
 
 OWN_KEYS = ("sweep", "resume")
+# Up to so many jobs are all composed before the first is run; of more, so many that every override is among them at least once.
+MOST_COMPOSED = 100
 
 
 class GridSweeper(BasicSweeper):
@@ -78,18 +80,19 @@ class GridSweeper(BasicSweeper):
         return [[*job, *entry] for entry in entries for job in combined]
 
     def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path) -> None:
-        """Composes every job before the first is run; of those that are done, says which would be composed otherwise today."""
-        # Options of the user's own modules have to be known.
-        composed = {
-            number: self.hydra_context.config_loader.load_sweep_config(self.config, overrides) for number, overrides in jobs.items()
-        }
-        for number in (number for number in composed if number not in done):
+        """Composes jobs before the first is run; of those that are done, says which would be composed otherwise today."""
+        finished = set(done)
+        for number in (number for number in jobs if number not in finished):
+            # Options of the user's own modules have to be known.
             plugins.load(jobs[number])
-        if changed := changed_jobs(folder, {number: _own(composed[number]) for number in done}):
+        looked_at = covering(jobs, MOST_COMPOSED)
+        composed = {number: self.hydra_context.config_loader.load_sweep_config(self.config, jobs[number]) for number in looked_at}
+        if changed := changed_jobs(folder, {number: _own(composed[number]) for number in looked_at if number in finished}):
             shown = ", ".join(map(str, changed[:10]))
+            more = " ..." if len(changed) > 10 or len(looked_at) < len(jobs) else ""
             log.warning(
-                f"multirun  the configuration was edited since: job{'s' if len(changed) > 1 else ''} {shown}"
-                f"{' ...' if len(changed) > 10 else ''} ran with other values than the jobs to come"
+                f"multirun  the configuration was edited since: job{'s' if len(changed) > 1 else ''} {shown}{more} ran with other values"
+                " than the jobs to come"
             )
 
     def _launch(self, folder: Path, jobs: dict[int, list[str]], numbers: list[int]) -> None:

@@ -15,6 +15,9 @@ from malaria_exp.rundir import STATUS
 
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 
+# Of more jobs the terminal shows so many, first those that did not end well; jobs.csv has all.
+MOST_SHOWN = 200
+
 _sweep_dirs: list[Path] = []
 
 
@@ -66,21 +69,26 @@ def print_summary() -> int:
     write_csv(folder / "jobs.csv", list(rows[0]), [list(row.values()) for row in rows])
     # Overrides that all jobs share tell nothing apart.
     shared = set.intersection(*(set(row["overrides"].split()) for row in rows)) if len(rows) > 1 else set()
-    table = Table(title=f"{len(rows)} jobs in {folder}", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    shown = rows
+    if len(rows) > MOST_SHOWN:
+        first = sorted(range(len(rows)), key=lambda place: rows[place]["status"] == "done")[:MOST_SHOWN]
+        shown = [rows[place] for place in sorted(first)]
+    title = f"{len(rows)} jobs in {folder}" + ("" if shown is rows else f"; {len(shown)} of them, all are in jobs.csv")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("job", "overrides", "status", *METRICS, "objective", "seconds"):
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
         table.add_column(
             column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=16 if column == "overrides" else None
         )
-    for row in rows:
+    for row in shown:
         own = " ".join(item for item in row["overrides"].split() if item not in shared)
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
         numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in (*METRICS, "objective")]
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
         table.add_row(row["job"], escape(own), f"[{colour}]{row['status']}[/]", *numbers, seconds)
     console().print(table)
-    for row in rows:
+    for row in shown:
         if row["reason"]:
             console().print(f"job {row['job']} {row['status']}: {row['reason']}", markup=False)
     unfinished = sum(row["status"] != "done" for row in rows)

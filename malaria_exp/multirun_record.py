@@ -149,6 +149,22 @@ def begin_again(folder: Path, number: int, launch: str) -> bool:
     return status.get("status") != "done"
 
 
+def covering(jobs: Mapping[int, Sequence[str]], most: int) -> list[int]:
+    """Returns the numbers of jobs among whose overrides is every override that any job has, in order.
+
+    Args:
+        jobs: overrides of each.
+        most: of so few jobs all are returned.
+    """
+    if len(jobs) <= most:
+        return list(jobs)
+    new: dict[str, int] = {}
+    for number, overrides in jobs.items():
+        for override in overrides:
+            new.setdefault(override, number)
+    return sorted(set(new.values()))
+
+
 def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> list[int]:
     """Returns the numbers of those jobs that are done whose configuration would be composed otherwise today."""
     changed = []

@@ -64,6 +64,18 @@ def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep, summary):
     assert "cannot be read" in text
 
 
+def test_of_very_many_jobs_those_that_failed_are_shown_first_and_the_csv_has_all(sweep, summary, monkeypatch):
+    monkeypatch.setattr(multirun, "MOST_SHOWN", 3)
+    code, text = summary()
+    assert code == 1
+    shown = [line.split()[0] for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
+    # Between the title's number of jobs and the last line's of those that failed.
+    assert shown == ["12", "0", "1", "3", "1"]
+    assert "3 of them, all are in jobs.csv" in " ".join(text.split())
+    assert "the disk [was] full" in text
+    assert len((sweep / "jobs.csv").read_text().splitlines()) == 13
+
+
 def test_without_a_multirun_nothing_is_printed(summary, monkeypatch):
     monkeypatch.setattr(multirun, "_sweep_dirs", [])
     assert summary() == (0, "")

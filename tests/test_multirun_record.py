@@ -5,11 +5,22 @@ import os
 import socket
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
 from malaria_exp.errors import RunFolderError
-from malaria_exp.multirun_record import Record, begin_again, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.multirun_record import (
+    Record,
+    begin_again,
+    changed_jobs,
+    covering,
+    earlier_multirun,
+    mark_dead,
+    move_aside,
+    read_record,
+    unfinished,
+)
 
 JOBS = [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
 
@@ -112,3 +123,27 @@ def test_a_job_that_runs_for_another_launch_is_left_alone(tmp_path):
     with pytest.raises(RunFolderError, match=r"Job 0 .* is running already.*n17"):
         begin_again(tmp_path, 0, "second")
     assert (tmp_path / "0" / "status.json").exists()
+
+
+def grid(**values):
+    return dict(enumerate([f"{key}={value}" for key, value in zip(values, chosen, strict=True)] for chosen in product(*values.values())))
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [grid(model="abc", aug="defgh", seed=range(40)), grid(seed=range(500)), {7: ["a=1"], 9: ["a=1", "b=2"], 11: ["b=2"]}],
+    ids=["grid", "one key", "pairs that go on"],
+)
+def test_every_override_is_among_the_jobs_that_are_composed(jobs):
+    chosen = covering(jobs, 2)
+    assert {override for number in chosen for override in jobs[number]} == {override for job in jobs.values() for override in job}
+    assert chosen == sorted(set(chosen)) and set(chosen) <= set(jobs)
+
+
+def test_their_number_grows_with_the_values_not_with_their_combinations():
+    assert len(covering(grid(model=range(10), aug=range(10), seed=range(100)), 100)) <= 10 + 10 + 100
+
+
+def test_of_few_jobs_all_are_composed():
+    jobs = grid(seed=range(20))
+    assert covering(jobs, 20) == list(jobs)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 RUN = Path(__file__).parents[2] / "run.py"
 
@@ -184,6 +185,48 @@ def test_mistakes_are_told_before_the_first_job(call_main, tmp_path, arguments, 
     assert code not in (0, None)
     assert message in told
     assert not (tmp_path / "out").exists()
+
+
+def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_one_is_refused(monkeypatch):
+    submitit = pytest.importorskip("submitit")
+    from malaria_exp.errors import ConfigError
+    from malaria_exp.launcher.submitit import SubmititLauncher
+
+    arrays, cancelled = [], []
+
+    class Sent:
+        job_id = "1"
+
+        def done(self):
+            return True
+
+        def cancel(self):
+            cancelled.append(self)
+
+    class Executor:
+        def __init__(self, **_):
+            pass
+
+        def update_parameters(self, **_):
+            pass
+
+        def map_array(self, _, jobs):
+            if len(arrays) == 3:
+                raise submitit.core.utils.FailedSubmissionError("no more")
+            arrays.append(len(jobs))
+            return [Sent() for _ in jobs]
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Executor)
+    launcher = SubmititLauncher("slurm", "%j", array_size=2)
+    launcher.setup(hydra_context=None, task_function=None, config=OmegaConf.create({"hydra": {"launcher": {"submitit_folder": "a/%j"}}}))
+    assert launcher.launch([["seed=0"]] * 5, 0) == []
+    assert arrays == [2, 2, 1] and not cancelled
+    arrays[:] = [0]
+    with pytest.raises(ConfigError, match="cannot send the jobs: no more"):
+        launcher.launch([["seed=0"]] * 5, 0)
+    assert arrays == [0, 2, 2] and len(cancelled) == 4
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.array_size"):
+        SubmititLauncher("slurm", "%j", array_size=0)
 
 
 @pytest.fixture
