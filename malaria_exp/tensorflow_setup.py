@@ -1,26 +1,34 @@
-"""Loading TensorFlow once, without the lines that its libraries write before they can be told to be quiet."""
+"""Loading TensorFlow once, set up for this project, without the lines that its libraries write before they can be told to be quiet."""
 
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+# This process, once it is set up. A user's module may have imported TensorFlow before.
+_done: list[int] = []
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and Keras, finds the devices, and makes kernels repeatable; later calls cost nothing."""
-    if "tensorflow" in sys.modules and "keras" in sys.modules:
+    """Imports TensorFlow and Keras, finds the devices, lets jobs share a GPU and makes kernels repeatable; later calls cost nothing."""
+    if _done:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _held_back_stderr():
         import keras  # noqa: F401
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        gpus = tf.config.list_physical_devices("GPU")
     # Its warnings speak to whoever writes the code, and would stand in the midst of the user's progress.
     tf.get_logger().setLevel("ERROR")
     # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
     tf.config.experimental.enable_op_determinism()
+    for gpu in gpus:
+        # Without it the first of several jobs on a GPU takes all of its memory.
+        with suppress(RuntimeError):  # TensorFlow computed something before it was asked: a user's module, while it was imported
+            tf.config.experimental.set_memory_growth(gpu, True)
+    _done.append(os.getpid())
 
 
 @contextmanager
