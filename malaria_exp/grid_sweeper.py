@@ -67,7 +67,11 @@ class GridSweeper(BasicSweeper):
         """Returns each job's overrides: the product of the values given, each with each entry of the file of pairs."""
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        combined = [job for batch in self.split_arguments(overrides, None) for job in batch]
+        # Hydra writes those that all jobs share anew, with a backslash before each brace of an interpolation.
+        typed_as = {
+            f"{one.get_key_element()}={one.get_value_element_as_str()}": one.input_line for one in overrides if not one.is_sweep_override()
+        }
+        combined = [[typed_as.get(item, item) for item in job] for batch in self.split_arguments(overrides, None) for job in batch]
         if pairs is None:
             return combined
         entries = read_pairs(Path(pairs).expanduser())

@@ -271,3 +271,10 @@ def test_without_a_name_the_newest_multirun_of_the_command_goes_on_where_it_is(c
     assert list(outputs.iterdir()) == [began]
     assert states(began) == {0: "failed", 1: "failed"}
     assert sorted(path.name for path in (began / "earlier").iterdir()) == ["0-1", "1-1"]
+
+
+def test_what_was_typed_stands_in_the_record_as_it_was_typed(call_main, tmp_path):
+    typed = ["split.seed=${seed}", "+note='a, b'", "~plugins"]
+    call_main("-m", "seed=abc,-1", *typed, f"hydra.sweep.dir={tmp_path / 'out'}")
+    record = json.loads((tmp_path / "out" / "multirun.json").read_text())
+    assert record["jobs"] == [[f"seed={seed}", *typed] for seed in ("abc", "-1")]
