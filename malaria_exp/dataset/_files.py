@@ -27,6 +27,8 @@ MAX_BYTES = 64 * 2**20
 # The others (bzip2, LZMA, Deflate64) Python unpacks without a bound on memory, or not at all.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Line breaks and terminal escapes would garble every message, half a surrogate pair cannot be written to any file.
+# What PurePosixPath would write otherwise.
+UNTIDY = re.compile(r"^$|//|(^|/)\.(/|$)|./$")
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -135,11 +137,11 @@ class ZipFiles:
         # Zips made on Windows may have backslashes.
         given = [(entry.filename.replace("\\", "/"), entry) for entry in entries]
         self.unsafe = [clean_name(name) for name, _ in given if _points_outside(name)]
-        inside = [item for item in given if not _points_outside(item[0]) and not any(map(_hidden, PurePosixPath(item[0]).parts))]
+        inside = [item for item in given if not _points_outside(item[0]) and not any(map(_hidden, item[0].split("/")))]
         files = [(clean_name(name), entry) for name, entry in inside if not name.endswith("/")]
         self.names = [name for name, _ in files]
         self._entries = [entry for _, entry in files]
-        parents = {PurePosixPath(name).parent for name in self.names}
+        parents = {PurePosixPath(folder) for folder in {name.rpartition("/")[0] for name in self.names}}
         parents |= {PurePosixPath(clean_name(name)) for name, _ in inside if name.endswith("/")}
         self.folders = sorted({folder.as_posix() for parent in parents for folder in (parent, *parent.parents)})
         images = [entry for name, entry in files if is_image(name)]
@@ -184,15 +186,25 @@ class FileSource:
         return decode(self.files.read(int(self.indices[index])))
 
 
+def split_ending(name: str) -> tuple[str, str]:
+    """Returns a path without its ending, and the ending with its dot, as PurePosixPath tells them: sets have many names, and it is slow."""
+    stem, dot, ending = name.rpartition(".")
+    has_ending = bool(ending) and "/" not in ending and stem.rpartition("/")[2] != ""
+    return (stem, dot + ending) if has_ending else (name, "")
+
+
 def is_image(name: str) -> bool:
     """Tells from its ending whether a file is meant to be an image."""
-    return PurePosixPath(name).suffix.lower() in SUFFIXES
+    return split_ending(name)[1].lower() in SUFFIXES
 
 
 def clean_name(name: str) -> str:
     """Returns a file's relative path as it is shown, listed and compared: with "/", without "./", accents composed, unprintables escaped."""
+    path = name.replace("\\", "/") if os.sep == "\\" else name
+    if UNTIDY.search(path):
+        path = PurePosixPath(path).as_posix()
     # Zips and folders made on a Mac have accents apart from their letters.
-    composed = unicodedata.normalize("NFC", PurePosixPath(name.replace("\\", "/") if os.sep == "\\" else name).as_posix())
+    composed = unicodedata.normalize("NFC", path)
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), composed)
 
 
@@ -226,7 +238,7 @@ def _other_method(entry: zipfile.ZipInfo) -> str:
 
 
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return (name.startswith(".") and name != ".") or name == "__MACOSX"
 
 
 def _points_outside(name: str) -> bool:

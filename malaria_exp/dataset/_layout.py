@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from malaria_exp.dataset._files import Files, is_image
+from malaria_exp.dataset._files import Files, is_image, split_ending
 from malaria_exp.decode import SUFFIXES
 from malaria_exp.errors import DataError, listing, nearest
 from malaria_exp.table import CLASS_NAMES, BadImage
@@ -98,7 +98,7 @@ def _by_prefix(files: Files, class_of: Mapping[str, str]) -> list[Found]:
     for index, name in enumerate(files.names):
         class_name = class_prefix(PurePosixPath(name).stem, class_of)[0] if is_image(name) else None
         if class_name is not None:
-            found.append(Found(index, class_name, PurePosixPath(name).with_suffix("").as_posix()))
+            found.append(Found(index, class_name, split_ending(name)[0]))
     return found
 
 
@@ -119,13 +119,12 @@ def class_prefix(stem: str, class_of: Mapping[str, str]) -> tuple[str | None, st
 
 def _place(name: str, class_of: Mapping[str, str]) -> _Place | None:
     """Returns where a file lies, or None outside of class folders; of several in its path, the last one counts."""
-    path = PurePosixPath(name)
-    for position in range(len(path.parts) - 2, -1, -1):
-        class_name = class_of.get(path.parts[position].lower())
+    parts = name.split("/")
+    for position in range(len(parts) - 2, -1, -1):
+        class_name = class_of.get(parts[position].lower())
         if class_name:
-            is_part = position > 0 and path.parts[position - 1].lower() in PART_NAMES
-            below = PurePosixPath(*path.parts[position + 1 :]).with_suffix("")
-            return _Place((position - is_part, is_part), class_name, below.as_posix())
+            is_part = position > 0 and parts[position - 1].lower() in PART_NAMES
+            return _Place((position - is_part, is_part), class_name, split_ending("/".join(parts[position + 1 :]))[0])
     return None
 
 
@@ -156,10 +155,10 @@ def _elsewhere(files: Files, used: set[int]) -> list[str]:
 
 def _no_images(names: Iterable[str]) -> list[str]:
     """Says which files in the class folders were not looked at, as they do not end like images."""
-    others = [path for path in map(PurePosixPath, names) if not is_image(path.name) and path.name.lower() not in LEFT_BY_WINDOWS]
+    others = [name for name in names if not is_image(name) and name.rpartition("/")[2].lower() not in LEFT_BY_WINDOWS]
     if not others:
         return []
-    endings = Counter(path.suffix.lower() or "none" for path in others)
+    endings = Counter(split_ending(name)[1].lower() or "none" for name in others)
     shown = ", ".join(f"{ending} ({count:,})" for ending, count in endings.most_common(5)) + (" ..." if len(endings) > 5 else "")
     return [f"{len(others):,} files in the class folders were not looked at, as they do not end like images: {shown}"]
 

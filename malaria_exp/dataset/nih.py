@@ -3,7 +3,7 @@
 Source: Rajaraman et al. 2018, https://peerj.com/articles/4568, https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
 from malaria_exp.dataset._assemble import Cell, assemble
@@ -73,7 +73,7 @@ def read_names(files: Files, layout: Layout) -> tuple[list[Cell], list[BadImage]
     """
     cells, bad = [], []
     for index, class_name, name in layout.found:
-        stem = PurePosixPath(name).name
+        stem = name.rpartition("/")[2]
         prefix, bare = class_prefix(stem, CLASS_FOLDERS)
         parts = parse_name(bare)
         if parts is None:

@@ -10,13 +10,13 @@ import unicodedata
 import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.dataset._files import MAX_BYTES, clean_name, hash_files, is_image, open_files
+from malaria_exp.dataset._files import MAX_BYTES, clean_name, hash_files, is_image, open_files, split_ending
 from malaria_exp.errors import DataError
 from malaria_exp.table import BadImageError
 
@@ -393,3 +393,12 @@ def test_two_entries_of_one_name_are_two_files(tmp_path):
     files = open_files(str(path), "nih")
     assert files.names == ["a.png", "a.png"]
     assert [files.read(0), files.read(1)] == [b"one", b"two"]
+
+
+@given(st.text("ab./é ", max_size=9))
+def test_paths_are_what_pathlib_takes_them_for(name):
+    path = PurePosixPath(name)
+    tidy = path.as_posix()
+    assert clean_name(name) == unicodedata.normalize("NFC", tidy)
+    if path.name not in ("", ".."):
+        assert split_ending(tidy) == (path.with_suffix("").as_posix(), path.suffix)
