@@ -18,7 +18,7 @@ from malaria_exp.trainer._averaging import averaged_weights
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained
 from malaria_exp.trainer._course import Course
 from malaria_exp.trainer._precision import choose_precision, set_precision
-from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.trainer._settings import Settings, Stage, check_updates
 from malaria_exp.trainer._strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.trainer._trainable import set_trainable
 from malaria_exp.trainer._validation import own_metrics, validation_row
@@ -56,6 +56,7 @@ class Session:
         self.strategy = parts.strategy or open_strategy(settings.strategy)
         check_divisible(batches, self.strategy)
         self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
+        check_updates(settings, self.length.steps_per_epoch)
         self.history: list[Row] = []
         self.steps = 0
         self.best, self.best_epoch = float("nan"), 0

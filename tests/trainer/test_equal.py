@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer._base import CHECKPOINT_FILE
 
@@ -147,6 +148,14 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     factor = build("schedule", "cosine", {}, parts.tracker.recorder.length)
     # After a step the optimizer tells the rate of the next one.
     assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(step + 1)) for step in range(steps)], rel=1e-5, abs=1e-9)
+
+
+def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_parts):
+    parts = make_parts()
+    steps = parts.batches.steps_per_epoch
+    with pytest.raises(ConfigError, match=rf"trainer\.accumulate: {steps + 1} batches make one update, and the run has {steps} "):
+        train(parts, "fit", epochs=1, accumulate=steps + 1)
+    assert parts.tracker.recorder.steps == []
 
 
 @pytest.mark.parametrize("way", ["fit", "loop"])
