@@ -20,7 +20,18 @@ def load_tensorflow() -> None:
     # Its warnings speak to whoever writes the code, and would stand in the midst of the user's progress.
     tf.get_logger().setLevel("ERROR")
     # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
-    tf.config.experimental.enable_op_determinism()
+    set_repeatable(True)
+
+
+def set_repeatable(wanted: bool) -> None:
+    """Makes TensorFlow compute with kernels that give the same bits each time, or lets it take any, from now on."""
+    import tensorflow as tf
+    from tensorflow.python.framework.config import disable_op_determinism  # TensorFlow has no public way back.
+
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
+    else:
+        disable_op_determinism()
 
 
 @contextmanager

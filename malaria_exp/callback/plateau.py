@@ -43,7 +43,7 @@ def plateau(
 
     if floor >= 1:
         raise ConfigError(f"callback.plateau.floor: expected less than 1, the schedule's own rate; received {floor}.")
-    watched = Watched(course, monitor, min_delta)
+    watched = Watched(course, "callback.plateau.monitor", monitor, min_delta)
 
     class Plateau(keras.callbacks.Callback):
         """Changes the course's scale of the rate."""
