@@ -246,8 +246,10 @@ class Session:
         self.net.set_weights(self._best_weights)
         seconds = time.perf_counter() - self._started
         notes = []
-        if self.best_epoch == self.settings.epochs > 1:
-            notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been rising.")
+        if np.isnan(self.best):
+            notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
+        elif self.best_epoch == self.settings.epochs > 1:
+            notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
         monitor = self.settings.monitor
         return Trained(self.net, self.history, self.precision, monitor, self.best_epoch, self.best, seconds, notes, self._scorer)
 
