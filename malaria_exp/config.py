@@ -114,12 +114,12 @@ class Config:
         for group in groups:
             for choice in self.choices[group]:
                 own = component(group, choice.name).parameters
-                check_keys(
-                    choice.path,
-                    choice.params,
-                    {**own, **COMMON_KEYS.get(group, {})},
-                    hint=f"See: python run.py task=list task.show={group}/{choice.name}",
-                )
+                allowed = {**own, **COMMON_KEYS.get(group, {})}
+                hint = f"See: python run.py task=list task.show={group}/{choice.name}"
+                for key in choice.params.keys() - allowed.keys():
+                    # Hydra itself refuses such a key on the command line, so a preset for other options is where most come from.
+                    hint += f" If a preset (experiment=..., debug=...) sets it: ~{choice.path}.{key} takes it out."
+                check_keys(choice.path, choice.params, allowed, hint=hint)
                 for key in set(own) & set(COMMON_KEYS.get(group, {})):
                     raise ConfigError(
                         f"{choice.path}.{key}: every {group} has a key of this name; give '{choice.name}' another name for its own."

@@ -18,13 +18,13 @@ EARLIER_FILE = "earlier_split.csv"
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """What a finished training run left.
+    """What a training run left.
 
     Attributes:
         path: its folder.
         dataset: name and parameters of the dataset it was trained on.
         manifest: its split.
-        metrics: its metrics.json.
+        metrics: its metrics.json; empty of a run that was cut off.
         provenance: its provenance.json.
         earlier: the training and validation cells of the runs that its weights come from, if they come from any.
     """
@@ -37,12 +37,18 @@ class FinishedRun:
     earlier: Manifest | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "FinishedRun":
-        """Reads the folder; a RunFolderError says what it lacks."""
+    def read(cls, path: Path, *, cut_off: bool = False) -> "FinishedRun":
+        """Reads the folder; a RunFolderError says what it lacks.
+
+        Args:
+            path: the folder.
+            cut_off: a training that failed, was interrupted, or still runs will do: weights that it wrote on the way know its patients.
+        """
         from malaria_exp.saved import read_json, read_yaml
 
         status = read_json(path / STATUS)
-        if status.get("task") != "train" or status.get("status") != "done":
+        done = status.get("status") == "done"
+        if status.get("task") != "train" or not (done or cut_off):
             raise RunFolderError(
                 f"run: '{path}' is no finished training run: task {status.get('task')}, status {status.get('status')}."
                 f" {status.get('reason', '')}".rstrip()
@@ -58,7 +64,8 @@ class FinishedRun:
         earlier = Manifest.read(path / EARLIER_FILE, "earlier") if (path / EARLIER_FILE).exists() else None
         # The run was allowed to leak then; what is scored of it again stays marked.
         manifest = guard_against_earlier(manifest, earlier, allow_leak=True)
-        return cls(path, saved["dataset"], manifest, read_json(path / "metrics.json"), provenance, earlier)
+        metrics = read_json(path / "metrics.json") if done else {}
+        return cls(path, saved["dataset"], manifest, metrics, provenance, earlier)
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -67,13 +74,13 @@ class FinishedRun:
 
 
 def read_earlier(folders: Sequence[Path]) -> Manifest | None:
-    """Returns the training and validation cells of finished runs, and of those that they build on in turn, as one manifest.
+    """Returns the training and validation cells of runs, and of those that they build on in turn, as one manifest.
 
-    Cells may stand in it several times. None without any run.
+    Whether the runs had to be finished was checked where they were chosen. Cells may stand in it several times. None without any run.
     """
     found = []
     for folder in folders:
-        run = FinishedRun.read(folder)
+        run = FinishedRun.read(folder, cut_off=True)
         found += [run.manifest] + ([run.earlier] if run.earlier is not None else [])
     if not found:
         return None

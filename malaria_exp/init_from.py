@@ -12,6 +12,7 @@ import numpy as np
 from malaria_exp._http import public_url
 from malaria_exp._wandb_artifact import SCHEME, local_artifact
 from malaria_exp._weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
+from malaria_exp.callback.checkpoints import FOLDER as CHECKPOINTS
 from malaria_exp.earlier_runs import FinishedRun
 from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean, listing
 from malaria_exp.fetched import local_file, local_run
@@ -48,7 +49,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
             siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
             raise ConfigError(f"init_from: '{shown}' does not exist.{did_you_mean(path.name, siblings)} {_expected()}")
         is_file = path.is_file()
-        run = path if not is_file else path.parent if (path.parent / STATUS).exists() else None
+        run = path if not is_file else next((folder for folder in _folders_of(path) if (folder / STATUS).exists()), None)
     elif scheme in ("http", "https"):
         if not is_file:
             raise ConfigError(f"init_from: '{shown}' is no file of weights. {_expected()}")
@@ -56,7 +57,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
     elif scheme == SCHEME:
         path, is_file = local_artifact(source, cache, "init_from"), True
     elif is_file:
-        parent = source.rpartition("/")[0]
+        parent = source.rpartition("/")[0].removesuffix(f"/{CHECKPOINTS}")
         path = local_file(source, cache, "init_from")
         run = local_run(parent, cache, "init_from") if STATUS in open_place(parent, "init_from").sizes() else None
     else:
@@ -68,10 +69,16 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
         raise ConfigError(f"init_from: '{shown}' is no file of weights. {_expected()}")
     if run is not None:
         try:
-            FinishedRun.read(run)
+            FinishedRun.read(run, cut_off=is_file)
         except RunFolderError as error:
             raise ConfigError(f"init_from: {str(error).removeprefix('run: ')}") from None
     return InitialWeights(shown, file, run, folder)
+
+
+def _folders_of(file: Path) -> list[Path]:
+    """Returns the folders whose run may have written a file: its own, and the one around checkpoints/."""
+    parent = file.absolute().parent
+    return [parent, parent.parent] if parent.name == CHECKPOINTS else [parent]
 
 
 def _expected() -> str:

@@ -1,5 +1,6 @@
 """What came out of a run, and its files: predictions.csv, metrics.json, plots/ and report.html."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,7 +44,7 @@ class Outcome:
         history: training's rows, if there was training.
         monitor: the metric that chose the epoch, if there was training.
         best_epoch: the epoch whose weights were kept, if there was training.
-        objective: the best validation value of the monitor, for sweeps.
+        objective: the best validation value of the monitor, for sweeps; None if it was undefined throughout.
         notes: cautions for the report.
     """
 
@@ -93,7 +94,7 @@ class Outcome:
             history=trained.history,
             monitor=trained.monitor,
             best_epoch=trained.best_epoch,
-            objective=trained.best,
+            objective=trained.best if math.isfinite(trained.best) else None,
             notes=[*trained.notes, *manifest.details.get("warnings", ())],
         )
 

@@ -95,7 +95,7 @@ def check_monitor(config: Config) -> None:
     trainer = config.one("trainer")
     monitor = check_params("trainer", trainer.name, trainer.params).get("monitor")
     if monitor is not None and monitor not in [f"val_{choice.name}" for choice in config.choices["metric"]]:
-        direction(monitor)
+        direction(monitor, "trainer.monitor")
 
 
 def load_table(config: Config) -> CellTable:

@@ -79,7 +79,9 @@ def check(path: str, value: Any, annotation: Any, *, hint: str = "") -> Any:
         return result
     nearest_choice = ""
     if isinstance(value, str):
-        nearest_choice = did_you_mean(value, [c for c in _choices(annotation) if isinstance(c, str)])
+        choices = [c for c in _choices(annotation) if isinstance(c, str)]
+        # The right word where a list of such words is asked for.
+        nearest_choice = f" Write it as a list: {path}=[{value}]." if value in choices else did_you_mean(value, choices)
     received = f"{value!r} ({type(value).__name__})" if value is not None else "null"
     raise ConfigError(f"{path}: expected {describe(annotation)}, received {received}.{nearest_choice}{' ' + hint if hint else ''}")
 

@@ -23,12 +23,23 @@ def load_tensorflow() -> None:
     # Its warnings speak to whoever writes the code, and would stand in the midst of the user's progress.
     tf.get_logger().setLevel("ERROR")
     # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
-    tf.config.experimental.enable_op_determinism()
+    set_repeatable(True)
     for gpu in gpus:
         # Without it the first of several jobs on a GPU takes all of its memory.
         with suppress(RuntimeError):  # TensorFlow computed something before it was asked: a user's module, while it was imported
             tf.config.experimental.set_memory_growth(gpu, True)
     _done.append(os.getpid())
+
+
+def set_repeatable(wanted: bool) -> None:
+    """Makes TensorFlow compute with kernels that give the same bits each time, or lets it take any, from now on."""
+    import tensorflow as tf
+    from tensorflow.python.framework.config import disable_op_determinism  # TensorFlow has no public way back.
+
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
+    else:
+        disable_op_determinism()
 
 
 @contextmanager

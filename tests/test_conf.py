@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import compose_app
 
+from malaria_exp.errors import ConfigError
+
 CONF = Path(__file__).resolve().parent.parent / "conf"
 # Options that need a file or a run to be given; their own tests run them.
 NEEDS_A_FILE = {
@@ -117,6 +119,26 @@ def test_it_trains(name, run_task, tiny, tmp_path):
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "done"
     assert (folder / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("debug", ["limit_data", "profile"])
+@pytest.mark.parametrize("experiment", ["transfer_learning", "custom_loss_and_metric", "averaged_weights"])
+def test_what_helps_to_debug_goes_with_experiments(debug, experiment, tmp_path):
+    compose_app([f"debug={debug}", f"experiment={experiment}"], tmp_path).config.check_components()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "out"),
+    [
+        (["debug=overfit_batch", "experiment=custom_loss_and_metric"], "~loss.label_smoothing"),
+        (["debug=overfit_batch", "experiment=transfer_learning"], "~trainer.epochs"),
+        (["debug=one_step", "experiment=transfer_learning"], "~trainer.stages"),
+    ],
+)
+def test_a_key_of_a_preset_that_the_option_lacks_can_be_taken_out_as_the_message_says(overrides, out, tmp_path):
+    with pytest.raises(ConfigError, match=f"unknown key.*If a preset .* sets it: {out} takes it out"):
+        compose_app(overrides, tmp_path).config.check_components()
+    compose_app([*overrides, out], tmp_path).config.check_components()
 
 
 def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_path):

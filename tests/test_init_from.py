@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from malaria_exp._weights_file import open_weights, stored_layers
+from malaria_exp.earlier_runs import FinishedRun, read_earlier
 from malaria_exp.errors import ConfigError, LeakError
 from malaria_exp.init_from import InitialWeights, find_weights, pair_layers
 from malaria_exp.registry import build
@@ -175,6 +176,21 @@ def test_a_run_begins_where_another_ended(finished_run, run_task, tiny_cellnet, 
 def test_a_run_knows_its_patients(finished_run, run_task, tiny_cellnet, tmp_path):
     with pytest.raises(LeakError, match="weights come from runs that have trained or validated on cells"):
         run_task([*tiny_cellnet, f"init_from={finished_run}", "split.seed=7"], tmp_path / "refused")
+
+
+@pytest.mark.parametrize("file", ["checkpoint.weights.h5", "checkpoints/step-000010.weights.h5", "last_good.weights.h5"])
+@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
+def test_weights_of_a_run_that_was_cut_off_go_on_and_know_its_patients(file, status, finished_run, tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    for name in ("status.json", "config.yaml", "split.csv", "provenance.json"):
+        shutil.copy(finished_run / name, run / name)
+    (run / "status.json").write_text(json.dumps(json.loads((run / "status.json").read_text()) | {"status": status}))
+    net_of(widths=[8]).save_weights(run / file)
+    initial = find_weights(f"{run}/{file}", tmp_path / "cache", tmp_path)
+    assert initial.run == run
+    own = FinishedRun.read(finished_run).manifest
+    assert set(read_earlier([initial.run]).patient) == set(own.patient[np.isin(own.subset, ("train", "val"))])
 
 
 def test_a_file_in_a_runs_folder_knows_its_patients_too_and_one_elsewhere_says_that_nobody_does(finished_run, tmp_path):

@@ -123,7 +123,7 @@ def message(call, *arguments):
         ),
         (
             (check_params, "optimizer", "adamw", {"beta_1": 1.5}),
-            ["optimizer.beta_1: expected a number >= 0 and <= 1, received 1.5 (float)."],
+            ["optimizer.beta_1: expected a number >= 0 and < 1, received 1.5 (float)."],
         ),
         ((check_params, "model", "cellnet", {"widths": [8, 0]}), ["model.widths[1]: expected a whole number >= 1, received 0 (int)."]),
         ((check_params, "trainer", "fit", {"precision": "flot32"}), ["trainer.precision: expected one of", "Did you mean 'float32'?"]),

@@ -145,6 +145,7 @@ def test_the_nearest_choice_is_offered_also_inside_a_union():
     assert "Did you mean 'stretch'?" in refused("strech", Mode)
     assert "Did you mean 'stretch'?" in refused("strech", Mode | None)
     assert "Did you mean" not in refused("zzz", Mode)
+    assert "Write it as a list: part.key=[pad]." in refused("pad", list[Mode])
     assert "Did you mean" not in refused(3, Mode)
 
 

@@ -10,6 +10,7 @@ class Watched:
 
     Args:
         course: of the training.
+        path: where its name stands in the config.
         monitor: name of the metric; None for the trainer's.
         min_delta: by how much a value must be better to count.
 
@@ -17,9 +18,9 @@ class Watched:
         ConfigError: there is no such metric, or nobody says which way is better.
     """
 
-    def __init__(self, course: Course, monitor: str | None, min_delta: float = 0.0) -> None:
+    def __init__(self, course: Course, path: str, monitor: str | None, min_delta: float = 0.0) -> None:
         self.monitor = monitor or course.monitor
-        self.sign = 1 if course.direction(self.monitor) == "max" else -1
+        self.sign = 1 if course.direction(self.monitor, path) == "max" else -1
         self.min_delta = min_delta
         self.best, self.waited = math.nan, 0
 

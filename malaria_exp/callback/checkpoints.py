@@ -44,7 +44,7 @@ def checkpoints(
             "callback.checkpoints: nothing to write: give every (such as '1 epochs') or monitors (such as [val_sensitivity])."
         )
     steps = max(steps_within(course.length, "callback.checkpoints.every", every), 1) if every else None
-    watched = [Watched(course, monitor) for monitor in monitors]
+    watched = [Watched(course, f"callback.checkpoints.monitors[{number}]", monitor) for number, monitor in enumerate(monitors)]
     folder = course.folder / FOLDER
 
     class Checkpoints(keras.callbacks.Callback):

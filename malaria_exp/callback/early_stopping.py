@@ -28,7 +28,7 @@ def early_stopping(
     """
     import keras
 
-    watched = Watched(course, monitor, min_delta)
+    watched = Watched(course, "callback.early_stopping.monitor", monitor, min_delta)
 
     class EarlyStopping(keras.callbacks.Callback):
         """Sets stop_training."""

@@ -28,7 +28,8 @@ def plateau(
 ) -> "keras.callbacks.Callback":
     """Multiplies the learning rate when a validation metric has not become better for some epochs.
 
-    It acts on top of the schedule; with schedule=constant it is the only thing that lowers the rate.
+    It acts on top of the schedule; with schedule=constant it is the only thing that lowers the rate. In a training by stages each
+    stage begins at its own full rate again.
 
     Args:
         monitor: validation metric that is watched, such as val_loss; null for trainer.monitor.
@@ -42,7 +43,7 @@ def plateau(
 
     if floor >= 1:
         raise ConfigError(f"callback.plateau.floor: expected less than 1, the schedule's own rate; received {floor}.")
-    watched = Watched(course, monitor, min_delta)
+    watched = Watched(course, "callback.plateau.monitor", monitor, min_delta)
 
     class Plateau(keras.callbacks.Callback):
         """Changes the course's scale of the rate."""
@@ -50,6 +51,10 @@ def plateau(
         def __init__(self) -> None:
             super().__init__()
             self.resting = 0
+
+        def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+            watched.waited, self.resting = 0, 0
+            course.rate_scale.assign(1.0)
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             better = watched.better((logs or {})[watched.monitor])

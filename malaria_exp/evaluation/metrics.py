@@ -217,8 +217,12 @@ def compute(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: n
     return {name: float(values[name]) for name in METRICS}
 
 
-def direction(name: str) -> Direction:
+def direction(name: str, path: str = "") -> Direction:
     """Returns which way is better for a metric of METRICS, the same with the prefix "val_", or "val_loss".
+
+    Args:
+        name: of the metric.
+        path: where it stands in the config, for the message.
 
     Raises:
         ConfigError: the name is none of these, so that nobody keeps the worst model by a guessed direction.
@@ -231,7 +235,8 @@ def direction(name: str) -> Direction:
         known = _OTHER_NAMES.get(bare)
         prefix = "val_" if name.startswith("val_") else ""
         hint = f" '{bare}' is called '{prefix}{known}' here." if known else did_you_mean(name, allowed)
-        raise ConfigError(f"Unknown metric '{name}'.{hint} Allowed: val_loss, and with or without 'val_' in front: {', '.join(METRICS)}.")
+        where = f"{path}: unknown" if path else "Unknown"
+        raise ConfigError(f"{where} metric '{name}'.{hint} Allowed: val_loss, and with or without 'val_' in front: {', '.join(METRICS)}.")
     return allowed[name]
 
 

@@ -1,11 +1,11 @@
 """Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.optimizer._rate import scheduled
 from malaria_exp.registry import register
 from malaria_exp.schedule._factor import Factor
-from malaria_exp.schema import Positive, Probability
+from malaria_exp.schema import Positive, Range
 
 if TYPE_CHECKING:
     import keras
@@ -17,8 +17,8 @@ def adam(
     /,
     *,
     learning_rate: Positive = 0.001,
-    beta_1: Probability = 0.9,
-    beta_2: Probability = 0.999,
+    beta_1: Annotated[float, Range(low=0, below=1)] = 0.9,
+    beta_2: Annotated[float, Range(low=0, below=1)] = 0.999,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
     """Adam, the optimizer of the notebooks.

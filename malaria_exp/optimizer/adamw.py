@@ -1,11 +1,11 @@
 """AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.optimizer._rate import scheduled, spare_norms_and_biases
 from malaria_exp.registry import register
 from malaria_exp.schedule._factor import Factor
-from malaria_exp.schema import NonNegative, Positive, Probability
+from malaria_exp.schema import NonNegative, Positive, Range
 
 if TYPE_CHECKING:
     import keras
@@ -18,8 +18,8 @@ def adamw(
     *,
     learning_rate: Positive = 0.004,
     weight_decay: NonNegative = 0.05,
-    beta_1: Probability = 0.9,
-    beta_2: Probability = 0.999,
+    beta_1: Annotated[float, Range(low=0, below=1)] = 0.9,
+    beta_2: Annotated[float, Range(low=0, below=1)] = 0.999,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
     """Adam with decoupled weight decay; biases and normalisations do not decay.

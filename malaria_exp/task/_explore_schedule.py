@@ -30,9 +30,14 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     stages = stages_of(config)
     table, store, _ = load_and_decode(config)
     cells = split(config, table, store, folder, None).training()[0]
-    batches = training_batches(cells, batch_size=config.batch_size, augmentations=[], seed=config.seed, resident_gb=0)
-    length = RunLength(sum(stage.epochs for stage in stages), batches.steps_per_epoch, batches.batch_size)
     load_tensorflow()
+    epochs = sum(stage.epochs for stage in stages)
+    # An augmentation may repeat the cells, which makes an epoch longer.
+    augmentations = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
+    batches = training_batches(
+        cells, batch_size=config.batch_size, augmentations=augmentations, seed=config.seed, resident_gb=0, epochs=epochs
+    )
+    length = RunLength(epochs, batches.steps_per_epoch, batches.batch_size)
     parts = [stage_rates(config, stage, RunLength(stage.epochs, length.steps_per_epoch, length.batch_size)) for stage in stages]
     factors, rates = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = [

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.durations import RunLength
-from malaria_exp.evaluation.metrics import Direction, direction
+from malaria_exp.errors import ConfigError
+from malaria_exp.evaluation.metrics import METRICS, Direction, direction
 
 if TYPE_CHECKING:
     import keras
@@ -33,10 +34,20 @@ class Course:
     rate_scale: "keras.Variable"
     own_metrics: Mapping[str, Direction | None] = field(default_factory=dict)
 
-    def direction(self, monitor: str) -> Direction:
+    def direction(self, monitor: str, path: str = "monitor") -> Direction:
         """Returns which way is better for a validation metric.
+
+        Args:
+            monitor: its name, such as "val_auc".
+            path: where it stands in the config, for messages.
 
         Raises:
             ConfigError: there is no such metric, or nobody says which way is better.
         """
-        return self.own_metrics.get(monitor) or direction(monitor)
+        if self.own_metrics.get(monitor, "max") is None:
+            ordered = ", ".join(sorted(name for name, better in self.own_metrics.items() if better))
+            raise ConfigError(
+                f"{path}: nobody says which way '{monitor}' is better, so it chooses nothing. Allowed: val_loss, val_ and one of"
+                f" {', '.join(METRICS)}{f', and {ordered}' if ordered else ''}. A metric of your own says it with `direction`."
+            )
+        return self.own_metrics.get(monitor) or direction(monitor, path)

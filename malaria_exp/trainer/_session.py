@@ -18,10 +18,11 @@ from malaria_exp.trainer._averaging import averaged_weights
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained
 from malaria_exp.trainer._course import Course
 from malaria_exp.trainer._precision import choose_precision, set_precision
-from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.trainer._settings import Settings, Stage, check_updates
 from malaria_exp.trainer._strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.trainer._trainable import set_trainable
 from malaria_exp.trainer._validation import own_metrics, validation_row
+from malaria_exp.trainer._xla import check_compiled, prepare_kernels
 
 if TYPE_CHECKING:
     import keras
@@ -53,9 +54,11 @@ class Session:
     def __init__(self, settings: Settings, parts: Parts) -> None:
         self.settings, self.parts = settings, parts
         batches = parts.batches
+        prepare_kernels(settings)
         self.strategy = parts.strategy or open_strategy(settings.strategy)
         check_divisible(batches, self.strategy)
         self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
+        check_updates(settings, self.length.steps_per_epoch)
         self.history: list[Row] = []
         self.steps = 0
         self.best, self.best_epoch = float("nan"), 0
@@ -95,7 +98,7 @@ class Session:
             self._factor(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
         course = Course(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
-        self._mode = course.direction(self.settings.monitor)
+        self._mode = course.direction(self.settings.monitor, "trainer.monitor")
         self._callbacks = parts.build_callbacks(course)
         self._scorer = Scorer(self.net, parts.eval_batch_size)
         self.score = self._scorer.logits
@@ -155,6 +158,7 @@ class Session:
             shell.compile(
                 optimizer, parts.loss, metrics=parts.build_metrics(), jit_compile=settings.jit_compile, run_eagerly=settings.eager
             )
+            check_compiled(shell, settings)
             # A step that makes variables is traced twice.
             optimizer.build(shell.trainable_variables)
         return shell
@@ -242,8 +246,10 @@ class Session:
         self.net.set_weights(self._best_weights)
         seconds = time.perf_counter() - self._started
         notes = []
-        if self.best_epoch == self.settings.epochs > 1:
-            notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been rising.")
+        if np.isnan(self.best):
+            notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
+        elif self.best_epoch == self.settings.epochs > 1:
+            notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
         monitor = self.settings.monitor
         return Trained(self.net, self.history, self.precision, monitor, self.best_epoch, self.best, seconds, notes, self._scorer)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from malaria_exp.errors import ConfigError
 from malaria_exp.schema import Pattern
 from malaria_exp.trainer._precision import Precision
 
@@ -57,3 +58,15 @@ class Settings:
     def epochs(self) -> int:
         """Passes over the training cells in all stages."""
         return sum(stage.epochs for stage in self.stages)
+
+
+def check_updates(settings: Settings, steps_per_epoch: int) -> None:
+    """Raises a ConfigError if a stage ends before as many batches have come as make an update."""
+    for stage in settings.stages:
+        steps = stage.epochs * steps_per_epoch
+        if settings.accumulate > steps:
+            what = "the run" if len(settings.stages) == 1 else "a stage"
+            raise ConfigError(
+                f"trainer.accumulate: {settings.accumulate:,} batches make one update, and {what} has {steps:,} ({stage.epochs:,} epochs of"
+                f" {steps_per_epoch:,}), so no weight would move. Give at most {steps:,}, a smaller batch_size, or more epochs."
+            )

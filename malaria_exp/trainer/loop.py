@@ -40,7 +40,7 @@ def loop(
         accumulate: batches whose averaged gradients make one update, as if batch_size were so many times larger.
         ema: keep a running average of the weights, of which a step keeps this share (0.99, say); the average is validated and saved. null for none.
         eager: run every step as plain Python, to stop in it with a debugger; several times slower.
-        jit_compile: compile with XLA; for these nets slower than plain graphs on a CPU.
+        jit_compile: compile with XLA; for these nets slower than plain graphs on a CPU, and on a GPU not the same to the last bit each time.
         strategy: how tf.distribute divides each batch: none; mirrored among this machine's GPUs; multi_worker among machines; auto as found.
     """
     return LoopTrainer(Settings((Stage(epochs),), monitor, checkpoint, precision, accumulate, ema, eager, jit_compile, strategy))

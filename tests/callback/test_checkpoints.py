@@ -45,7 +45,7 @@ def test_the_best_by_each_metric_in_its_own_direction(driver, tmp_path):
     [
         ({"every": None}, "nothing to write"),
         ({"every": "30 epochs"}, "callback.checkpoints.every: '30 epochs' is 120 steps, and the run ends after 80"),
-        ({"monitors": ["val_aux"]}, "Did you mean 'val_auc'"),
+        ({"monitors": ["val_loss", "val_aux"]}, "callback.checkpoints.monitors[1]: unknown metric 'val_aux'. Did you mean 'val_auc'"),
         ({"monitors": ["auc"]}, "val_loss, or val_ and a metric's name"),
         ({"keep": 0}, "keep: expected a whole number >= 1"),
     ],

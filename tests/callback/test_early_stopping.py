@@ -39,10 +39,13 @@ def test_the_next_stage_has_its_own_patience_and_the_same_best(driver):
     assert epochs_until_stop(driven, "val_auc", [0.6, 0.6]) == 2
 
 
-@pytest.mark.parametrize(("monitor", "said"), [("val_acuracy", "val_accuracy"), ("val_tp", "val_ppv"), ("val_recall", "val_sensitivity")])
+@pytest.mark.parametrize(
+    ("monitor", "said"),
+    [("val_acuracy", "val_accuracy"), ("val_tp", "nobody says which way 'val_tp' is better.*val_own"), ("val_recall", "val_sensitivity")],
+)
 @pytest.mark.parametrize("name", ["early_stopping", "plateau"])
 def test_a_monitor_that_does_not_exist_is_refused(driver, name, monitor, said):
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=rf"^callback\.{name}\.monitor: .*{said}"):
         driver(name, monitor=monitor)
 
 

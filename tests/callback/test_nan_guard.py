@@ -67,3 +67,6 @@ def test_a_run_that_diverges_fails_and_leaves_weights_to_go_on_from(run_task, ti
     assert "last_good.weights.h5" in status["reason"]
     assert (tmp_path / "run" / "last_good.weights.h5").is_file()
     assert not (tmp_path / "run" / "model.keras").exists()
+    # As the message says.
+    again = run_task([*tiny_cellnet, f"init_from={tmp_path / 'run' / 'last_good.weights.h5'}"], tmp_path / "again")
+    assert json.loads((again / "status.json").read_text())["status"] == "done"

@@ -25,6 +25,13 @@ def test_the_rate_falls_where_nothing_gets_better(driver, params, values, expect
     assert scales(driver("plateau", **params), values) == pytest.approx(expected)
 
 
+def test_the_next_stage_begins_at_its_full_rate_with_a_patience_of_its_own(driver):
+    driven = driver("plateau", patience=2, factor=0.5)
+    assert scales(driven, [0.9, 0.5, 0.5, 0.5]) == [1, 1, 0.5, 0.5]
+    driven.callback.on_train_begin({})
+    assert scales(driven, [0.6, 0.6, 0.6, 0.6]) == [1, 0.5, 0.5, 0.25]
+
+
 def test_a_floor_above_the_schedule_is_refused(driver):
     with pytest.raises(ConfigError, match="floor: expected less than 1"):
         driver("plateau", floor=1.5)

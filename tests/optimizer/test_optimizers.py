@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.durations import RunLength
+from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, component, options
 
 LENGTH = RunLength(epochs=1, steps_per_epoch=10, batch_size=8)
@@ -114,6 +115,14 @@ def test_kernels_decay_and_neither_biases_nor_normalisations(name, net):
         np.testing.assert_allclose(weight.numpy(), old * (0.95 if kernel else 1), rtol=1e-5, err_msg=weight.path)
     assert sum(weight.name == "kernel" for weight in weights) == 4
     assert len(weights) == 4 + 4 + 6 + 1
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_running_mean_that_forgets_nothing_is_refused(name):
+    """Decayed by 1 it never moves off 0; divided by 1 - 1^t to make up for that, it is 0 / 0."""
+    for key in {"beta_1", "beta_2", "momentum", "rho"} & set(component("optimizer", name).parameters):
+        with pytest.raises(ConfigError, match=rf"optimizer\.{key}: expected a number .* and < 1, received 1"):
+            make(name, **{key: 1})
 
 
 def test_only_adam_has_no_decay():

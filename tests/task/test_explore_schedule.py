@@ -60,6 +60,12 @@ def test_each_stage_runs_through_the_schedule_at_its_own_rate(run_task, tmp_path
     assert rows[-1]["learning_rate"] == pytest.approx(0, abs=1e-8)
 
 
+def test_an_augmentation_that_repeats_the_cells_makes_the_run_longer(run_task, tmp_path):
+    rows = rows_of(run_task([*DATA, "aug=[repeat5]", "trainer.epochs=1"], tmp_path / "run"))
+    plain = rows_of(run_task([*DATA, "aug=[none]", "trainer.epochs=1"], tmp_path / "plain"))
+    assert 5 * len(plain) <= len(rows) < 5 * len(plain) + 5
+
+
 def test_it_leaves_a_picture_and_a_status_and_no_model(run_task, tmp_path, caplog):
     with caplog.at_level("INFO", "malaria_exp"):
         folder = run_task(DATA, tmp_path / "run")

@@ -136,3 +136,16 @@ def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
     assert "disk full" in (folder / "run.log").read_text()
     assert (folder / "plots" / "training_curves.png").exists()
+
+
+def test_a_monitor_that_is_undefined_throughout_is_no_objective_and_no_failure(run_task, tiny_cellnet, tmp_path, monkeypatch):
+    """As the MCC of a net that calls every cell the same, epoch after epoch."""
+    from malaria_exp.trainer import _session
+
+    plain = _session.validation_row
+    monkeypatch.setattr(_session, "validation_row", lambda *about: plain(*about) | {"val_mcc": float("nan")})
+    folder = run_task([*tiny_cellnet, "trainer.monitor=val_mcc", "trainer.epochs=2"], tmp_path / "run")
+    status = json.loads((folder / "status.json").read_text())
+    assert (status["status"], status["objective"]) == ("done", None)
+    assert json.loads((folder / "metrics.json").read_text())["training"]["best_epoch"] == 2
+    assert "val_mcc was undefined in every epoch" in (folder / "report.html").read_text()

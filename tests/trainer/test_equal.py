@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer._base import CHECKPOINT_FILE
+from malaria_exp.trainer._session import Session
+from malaria_exp.trainer._settings import Settings, Stage
 
 LENET = ("lenet_functional", {"image_size": 32, "units": 8, "units_2": 4, "l2": 0.1, "dropout": 0.3})
 WAYS = {"fit": ("fit", {}), "loop": ("loop", {}), "eager": ("loop", {"eager": True})}
@@ -148,6 +151,43 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     factor = build("schedule", "cosine", {}, parts.tracker.recorder.length)
     # After a step the optimizer tells the rate of the next one.
     assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(step + 1)) for step in range(steps)], rel=1e-5, abs=1e-9)
+
+
+def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_again(make_parts):
+    import dataclasses
+
+    import keras
+    from keras import layers
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    def pooling_net():
+        return keras.Sequential(
+            [keras.Input((32, 32, 3)), layers.Conv2D(2, 4, 4), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(1, name="logit")]
+        )
+
+    made = dataclasses.replace(make_parts(1), build_model=pooling_net)
+    settings = Settings((Stage(1),), "val_auc", precision="float32", jit_compile=True)
+    assert Session(settings, made).compile(settings.stages[0], 0).jit_compile, "fit compiles its step"
+    compiled = train(made, "loop", epochs=1, jit_compile=True)
+    assert not is_op_determinism_enabled()
+    plain = train(made, "loop", epochs=1)
+    assert is_op_determinism_enabled()
+    for one, two in zip(plain.model.get_weights(), compiled.model.get_weights(), strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-4)
+
+
+def test_plain_python_is_not_compiled(make_parts):
+    for way in WAYS:
+        with pytest.raises(ConfigError, match=r"trainer\.jit_compile: true is not possible with trainer\.eager=true"):
+            train(make_parts(), way, **{"eager": True, "jit_compile": True})
+
+
+def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_parts):
+    parts = make_parts()
+    steps = parts.batches.steps_per_epoch
+    with pytest.raises(ConfigError, match=rf"trainer\.accumulate: {steps + 1} batches make one update, and the run has {steps} "):
+        train(parts, "fit", epochs=1, accumulate=steps + 1)
+    assert parts.tracker.recorder.steps == []
 
 
 @pytest.mark.parametrize("way", ["fit", "loop"])

@@ -1,0 +1,34 @@
+"""Compiling steps with XLA, and what it excludes."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.errors import ConfigError
+from malaria_exp.logs import log
+from malaria_exp.tensorflow_setup import set_repeatable
+from malaria_exp.trainer._settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+
+def prepare_kernels(settings: Settings) -> None:
+    """Gives up repeatable kernels for a training that XLA compiles, and only for that.
+
+    XLA has none for the gradient of max pooling, among others, and Keras' fit compiles nothing while kernels must be repeatable.
+
+    Raises:
+        ConfigError: steps are to be compiled and to run as plain Python.
+    """
+    if settings.jit_compile and settings.eager:
+        raise ConfigError(
+            "trainer.jit_compile: true is not possible with trainer.eager=true: plain Python is not compiled. Give one of them."
+        )
+    set_repeatable(not settings.jit_compile)
+    if settings.jit_compile:
+        log.info("xla       steps are compiled; on a GPU the same seed may then give slightly other numbers each time")
+
+
+def check_compiled(model: "keras.Model", settings: Settings) -> None:
+    """Raises a ConfigError if Keras goes without XLA where it was asked for, which it says in a warning alone."""
+    if settings.jit_compile and not model.jit_compile:
+        raise ConfigError("trainer.jit_compile: Keras cannot compile this model with XLA on this machine. Use trainer.jit_compile=false.")
