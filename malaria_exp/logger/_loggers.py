@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -50,8 +51,9 @@ class Loggers:
         """Ends them all; those with a thread of their own finish beside each other."""
         for lane in self._lanes.values():
             lane.call("finish", (status, reason))
+        began = time.monotonic()
         for lane in self._lanes.values():
-            lane.close()
+            lane.close(began)
 
 
 def _lane(name: str, logger: Logger) -> "_Lane":
@@ -69,8 +71,8 @@ class _Lane:
         """Makes the call now."""
         self._guarded(event, about)
 
-    def close(self) -> None:
-        """Everything has been told."""
+    def close(self, began: float) -> None:
+        """Everything has been told; since `began`, of time.monotonic, all loggers are finishing."""
 
     def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
         # A logger that has failed may still close what it has open.
@@ -107,18 +109,28 @@ class _OwnThread(_Lane):
         except queue.Full:
             self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
 
-    def close(self) -> None:
-        """Waits until all is done, or for the logger's patience."""
+    def close(self, began: float) -> None:
+        """Waits until all is done, for the logger's patience, or until Ctrl-C."""
         with suppress(queue.Full):
+            # For one that fell so far behind that it was not told of the end.
             self._events.put_nowait(None)
         patience = self.logger.patience or 0
-        self._thread.join(min(SILENT_SECONDS, patience))
-        if self._thread.is_alive() and not self.failed:
-            log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
-            self._thread.join(max(patience - SILENT_SECONDS, 0))
+        try:
+            self._wait(began + min(SILENT_SECONDS, patience))
+            if self._thread.is_alive() and not self.failed:
+                log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
+                self._wait(began + patience)
+        except KeyboardInterrupt:
+            # The run itself is over, and how it ended stays as it is.
+            self.give_up("was not waited for, after Ctrl-C; what it had sent until then is there")
         if self._thread.is_alive():
             self.give_up(f"did not finish within {patience:.0f} s and was left behind; what it had sent until then is there")
+
+    def _wait(self, until: float) -> None:
+        self._thread.join(max(until - time.monotonic(), 0))
 
     def _work(self) -> None:
         while (item := self._events.get()) is not None:
             self._guarded(*item)
+            if item[0] == "finish":
+                return
