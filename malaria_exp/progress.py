@@ -42,6 +42,21 @@ def progress_bar(*columns: TextColumn) -> Progress:
     )
 
 
+def short_progress_bar(*columns: TextColumn) -> Progress:
+    """Returns a bar with the time left for a terminal too narrow for `progress_bar`; below 80 columns the bar itself is left out."""
+    width = console().width
+    return Progress(
+        TextColumn("{task.description}"),
+        *([BarColumn(bar_width=max(width - 75, 5))] if width >= 80 else []),
+        *columns,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+        disable=not console().is_terminal,
+    )
+
+
 def download_bar() -> Progress:
     """Returns a bar with bytes, speed and time left; it shows only on a terminal, and vanishes when done."""
     return Progress(

@@ -12,12 +12,17 @@ from malaria_exp.evaluation.metrics import METRICS, direction
 from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
 from malaria_exp.logs import BESIDE_TERMINAL, RESULT, log, set_terminal_level
 from malaria_exp.progress import console as terminal
-from malaria_exp.progress import progress_bar
+from malaria_exp.progress import progress_bar, short_progress_bar
 from malaria_exp.registry import register
 
 # What an epoch's line shows, and under which name.
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
 REFRESH_SECONDS = 0.1
+# Columns of the terminal that the whole bar needs, and that it needs with the best value so far.
+WIDE, WITH_BEST = 120, 80
+# What the table of epochs leaves out, in this order, where the terminal is too narrow; run.log has all of it.
+LEAVE_OUT = ("learning rate", "cells/s", "val_spec", "val_sens", "seconds", "val_loss")
+EPOCH_LETTERS, CELL_LETTERS, BEST = 8, 7, " best"
 
 Mode = Literal["auto", "rich", "plain", "quiet"]
 
@@ -43,7 +48,7 @@ class ConsoleLogger(Logger):
     def __init__(self, mode: Mode = "auto") -> None:
         self.wants = {"steps": 1}
         self.mode = ("rich" if terminal().is_terminal else "plain") if mode == "auto" else mode
-        self.bar = progress_bar(TextColumn("{task.fields[values]}"))
+        self.bar = (progress_bar if terminal().width >= WIDE else short_progress_bar)(TextColumn("{task.fields[values]}"))
         self.bar.disable = self.mode != "rich"
         self.length, self.monitor = RunLength(1, 1, 1), "val_auc"
         self.shown_at, self.best = 0.0, math.nan
@@ -70,8 +75,9 @@ class ConsoleLogger(Logger):
             self.shown_at = now
             epoch = min(number // self.length.steps_per_epoch + 1, self.length.epochs)
             speed = (self.bar.tasks[0].speed or 0) * self.length.batch_size
-            best = "" if math.isnan(self.best) else f"  best {self.monitor} {self.best:.4f}"
-            text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f} cells/s"
+            narrow = terminal().width < WITH_BEST
+            best = "" if math.isnan(self.best) else f"  {'' if narrow else 'best '}{self.monitor} {self.best:.4f}"
+            text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f}{'/s' if narrow else ' cells/s'}"
             self.bar.update(self.task, completed=number, description=f"epoch {epoch}/{self.length.epochs}", values=text)
 
     def _epoch(self, row: Row) -> None:
@@ -94,15 +100,29 @@ class ConsoleLogger(Logger):
         return name in METRICS and direction(self.monitor) == "max"
 
     def _table_row(self, epoch: str, cells: dict[str, str], *, best: bool) -> None:
-        widths = {name: max(len(name), 9) for name in cells}
         if not self.columns:
-            self.columns = list(cells)
-            terminal().print("[bold]" + escape("epoch".rjust(8) + "".join(f"  {name:>{widths[name]}}" for name in self.columns)) + "[/]")
-        line = epoch.rjust(8) + "".join(f"  {cells.get(name, ''):>{widths.get(name, 9)}}" for name in self.columns)
-        terminal().print(escape(line) + (" [green]best[/]" if best else ""))
+            self.columns = fitting_columns(list(cells), self.monitor, terminal().width)
+            head = "epoch".rjust(EPOCH_LETTERS) + "".join(f"  {name:>{_width(name)}}" for name in self.columns)
+            terminal().print("[bold]" + escape(head) + "[/]")
+        line = epoch.rjust(EPOCH_LETTERS) + "".join(f"  {cells.get(name, ''):>{_width(name)}}" for name in self.columns)
+        terminal().print(escape(line) + (f"[green]{BEST}[/]" if best else ""))
 
     def finish(self, status: Status, reason: str) -> None:
         """Takes the bar away and lets the terminal speak again."""
         self.bar.stop()
         if self.mode == "quiet":
             set_terminal_level(None)
+
+
+def fitting_columns(names: list[str], monitor: str, width: int) -> list[str]:
+    """Returns the columns of the table of epochs that fit into a terminal of this width; the loss and the monitor always stay."""
+    for name in LEAVE_OUT:
+        if EPOCH_LETTERS + sum(2 + _width(column) for column in names) + len(BEST) <= width:
+            break
+        if name != SHOWN.get(monitor, monitor):
+            names = [column for column in names if column != name]
+    return names
+
+
+def _width(name: str) -> int:
+    return max(len(name), CELL_LETTERS)

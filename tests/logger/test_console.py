@@ -85,6 +85,38 @@ def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labelled_lines
     assert lines[1].startswith("epoch   1/2")
 
 
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 140])
+def test_no_line_of_the_table_is_longer_than_the_terminal(run, screen, width):
+    module.terminal().width = width
+    train(build("logger", "console", {"mode": "rich"}), run)
+    table = rows(screen)
+    assert len(table) == 2
+    assert max(map(len, table)) <= width
+    assert all(line.split()[1:3] == ["0.5000", value] for line, value in zip(table, ("0.7500", "0.5000"), strict=True)), "loss and monitor"
+    assert table[0].endswith("best")
+
+
+@pytest.mark.parametrize(
+    "width,shown", [(60, "val_auc 0.7500  96/s left"), (80, "best val_auc 0.7500  96 cells/s left"), (130, "elapsed 0:")]
+)
+def test_the_bar_shows_loss_monitor_speed_and_time_left_however_narrow_the_terminal(run, screen, width, shown):
+    module.terminal().width = width
+    logger = build("logger", "console", {"mode": "rich"})
+    logger.training(RunLength(epochs=10, steps_per_epoch=129, batch_size=4), "val_auc")
+    logger.best = 0.75
+    logger.scalars("step", 200, {"loss": 0.5})
+    logger.bar.update(
+        logger.task, values=f"{logger.bar.tasks[0].fields['values'].rpartition('  ')[0]}  96{'/s' if width < 80 else ' cells/s'}"
+    )
+    page = Console(file=io.StringIO(), width=width, color_system=None)
+    page.print(logger.bar.get_renderable())
+    logger.bar.stop()
+    (line,) = page.file.getvalue().splitlines()[:1]
+    assert shown in line
+    assert "epoch 2/10" in line and "loss 0.5000" in line and "left -:--:--" in line
+    assert len(line.rstrip()) <= width
+
+
 @pytest.mark.parametrize("monitor,best", [("val_auc", [True, False]), ("val_log_loss", [True, True])])
 def test_the_best_epoch_follows_the_monitors_direction(run, screen, monitor, best):
     train(build("logger", "console", {"mode": "rich"}), run, monitor)
