@@ -27,10 +27,12 @@ from malaria_exp.tensorflow_setup import load_tensorflow
 if TYPE_CHECKING:
     import keras
 
+    from malaria_exp.evaluation._plots_epoch import EpochPlots
+
 # Hydra keeps this file in the folder of a multirun, above the jobs' own folders.
 MULTIRUN_FILE = "multirun.yaml"
 UNTRAINED_FILE = "untrained.keras"
-# Cells shown of a class, of a batch, and in the table of predictions.
+# Cells shown of a class; of a batch, whose gradients are taken too; and in the table of predictions.
 SAMPLES, BATCH_SAMPLES, TABLE_CELLS = 16, 32, 96
 # The groups whose option tells a run from others; those with several options are joined by "+".
 TELLING_GROUPS = ("dataset", "split", "aug", "model", "loss", "optimizer", "schedule", "trainer")
@@ -93,6 +95,7 @@ class Tracker:
         self.leaky = False
         self._model_name = f"{run.config['model']['name']}-model" if run else "model"
         self._batch: tuple[np.ndarray, ...] | None = None
+        self._plots: EpochPlots | None = None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -178,23 +181,26 @@ class Tracker:
             net: with the weights that were validated.
             gradients: takes a training batch and returns the loss' gradients by name; None if they cannot be had.
         """
-        from malaria_exp.evaluation import plots
-
         number, tell, wanting = int(row["epoch"]), self.loggers.tell, self.loggers.wanting
         tell("scalars", "epoch", number, row)
         if figures := wanting("figures", number):
             labels, scores = val.labels, sigmoid(logits)
             tell("scores", "val", labels, scores, number, to=figures)
-            drawn = {
-                "val_confusion_matrix": plots.confusion_matrix(labels, scores, 0.5, name="half", leaky=self.leaky),
-                "val_roc": plots.roc(labels, scores, leaky=self.leaky),
-            }
-            for name, figure in drawn.items():
-                tell("figure", name, plots.png_bytes(figure), number, to=figures)
+            plots = self._epoch_plots()
+            tell("figure", "val_confusion_matrix", plots.confusion_matrix(labels, scores), number, to=figures)
+            tell("figure", "val_roc", plots.roc(labels, scores), number, to=figures)
         if histograms := wanting("histograms", number):
             tell("histograms", number, {f"weights/{item.path}": np.array(item) for item in net.weights}, to=histograms)
         if (wanted := wanting("gradients", number)) and gradients and self._batch is not None:
-            tell("histograms", number, gradients(self._batch), to=wanted)
+            # Of some cells of a batch: a whole one would cost as much as a step.
+            tell("histograms", number, gradients(tuple(part[:BATCH_SAMPLES] for part in self._batch)), to=wanted)
+
+    def _epoch_plots(self) -> "EpochPlots":
+        from malaria_exp.evaluation._plots_epoch import EpochPlots
+
+        if self._plots is None:
+            self._plots = EpochPlots(leaky=self.leaky)
+        return self._plots
 
     def outcome(self, folder: Path, outcome: Outcome) -> None:
         """The run is evaluated, and its files are written."""
