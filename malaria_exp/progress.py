@@ -17,6 +17,8 @@ from rich.progress import (
 )
 
 Item = TypeVar("Item")
+# Each drawing takes a millisecond or two of a core that is wanted elsewhere.
+DRAWN_PER_SECOND = 4
 
 
 @cache
@@ -38,6 +40,7 @@ def progress_bar(*columns: TextColumn) -> Progress:
         TimeRemainingColumn(),
         console=console(),
         transient=True,
+        refresh_per_second=DRAWN_PER_SECOND,
         disable=not console().is_terminal,
     )
 
@@ -53,6 +56,7 @@ def short_progress_bar(*columns: TextColumn) -> Progress:
         TimeRemainingColumn(),
         console=console(),
         transient=True,
+        refresh_per_second=DRAWN_PER_SECOND,
         disable=not console().is_terminal,
     )
 
@@ -68,6 +72,7 @@ def download_bar() -> Progress:
         TimeRemainingColumn(),
         console=console(),
         transient=True,
+        refresh_per_second=DRAWN_PER_SECOND,
         disable=not console().is_terminal,
     )
 

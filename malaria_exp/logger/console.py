@@ -11,13 +11,13 @@ from malaria_exp.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, direction
 from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
 from malaria_exp.logs import BESIDE_TERMINAL, RESULT, log, set_terminal_level
+from malaria_exp.progress import DRAWN_PER_SECOND, progress_bar, short_progress_bar
 from malaria_exp.progress import console as terminal
-from malaria_exp.progress import progress_bar, short_progress_bar
 from malaria_exp.registry import register
 
 # What an epoch's line shows, and under which name.
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
-REFRESH_SECONDS = 0.1
+REFRESH_SECONDS = 1 / DRAWN_PER_SECOND
 # Columns of the terminal that the whole bar needs, and that it needs with the best value so far.
 WIDE, WITH_BEST = 120, 80
 # What the table of epochs leaves out, in this order, where the terminal is too narrow; run.log has all of it.
@@ -66,7 +66,7 @@ class ConsoleLogger(Logger):
         self.task = self.bar.add_task(f"epoch 1/{length.epochs}", total=length.steps, values="")
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
-        """Moves the bar, ten times a second at most, or shows an epoch."""
+        """Moves the bar, as often as it is drawn, or shows an epoch."""
         if axis == "epoch":
             self._epoch(values)
             return
@@ -76,7 +76,8 @@ class ConsoleLogger(Logger):
             epoch = min(number // self.length.steps_per_epoch + 1, self.length.epochs)
             speed = (self.bar.tasks[0].speed or 0) * self.length.batch_size
             narrow = terminal().width < WITH_BEST
-            best = "" if math.isnan(self.best) else f"  {'' if narrow else 'best '}{self.monitor} {self.best:.4f}"
+            monitor = SHOWN.get(self.monitor, self.monitor)
+            best = "" if math.isnan(self.best) else f"  {'' if narrow else 'best '}{monitor} {self.best:.4f}"
             text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f}{'/s' if narrow else ' cells/s'}"
             self.bar.update(self.task, completed=number, description=f"epoch {epoch}/{self.length.epochs}", values=text)
 
@@ -94,6 +95,9 @@ class ConsoleLogger(Logger):
             more = {"learning rate": f"{row.get('learning_rate', math.nan):.2e}", "cells/s": f"{row.get('cells_per_second', 0):,.0f}"}
             cells = {name: f"{value:.4f}" for name, value in shown.items()} | more | {"seconds": f"{row['seconds']:.1f}"}
             self._table_row(f"{row['epoch']:.0f}/{self.length.epochs}", cells, best=better)
+        if row["epoch"] >= self.length.epochs:
+            # What comes then is no training: a bar that stands still says something else.
+            self.bar.stop()
 
     def _rising(self) -> bool:
         name = self.monitor.removeprefix("val_")

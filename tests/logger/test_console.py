@@ -85,6 +85,15 @@ def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labelled_lines
     assert lines[1].startswith("epoch   1/2")
 
 
+def test_the_bar_goes_when_the_last_epoch_is_over(run, screen):
+    logger = build("logger", "console", {"mode": "rich"})
+    logger.training(RunLength(epochs=2, steps_per_epoch=3, batch_size=4), "val_auc")
+    for epoch, shown in ((1, True), (2, False)):
+        logger.scalars("epoch", epoch, {"epoch": epoch, "loss": 0.5, "val_auc": 0.5, "seconds": 1.0})
+        assert logger.bar.live.is_started == shown
+    logger.finish("done", "")
+
+
 @pytest.mark.parametrize("width", [50, 60, 80, 100, 140])
 def test_no_line_of_the_table_is_longer_than_the_terminal(run, screen, width):
     module.terminal().width = width

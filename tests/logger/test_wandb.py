@@ -161,6 +161,17 @@ def test_the_summary_has_the_best_value_as_a_plain_number_under_the_metrics_own_
     assert not found.metrics["epoch/val_auc"].summary.ByteSize()
 
 
+def test_histograms_of_neighbouring_numbers_are_counted(run):
+    """Between two neighbours of float32 NumPy finds no room for bins."""
+    logger = logger_of(run)
+    near = np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32)
+    logger.histograms(1, {"weights/near": near, "weights/nan": np.array([np.nan])})
+    logger.finish("done", "")
+    names = {name for row in Offline(run.folder).history for name in row}
+    assert any(name.startswith("weights/near") for name in names)
+    assert not any(name.startswith("weights/nan") for name in names)
+
+
 def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
     from dataclasses import replace
 
