@@ -112,6 +112,7 @@ class TurnsTracker(Tracker):
         super().__init__(Loggers({}))
         self.todo, self.epochs, self.folder, self.sides = turns, epochs, folder, sides()
         self.done: list[Turn] = []
+        self.seen, self.mark, self.held, self.elsewhere = 0, 0.0, 0.0, 0.0
 
     def training(self, *about: Any) -> None:
         """Begins the first turn."""
@@ -257,13 +258,12 @@ def describe(turns: list[Turn], precision: str, steps: int) -> str:
         "| logger | on the clock, % | work, ms a step: training's thread | elsewhere | together, % | finish, s |",
         "|---|---|---|---|---|---|",
     ]
-    for side in dict.fromkeys(turn.side for turn in turns):
-        if side == NONE:
-            continue
+    seen = {turn.side for turn in turns}
+    for side in (side for side in sides() if side in seen and side != NONE):
         own = [(place, turn) for place, turn in enumerate(turns) if turn.side == side]
         costs = []
         for place, turn in own:
-            beside = float(np.interp(place, *zip(*bare, strict=True)))
+            beside = float(np.interp(place, [at for at, _ in bare], [value for _, value in bare]))
             costs.append(100 * (statistics.median(turn.step) / beside - 1))
         here = 1e3 * (statistics.median(value for _, turn in own for value in turn.held) - held)
         there = 1e3 * (statistics.median(value for _, turn in own for value in turn.elsewhere) - elsewhere)

@@ -61,7 +61,8 @@ class EpochPlots:
         (axes,) = drawn.figure.axes
         for view in (axes, *axes.child_axes):
             view.lines[0].set_data(np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1]))
-        axes.get_legend().get_texts()[0].set_text(f"AUC {auc:.3f}")
+        if legend := axes.get_legend():
+            legend.get_texts()[0].set_text(f"AUC {auc:.3f}")
         return drawn.png()
 
 
