@@ -11,7 +11,7 @@ from malaria_exp.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, direction
 from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
 from malaria_exp.logs import BESIDE_TERMINAL, RESULT, log, set_terminal_level
-from malaria_exp.progress import DRAWN_PER_SECOND, progress_bar, short_progress_bar
+from malaria_exp.progress import DRAWN_PER_SECOND, hide_bars, progress_bar, short_progress_bar
 from malaria_exp.progress import console as terminal
 from malaria_exp.registry import register
 
@@ -32,8 +32,8 @@ def console(*, mode: Mode = "auto") -> Logger:
     """Shows progress with loss, monitor, cells per second and time left, and a line an epoch.
 
     Args:
-        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines, for output that goes to a file; quiet prints
-            warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
+        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines and no bars, for output that goes to a file;
+            quiet prints warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
     """
     return ConsoleLogger(mode)
 
@@ -55,7 +55,8 @@ class ConsoleLogger(Logger):
         self.columns: list[str] = []
 
     def start(self, run: Run) -> None:
-        """Silences the terminal in quiet mode."""
+        """Silences the terminal in quiet mode, and its bars in plain mode, too."""
+        hide_bars(self.mode != "rich")
         if self.mode == "quiet":
             set_terminal_level(RESULT)
 
@@ -114,6 +115,7 @@ class ConsoleLogger(Logger):
     def finish(self, status: Status, reason: str) -> None:
         """Takes the bar away and lets the terminal speak again."""
         self.bar.stop()
+        hide_bars(False)
         if self.mode == "quiet":
             set_terminal_level(None)
 

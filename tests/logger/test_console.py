@@ -8,6 +8,7 @@ from rich.console import Console
 from malaria_exp.durations import RunLength
 from malaria_exp.logger import console as module
 from malaria_exp.logs import RESULT, TerminalHandler, log
+from malaria_exp.progress import track
 from malaria_exp.registry import build
 
 
@@ -138,6 +139,19 @@ def test_quiet_shows_the_results_and_nothing_before_them(run, lines, screen):
     assert len(lines) == 4, "run.log misses nothing"
     log.info("the next run")
     assert "the next run" in screen.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["plain", "quiet"])
+def test_no_bar_is_drawn_for_a_log_that_is_a_file_even_on_a_terminal(run, screen, mode):
+    logger = build("logger", "console", {"mode": mode})
+    logger.start(run)
+    assert list(track([1, 2], "decoding", total=2)) == [1, 2]
+    logger.training(RunLength(epochs=2, steps_per_epoch=3, batch_size=4), "val_auc")
+    logger.scalars("step", 1, {"loss": 0.5})
+    logger.finish("done", "")
+    assert screen.getvalue() == ""
+    assert list(track([1, 2], "decoding", total=2)) == [1, 2]
+    assert "decoding" in screen.getvalue()
 
 
 def test_finishing_a_logger_that_never_started_is_no_error():
