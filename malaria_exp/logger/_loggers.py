@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -26,6 +26,7 @@ class Loggers:
 
     def __init__(self, loggers: dict[str, Logger]) -> None:
         self._lanes = {name: _lane(name, logger) for name, logger in loggers.items()}
+        self._unmade: set[str] = set()
 
     @property
     def active(self) -> list[str]:
@@ -47,6 +48,25 @@ class Loggers:
         for name in self.active if to is None else to:
             self._lanes[name].call(event, about)
 
+    def tell_made(self, event: str, what: str, make: Callable[[], tuple[Any, ...]], *, to: Iterable[str]) -> None:
+        """Calls a method of those loggers with what is made for them alone, which must not stop the run either if it cannot be made.
+
+        Args:
+            event: the method's name.
+            what: is made, in words: after one warning it is not tried again.
+            make: returns the method's arguments; called only if there is anybody to tell.
+            to: names of the loggers.
+        """
+        if not to or what in self._unmade:
+            return
+        try:
+            about = make()
+        except Exception as error:  # noqa: BLE001 - see _guarded
+            self._unmade.add(what)
+            log.warning(redact(f"logger    {what} cannot be made and is left out for the rest of the run: {_in_a_line(error)}"))
+            return
+        self.tell(event, *about, to=to)
+
     def finish(self, status: Status, reason: str = "") -> None:
         """Ends them all; those with a thread of their own finish beside each other."""
         for lane in self._lanes.values():
@@ -58,6 +78,10 @@ class Loggers:
 
 def _lane(name: str, logger: Logger) -> "_Lane":
     return _Lane(name, logger) if logger.patience is None else _OwnThread(name, logger)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
 class _Lane:
@@ -81,8 +105,7 @@ class _Lane:
         try:
             getattr(self.logger, event)(*about)
         except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
-            reason = " ".join(str(error).split())
-            self.give_up(f"failed and is switched off for the rest of the run: {type(error).__name__}: {reason[:500]}")
+            self.give_up(f"failed and is switched off for the rest of the run: {_in_a_line(error)}")
 
     def give_up(self, why: str) -> None:
         """Drops the logger, with one warning."""
