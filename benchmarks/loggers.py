@@ -1,6 +1,6 @@
 """What a logger costs a training: the time of a step with it against none, and the work it makes.
 
-    python benchmarks/loggers.py [cell_images.zip] [--docs docs] [--rounds 6] [--epochs 2] [--steps N] [--only none,csv]
+    python benchmarks/loggers.py [cell_images.zip] [--docs docs] [--rounds 6] [--epochs 2] [--steps N] [--only none csv]
 
 One training of cellnet as it is by default (64 px, batches of 128, whole epochs with their validation, the precision that trainer.precision=auto
 chooses), in which the loggers take turns: each is begun, hears an epoch that is not counted, then --epochs that are, and is finished. The order

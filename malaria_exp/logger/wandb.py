@@ -116,6 +116,8 @@ class WandbLogger(Logger):
         """Begins the run, or goes on with the one whose id was given."""
         keep_quiet()
         about = dict(self.about)
+        if about["id"] and run.group:
+            raise ConfigError("logger.wandb.id: it names one run, and the jobs of a multirun are several. Leave it out: each gets its own.")
         known = {"name": run.name, "group": run.group, "job_type": run.job}
         about |= {key: value for key, value in known.items() if about[key] is None}
         self.run = self.client.init(
