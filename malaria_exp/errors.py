@@ -34,6 +34,10 @@ class LeakError(DataError):
     exit_code = 4
 
 
+class DiskFullError(UserError, OSError):
+    """There is no room for a file; who can do without it catches an OSError, as of any other that cannot be written."""
+
+
 class RunFolderError(UserError):
     """A run's folder is taken, missing, or incomplete."""
 

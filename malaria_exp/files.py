@@ -1,6 +1,7 @@
 """Writing so that nobody ever sees half a file."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -9,13 +10,26 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.errors import DiskFullError
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary name in the same folder, keeping the ending, then renames the result to `path`."""
+    """Calls `write` with a temporary name in the same folder, keeping the ending, then renames the result to `path`.
+
+    Raises:
+        DiskFullError: there is no room for it.
+    """
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"'{path}' cannot be written: {error.strerror}. Make room there (task=clean_cache empties the cache), or give another disk"
+                " with hydra.run.dir=... or store.root=..."
+            ) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import TypeVar
 
 from rich.console import Console
@@ -17,6 +18,9 @@ from rich.progress import (
 )
 
 Item = TypeVar("Item")
+# Each drawing takes a millisecond or two of a core that is wanted elsewhere.
+DRAWN_PER_SECOND = 4
+_bars = SimpleNamespace(hidden=False)
 
 
 @cache
@@ -25,8 +29,17 @@ def console() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def hide_bars(hidden: bool) -> None:
+    """Shows no more bars, or shows them again; those that are there already stay."""
+    _bars.hidden = hidden
+
+
+def _shown() -> bool:
+    return console().is_terminal and not _bars.hidden
+
+
 def progress_bar(*columns: TextColumn) -> Progress:
-    """Returns a bar with count and times; it shows only on a terminal, and vanishes when done."""
+    """Returns a bar with count and times; it shows only on a terminal, unless bars are hidden, and vanishes when done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -38,12 +51,29 @@ def progress_bar(*columns: TextColumn) -> Progress:
         TimeRemainingColumn(),
         console=console(),
         transient=True,
-        disable=not console().is_terminal,
+        refresh_per_second=DRAWN_PER_SECOND,
+        disable=not _shown(),
+    )
+
+
+def short_progress_bar(*columns: TextColumn) -> Progress:
+    """Returns a bar with the time left for a terminal too narrow for `progress_bar`; below 80 columns the bar itself is left out."""
+    width = console().width
+    return Progress(
+        TextColumn("{task.description}"),
+        *([BarColumn(bar_width=max(width - 75, 5))] if width >= 80 else []),
+        *columns,
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+        refresh_per_second=DRAWN_PER_SECOND,
+        disable=not _shown(),
     )
 
 
 def download_bar() -> Progress:
-    """Returns a bar with bytes, speed and time left; it shows only on a terminal, and vanishes when done."""
+    """Returns a bar with bytes, speed and time left; it shows only on a terminal, unless bars are hidden, and vanishes when done."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
@@ -53,7 +83,8 @@ def download_bar() -> Progress:
         TimeRemainingColumn(),
         console=console(),
         transient=True,
-        disable=not console().is_terminal,
+        refresh_per_second=DRAWN_PER_SECOND,
+        disable=not _shown(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,12 @@ from malaria_exp.tensorflow_setup import load_tensorflow
 if TYPE_CHECKING:
     import keras
 
+    from malaria_exp.evaluation._plots_epoch import EpochPlots
+
 # Hydra keeps this file in the folder of a multirun, above the jobs' own folders.
 MULTIRUN_FILE = "multirun.yaml"
 UNTRAINED_FILE = "untrained.keras"
-# Cells shown of a class, of a batch, and in the table of predictions.
+# Cells shown of a class; of a batch, whose gradients are taken too; and in the table of predictions.
 SAMPLES, BATCH_SAMPLES, TABLE_CELLS = 16, 32, 96
 # The groups whose option tells a run from others; those with several options are joined by "+".
 TELLING_GROUPS = ("dataset", "split", "aug", "model", "loss", "optimizer", "schedule", "trainer")
@@ -93,6 +96,7 @@ class Tracker:
         self.leaky = False
         self._model_name = f"{run.config['model']['name']}-model" if run else "model"
         self._batch: tuple[np.ndarray, ...] | None = None
+        self._plots: EpochPlots | None = None
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -140,22 +144,25 @@ class Tracker:
 
     def training(self, length: RunLength, monitor: str, net: "keras.Model", batches: Batches) -> None:
         """Training is about to begin."""
-        tell, wanting = self.loggers.tell, self.loggers.wanting
-        tell("training", length, monitor)
-        if graph := wanting("graph"):
-            # On this thread: Keras keeps what a call leaves behind in the net itself, which another thread must not touch meanwhile.
-            tell("graph", graph_def(net), to=graph)
-        if (untrained := wanting("untrained")) and self.run is not None:
-            path = self.run.folder / UNTRAINED_FILE
-            net.save(path)
-            tell("artifact", Artifact(self._model_name, "model", (path,), aliases=("untrained",)), to=untrained)
+        tell_made, wanting = self.loggers.tell_made, self.loggers.wanting
+        self.loggers.tell("training", length, monitor)
+        # On this thread: Keras keeps what a call leaves behind in the net itself, which another thread must not touch meanwhile.
+        tell_made("graph", "the network's graph", lambda: (graph_def(net),), to=wanting("graph"))
+        tell_made("artifact", "the artifact of the untrained model", lambda: self._untrained(net), to=wanting("untrained"))
         images = wanting("images")
         if images or wanting("gradients"):
             self._batch = tuple(part.numpy() for part in next(iter(batches.dataset())))
         if images and self._batch is not None:
             pictures, labels = self._batch[:2]
             shown = (pictures[:BATCH_SAMPLES] * 255).round().astype(np.uint8)
-            tell("images", "augmented_batch", shown, [f"label {label:.2f}" for label in labels[:BATCH_SAMPLES, 0]], to=images)
+            self.loggers.tell("images", "augmented_batch", shown, [f"label {label:.2f}" for label in labels[:BATCH_SAMPLES, 0]], to=images)
+
+    def _untrained(self, net: "keras.Model") -> tuple[Artifact]:
+        if self.run is None:
+            raise TypeError("Expected the facts of the run.")
+        path = self.run.folder / UNTRAINED_FILE
+        net.save(path)
+        return (Artifact(self._model_name, "model", (path,), aliases=("untrained",)),)
 
     def step(self, step: int, values: Row) -> None:
         """A training step is done."""
@@ -178,23 +185,28 @@ class Tracker:
             net: with the weights that were validated.
             gradients: takes a training batch and returns the loss' gradients by name; None if they cannot be had.
         """
-        from malaria_exp.evaluation import plots
-
-        number, tell, wanting = int(row["epoch"]), self.loggers.tell, self.loggers.wanting
+        number, tell, tell_made, wanting = int(row["epoch"]), self.loggers.tell, self.loggers.tell_made, self.loggers.wanting
         tell("scalars", "epoch", number, row)
         if figures := wanting("figures", number):
-            labels, scores = val.labels, sigmoid(logits)
+            labels, scores, plots = val.labels, sigmoid(logits), self._epoch_plots()
             tell("scores", "val", labels, scores, number, to=figures)
-            drawn = {
-                "val_confusion_matrix": plots.confusion_matrix(labels, scores, 0.5, name="half", leaky=self.leaky),
-                "val_roc": plots.roc(labels, scores, leaky=self.leaky),
-            }
-            for name, figure in drawn.items():
-                tell("figure", name, plots.png_bytes(figure), number, to=figures)
-        if histograms := wanting("histograms", number):
-            tell("histograms", number, {f"weights/{item.path}": np.array(item) for item in net.weights}, to=histograms)
-        if (wanted := wanting("gradients", number)) and gradients and self._batch is not None:
-            tell("histograms", number, gradients(self._batch), to=wanted)
+            for name, draw in {"val_confusion_matrix": plots.confusion_matrix, "val_roc": plots.roc}.items():
+                tell_made("figure", f"the figure {name}", partial(_figure, name, draw, labels, scores, number), to=figures)
+        weights = wanting("histograms", number)
+        tell_made(
+            "histograms", "histograms", lambda: (number, {f"weights/{item.path}": np.array(item) for item in net.weights}), to=weights
+        )
+        if gradients and (batch := self._batch) is not None:
+            # Of some cells of a batch: a whole one would cost as much as a step.
+            few = tuple(part[:BATCH_SAMPLES] for part in batch)
+            tell_made("histograms", "gradients", lambda: (number, gradients(few)), to=wanting("gradients", number))
+
+    def _epoch_plots(self) -> "EpochPlots":
+        from malaria_exp.evaluation._plots_epoch import EpochPlots
+
+        if self._plots is None:
+            self._plots = EpochPlots(leaky=self.leaky)
+        return self._plots
 
     def outcome(self, folder: Path, outcome: Outcome) -> None:
         """The run is evaluated, and its files are written."""
@@ -213,6 +225,12 @@ class Tracker:
         tell("artifact", model)
         files = ("report.html", "metrics.json", "predictions.csv", "config.yaml", "provenance.json")
         tell("artifact", Artifact("report", "report", tuple(folder / name for name in files)))
+
+
+def _figure(
+    name: str, draw: Callable[[np.ndarray, np.ndarray], bytes], labels: np.ndarray, scores: np.ndarray, epoch: int
+) -> tuple[str, bytes, int]:
+    return name, draw(labels, scores), epoch
 
 
 def predictions_table(outcome: Outcome) -> Table:

@@ -1,10 +1,13 @@
 """Nobody ever sees half a file."""
 
+import errno
 import json
+import os
 import threading
 
 import pytest
 
+from malaria_exp.errors import UserError
 from malaria_exp.files import human_bytes, write_atomically, write_between, write_bytes, write_json, write_text
 
 
@@ -19,6 +22,21 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
         write_atomically(path, write)
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("number,kind", [(errno.ENOSPC, UserError), (errno.EDQUOT, UserError), (errno.EIO, OSError)])
+def test_a_full_disk_is_said_with_what_to_do(tmp_path, number, kind):
+    def write(temporary):
+        temporary.write_text("half")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(kind) as caught:
+        write_atomically(tmp_path / "split.csv", write)
+    assert isinstance(caught.value, OSError), "a cache that cannot be kept is done without"
+    assert isinstance(caught.value, UserError) == (number != errno.EIO)
+    if number != errno.EIO:
+        assert f"'{tmp_path / 'split.csv'}' cannot be written: {os.strerror(number)}. Make room there" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_writer_leaves_nothing(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import logging
 from contextlib import contextmanager
 from unittest import mock
 
@@ -150,6 +151,29 @@ def test_what_no_logger_wants_is_not_made_and_the_training_is_the_same(heard, mo
     assert not (folder / "untrained.keras").exists()
     assert not [one for one in everything.of("figure") if one[2] is not None]
     assert (heard[1] / "predictions.csv").read_bytes() == (folder / "predictions.csv").read_bytes()
+
+
+def test_what_cannot_be_made_for_loggers_does_not_stop_the_run(everything, monkeypatch, caplog, run_task, tiny_cellnet, tmp_path):
+    """A net that runs in plain Python alone has no graph; the disk may be full."""
+
+    def refuse(*_, **__):
+        raise OSError("no room, api_key=hunter2")
+
+    import keras
+
+    for name in ("tracking.graph_def", "trainer._session.Session._gradients", "evaluation._plots_epoch.EpochPlots.roc"):
+        monkeypatch.setattr(f"malaria_exp.{name}", refuse)
+    everything.wants |= {"gradients": 1}
+    save = keras.Model.save
+    monkeypatch.setattr(keras.Model, "save", lambda net, path, **more: refuse() if "untrained" in str(path) else save(net, path, **more))
+    with caplog.at_level(logging.WARNING, logger="malaria_exp"):
+        run_task([*tiny_cellnet, *RUN], tmp_path / "run")
+    said = [record.getMessage() for record in caplog.records if "cannot be made" in record.getMessage()]
+    assert len(said) == 4, "once each, although there are two epochs"
+    assert all("left out for the rest of the run: OSError: no room" in line and "hunter2" not in line for line in said)
+    assert everything.of("finish") == [["done", ""]]
+    assert [name for name, _, epoch in everything.of("figure") if epoch is not None] == ["val_confusion_matrix"] * 2
+    assert all(name.startswith("weights/") for _, values in everything.of("histograms") for name in values)
 
 
 def test_a_job_of_a_multirun_knows_its_group_and_its_fold(tmp_path):

@@ -65,19 +65,13 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
         name: the threshold's name for the title.
         leaky: see the module.
     """
-    counts = count(labels, scores, threshold)
-    matrix = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
-    totals = matrix.sum(axis=1, keepdims=True)
-    parts = matrix / np.maximum(totals, 1)
+    parts, cells = matrix_cells(labels, scores, threshold)
     figure = new_figure(leaky, (4.6, 4.2))
     axes = figure.add_subplot()
     axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    words = (("found", "missed"), ("false alarm", "cleared"))
-    for (row, column), number in np.ndenumerate(matrix):
-        percent = f"{parts[row, column]:.1%}" if totals[row, 0] else "no cells"
-        colour = "white" if parts[row, column] > 0.5 else "black"
-        axes.text(column, row - 0.1, f"{number:,}", ha="center", va="center", fontsize=TEXT + 7, color=colour)
-        axes.text(column, row + 0.18, f"{percent} · {words[row][column]}", ha="center", va="center", fontsize=TEXT - 0.5, color=colour)
+    for (row, column), (number, percent, colour) in cells.items():
+        axes.text(column, row - 0.1, number, ha="center", va="center", fontsize=TEXT + 7, color=colour)
+        axes.text(column, row + 0.18, percent, ha="center", va="center", fontsize=TEXT - 0.5, color=colour)
     dress(axes, f"Threshold {f'{name} = ' if name else ''}{threshold:.4g}", "Called", "Truth (percentages are of each row)")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -85,6 +79,22 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
     axes.set_yticks([0, 1], ["parasitized", "uninfected"], rotation=90, va="center")
     axes.tick_params(length=0)
     return figure
+
+
+def matrix_cells(
+    labels: np.ndarray, scores: np.ndarray, threshold: float
+) -> tuple[np.ndarray, dict[tuple[int, int], tuple[str, str, str]]]:
+    """Returns the parts of each true class, (2, 2), and by (row, column) what is written there: count, percentage, and in which colour."""
+    counts = count(labels, scores, threshold)
+    matrix = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
+    totals = matrix.sum(axis=1, keepdims=True)
+    parts = matrix / np.maximum(totals, 1)
+    words = (("found", "missed"), ("false alarm", "cleared"))
+    cells = {}
+    for (row, column), number in np.ndenumerate(matrix):
+        percent = f"{parts[row, column]:.1%}" if totals[row, 0] else "no cells"
+        cells[row, column] = f"{number:,}", f"{percent} · {words[row][column]}", "white" if parts[row, column] > 0.5 else "black"
+    return parts, cells
 
 
 def roc(

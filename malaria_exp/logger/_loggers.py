@@ -2,7 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +26,7 @@ class Loggers:
 
     def __init__(self, loggers: dict[str, Logger]) -> None:
         self._lanes = {name: _lane(name, logger) for name, logger in loggers.items()}
+        self._unmade: set[str] = set()
 
     @property
     def active(self) -> list[str]:
@@ -46,16 +48,40 @@ class Loggers:
         for name in self.active if to is None else to:
             self._lanes[name].call(event, about)
 
+    def tell_made(self, event: str, what: str, make: Callable[[], tuple[Any, ...]], *, to: Iterable[str]) -> None:
+        """Calls a method of those loggers with what is made for them alone, which must not stop the run either if it cannot be made.
+
+        Args:
+            event: the method's name.
+            what: is made, in words: after one warning it is not tried again.
+            make: returns the method's arguments; called only if there is anybody to tell.
+            to: names of the loggers.
+        """
+        if not to or what in self._unmade:
+            return
+        try:
+            about = make()
+        except Exception as error:  # noqa: BLE001 - see _guarded
+            self._unmade.add(what)
+            log.warning(redact(f"logger    {what} cannot be made and is left out for the rest of the run: {_in_a_line(error)}"))
+            return
+        self.tell(event, *about, to=to)
+
     def finish(self, status: Status, reason: str = "") -> None:
         """Ends them all; those with a thread of their own finish beside each other."""
         for lane in self._lanes.values():
             lane.call("finish", (status, reason))
+        began = time.monotonic()
         for lane in self._lanes.values():
-            lane.close()
+            lane.close(began)
 
 
 def _lane(name: str, logger: Logger) -> "_Lane":
     return _Lane(name, logger) if logger.patience is None else _OwnThread(name, logger)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
 class _Lane:
@@ -69,8 +95,8 @@ class _Lane:
         """Makes the call now."""
         self._guarded(event, about)
 
-    def close(self) -> None:
-        """Everything has been told."""
+    def close(self, began: float) -> None:
+        """Everything has been told; since `began`, of time.monotonic, all loggers are finishing."""
 
     def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
         # A logger that has failed may still close what it has open.
@@ -79,8 +105,7 @@ class _Lane:
         try:
             getattr(self.logger, event)(*about)
         except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
-            reason = " ".join(str(error).split())
-            self.give_up(f"failed and is switched off for the rest of the run: {type(error).__name__}: {reason[:500]}")
+            self.give_up(f"failed and is switched off for the rest of the run: {_in_a_line(error)}")
 
     def give_up(self, why: str) -> None:
         """Drops the logger, with one warning."""
@@ -107,18 +132,28 @@ class _OwnThread(_Lane):
         except queue.Full:
             self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
 
-    def close(self) -> None:
-        """Waits until all is done, or for the logger's patience."""
+    def close(self, began: float) -> None:
+        """Waits until all is done, for the logger's patience, or until Ctrl-C."""
         with suppress(queue.Full):
+            # For one that fell so far behind that it was not told of the end.
             self._events.put_nowait(None)
         patience = self.logger.patience or 0
-        self._thread.join(min(SILENT_SECONDS, patience))
-        if self._thread.is_alive() and not self.failed:
-            log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
-            self._thread.join(max(patience - SILENT_SECONDS, 0))
+        try:
+            self._wait(began + min(SILENT_SECONDS, patience))
+            if self._thread.is_alive() and not self.failed:
+                log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
+                self._wait(began + patience)
+        except KeyboardInterrupt:
+            # The run itself is over, and how it ended stays as it is.
+            self.give_up("was not waited for, after Ctrl-C; what it had sent until then is there")
         if self._thread.is_alive():
             self.give_up(f"did not finish within {patience:.0f} s and was left behind; what it had sent until then is there")
+
+    def _wait(self, until: float) -> None:
+        self._thread.join(max(until - time.monotonic(), 0))
 
     def _work(self) -> None:
         while (item := self._events.get()) is not None:
             self._guarded(*item)
+            if item[0] == "finish":
+                return

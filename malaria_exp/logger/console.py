@@ -11,13 +11,18 @@ from malaria_exp.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, direction
 from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
 from malaria_exp.logs import BESIDE_TERMINAL, RESULT, log, set_terminal_level
+from malaria_exp.progress import DRAWN_PER_SECOND, hide_bars, progress_bar, short_progress_bar
 from malaria_exp.progress import console as terminal
-from malaria_exp.progress import progress_bar
 from malaria_exp.registry import register
 
 # What an epoch's line shows, and under which name.
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
-REFRESH_SECONDS = 0.1
+REFRESH_SECONDS = 1 / DRAWN_PER_SECOND
+# Columns of the terminal that the whole bar needs, and that it needs with the best value so far.
+WIDE, WITH_BEST = 120, 80
+# What the table of epochs leaves out, in this order, where the terminal is too narrow; run.log has all of it.
+LEAVE_OUT = ("learning rate", "cells/s", "val_spec", "val_sens", "seconds", "val_loss")
+EPOCH_LETTERS, CELL_LETTERS, BEST = 8, 7, " best"
 
 Mode = Literal["auto", "rich", "plain", "quiet"]
 
@@ -27,8 +32,8 @@ def console(*, mode: Mode = "auto") -> Logger:
     """Shows progress with loss, monitor, cells per second and time left, and a line an epoch.
 
     Args:
-        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines, for output that goes to a file; quiet prints
-            warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
+        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines and no bars, for output that goes to a file;
+            quiet prints warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
     """
     return ConsoleLogger(mode)
 
@@ -43,14 +48,15 @@ class ConsoleLogger(Logger):
     def __init__(self, mode: Mode = "auto") -> None:
         self.wants = {"steps": 1}
         self.mode = ("rich" if terminal().is_terminal else "plain") if mode == "auto" else mode
-        self.bar = progress_bar(TextColumn("{task.fields[values]}"))
+        self.bar = (progress_bar if terminal().width >= WIDE else short_progress_bar)(TextColumn("{task.fields[values]}"))
         self.bar.disable = self.mode != "rich"
         self.length, self.monitor = RunLength(1, 1, 1), "val_auc"
         self.shown_at, self.best = 0.0, math.nan
         self.columns: list[str] = []
 
     def start(self, run: Run) -> None:
-        """Silences the terminal in quiet mode."""
+        """Silences the terminal in quiet mode, and its bars in plain mode, too."""
+        hide_bars(self.mode != "rich")
         if self.mode == "quiet":
             set_terminal_level(RESULT)
 
@@ -61,7 +67,7 @@ class ConsoleLogger(Logger):
         self.task = self.bar.add_task(f"epoch 1/{length.epochs}", total=length.steps, values="")
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
-        """Moves the bar, ten times a second at most, or shows an epoch."""
+        """Moves the bar, as often as it is drawn, or shows an epoch."""
         if axis == "epoch":
             self._epoch(values)
             return
@@ -70,8 +76,10 @@ class ConsoleLogger(Logger):
             self.shown_at = now
             epoch = min(number // self.length.steps_per_epoch + 1, self.length.epochs)
             speed = (self.bar.tasks[0].speed or 0) * self.length.batch_size
-            best = "" if math.isnan(self.best) else f"  best {self.monitor} {self.best:.4f}"
-            text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f} cells/s"
+            narrow = terminal().width < WITH_BEST
+            monitor = SHOWN.get(self.monitor, self.monitor)
+            best = "" if math.isnan(self.best) else f"  {'' if narrow else 'best '}{monitor} {self.best:.4f}"
+            text = f"loss {values.get('loss', math.nan):.4f}{best}  {speed:,.0f}{'/s' if narrow else ' cells/s'}"
             self.bar.update(self.task, completed=number, description=f"epoch {epoch}/{self.length.epochs}", values=text)
 
     def _epoch(self, row: Row) -> None:
@@ -88,21 +96,39 @@ class ConsoleLogger(Logger):
             more = {"learning rate": f"{row.get('learning_rate', math.nan):.2e}", "cells/s": f"{row.get('cells_per_second', 0):,.0f}"}
             cells = {name: f"{value:.4f}" for name, value in shown.items()} | more | {"seconds": f"{row['seconds']:.1f}"}
             self._table_row(f"{row['epoch']:.0f}/{self.length.epochs}", cells, best=better)
+        if row["epoch"] >= self.length.epochs:
+            # What comes then is no training: a bar that stands still says something else.
+            self.bar.stop()
 
     def _rising(self) -> bool:
         name = self.monitor.removeprefix("val_")
         return name in METRICS and direction(self.monitor) == "max"
 
     def _table_row(self, epoch: str, cells: dict[str, str], *, best: bool) -> None:
-        widths = {name: max(len(name), 9) for name in cells}
         if not self.columns:
-            self.columns = list(cells)
-            terminal().print("[bold]" + escape("epoch".rjust(8) + "".join(f"  {name:>{widths[name]}}" for name in self.columns)) + "[/]")
-        line = epoch.rjust(8) + "".join(f"  {cells.get(name, ''):>{widths.get(name, 9)}}" for name in self.columns)
-        terminal().print(escape(line) + (" [green]best[/]" if best else ""))
+            self.columns = fitting_columns(list(cells), self.monitor, terminal().width)
+            head = "epoch".rjust(EPOCH_LETTERS) + "".join(f"  {name:>{_width(name)}}" for name in self.columns)
+            terminal().print("[bold]" + escape(head) + "[/]")
+        line = epoch.rjust(EPOCH_LETTERS) + "".join(f"  {cells.get(name, ''):>{_width(name)}}" for name in self.columns)
+        terminal().print(escape(line) + (f"[green]{BEST}[/]" if best else ""))
 
     def finish(self, status: Status, reason: str) -> None:
         """Takes the bar away and lets the terminal speak again."""
         self.bar.stop()
+        hide_bars(False)
         if self.mode == "quiet":
             set_terminal_level(None)
+
+
+def fitting_columns(names: list[str], monitor: str, width: int) -> list[str]:
+    """Returns the columns of the table of epochs that fit into a terminal of this width; the loss and the monitor always stay."""
+    for name in LEAVE_OUT:
+        if EPOCH_LETTERS + sum(2 + _width(column) for column in names) + len(BEST) <= width:
+            break
+        if name != SHOWN.get(monitor, monitor):
+            names = [column for column in names if column != name]
+    return names
+
+
+def _width(name: str) -> int:
+    return max(len(name), CELL_LETTERS)

@@ -28,8 +28,10 @@ from malaria_exp.schema import Count
 from malaria_exp.tensorflow_setup import load_tensorflow
 
 ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-# What MLflow takes at most: parameters in one call, letters of a value and of a digest.
-BATCH, VALUE_LETTERS, DIGEST_LETTERS = 100, 5000, 36
+# What MLflow takes at most: parameters and metrics in one call, letters of a value and of a digest.
+BATCH, METRICS, VALUE_LETTERS, DIGEST_LETTERS = 100, 1000, 5000, 36
+# Numbers of steps are sent this far apart.
+SEND_SECONDS = 5.0
 # The client's own patience is hours long; a server that does not answer shall cost one warning soon. Who sets these keeps them.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -96,6 +98,8 @@ class MlflowLogger(Logger):
         self.parent: str | None = None
         self.epoch = 0
         self.results_ms: int | None = None
+        self.pending: list[Any] = []
+        self.sent_at = time.monotonic()
 
     def start(self, run: Run) -> None:
         """Begins the run; the store is made first if need be."""
@@ -127,9 +131,13 @@ class MlflowLogger(Logger):
         from mlflow.entities import Metric
 
         now = time_ms or int(1000 * time.time())
-        metrics = [Metric(_name(key), float(value), now, step, **of) for key, value in values.items()]
-        for first in range(0, len(metrics), BATCH):
-            self.client.log_batch(self.id, metrics=metrics[first : first + BATCH])
+        self.pending += [Metric(_name(key), float(value), now, step, **of) for key, value in values.items()]
+
+    def _send(self) -> None:
+        """Writes the metrics that have been gathered: each call is a transaction of the store, whose work does not depend on their number."""
+        metrics, self.pending, self.sent_at = self.pending, [], time.monotonic()
+        for first in range(0, len(metrics), METRICS):
+            self.client.log_batch(self.id, metrics=metrics[first : first + METRICS])
 
     def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
         """Notes them as tags, by which runs can be told apart in the table; the configuration is there as parameters."""
@@ -138,10 +146,12 @@ class MlflowLogger(Logger):
         self.client.log_batch(self.id, tags=[RunTag(_name(key), str(value)[:VALUE_LETTERS]) for key, value in params.items()][:BATCH])
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
-        """Logs step/... at the training's step, epoch/... at the epoch."""
+        """Logs step/... at the training's step, some seconds of them together, and epoch/... at the epoch."""
         if axis == "epoch":
             self.epoch = number
         self._metrics({f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}, number)
+        if axis == "epoch" or time.monotonic() - self.sent_at >= SEND_SECONDS:
+            self._send()
 
     def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
         """Keeps them as one captioned picture."""
@@ -176,6 +186,7 @@ class MlflowLogger(Logger):
         """Logs them as metrics."""
         self.results_ms = int(1000 * time.time())
         self._metrics(values, self.epoch, self.results_ms)
+        self._send()
 
     def artifact(self, artifact: Artifact) -> None:
         """Notes datasets by their hash, keeps other files."""
@@ -205,6 +216,7 @@ class MlflowLogger(Logger):
         self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, self.epoch)])
         # At the time of the results, whose points in the run's own history these then are.
         self._metrics(numbers, self.epoch, self.results_ms, model_id=model.model_id, run_id=self.id)
+        self._send()
         self.client.finalize_logged_model(model.model_id, "READY")
 
     def _dataset(self, artifact: Artifact) -> None:
@@ -225,6 +237,7 @@ class MlflowLogger(Logger):
         """Ends the run; the reason stands in a tag."""
         if not hasattr(self, "client"):
             return
+        self._send()
         if reason:
             self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
         self.client.set_terminated(self.id, ENDED[status])

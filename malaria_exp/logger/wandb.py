@@ -16,6 +16,7 @@ from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import Ranking, direction
 from malaria_exp.files import write_json
 from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status, Table
+from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid
 from malaria_exp.logger._wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, keep_quiet, need_wandb, settings
 from malaria_exp.logs import log
@@ -65,7 +66,7 @@ def wandb(
         steps: scalars of every so many training steps; 0 for none.
         figures: confusion matrix and ROC curve of the validation cells every so many epochs; 0 for none.
         histograms: of the weights, every so many epochs; 0 for none.
-        gradients: histograms of the gradients of one batch, every so many epochs; 0 for none.
+        gradients: histograms of the gradients of 32 training cells, every so many epochs; 0 for none.
         images: sample cells, a batch after augmentation, and predictions with their pictures.
         models: keep the untrained and the trained model as artifacts.
     """
@@ -115,6 +116,8 @@ class WandbLogger(Logger):
         """Begins the run, or goes on with the one whose id was given."""
         keep_quiet()
         about = dict(self.about)
+        if about["id"] and run.group:
+            raise ConfigError("logger.wandb.id: it names one run, and the jobs of a multirun are several. Leave it out: each gets its own.")
         known = {"name": run.name, "group": run.group, "job_type": run.job}
         about |= {key: value for key, value in known.items() if about[key] is None}
         self.run = self.client.init(
@@ -177,7 +180,7 @@ class WandbLogger(Logger):
 
     def histograms(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
         """Logs them."""
-        counted = {name: np.histogram(item, bins=BINS) for name, item in values.items() if np.isfinite(item).all()}
+        counted = {name: counts_between(item, BINS) for name, item in values.items() if np.isfinite(item).all()}
         self.run.log({"epoch": epoch, **{name: self.client.Histogram(np_histogram=item) for name, item in counted.items()}})
 
     def scores(self, subset: str, labels: np.ndarray, scores: np.ndarray, epoch: int | None) -> None:

@@ -158,8 +158,9 @@ def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]
 
 def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tuple[str, str], str]) -> None:
     training = metrics.get("training") or {}
-    run.monitor = training.get("monitor")
-    run.best_epoch, run.parameters = training.get("best_epoch") or None, training.get("parameters")
+    monitor = training.get("monitor")
+    run.monitor = monitor if isinstance(monitor, str) else None
+    run.best_epoch, run.parameters = _count(training.get("best_epoch")) or None, _count(training.get("parameters"))
     run.train_seconds = _number(training.get("train_seconds"))
     run.leaky = run.leaky or metrics.get("leaky") is True
     run.subset = reported_subset(metrics)
@@ -191,6 +192,11 @@ def _interval(cell: Any) -> Interval:
 def _number(value: Any) -> float | None:
     usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if usable else None
+
+
+def _count(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
 
 
 def _float(text: Any) -> float:

@@ -223,7 +223,9 @@ class Session:
             def gradient(images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None) -> "list[tf.Tensor]":
                 with tf.GradientTape() as tape:
                     value = loss(labels, net(images, training=False), weights) + sum(net.losses)
-                return tape.gradient(value, net.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                found = tape.gradient(value, net.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+                # An embedding's are slices of it.
+                return [tf.convert_to_tensor(one) for one in found]
 
             self._gradient = gradient
         values = self._gradient(*batch)

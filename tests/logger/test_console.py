@@ -8,6 +8,7 @@ from rich.console import Console
 from malaria_exp.durations import RunLength
 from malaria_exp.logger import console as module
 from malaria_exp.logs import RESULT, TerminalHandler, log
+from malaria_exp.progress import track
 from malaria_exp.registry import build
 
 
@@ -85,6 +86,47 @@ def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labelled_lines
     assert lines[1].startswith("epoch   1/2")
 
 
+def test_the_bar_goes_when_the_last_epoch_is_over(run, screen):
+    logger = build("logger", "console", {"mode": "rich"})
+    logger.training(RunLength(epochs=2, steps_per_epoch=3, batch_size=4), "val_auc")
+    for epoch, shown in ((1, True), (2, False)):
+        logger.scalars("epoch", epoch, {"epoch": epoch, "loss": 0.5, "val_auc": 0.5, "seconds": 1.0})
+        assert logger.bar.live.is_started == shown
+    logger.finish("done", "")
+
+
+@pytest.mark.parametrize("width", [50, 60, 80, 100, 140])
+def test_no_line_of_the_table_is_longer_than_the_terminal(run, screen, width):
+    module.terminal().width = width
+    train(build("logger", "console", {"mode": "rich"}), run)
+    table = rows(screen)
+    assert len(table) == 2
+    assert max(map(len, table)) <= width
+    assert all(line.split()[1:3] == ["0.5000", value] for line, value in zip(table, ("0.7500", "0.5000"), strict=True)), "loss and monitor"
+    assert table[0].endswith("best")
+
+
+@pytest.mark.parametrize(
+    "width,shown", [(60, "val_auc 0.7500  96/s left"), (80, "best val_auc 0.7500  96 cells/s left"), (130, "elapsed 0:")]
+)
+def test_the_bar_shows_loss_monitor_speed_and_time_left_however_narrow_the_terminal(run, screen, width, shown):
+    module.terminal().width = width
+    logger = build("logger", "console", {"mode": "rich"})
+    logger.training(RunLength(epochs=10, steps_per_epoch=129, batch_size=4), "val_auc")
+    logger.best = 0.75
+    logger.scalars("step", 200, {"loss": 0.5})
+    logger.bar.update(
+        logger.task, values=f"{logger.bar.tasks[0].fields['values'].rpartition('  ')[0]}  96{'/s' if width < 80 else ' cells/s'}"
+    )
+    page = Console(file=io.StringIO(), width=width, color_system=None)
+    page.print(logger.bar.get_renderable())
+    logger.bar.stop()
+    (line,) = page.file.getvalue().splitlines()[:1]
+    assert shown in line
+    assert "epoch 2/10" in line and "loss 0.5000" in line and "left -:--:--" in line
+    assert len(line.rstrip()) <= width
+
+
 @pytest.mark.parametrize("monitor,best", [("val_auc", [True, False]), ("val_log_loss", [True, True])])
 def test_the_best_epoch_follows_the_monitors_direction(run, screen, monitor, best):
     train(build("logger", "console", {"mode": "rich"}), run, monitor)
@@ -97,6 +139,19 @@ def test_quiet_shows_the_results_and_nothing_before_them(run, lines, screen):
     assert len(lines) == 4, "run.log misses nothing"
     log.info("the next run")
     assert "the next run" in screen.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["plain", "quiet"])
+def test_no_bar_is_drawn_for_a_log_that_is_a_file_even_on_a_terminal(run, screen, mode):
+    logger = build("logger", "console", {"mode": mode})
+    logger.start(run)
+    assert list(track([1, 2], "decoding", total=2)) == [1, 2]
+    logger.training(RunLength(epochs=2, steps_per_epoch=3, batch_size=4), "val_auc")
+    logger.scalars("step", 1, {"loss": 0.5})
+    logger.finish("done", "")
+    assert screen.getvalue() == ""
+    assert list(track([1, 2], "decoding", total=2)) == [1, 2]
+    assert "decoding" in screen.getvalue()
 
 
 def test_finishing_a_logger_that_never_started_is_no_error():

@@ -1,4 +1,5 @@
 import logging
+import signal
 import threading
 import time
 
@@ -96,6 +97,34 @@ def test_a_hanging_logger_holds_up_nobody_and_is_left_behind(warnings):
     assert time.perf_counter() - started < 10
     assert len(warnings) == 1
     assert "hanging did not finish within 0 s" in warnings[0]
+    hanging.released.set()
+
+
+def test_several_that_hang_are_waited_for_beside_each_other(warnings):
+    hanging = [Hanging(1.5) for _ in range(4)]
+    loggers = Loggers({str(number): one for number, one in enumerate(hanging)})
+    loggers.tell("scalars", "step", 1, {})
+    started = time.monotonic()
+    loggers.finish("done")
+    assert time.monotonic() - started < 4.5
+    assert len(warnings) == 4
+    for one in hanging:
+        one.released.set()
+
+
+def test_ctrl_c_while_a_logger_is_finishing_goes_on_without_it(warnings, monkeypatch):
+    """The run is over by then: it stays done."""
+    hanging, listening = Hanging(60.0), Listening(10.0)
+    loggers = Loggers({"hanging": hanging, "listening": listening})
+    loggers.tell("scalars", "step", 1, {})
+    monkeypatch.setattr(_loggers, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(_loggers.log, "info", lambda _: signal.raise_signal(signal.SIGINT))
+    started = time.monotonic()
+    loggers.finish("done")
+    assert time.monotonic() - started < 30
+    (warning,) = warnings
+    assert "hanging was not waited for, after Ctrl-C" in warning
+    assert listening.heard[-1] == ("done", "")
     hanging.released.set()
 
 

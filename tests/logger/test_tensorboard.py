@@ -13,6 +13,7 @@ from malaria_exp.evaluation._style import new_figure, png_bytes
 from malaria_exp.logger._base import Table
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
+from malaria_exp.logger.tensorboard import _histogram
 from malaria_exp.registry import build
 
 RUN = ["trainer.epochs=2", "logger=[csv,tensorboard]", "logger.tensorboard.steps=2", "aug=[dihedral]"]
@@ -125,6 +126,31 @@ def test_a_real_server_shows_it_all(runs):
     assert [round(group["hparams"]["optimizer.learning_rate"], 6) for group in groups] == [0.003, 0.01]
     auc = json.loads((runs / "first" / "metrics.json").read_text())["subsets"]["test"]["ranking"]["auc"]["value"]
     assert any(value["name"]["tag"] == "test/auc" and value["value"] == pytest.approx(auc) for value in groups[0]["metricValues"])
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.random.default_rng(0).normal(size=(40, 30)),
+        np.random.default_rng(0).normal(size=999).astype(np.float32),
+        np.full((3, 3), 0.1, np.float32),
+        np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32),
+        np.array([-1e30, 0, 1e30]),
+        np.array(5.0),
+    ],
+)
+def test_histograms_are_those_of_tensorboards_own_function(numbers):
+    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+
+    assert _histogram("w", numbers).SerializeToString() == histogram_pb("w", numbers.astype(np.float64)).SerializeToString()
+
+
+def test_histograms_leave_out_what_is_no_number(run):
+    logger = build("logger", "tensorboard", {})
+    logger.start(run)
+    logger.histograms(1, {"weights/nan": np.array([1.0, np.nan]), "weights/none": np.zeros((0, 3)), "weights/one": np.ones(3)})
+    logger.finish("done", "")
+    assert events(run.folder / "tensorboard").Tags()["tensors"] == ["weights/one"]
 
 
 def test_a_failed_run_is_a_failure_with_its_reason(run):

@@ -161,12 +161,23 @@ def test_the_summary_has_the_best_value_as_a_plain_number_under_the_metrics_own_
     assert not found.metrics["epoch/val_auc"].summary.ByteSize()
 
 
+def test_histograms_of_neighbouring_numbers_are_counted(run):
+    """Between two neighbours of float32 NumPy finds no room for bins."""
+    logger = logger_of(run)
+    near = np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32)
+    logger.histograms(1, {"weights/near": near, "weights/nan": np.array([np.nan])})
+    logger.finish("done", "")
+    names = {name for row in Offline(run.folder).history for name in row}
+    assert any(name.startswith("weights/near") for name in names)
+    assert not any(name.startswith("weights/nan") for name in names)
+
+
 def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
     from dataclasses import replace
 
-    other = replace(run, folder=tmp_path / "other", name="other", group="many", job="fold-2")
+    other = replace(run, folder=tmp_path / "other", name="other", job="fold-2")
     other.folder.mkdir()
-    first, second = logger_of(run), logger_of(other, id="abc123")
+    first, second = logger_of(run), logger_of(other, id="abc123", group="many")
     first.scalars("epoch", 1, {"epoch": 1, "val_auc": 0.5})
     second.scalars("epoch", 1, {"epoch": 1, "val_auc": 0.75})
     second.finish("done", "")
@@ -179,6 +190,14 @@ def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
     assert [row["epoch/val_auc"] for row in theirs.history] == [0.75]
     assert (theirs.run.run_id, theirs.run.run_group, theirs.run.job_type) == ("abc123", "many", "fold-2")
     assert mine.exit_code == 130
+
+
+def test_one_id_is_not_for_all_jobs_of_a_multirun(run):
+    from dataclasses import replace
+
+    with pytest.raises(ConfigError, match=r"logger.wandb.id: it names one run, and the jobs of a multirun are several"):
+        logger_of(replace(run, group="many"), id="abc123")
+    assert not (run.folder / "wandb").exists()
 
 
 def test_a_run_of_a_sweep_has_the_agents_id_and_the_whole_configuration_beside_the_sweeps_values(run, tmp_path, monkeypatch, caplog):

@@ -120,6 +120,9 @@ def test_jobs_that_failed_and_damaged_runs_are_listed_with_the_reason(copy_run, 
     (jobs / "6" / "metrics.json").write_text('{"subsets": {"test": {}}}')
     (jobs / "7" / "status.json").write_text("{")
     (jobs / "8" / "status.json").write_text(json.dumps({"task": "explore", "status": "done"}))
+    odd = json.loads((jobs / "9" / "metrics.json").read_text())
+    odd["training"] |= {"monitor": ["val_auc"], "best_epoch": "two", "parameters": "many"}
+    (jobs / "9" / "metrics.json").write_text(json.dumps(odd))
     folder = compared([jobs])
     rows = {row["run"]: row for row in rows_of(folder / "runs.csv")}
     assert list(rows) == [f"multirun-x/{number}" for number in (0, 1, 2, 3, 4, 5, 6, 7, 9, 10)]
@@ -128,6 +131,7 @@ def test_jobs_that_failed_and_damaged_runs_are_listed_with_the_reason(copy_run, 
     for number in (5, 6, 7):
         assert rows[f"multirun-x/{number}"]["status"] == "unreadable"
         assert rows[f"multirun-x/{number}"]["auc"] == ""
+    assert [rows["multirun-x/9"][key] for key in ("status", "monitor", "best_epoch", "parameters")] == ["done", "", "", ""]
     page = (folder / "compare.html").read_text()
     assert "Without results: 5 of 10 runs" in page
     assert "model.depth: expected a whole number" in page
