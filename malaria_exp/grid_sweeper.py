@@ -14,7 +14,16 @@ from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.errors import ConfigError, RunFolderError
 from malaria_exp.files import write_text
 from malaria_exp.logs import log
-from malaria_exp.multirun_record import Record, changed_jobs, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.multirun_record import (
+    Record,
+    changed_jobs,
+    earlier_multirun,
+    mark_dead,
+    mark_interrupted,
+    move_aside,
+    read_record,
+    unfinished,
+)
 from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
 from malaria_exp.rundir import STATUS
@@ -68,7 +77,11 @@ class GridSweeper(BasicSweeper):
             move_aside(folder, number)
         batch = self.max_batch_size or max(len(left), 1)
         for start in range(0, len(left), batch):
-            self._launch(folder, numbered, left[start : start + batch])
+            try:
+                self._launch(folder, numbered, left[start : start + batch])
+            except KeyboardInterrupt:
+                mark_interrupted(folder, left)
+                raise
         return []
 
     def _jobs(self, arguments: list[str], pairs: str | None) -> list[list[str]]:

@@ -58,7 +58,9 @@ def training_curves(
     # Below all panels: inside of one it would lie on the curves.
     handles, labels = figure.axes[0].get_legend_handles_labels() if figure.axes else ([], [])
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=1 if across == 1 else len(handles), fontsize=TEXT - 0.5, frameon=False)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=1 if across == 1 else len(handles), fontsize=TEXT - 0.5, frameon=False
+        )
     return figure
 
 

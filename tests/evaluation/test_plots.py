@@ -132,7 +132,7 @@ def test_the_best_epoch_is_the_monitors_own():
 @pytest.mark.parametrize("history", [HISTORY, HISTORY[:1], [{"epoch": 1, "loss": 0.5, "val_loss": 0.4}]])
 def test_the_legend_of_a_training_lies_on_no_curve_and_is_not_cut(history):
     figure = plots.training_curves(history)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not [axes for axes in figure.axes if axes.get_legend() or axes.get_window_extent().overlaps(legend)]
     assert legend.x0 >= 0
