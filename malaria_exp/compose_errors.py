@@ -40,7 +40,7 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         return ConfigError(f"{group}: no option '{option}'.{did_you_mean(option, names)} Options of {group}: {', '.join(names)}.{own}")
     if isinstance(error, OverrideParseException):
         return ConfigError(
-            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets or '='"
+            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets, '=' or letters such as 'é'"
             " goes into quotes of its own: key='\"a = b\"'."
         )
     match = re.search(r"Could not override '([^']+)'", text)

@@ -212,6 +212,10 @@ MISTAKES = {
     "open bracket": (["model=[cellnet"], ["error: model=[cellnet: cannot be read:", "Write key=value"]),
     "two equal signs": (["store.root=a=b"], ["error: store.root=a=b: cannot be read:"]),
     "no equal sign": (["model"], ["error: model: cannot be read:", "Write key=value"]),
+    "letters that need quotes": (
+        ["dataset.path=málaga"],
+        ["error: dataset.path=málaga: cannot be read:", "letters such as 'é' goes into quotes"],
+    ),
     "no key": (["=5"], ["error: =5: expected key=value"]),
     "interpolation": (["store.root=${nope}"], ["store.root: its value cannot be resolved: Interpolation key 'nope' not found."]),
     "environment": (
