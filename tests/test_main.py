@@ -340,7 +340,7 @@ def test_a_broken_plugin_is_a_message(call):
     Path("worse_plugin.py").write_text("import no_such_thing")
     code, _, err = call("plugins=[worse_plugin]")
     assert code == ConfigError.exit_code
-    assert err.startswith("error: plugins: 'worse_plugin' cannot be imported: no module 'no_such_thing'")
+    assert err.startswith("error: plugins: importing 'worse_plugin' failed: it needs the module 'no_such_thing'")
     assert len(err.splitlines()) == 1
 
 
