@@ -40,12 +40,19 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         return ConfigError(f"{group}: no option '{option}'.{did_you_mean(option, names)} Options of {group}: {', '.join(names)}.{own}")
     if isinstance(error, OverrideParseException):
         return ConfigError(
-            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets or '='"
+            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets, '=' or letters such as 'é'"
             " goes into quotes of its own: key='\"a = b\"'."
         )
     match = re.search(r"Could not override '([^']+)'", text)
     if match:
         return _unknown_key(match[1], arguments, conf)
+    match = re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", text)
+    if match:
+        several = "" if match[1] in GROUPS and not GROUPS[match[1]].many else f"; a list is written {match[1]}=[{match[2]}]"
+        return ConfigError(
+            f"{match[1]}: received several values, {match[1]}={match[2]}. One run for each: add --multirun (-m){several}; text with"
+            f" commas goes into quotes: {match[1]}=\"'{match[2]}'\"."
+        )
     if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
         return _not_a_choice(text, arguments, conf)
     if isinstance(error, OmegaConfBaseException) and error.full_key:
@@ -67,10 +74,13 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
         if not isinstance(below, DictConfig):
             return ConfigError(f"{key}: unknown key, received {value}. {'.'.join(parents)} is a value and has no keys.")
         found, name, *rest = below, *rest
-    allowed = sorted(str(item) for item in found)
+    allowed = sorted(str(item) for item in found if not str(item).startswith("_"))
     where = f"Keys of {'.'.join(parents)}" if parents else "Groups and top-level keys"
     hint = ""
-    if parents and parents[0] in GROUPS:
+    if parents and parents == [key.partition(".")[0]] and name in _many_options(parents[0]):
+        chosen = ",".join([*allowed, name])
+        hint = f" '{name}' is an option of {parents[0]} that was not chosen: {parents[0]}=[{chosen}] {value}"
+    elif parents and parents[0] in GROUPS:
         option = parents[1:2] if GROUPS[parents[0]].many else [found.get("name")]
         hint = f" See: python run.py task=list task.show={'/'.join([parents[0], *(str(item) for item in option)])}"
     return ConfigError(f"{key}: unknown key, received {value}.{did_you_mean(name, allowed)} {where}: {', '.join(allowed)}.{hint}")
@@ -95,18 +105,33 @@ def _options(group: str, conf: Path) -> list[str]:
     return sorted(options(group)) if group in GROUPS else _names(conf / group)
 
 
+def _several_values(argument: str) -> bool:
+    try:
+        return bool(OverridesParser.create().parse_override(argument).is_sweep_override())
+    except HydraException:
+        return False
+
+
+def _many_options(group: str) -> dict[str, str]:
+    return options(group) if group in GROUPS and GROUPS[group].many else {}
+
+
 def _names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
 def _defaults(arguments: list[str], without: str, conf: Path) -> DictConfig | None:
     """Composes what the user asked for without the override that failed; without any override if that fails too."""
-    kept = [item for item in arguments if not item.startswith("-") and not item.lstrip("+~").startswith(f"{without}=")]
+    kept = [
+        item
+        for item in arguments
+        if not item.startswith("-") and not item.lstrip("+~").startswith(f"{without}=") and not _several_values(item)
+    ]
     for overrides in (kept, []):
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(conf), version_base="1.3"):
-                return compose("config", overrides=overrides)
+                return compose("config", overrides=overrides, return_hydra_config=without.startswith("hydra."))
         except (HydraException, OmegaConfBaseException):
             continue
     return None

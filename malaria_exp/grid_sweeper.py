@@ -1,22 +1,34 @@
 """What Hydra calls for -m: makes the jobs of a multirun, runs those that are not done yet, and lets no job's death stop the others."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from malaria_exp import multirun, plugins
-from malaria_exp.errors import ConfigError
+from malaria_exp.compose_errors import explain, from_composing
+from malaria_exp.errors import ConfigError, RunFolderError
 from malaria_exp.files import write_text
 from malaria_exp.logs import log
-from malaria_exp.multirun_record import Record, changed_jobs, covering, earlier_multirun, mark_dead, move_aside, read_record, unfinished
+from malaria_exp.multirun_record import (
+    Record,
+    changed_jobs,
+    covering,
+    earlier_multirun,
+    mark_dead,
+    mark_interrupted,
+    move_aside,
+    read_record,
+    unfinished,
+)
 from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
 from malaria_exp.rundir import STATUS
+from malaria_exp.schema import Range, check
 
 OWN_KEYS = ("sweep", "resume")
 # Up to so many jobs are all composed before the first is run; of more, so many that every override is among them at least once.
@@ -47,20 +59,32 @@ class GridSweeper(BasicSweeper):
                 self.config.hydra.sweep.dir = str(folder)
         elif read_record(folder) is not None:
             raise ConfigError(f"hydra.sweep.dir: '{folder}' holds a multirun already. The same command with resume=true goes on with it.")
-        multirun.remember(folder)
         numbered = dict(enumerate(jobs))
+        if not own.get("resume"):
+            _refuse_taken(folder, numbered)
+        self._check_launcher()
+        multirun.remember(folder)
         left = unfinished(folder, record) if own.get("resume") else list(numbered)
-        self._check(numbered, [number for number in numbered if number not in left], folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        record.write(folder)
-        write_text(folder / "multirun.yaml", redact_yaml(OmegaConf.to_yaml(self.config)))
+        self._check(numbered, [number for number in numbered if number not in left], folder, own.get("sweep"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            record.write(folder)
+            write_text(folder / "multirun.yaml", redact_yaml(OmegaConf.to_yaml(self.config)))
+        except OSError as error:
+            raise RunFolderError(
+                f"The folder '{folder}' cannot be made or written: {error.strerror or error}. Choose another with hydra.sweep.dir=..."
+            ) from None
         if own.get("resume"):
             log.info(f"multirun  {len(jobs) - len(left)} of {len(jobs)} jobs in {folder} are done; {len(left)} to do")
         for number in left:
             move_aside(folder, number)
         batch = self.max_batch_size or max(len(left), 1)
         for start in range(0, len(left), batch):
-            self._launch(folder, numbered, left[start : start + batch])
+            try:
+                self._launch(folder, numbered, left[start : start + batch])
+            except KeyboardInterrupt:
+                mark_interrupted(folder, left)
+                raise
         return []
 
     def _jobs(self, arguments: list[str], pairs: str | None) -> list[list[str]]:
@@ -83,14 +107,31 @@ class GridSweeper(BasicSweeper):
                     raise ConfigError(f"{key}: stands in '{pairs}' and on the command line. Leave one of them out.")
         return [[*job, *entry] for entry in entries for job in combined]
 
-    def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path) -> None:
+    def _check_launcher(self) -> None:
+        """Refuses a number of jobs at a time that joblib would refuse in the middle of the multirun."""
+        jobs = self.config.hydra.launcher.get("n_jobs", 1)
+        check("hydra.launcher.n_jobs", jobs, Annotated[int, Range(low=-1)], hint="(n_jobs: jobs at a time; -1 for one a core.)")
+        if jobs == 0:
+            raise ConfigError("hydra.launcher.n_jobs: expected a whole number >= 1, or -1 for one a core; received 0.")
+
+    def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path, pairs: str | None) -> None:
         """Composes jobs before the first is run; of those that are done, says which would be composed otherwise today."""
+        from malaria_exp.main import CONF
+
         finished = set(done)
         for number in (number for number in jobs if number not in finished):
             # Options of the user's own modules have to be known.
             plugins.load(jobs[number])
         looked_at = covering(jobs, MOST_COMPOSED)
-        composed = {number: self.hydra_context.config_loader.load_sweep_config(self.config, jobs[number]) for number in looked_at}
+        composed = {}
+        for number in looked_at:
+            try:
+                composed[number] = self.hydra_context.config_loader.load_sweep_config(self.config, jobs[number])
+            except Exception as error:
+                if pairs is None or not from_composing(error):
+                    raise
+                # The command line, of which the message would speak otherwise, does not show what the file says.
+                raise ConfigError(f"sweep: '{pairs}', job {number}: {explain(error, jobs[number], CONF)}") from None
         if changed := changed_jobs(folder, {number: _own(composed[number]) for number in looked_at if number in finished}):
             shown = ", ".join(map(str, changed[:10]))
             more = " ..." if len(changed) > 10 or len(looked_at) < len(jobs) else ""
@@ -130,6 +171,15 @@ class GridSweeper(BasicSweeper):
         place = f"hydra.sweep.dir={_quoted(str(folder.absolute()))}"
         if numbers:
             self.launcher.launch([[*jobs[number], place, f"hydra.sweep.subdir={number}"] for number in numbers], initial_job_idx=numbers[0])
+
+
+def _refuse_taken(folder: Path, numbers: Iterable[int]) -> None:
+    """Raises a RunFolderError if a job's folder holds something that is not this multirun's."""
+    for path in (folder / str(number) for number in numbers):
+        if path.is_dir() and any(path.iterdir()):
+            raise RunFolderError(
+                f"hydra.sweep.dir: '{path}' already holds files; a multirun never writes over another's jobs. Choose a new folder."
+            )
 
 
 def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

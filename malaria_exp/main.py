@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,17 +12,18 @@ from typing import Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp import multirun, plugins, worker
 from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.config import Config
-from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.launchers import register_with_hydra, threads_per_job
 from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.provenance import redact, redact_overrides
-from malaria_exp.registry import GROUPS, build
+from malaria_exp.registry import GROUPS, build, options
 from malaria_exp.rundir import record_refusal
 from malaria_exp.sweep.arguments import from_agent, tracked
 
@@ -150,6 +152,9 @@ def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choi
     if not isinstance(plain, dict):
         raise TypeError("Expected a mapping as the composed configuration.")
     values = {str(key): value for key, value in plain.items()}
+    for override in OverridesParser.create().parse_overrides([item for item in overrides if item.partition("=")[0] in GROUPS]):
+        if isinstance(names := override.value(), list):
+            _check_list(override.key_or_group, [str(name) for name in names])
     for group, choice in choices.items():
         node = values.get(group)
         if group in GROUPS and isinstance(node, dict) and isinstance(choice, str) and node.get("name", choice) != choice:
@@ -159,10 +164,35 @@ def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choi
     return App(Config.from_plain(values), OmegaConf.to_yaml(OmegaConf.create(plain)), overrides, output_dir)
 
 
+def _check_list(group: str, names: list[str]) -> None:
+    """Refuses what Hydra would merge without a word: several options of a group that holds one, and the same option twice."""
+    received = f"received {group}=[{','.join(names)}]"
+    if not GROUPS[group].many:
+        raise ConfigError(
+            f"{group}: expected the name of one option, {received}. One run for each: -m {group}={','.join(names) or 'first,second'}"
+        )
+    if not names and not GROUPS[group].may_be_empty:
+        none = f" For none: {group}=none." if "none" in options(group) else ""
+        raise ConfigError(f"{group}: expected at least one option, {received}.{none} Options of {group}: {', '.join(options(group))}.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{group}: '{twice}' is named twice, {received}. Each option stands in a list once.")
+
+
+def _output_error(error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"The output folder '{error.filename}' cannot be made: {error.strerror}. Choose another with hydra.run.dir=... (with -m,"
+        " hydra.sweep.dir=...), or another place for all with the environment's MALARIA_EXP_OUTPUTS."
+    )
+
+
 def _report(error: Exception) -> int:
     """Prints the error's message (its traceback, if it is nobody's mistake) and returns its exit code."""
     if from_composing(error):
         error = explain(error, sys.argv[1:], CONF)
+    elif isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir":
+        # Hydra makes the run's folder before the run is called; whatever a run itself meets is handled there.
+        error = _output_error(error)
     if _debug or not isinstance(error, UserError):
         log.error("Full error:" if _debug else "Unexpected error; the lines below belong into a bug report.", exc_info=error)
     if isinstance(error, UserError):

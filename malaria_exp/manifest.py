@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import DataError, LeakError, listing
+from malaria_exp.errors import DataError, LeakError, did_you_mean, listing
 from malaria_exp.files import write_csv
 from malaria_exp.table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
 
@@ -166,7 +166,8 @@ def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str
                 )
             rows = [(reader.line_num, row) for row in reader]
     except FileNotFoundError:
-        raise DataError(f"No file '{path}'.") from None
+        near = [item.as_posix() for item in path.parent.glob("*.csv")] if path.parent.is_dir() else []
+        raise DataError(f"No file '{path}'.{did_you_mean(path.as_posix(), near)}") from None
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.reader.line_num}: cannot be read as CSV: {error}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,26 @@ def mark_dead(folder: Path, numbers: Sequence[int]) -> list[int]:
             write_json(path, status | {"status": "failed", "reason": reason})
             dead.append(number)
     return dead
+
+
+def mark_interrupted(folder: Path, numbers: Sequence[int], patience: float = 5.0) -> None:
+    """Records as interrupted the jobs whose processes an interrupt ended before they could say so; those that live on are left alone.
+
+    Args:
+        folder: of the multirun.
+        numbers: of the jobs that were handed to the launcher.
+        patience: seconds in which processes of this machine may still end.
+    """
+    until = time.monotonic() + patience
+    for number in numbers:
+        path = folder / str(number) / STATUS
+        while (status := _read(path)).get("status") == "running":
+            if not lives(status):
+                write_json(path, status | {"status": "interrupted", "reason": "stopped by Ctrl-C or a signal"})
+            elif status.get("host") != socket.gethostname() or time.monotonic() > until:
+                break
+            else:
+                time.sleep(0.1)
 
 
 def move_aside(folder: Path, number: int) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from malaria_exp._http import public_url
 from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.tensorflow_setup import load_tensorflow
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # Requests to an object store mostly wait; so many wait at once.
@@ -80,6 +81,8 @@ def open_place(url: str, key: str) -> Place:
     scheme = scheme_of(url)
     if scheme in ("", "file"):
         return LocalPlace(url)
+    # First, without the lines that its libraries write: the message should stand alone.
+    load_tensorflow()
     import tensorflow as tf
 
     if scheme in tf.io.gfile.get_registered_schemes():

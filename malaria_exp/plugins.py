@@ -41,11 +41,15 @@ def load(arguments: Sequence[str]) -> list[str]:
         except UserError:
             raise
         except ModuleNotFoundError as error:
+            if error.name is not None and error.name != name and not name.startswith(f"{error.name}."):
+                raise ConfigError(
+                    f"plugins: importing '{name}' failed: it needs the module '{error.name}', which is not installed."
+                ) from error
             own = did_you_mean(name, (path.stem for path in Path.cwd().glob("*.py")))
             raise ConfigError(
                 f"plugins: '{name}' cannot be imported: no module '{error.name}', looked for from {Path.cwd()} and in the installed packages.{own}"
             ) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(f"plugins: importing '{name}' failed: {type(error).__name__}: {error}") from error
     for component in plugin_components():
         _store(component)

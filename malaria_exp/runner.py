@@ -162,6 +162,10 @@ def resize_rule(config: Config) -> ResizeRule:
     """Returns how images are resized: to the model's own size."""
     choice = config.one("model")
     params = check_params("model", choice.name, choice.params)
+    if not {"runs", "image_size"} & set(params):
+        raise ConfigError(
+            f"model: '{choice.name}' has no key image_size, to which images are resized. Every model needs the parameter image_size."
+        )
     if "runs" not in params:
         return ResizeRule(params["image_size"], config.store.resize)
     rule = members_rule(params["runs"])
@@ -182,7 +186,19 @@ def build_model(config: Config) -> "keras.Model":
         # Keras spreads its reason over many lines and colours it.
         reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
         raise ConfigError(f"model: '{choice.name}' cannot be built with these parameters. {reason}") from error
+    # A net of the user's own may be anything; the project's are tested.
+    found = getattr(model, "output_shape", None) if is_model(model) else None
+    if not is_model(model) or (isinstance(found, tuple) and found[1:] != (1,)):
+        what = f"a net with outputs of shape {found}" if found else f"{model!r} ({type(model).__name__})"
+        raise ConfigError(f"model: '{choice.name}' built {what}; expected a Keras model that gives logits, (B, 1).")
     return model
+
+
+def is_model(thing: Any) -> bool:
+    """Tells whether a thing is a Keras model."""
+    import keras
+
+    return isinstance(thing, keras.Model)
 
 
 def train(

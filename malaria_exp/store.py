@@ -222,6 +222,7 @@ def _decode(
     table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Decodes into a new store and returns what `_load` would; called under the lock."""
+    _check_space(folder.parent, len(contents), rule)
     with new_store(folder) as partial:
         bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
@@ -237,6 +238,16 @@ def _decode(
         f"store     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
     )
     return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), reasons
+
+
+def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
+    """Raises a DataError if the images would not fit: a memory-mapped file on a full disk ends the process without a word."""
+    needed, free = count * rule.size * rule.size * 3, shutil.disk_usage(root).free
+    if needed > free:
+        raise DataError(
+            f"store.root: {count:,} images of {rule.size} x {rule.size} px take {human_bytes(needed)}, but '{root}' has {human_bytes(free)} free."
+            " Choose another folder (store.root=...), smaller images (model.image_size=...), or empty the cache: python run.py task=clean_cache"
+        )
 
 
 def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> dict[int, str]:

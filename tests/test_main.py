@@ -212,6 +212,10 @@ MISTAKES = {
     "open bracket": (["model=[cellnet"], ["error: model=[cellnet: cannot be read:", "Write key=value"]),
     "two equal signs": (["store.root=a=b"], ["error: store.root=a=b: cannot be read:"]),
     "no equal sign": (["model"], ["error: model: cannot be read:", "Write key=value"]),
+    "letters that need quotes": (
+        ["dataset.path=málaga"],
+        ["error: dataset.path=málaga: cannot be read:", "letters such as 'é' goes into quotes"],
+    ),
     "no key": (["=5"], ["error: =5: expected key=value"]),
     "interpolation": (["store.root=${nope}"], ["store.root: its value cannot be resolved: Interpolation key 'nope' not found."]),
     "environment": (
@@ -220,7 +224,33 @@ MISTAKES = {
     ),
     "circle": (["seed=${seed}"], ["seed: its value cannot be resolved: Recursive interpolation"]),
     "resolver": (["seed=${nosuch:1}"], ["seed: its value cannot be resolved: Unsupported interpolation type nosuch"]),
-    "values without -m": (["seed=0,1"], ["seed=0,1", "add --multirun"]),
+    "values without -m": (["seed=0,1"], ["seed: received several values, seed=0,1.", "add --multirun (-m)"]),
+    "options without -m": (["model=cellnet,vit"], ["model: received several values", "add --multirun (-m)"]),
+    "options that a list was meant of": (["aug=dihedral,mix"], ["add --multirun (-m)", "a list is written aug=[dihedral,mix]"]),
+    "list for a group of one": (
+        ["model=[cellnet,vit]"],
+        ["model: expected the name of one option, received model=[cellnet,vit].", "-m model=cellnet,vit"],
+    ),
+    "option twice": (["aug=[dihedral,dihedral]"], ["aug: 'dihedral' is named twice, received aug=[dihedral,dihedral]."]),
+    "metric twice": (["metric=[auc,accuracy,auc]"], ["metric: 'auc' is named twice"]),
+    "empty list": (["aug=[]"], ["aug: expected at least one option, received aug=[].", "For none: aug=none.", "Options of aug: "]),
+    "empty list without a none": (["logger=[]"], ["logger: expected at least one option", "Options of logger: console, "]),
+    "key of an option that was not chosen": (
+        ["aug.cutmix.alpha=1"],
+        ["aug.cutmix.alpha: unknown key", "'cutmix' is an option of aug that was not chosen: aug=[dihedral,cutmix] aug.cutmix.alpha=1"],
+    ),
+    "key of a launcher": (
+        ["-m", "hydra/launcher=joblib", "hydra.launcher.njobs=2", "seed=0,1"],
+        ["hydra.launcher.njobs: unknown key", "Did you mean 'n_jobs'?", "Keys of hydra.launcher: n_jobs."],
+    ),
+    "no jobs at a time": (
+        ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=0,1"],
+        ["hydra.launcher.n_jobs: expected a whole number >= 1, or -1", "received 0"],
+    ),
+    "jobs at a time in words": (
+        ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=two", "seed=0,1"],
+        ["hydra.launcher.n_jobs: expected a whole number >= -1, received 'two' (str)."],
+    ),
     "no plugin": (["plugins=[no_such_plugin]"], ["plugins: 'no_such_plugin' cannot be imported"]),
     "open bracket in plugins": (["plugins=[a"], ["error: plugins=[a: cannot be read:"]),
     "no such configuration": (["--config-name=confg"], ["--config-name: no configuration 'confg'", "Did you mean 'config'?"]),
@@ -310,7 +340,7 @@ def test_a_broken_plugin_is_a_message(call):
     Path("worse_plugin.py").write_text("import no_such_thing")
     code, _, err = call("plugins=[worse_plugin]")
     assert code == ConfigError.exit_code
-    assert err.startswith("error: plugins: 'worse_plugin' cannot be imported: no module 'no_such_thing'")
+    assert err.startswith("error: plugins: importing 'worse_plugin' failed: it needs the module 'no_such_thing'")
     assert len(err.splitlines()) == 1
 
 
@@ -330,6 +360,35 @@ def test_a_run_never_writes_over_what_is_there(call, tmp_path):
     assert "already holds files" in err
     assert "hydra.run.dir" in err
     assert files(tmp_path) == ["run/thesis.txt"]
+
+
+def test_an_output_folder_that_cannot_be_made_is_a_message(call, tmp_path):
+    for arguments in (["seed=3"], ["-m", "seed=3,4"]):
+        key = "hydra.sweep.dir" if arguments[0] == "-m" else "hydra.run.dir"
+        # The fixture's own folders come last, and the last one counts.
+        (tmp_path / key.split(".")[1]).write_text("")
+        code, _, err = call(*arguments)
+        assert code == RunFolderError.exit_code, err
+        assert f"'{tmp_path / key.split('.')[1]}' cannot be made" in err
+        assert f"{key}=..." in err
+        assert len(err.splitlines()) == 1
+
+
+def test_a_multirun_moves_nothing_that_is_not_its_own(call, tmp_path):
+    (tmp_path / "sweep" / "1").mkdir(parents=True)
+    (tmp_path / "sweep" / "1" / "cell.png").write_text("mine")
+    code, _, err = call("-m", "seed=3,4", "optimizer.learning_rate=-1")
+    assert code == RunFolderError.exit_code
+    assert err.startswith(f"error: hydra.sweep.dir: '{tmp_path / 'sweep' / '1'}' already holds files")
+    assert files(tmp_path / "sweep") == ["1/cell.png"]
+
+
+def test_a_mistake_in_a_file_of_pairs_names_the_file(call, tmp_path):
+    pairs = tmp_path / "pairs.yaml"
+    pairs.write_text("- {modle: cellnet}\n")
+    code, _, err = call("-m", f"sweep={pairs}")
+    assert code == ConfigError.exit_code
+    assert err.startswith(f"error: sweep: '{pairs}', job 0: modle: unknown key, received modle=cellnet. Did you mean 'model'?")
 
 
 def test_two_runs_never_choose_one_folder(program):

@@ -17,6 +17,7 @@ from malaria_exp.multirun_record import (
     covering,
     earlier_multirun,
     mark_dead,
+    mark_interrupted,
     move_aside,
     read_record,
     unfinished,
@@ -86,6 +87,19 @@ def test_a_job_that_died_without_a_word_has_failed(tmp_path):
     status = json.loads((tmp_path / "1" / "status.json").read_text())
     assert (status["status"], status["overrides"]) == ("failed", ["seed=1"])
     assert "its process ended without a word" in status["reason"]
+
+
+def test_only_processes_that_an_interrupt_ended_are_interrupted(tmp_path, gone):
+    here = socket.gethostname()
+    write_status(tmp_path, 0, status="done")
+    write_status(tmp_path, 1, status="running", pid=gone, host=here, overrides=["seed=1"])
+    write_status(tmp_path, 2, status="running", pid=os.getpid(), host=here)
+    write_status(tmp_path, 3, status="running", pid=gone, host="elsewhere")
+    mark_interrupted(tmp_path, range(5), patience=0)
+    found = [json.loads((tmp_path / str(number) / "status.json").read_text()) for number in range(4)]
+    assert [status["status"] for status in found] == ["done", "interrupted", "running", "running"]
+    assert found[1]["overrides"] == ["seed=1"]
+    assert "reason" in found[1]
 
 
 def test_earlier_attempts_are_kept(tmp_path):

@@ -38,6 +38,16 @@ class Plain:
         return picture(self.numbers[index])
 
 
+def test_images_that_do_not_fit_on_the_disk_are_told_before_the_first(tmp_path):
+    table = make()
+    with pytest.raises(
+        DataError, match=r"store\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
+    ):
+        open_store(table, ResizeRule(1_000_000, "pad"), tmp_path)
+    assert table.source.reads == []
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".npy"]
+
+
 def picture(number):
     return np.random.default_rng(number).integers(0, 256, (5 + number % 4, 9, 3), dtype=np.uint8)
 

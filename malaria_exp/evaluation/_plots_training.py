@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from malaria_exp.evaluation._style import BLUE, GREEN, VERMILLION, dress, new_figure, place_legend
+from malaria_exp.evaluation._style import BLUE, GREEN, TEXT, VERMILLION, dress, new_figure
 from malaria_exp.evaluation.metrics import METRICS, direction
 
 MOST_PANELS = 6
@@ -38,7 +38,7 @@ def training_curves(
     order = dict.fromkeys(("loss", monitor.removeprefix("val_"), *ORDER))
     bases = [base for base in order if base in columns or f"val_{base}" in columns][:MOST_PANELS]
     across = min(3, max(1, len(bases)))
-    figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * math.ceil(max(1, len(bases)) / across) + 0.2))
+    figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * math.ceil(max(1, len(bases)) / across) + (1.0 if across == 1 else 0.5)))
     best = (monitor, best_epoch) if best_epoch else _best_epoch(columns, epochs, monitor)
     for place, base in enumerate(bases, start=1):
         axes = figure.add_subplot(math.ceil(len(bases) / across), across, place)
@@ -51,10 +51,16 @@ def training_curves(
         title = METRICS[base].label if base in METRICS else base.replace("_", " ").capitalize()
         dress(axes, title, "Epoch", {"loss": "Loss (as trained)", "learning_rate": "Learning rate"}.get(base, title))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if len(history) < 2:
+            axes.set_xticks(epochs)
         if base == "learning_rate" and np.nanmin(columns[base]) > 0:
             axes.set_yscale("log")
-        if place == 1:
-            place_legend(axes)
+    # Below all panels: inside of one it would lie on the curves.
+    handles, labels = figure.axes[0].get_legend_handles_labels() if figure.axes else ([], [])
+    if handles:
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=1 if across == 1 else len(handles), fontsize=TEXT - 0.5, frameon=False
+        )
     return figure
 
 

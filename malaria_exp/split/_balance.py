@@ -53,7 +53,9 @@ def divide_patients(
     patients = np.unique(table.patient if among is None else among)
     names = list(shares)
     if len(patients) < len(names):
-        raise DataError(f"split: {len(patients)} patients cannot be divided into {len(names)} subsets ({', '.join(names)}).")
+        raise DataError(
+            f"split: {len(patients)} patients cannot be divided into {len(names)} subsets ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})."
+        )
     cells = _cells_by_kind(table, patients)
     infected = cells[:, 0] > 0
     rng = np.random.default_rng(seed)

@@ -214,7 +214,7 @@ def _read_command(path: Path, command: Any) -> tuple[str, ...]:
     if not isinstance(command, list) or not command:
         raise ConfigError(
             f"{path}: command: expected a list such as {default}, received {command!r}."
-            " Without it W&B's agents would give --key=value, which Hydra does not read."
+            " Without it W&B's agents would give --seed=1, which Hydra does not read."
         )
     parts = [str(part) for part in command]
     for part in parts:

@@ -14,6 +14,7 @@ from malaria_exp.rundir import claim_run
 from malaria_exp.schema import PositiveInt
 
 if TYPE_CHECKING:
+    from malaria_exp.config import Config
     from malaria_exp.main import App
     from malaria_exp.sweep.file import SweepFile
 
@@ -147,9 +148,23 @@ def check_space(sweep: "SweepFile", overrides: list[str]) -> None:
                 raise
             raise ConfigError(f"{sweep.path}: {explain(error, texts, CONF)}") from None
         try:
-            Config.from_plain(plain).check_components()
+            config = Config.from_plain(plain)
+            config.check_components()
         except ConfigError as error:
             raise ConfigError(f"{sweep.path}: {error}") from None
+        check_metric(sweep, config)
+
+
+def check_metric(sweep: "SweepFile", config: "Config") -> None:
+    """Raises a ConfigError if no trial's history will have the column that the sweep optimizes."""
+    from malaria_exp.evaluation.metrics import METRICS
+
+    columns = ["val_loss", *(f"val_{name}" for name in dict.fromkeys([*METRICS, *(choice.name for choice in config.choices["metric"])]))]
+    if sweep.metric.column not in columns:
+        raise ConfigError(
+            f"{sweep.path}: metric.name: no trial has a column '{sweep.metric.column}'.{did_you_mean(sweep.metric.column, columns)}"
+            f" Allowed, with or without epoch/ in front: {', '.join(columns)}; and val_ with any option of the group metric that the trials choose."
+        )
 
 
 def sample(parameter: Any) -> Any:

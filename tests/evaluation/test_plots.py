@@ -129,6 +129,16 @@ def test_the_best_epoch_is_the_monitors_own():
         plots.training_curves([])
 
 
+@pytest.mark.parametrize("history", [HISTORY, HISTORY[:1], [{"epoch": 1, "loss": 0.5, "val_loss": 0.4}]])
+def test_the_legend_of_a_training_lies_on_no_curve_and_is_not_cut(history):
+    figure = plots.training_curves(history)
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert not [axes for axes in figure.axes if axes.get_legend() or axes.get_window_extent().overlaps(legend)]
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.x1
+
+
 def test_worst_takes_the_most_wrong_first():
     labels, scores = np.array([1, 1, 1, 0, 0, 0]), np.array([0.4, 0.1, 0.9, 0.5, 0.95, 0.2])
     missed, alarms = plots.worst(labels, scores, 0.5)

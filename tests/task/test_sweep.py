@@ -58,6 +58,21 @@ def test_what_no_trial_could_use_is_told_before_the_first(tmp_path, parameters, 
     assert str(path) in str(caught.value)
 
 
+def test_a_metric_that_no_trial_has_is_told_before_the_first(tmp_path):
+    metric = {"name": "epoch/val_acu", "goal": "maximize"}
+    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
+        check_space(read_sweep(path), [])
+    assert f"{path}: metric.name: no trial has a column 'val_acu'. Did you mean 'val_auc'?" in str(caught.value)
+
+
+def test_a_metric_of_the_trials_own_is_known(tmp_path):
+    metric = {"name": "val_custom_accuracy_class", "goal": "maximize"}
+    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_space(read_sweep(path), ["metric=[custom_accuracy_class]"])
+
+
 def test_what_speaks_of_the_sweep_stays_with_the_sweep(tmp_path):
     sweep = read_sweep(write(tmp_path / "x.yaml", {"model": {"values": ["cellnet"]}, "seed": {"value": 3}}))
     typed = ["task=sweep", "task.agents=2", "file=x.yaml", "engine=local", "resume=true", "hydra.run.dir=a", "dataset=nih", "+aug.x=1"]

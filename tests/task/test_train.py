@@ -1,10 +1,12 @@
 import csv
 import json
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from malaria_exp.config import Choice
 from malaria_exp.errors import ConfigError, LeakError, RunFolderError
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.manifest import Manifest
@@ -123,6 +125,28 @@ def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monke
     monkeypatch.setattr("malaria_exp.model.lenet_sequential.check_lenet_size", lambda *sizes: None)
     with pytest.raises(ConfigError, match="lenet_sequential.*cannot be built"):
         run_task([*tiny, "model=lenet_sequential", "model.kernel_size=31"], tmp_path / "run")
+
+
+@pytest.mark.parametrize(("built", "what"), [("a net", r"built 'a net' \(str\)"), ("maps", r"outputs of shape \(None, 30, 30, 2\)")])
+def test_a_net_that_gives_no_logits_is_a_message(monkeypatch, built, what):
+    import keras
+
+    from malaria_exp import runner
+
+    net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
+    monkeypatch.setattr(runner, "build", lambda group, name, params: net)
+    config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
+    with pytest.raises(ConfigError, match=rf"model: 'mine' .*{what}.*expected a Keras model that gives logits, \(B, 1\)"):
+        runner.build_model(config)
+
+
+def test_a_net_without_a_size_is_a_message(monkeypatch):
+    from malaria_exp import runner
+
+    monkeypatch.setattr(runner, "check_params", lambda group, name, params: {"width": 3})
+    config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
+    with pytest.raises(ConfigError, match="model: 'mine' has no key image_size"):
+        runner.resize_rule(config)
 
 
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):
