@@ -81,6 +81,13 @@ def quarter_turned(images: "tf.Tensor", turns: "tf.Tensor") -> "tf.Tensor":
     return _move(images, tf.gather(QUARTER_TURNS, turns))
 
 
+def flip_some(images: "tf.Tensor", chosen: "tf.Tensor", *, horizontally: bool, vertically: bool) -> "tf.Tensor":
+    """Flips the chosen images, bool (B,)."""
+    import tensorflow as tf
+
+    return _move(images, tf.where(chosen, MOVING["flip_left_right"] * horizontally + MOVING["flip_up_down"] * vertically, 0))
+
+
 def _move(images: "tf.Tensor", symmetries: "tf.Tensor | None") -> "tf.Tensor":
     """Turns and flips each image by the symmetry of its number; 0 and None leave it as it is, bit for bit."""
     if symmetries is None:
@@ -102,12 +109,12 @@ def _recolour(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", dra
         added = draws.uniform(-strengths.brightness, strengths.brightness)
         return treat_some(images, chosen, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at))))
     factors = draws.uniform(1 - strengths.contrast, 1 + strengths.contrast)
-    return treat_some(images, chosen, lambda group, at: _contrast(group, tf.gather(factors, at)))
+    return treat_some(images, chosen, lambda group, at: keep_black(group, stretch(group, tf.gather(factors, at))))
 
 
-def _contrast(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":
-    """Does what tf.image.adjust_contrast does, which takes one factor for all images."""
+def stretch(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":
+    """Does what tf.image.adjust_contrast does, which takes one factor for all images, with a factor for each, (n,)."""
     import tensorflow as tf
 
     mean = over_pixels(tf.reduce_mean, images)
-    return keep_black(images, images * on_images(factors) + on_colours(mean * (1 - factors)[:, None], images))
+    return images * on_images(factors) + on_colours(mean * (1 - factors)[:, None], images)

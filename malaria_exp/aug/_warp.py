@@ -90,7 +90,9 @@ def _bilinear(images: "tf.Tensor", maps: "tf.Tensor") -> "tf.Tensor":
     return moved
 
 
-def crop(images: "tf.Tensor", which: "tf.Tensor", left: "tf.Tensor", right: "tf.Tensor", top: "tf.Tensor", bottom: "tf.Tensor") -> "tf.Tensor":
+def crop(
+    images: "tf.Tensor", which: "tf.Tensor", left: "tf.Tensor", right: "tf.Tensor", top: "tf.Tensor", bottom: "tf.Tensor"
+) -> "tf.Tensor":
     """Returns parts of images, each enlarged to a whole one, bilinear.
 
     Args:

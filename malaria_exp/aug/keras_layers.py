@@ -37,6 +37,7 @@ def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf
 
+        everyone = tf.range(tf.shape(images)[0])
         chosen = Draws(seed, tf.shape(images)[0]).happens(p)
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - layers draw for the group
@@ -45,6 +46,7 @@ def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1
                 group = keep_black(group, changed) if type(layer).__name__ in COLOUR else changed
             return group
 
-        return treat_some(images, chosen, treat), labels
+        # What is done to all need not be gathered and put back.
+        return (treat(images, everyone) if p == 1 else treat_some(images, chosen, treat)), labels
 
     return augment
