@@ -3,11 +3,11 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from malaria_exp.aug._parts import in_parts
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Images that are moved at once: XLA compiles for a number of images, and groups have any.
-TOGETHER = 16
 # xx, xy, dx, yx, yy, dy of `affine`, each float32 (n,).
 Map = tuple["tf.Tensor", "tf.Tensor", "tf.Tensor", "tf.Tensor", "tf.Tensor", "tf.Tensor"]
 
@@ -44,17 +44,7 @@ def move(images: "tf.Tensor", maps: "tf.Tensor") -> "tf.Tensor":
         images: float32 (n, H, W, 3).
         maps: float32 (n, 6), a to f.
     """
-    import tensorflow as tf
-
-    shape = tf.shape(images)
-    number = tf.maximum(-(-shape[0] // TOGETHER), 1)
-    more = number * TOGETHER - shape[0]
-    parts = (
-        tf.reshape(tf.pad(images, ((0, more), (0, 0), (0, 0), (0, 0))), (number, TOGETHER, shape[1], shape[2], 3)),
-        tf.reshape(tf.pad(maps, ((0, more), (0, 0))), (number, TOGETHER, 6)),
-    )
-    moved = tf.map_fn(lambda part: _compiled()(*part), parts, fn_output_signature=tf.float32)
-    return tf.reshape(tf.reshape(moved, (-1, shape[1], shape[2], 3))[: shape[0]], shape)
+    return in_parts(_compiled(), images, maps)
 
 
 @cache

@@ -49,6 +49,11 @@ def test_the_rates_are_those_of_the_history_of_the_run_itself(finished_run, run_
     assert float(first["learning_rate"]) == pytest.approx(drawn[len(drawn) // 2]["learning_rate"], rel=1e-5)
 
 
+def test_augmentations_that_repeat_the_cells_make_the_run_longer(run_task, tmp_path):
+    once, five_times = (len(rows_of(run_task([*DATA, f"aug={aug}"], tmp_path / aug))) / EPOCHS for aug in ("none", "repeat5"))
+    assert 5 * once <= five_times < 5 * (once + 1)
+
+
 def test_each_stage_runs_through_the_schedule_at_its_own_rate(run_task, tmp_path):
     stages = "trainer.stages=[{epochs: 1, train: [logit]}, {epochs: 2, train: ['*'], learning_rate: 0.1}]"
     overrides = [item for item in DATA if not item.startswith("trainer.")]
