@@ -26,8 +26,6 @@ NOTEBOOKS: list[dict[str, Any]] = [
     {"CoarseDropout": {"num_holes_range": [1, 4], "hole_height_range": [0.1, 0.1], "hole_width_range": [0.1, 0.1], "p": 0.5}},
 ]
 PATH = "aug.albumentations.transforms"
-# From this edge on, in pixels, threads pay: OpenCV lets others run while it works, and Python, which does not, takes the same time for any size.
-LARGE = 128
 
 
 @register("aug", "albumentations")
@@ -62,7 +60,7 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
 
 
 class Workers:
-    """Treats batches, by threads if images are large; each has a pipeline of its own, as a pipeline cannot be shared.
+    """Treats batches by threads; each has a pipeline of its own, as a pipeline cannot be shared.
 
     What an image becomes depends on the seed and its place in the batch, not on the thread.
 
@@ -81,8 +79,7 @@ class Workers:
 
         pixels = cv2.convertScaleAbs(images.reshape(len(images), -1), alpha=255).reshape(images.shape)
         treated, words = pixels.copy(), seed.view(np.uint32).tolist()
-        count = self._count if images.shape[1] >= LARGE else 1
-        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), count) if len(part)]
+        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), self._count) if len(part)]
         if len(parts) > 1:
             list(self._pool.map(lambda part: self._treat(pixels, treated, part, words), parts))
         elif parts:
