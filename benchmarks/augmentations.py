@@ -2,9 +2,10 @@
 
     python benchmarks/augmentations.py [cell_images.zip] [--docs docs] [--rounds 5]
 
-Batches of 128 cells at 64 px, float32; on drawn cells without a zip. All sides of a table take turns in one process:
+Batches of 128 cells at 64 px; on drawn cells without a zip. All sides of a table take turns in one process:
     alone        the option called on a batch as a TensorFlow graph, with all cores
-    a step       Keras fit of cellnet on the framework's batches with the option, against none
+    a step       a step of cellnet's training on the framework's batches with the option, against none; in the precision that
+                 trainer.precision=auto takes on this machine, unless --precision names another
     notebooks    one image at a time in tf.data: decoded each epoch, resized, and Albumentations in a numpy_function
     plain loop   Albumentations by itself on bytes, as a PyTorch data set calls it, over 1, 2 and 4 threads; the best counts
 The last two run the transforms of `aug=albumentations`, if it is installed. With --docs, writes the tables of docs/augmentation.md.
@@ -19,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build, options
 from malaria_exp.store import open_store
 from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("archive", nargs="?", help="the NIH zip; drawn cells without it")
     parser.add_argument("--docs", type=Path, help="folder with augmentation.md")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     asked = parser.parse_args()
     load_tensorflow()
     table = build("dataset", "nih", {"path": asked.archive}) if asked.archive else build("dataset", "synthetic", {})
@@ -55,9 +58,10 @@ def main() -> None:
     images = cells.images(0, BATCH)
     labels = cells.labels[:BATCH, None].astype(np.float32)
     alone = measure({name: called(chain, images, labels) for name, chain in chains.items()}, asked.rounds)
-    steps = measure(training_sides(cells, chains), asked.rounds)
+    precision = chosen_precision(asked.precision, cells)
+    steps = measure(training_sides(cells, chains, precision), asked.rounds)
     looped = measure(loops(table, cells), asked.rounds) if "albumentations" in names else {}
-    text = describe(alone, steps, looped, len(cells))
+    text = describe(alone, steps, looped, len(cells), precision)
     print(text)
     if asked.docs:
         page = asked.docs / "augmentation.md"
@@ -93,11 +97,30 @@ def called(chain: Chain, images: np.ndarray, labels: np.ndarray) -> Side:
     return run
 
 
-def training_sides(cells: Cells, chains: dict[str, Chain]) -> dict[str, Side]:
-    """Returns a function for each option that trains some steps and returns the seconds a step took."""
+def compiled_cellnet(labels: np.ndarray) -> Any:
+    """Returns cellnet in the precision that is set, ready to be trained."""
     model = build("model", "cellnet", {"image_size": SIZE})
     optimizer = build("optimizer", "adamw", {}, build("schedule", "cosine", {}, LENGTH))
-    model.compile(optimizer, build("loss", "bce", {}, cells.labels))
+    model.compile(optimizer, build("loss", "bce", {}, labels))
+    return model
+
+
+def chosen_precision(asked: str, cells: Cells) -> str:
+    """Returns the precision to train in: the one asked for, or the one that is faster here."""
+    if asked != "auto":
+        return asked
+
+    def batch() -> tuple[np.ndarray, ...]:
+        return cells.images(0, BATCH).astype(np.float32) / 255, cells.labels[:BATCH, None].astype(np.float32)
+
+    with tempfile.TemporaryDirectory() as fresh:
+        return choose_precision(lambda: compiled_cellnet(cells.labels), batch, identity="augmentations", root=Path(fresh))
+
+
+def training_sides(cells: Cells, chains: dict[str, Chain], precision: str) -> dict[str, Side]:
+    """Returns a function for each option that trains some steps and returns the seconds a step took."""
+    set_precision(precision)
+    model = compiled_cellnet(cells.labels)
 
     def side(chain: Chain) -> Side:
         dataset = TrainingBatches(cells, batch_size=BATCH, chain=chain, seed=0, resident_gb=4, epochs=10).dataset()
@@ -122,11 +145,17 @@ def loops(table: Any, cells: Cells) -> dict[str, Side]:
     import albumentations
     import tensorflow as tf
 
-    from malaria_exp.aug._albumentations_list import build_transforms
     from malaria_exp.aug.albumentations import NOTEBOOKS
 
+    def one(given: dict[str, Any]) -> Any:
+        """Builds a transform as its users do, with nothing of ours."""
+        ((name, arguments),) = given.items()
+        return getattr(albumentations, name)(
+            **{key: [one(inner) for inner in value] if key == "transforms" else value for key, value in arguments.items()}
+        )
+
     def compose() -> Any:
-        return albumentations.Compose(build_transforms("transforms", NOTEBOOKS))
+        return albumentations.Compose([one(given) for given in NOTEBOOKS])
 
     shown = cells.images(0, LOOPED)
     encoded = [tf.io.encode_png(table.source.read(int(row))).numpy() for row in cells.rows[:LOOPED]]
@@ -174,12 +203,15 @@ def loops(table: Any, cells: Cells) -> dict[str, Side]:
     return sides | {f"plain loop, {number} thread{'s' if number > 1 else ''}": plain(number) for number in (1, 2, 4)}
 
 
-def describe(alone: dict[str, list[float]], steps: dict[str, list[float]], looped: dict[str, list[float]], count: int) -> str:
+def describe(
+    alone: dict[str, list[float]], steps: dict[str, list[float]], looped: dict[str, list[float]], count: int, precision: str
+) -> str:
     """Returns the tables in Markdown."""
     machine = provenance.machine()
     lines = [
         f"{machine['cores']} cores of {machine['processor']}, {', '.join(machine.get('gpus', [])) or 'no GPU'}; {count:,} cells, batches of {BATCH} at {SIZE} px,"
-        " float32. Medians of the rounds, smallest to largest in brackets; the cost is the median of the rounds' ratios.",
+        f" cellnet in {precision}, a step without augmentation {spread(steps['none'])} ms. Medians of the rounds, smallest to largest in brackets;"
+        " the cost is the median of the rounds' ratios.",
         "",
         "| `aug=` | thousand images a second, alone | ms a batch, alone | ms a step of cellnet with it | cost of a step |",
         "|---|---|---|---|---|",

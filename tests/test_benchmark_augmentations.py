@@ -76,7 +76,8 @@ def test_the_study_has_every_augmentation(study):
 def test_what_a_measurement_says():
     speed = load("augmentations")
     steps = {"none": [0.1, 0.2], "color": [0.11, 0.22]}
-    text = speed.describe({"none": [0.001, 0.001], "color": [0.01, 0.02]}, steps, {"plain loop, 1 thread": [1.0, 0.5]}, 1000)
+    text = speed.describe({"none": [0.001, 0.001], "color": [0.01, 0.02]}, steps, {"plain loop, 1 thread": [1.0, 0.5]}, 1000, "bfloat16")
+    assert "cellnet in bfloat16, a step without augmentation 150.0 (100.0 to 200.0) ms" in text
     assert "| `none` |  |  | 150.0 (100.0 to 200.0) |  |" in text
     assert "| `color` | 8.5 | 15.0 (10.0 to 20.0) | 165.0 (110.0 to 220.0) | +10.0 % |" in text
     assert "| plain loop, 1 thread | 768 (512 to 1,024) |" in text

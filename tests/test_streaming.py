@@ -241,11 +241,13 @@ def test_a_later_start_reads_no_window_before_it(place, tmp_path):
         take(made, 1)
 
 
-def test_each_cell_carries_its_own_weight(open_window):
+@pytest.mark.parametrize("copies", [1, 3])
+def test_each_cell_carries_its_own_weight(open_window, copies):
     cells = open_window().training()[0]
     weights = np.random.default_rng(0).random(len(cells)).astype(np.float32)
-    made = StreamedBatches(cells, batch_size=BATCH, seed=2, weights=weights)
-    plain = streamed(open_window(), seed=2)
+    as_it_is = Copies((lambda images, labels, _: (images, labels),) * copies)
+    made = StreamedBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=2, weights=weights)
+    plain = streamed(open_window(), augmentations=[as_it_is], seed=2)
     weight_of = {
         int(cells.images(at, at + 1)[0, 0, 0, 0]) * 256 + int(cells.images(at, at + 1)[0, 0, 1, 0]): weights[at] for at in range(len(cells))
     }

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from malaria_exp.aug._boxes import inside_box
+from malaria_exp.aug._boxes import paste
 from malaria_exp.aug._draws import Draws
 from malaria_exp.augmenting import Augment, Augmentation, Until
 
@@ -65,17 +65,15 @@ class Mixer:
         """
         import tensorflow as tf
 
-        size = tf.shape(images)[1]
-        edge = tf.cast(size, tf.float32)
+        edge = tf.cast(tf.shape(images)[1], tf.float32)
         half = tf.sqrt(1 - shares) * edge / 2
         y, x = self.uniform() * edge, self.uniform() * edge
         top, bottom, left, right = (
             tf.cast(tf.round(tf.clip_by_value(line, 0.0, edge)), tf.int32) for line in (y - half, y + half, x - half, x + half)
         )
-        pasted = inside_box(size, top, bottom, left, right) & chosen[:, None, None, None]
         part = tf.cast((bottom - top) * (right - left), tf.float32) / (edge * edge)
         others, other_labels = partners or (images, labels)
-        mixed = tf.where(pasted, tf.gather(others, self.partner), images)
+        mixed = paste(images, tf.gather(others, self.partner), chosen, top, bottom, left, right)
         return mixed, self._labels(labels, tf.where(chosen, part, 0.0), other_labels)
 
     def _labels(self, labels: "tf.Tensor", of_partner: "tf.Tensor", others: "tf.Tensor") -> "tf.Tensor":

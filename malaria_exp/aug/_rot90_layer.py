@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from malaria_exp.aug._groups import quarter_turns, treat_groups
+from malaria_exp.aug._tf_image_ops import quarter_turned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -44,7 +44,7 @@ class RandomRot90(keras.layers.Layer):
 
     def transform_images(self, images: "tf.Tensor", turns: "tf.Tensor", training: bool = True) -> "tf.Tensor":
         """Returns the images, each turned by its number of quarter turns."""
-        return treat_groups(images, turns, [None, *(quarter_turns(number) for number in (1, 2, 3))])
+        return quarter_turned(images, turns)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the layer."""

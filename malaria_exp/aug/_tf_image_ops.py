@@ -1,14 +1,18 @@
 """The operations of tf.image that the notebooks used, each on a batch with draws of its own for each image.
 
-What tf.image's functions compute, by the operations below them, see `quarter_turns`; tests hold them to be the same.
+What tf.image's functions compute, by the operations below them; tests hold them to be the same. tf.image's functions check the number of
+images, which a group of them does not know beforehand, by operations with a state; and with one of those in it, TensorFlow silently makes
+no step of a repeatable pipeline in parallel.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, on_images, quarter_turns, treat_groups
+from malaria_exp.aug._groups import keep_black, on_colours, on_images, over_pixels, treat_groups, treat_some
+from malaria_exp.aug.dihedral import apply_symmetry
 from malaria_exp.augmenting import Augment
 
 if TYPE_CHECKING:
@@ -39,36 +43,78 @@ def in_a_row(operations: Sequence[OperationName], p: float, strengths: Strengths
         import tensorflow as tf
 
         draws = Draws(seed, tf.shape(images)[0])
+        # What turns and flips add up to; pixels are moved once, when another operation or nothing follows.
+        still_to_move = None
         for name in operations:
-            images = operate(images, name, draws.happens(p), draws, strengths)
-        return images, labels
+            chosen = draws.happens(p)
+            if name in MOVING:
+                number = tf.gather(QUARTER_TURNS, draws.whole(1, 4)) if name == "rot90" else MOVING[name]
+                number = tf.where(chosen, number, 0)
+                still_to_move = number if still_to_move is None else tf.gather_nd(COMPOSED, tf.stack([still_to_move, number], axis=1))
+            else:
+                images, still_to_move = _move(images, still_to_move), None
+                images = _recolour(images, name, chosen, draws, strengths)
+        return _move(images, still_to_move), labels
 
     return augment
 
 
-def operate(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws: Draws, strengths: Strengths) -> "tf.Tensor":
-    """Treats the chosen images, bool (B,), by one operation; the others stay as they are, bit for bit."""
+def _compose(first: int, then: int) -> int:
+    """Returns the number, see `apply_symmetry`, of one symmetry of the square after another."""
+    vertical, horizontal = first & 1, first >> 1 & 1
+    if then & 4:
+        vertical, horizontal = horizontal, vertical
+    return (vertical | horizontal << 1 | first & 4) ^ then
+
+
+# By the number of the first and of the second.
+COMPOSED = [[_compose(first, then) for then in range(8)] for first in range(8)]
+# Against the clock, as tf.image.rot90 turns.
+QUARTER_TURNS = [0, 5, 3, 6]
+MOVING = {"rot90": 0, "flip_left_right": 2, "flip_up_down": 1}
+
+
+def quarter_turned(images: "tf.Tensor", turns: "tf.Tensor") -> "tf.Tensor":
+    """Turns each image by its number of quarters of a circle, int32 (B,), 0 to 3."""
     import tensorflow as tf
 
-    once = tf.cast(chosen, tf.int32)
-    if name == "rot90":
-        turns = tf.where(chosen, draws.whole(1, 4), 0)
-        return treat_groups(images, turns, [None, *(quarter_turns(number) for number in (1, 2, 3))])
-    if name in ("flip_left_right", "flip_up_down"):
-        axis = 2 if name == "flip_left_right" else 1
-        return treat_groups(images, once, [None, lambda group, _: tf.reverse(group, (axis,))])
+    return _move(images, tf.gather(QUARTER_TURNS, turns))
+
+
+def flip_some(images: "tf.Tensor", chosen: "tf.Tensor", *, horizontally: bool, vertically: bool) -> "tf.Tensor":
+    """Flips the chosen images, bool (B,)."""
+    import tensorflow as tf
+
+    return _move(images, tf.where(chosen, MOVING["flip_left_right"] * horizontally + MOVING["flip_up_down"] * vertically, 0))
+
+
+def _move(images: "tf.Tensor", symmetries: "tf.Tensor | None") -> "tf.Tensor":
+    """Turns and flips each image by the symmetry of its number; 0 and None leave it as it is, bit for bit."""
+    if symmetries is None:
+        return images
+    return treat_groups(images, symmetries, [None, *(partial(_moved, number) for number in range(1, 8))])
+
+
+def _moved(number: int, group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - all alike
+    return apply_symmetry(group, number)
+
+
+def _recolour(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws: Draws, strengths: Strengths) -> "tf.Tensor":
+    """Treats the chosen images, bool (B,), by one operation on colours; the others stay as they are, bit for bit."""
+    import tensorflow as tf
+
     if name == "adjust_saturation":
-        return treat_groups(images, once, [None, lambda group, _: tf.raw_ops.AdjustSaturation(images=group, scale=strengths.saturation)])
+        return treat_some(images, chosen, lambda group, _: tf.raw_ops.AdjustSaturation(images=group, scale=strengths.saturation))
     if name == "random_brightness":
         added = draws.uniform(-strengths.brightness, strengths.brightness)
-        return treat_groups(images, once, [None, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at)))])
+        return treat_some(images, chosen, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at))))
     factors = draws.uniform(1 - strengths.contrast, 1 + strengths.contrast)
-    return treat_groups(images, once, [None, lambda group, at: _contrast(group, tf.gather(factors, at))])
+    return treat_some(images, chosen, lambda group, at: keep_black(group, stretch(group, tf.gather(factors, at))))
 
 
-def _contrast(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":
-    """Does what tf.image.adjust_contrast does, which takes one factor for all images."""
+def stretch(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":
+    """Does what tf.image.adjust_contrast does, which takes one factor for all images, with a factor for each, (n,)."""
     import tensorflow as tf
 
-    mean = tf.reduce_mean(images, axis=(1, 2), keepdims=True)
-    return keep_black(images, mean + (images - mean) * on_images(factors))
+    mean = over_pixels(tf.reduce_mean, images)
+    return images * on_images(factors) + on_colours(mean * (1 - factors)[:, None], images)

@@ -26,8 +26,6 @@ NOTEBOOKS: list[dict[str, Any]] = [
     {"CoarseDropout": {"num_holes_range": [1, 4], "hole_height_range": [0.1, 0.1], "hole_width_range": [0.1, 0.1], "p": 0.5}},
 ]
 PATH = "aug.albumentations.transforms"
-# From this edge on, in pixels, threads pay: OpenCV lets others run while it works, and Python, which does not, takes the same time for any size.
-LARGE = 128
 
 
 @register("aug", "albumentations")
@@ -62,7 +60,7 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
 
 
 class Workers:
-    """Treats batches, by threads if images are large; each has a pipeline of its own, as a pipeline cannot be shared.
+    """Treats batches by threads; each has a pipeline of its own, as a pipeline cannot be shared.
 
     What an image becomes depends on the seed and its place in the batch, not on the thread.
 
@@ -77,33 +75,65 @@ class Workers:
 
     def __call__(self, images: np.ndarray, chosen: np.ndarray, seed: np.ndarray) -> np.ndarray:
         """Returns the images float32 (B, H, W, 3) in [0, 1] with the chosen ones, bool (B,), treated; seed is int32 (2,)."""
-        scaled = images * np.float32(255)
-        pixels = np.rint(scaled, out=scaled).astype(np.uint8)
+        import cv2
+
+        pixels = cv2.convertScaleAbs(images.reshape(len(images), -1), alpha=255).reshape(images.shape)
         treated, words = pixels.copy(), seed.view(np.uint32).tolist()
-        count = self._count if images.shape[1] >= LARGE else 1
-        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), count) if len(part)]
+        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), self._count) if len(part)]
         if len(parts) > 1:
             list(self._pool.map(lambda part: self._treat(pixels, treated, part, words), parts))
         elif parts:
             self._treat(pixels, treated, parts[0], words)
         # Where nothing was done the bits are kept, also of colours between two bytes.
         changed = (treated != pixels).reshape(len(pixels), -1).any(axis=1)
-        result = np.multiply(treated, np.float32(1 / 255), dtype=np.float32)
+        result = treated.astype(np.float32)
+        result *= np.float32(1 / 255)
         if not changed.all():
             result[~changed] = images[~changed]
         return result
 
     def _treat(self, pixels: np.ndarray, treated: np.ndarray, part: list[int], words: list[int]) -> None:
-        if not hasattr(self._own, "pipeline"):
-            self._own.pipeline, self._own.bits, self._own.random = self._build(), np.random.Philox(key=0), Random()  # noqa: S311 - no secret
+        if not hasattr(self._own, "transforms"):
+            pipeline, bits = self._build(), np.random.Philox(key=0)
+            self._own.bits, self._own.random, self._own.state = bits, StreamRandom(bits), bits.state
             # One stream for all transforms: a seed by number would be given to each of them alike.
-            self._own.pipeline.set_random_state(np.random.Generator(self._own.bits), self._own.random)
+            pipeline.set_random_state(np.random.Generator(bits), self._own.random)
+            # One by one: what the pipeline does beside them is for boxes, masks and key points.
+            self._own.transforms = pipeline.transforms
         low, high = words
-        state = self._own.bits.state
+        bits, state = self._own.bits, self._own.state
+        key = state["state"]["key"]
+        key[0] = low | high << 32
         for index in part:
             # A generator with a counter is put where it is wanted at once; making a new one takes longer than some transforms.
-            state["state"] = {"counter": np.zeros(4, np.uint64), "key": np.array([low | high << 32, index], np.uint64)}
-            state["buffer_pos"], state["has_uint32"], state["uinteger"] = 4, 0, 0
-            self._own.bits.state = state
-            self._own.random.seed(low | high << 32 | index << 64)
-            treated[index] = self._own.pipeline(image=pixels[index])["image"]
+            key[1] = index
+            bits.state = state
+            self._own.random.gauss_next = None
+            data = {"image": pixels[index]}
+            for transform in self._own.transforms:
+                data = transform(**data)
+            treated[index] = data["image"]
+
+
+class StreamRandom(Random):
+    """Python's random numbers out of a bit generator of NumPy's, which takes less time than seeding Python's own for each image.
+
+    Args:
+        bits: shared with whoever draws from it as well.
+    """
+
+    def __init__(self, bits: np.random.BitGenerator) -> None:
+        super().__init__()
+        self._bits = bits
+
+    def random(self) -> float:
+        """Returns a number of [0, 1)."""
+        return float((self._bits.random_raw() >> 11) * 2.0**-53)
+
+    def getrandbits(self, k: int, /) -> int:
+        """Returns a whole number of k bits."""
+        words = -(-k // 64)
+        number = 0
+        for _ in range(words):
+            number = number << 64 | self._bits.random_raw()
+        return number >> (64 * words - k)

@@ -56,32 +56,29 @@ def augmix(
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf
 
-        everyone = Draws(tf.random.fold_in(seed, 0), tf.shape(images)[0])
+        draws = Draws(tf.random.fold_in(seed, 0), tf.shape(images)[0])
+        chosen, chain_weights, shares = draws.happens(p), draws.dirichlet(alpha, width), draws.beta(alpha, alpha)
+        chains = [_draw_chain(draws, depth, strength, len(operations)) for _ in range(width)]
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
-            weights, share = tf.gather(chain_weights, at), tf.gather(shares, at)
-            average = tf.zeros_like(group)
+            share, weights = tf.gather(shares, at), tf.gather(chain_weights, at)
+            result = on_images(1 - share) * group
             for chain, steps in enumerate(chains):
                 treated = group
                 for which, strengths in steps:
                     treated = operate(treated, tf.gather(which, at), tf.gather(strengths, at), operations)
-                average += on_images(weights[:, chain]) * treated
-            return group + on_images(share) * (average - group)
+                result += on_images(share * weights[:, chain]) * treated
+            # The weights' sum may be rounded up.
+            return tf.minimum(result, 1.0)
 
-        chosen = everyone.happens(p)
-        chain_weights, shares = everyone.dirichlet(alpha, width), everyone.beta(alpha, alpha)
-        chains = []
-        for _ in range(width):
-            length = everyone.whole(1, depth + 1)
-            chains.append(
-                [
-                    (
-                        tf.where(number < length, everyone.whole(0, len(operations)), len(operations)),
-                        everyone.uniform(-strength, strength),
-                    )
-                    for number in range(depth)
-                ]
-            )
         return treat_some(images, chosen, treat), labels
 
     return augment
+
+
+def _draw_chain(draws: Draws, depth: int, strength: float, count: int) -> list[tuple["tf.Tensor", "tf.Tensor"]]:
+    """Returns the operation, of `count` ones, and the strength of each step of a chain; after its end the operation is none, `count`."""
+    import tensorflow as tf
+
+    length = draws.whole(1, depth + 1)
+    return [(tf.where(step < length, draws.whole(0, count), count), draws.uniform(-strength, strength)) for step in range(depth)]

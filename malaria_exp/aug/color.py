@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, treat_some
+from malaria_exp.aug._groups import cell_pixels, keep_black, over_pixels, treat_some
 from malaria_exp.augmenting import Augmentation
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability, Range
@@ -86,6 +86,4 @@ def mean_grey(images: "tf.Tensor") -> "tf.Tensor":
     """Returns the mean grey of each image's cell, the black around it left out, float32 (n,)."""
     import tensorflow as tf
 
-    grey = tf.tensordot(images, tf.constant(TO_YIQ[0]), 1)
-    inside = tf.cast(grey > 0, tf.float32)
-    return tf.reduce_sum(grey, axis=(1, 2)) / tf.maximum(tf.reduce_sum(inside, axis=(1, 2)), 1.0)
+    return tf.linalg.matvec(over_pixels(tf.reduce_sum, images), tf.constant(TO_YIQ[0])) / cell_pixels(images)

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from malaria_exp.aug._boxes import draw_sides, inside_box
+from malaria_exp.aug._boxes import draw_sides, paste
 from malaria_exp.aug._draws import Draws
+from malaria_exp.aug._groups import cell_pixels, on_colours, over_pixels
 from malaria_exp.augmenting import Augmentation
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
@@ -45,13 +46,11 @@ def erasing(
         edge = tf.cast(size, tf.float32)
         heights, widths = (tf.maximum(tf.cast(tf.round(side * edge), tf.int32), 1) for side in draw_sides(draws, min_area, max_area, ratio))
         top, left = (tf.cast(draws.uniform() * tf.cast(size - side + 1, tf.float32), tf.int32) for side in (heights, widths))
-        box = inside_box(size, top, top + heights, left, left + widths) & chosen[:, None, None, None]
-        paint = tf.zeros_like(images[:, :1, :1])
+        paint = tf.zeros((1, 1, tf.shape(images)[2], 3))
         if fill == "mean":
-            cells = tf.cast(tf.reduce_any(images > 0, axis=-1, keepdims=True), tf.float32)
-            paint = tf.reduce_sum(images, (1, 2), keepdims=True) / tf.maximum(tf.reduce_sum(cells, (1, 2), keepdims=True), 1.0)
+            paint = on_colours(over_pixels(tf.reduce_sum, images) / cell_pixels(images)[:, None], images)
         elif fill == "noise":
             paint = tf.random.stateless_uniform(tf.shape(images), draws.next_seed())
-        return tf.where(box, paint, images), labels
+        return paste(images, paint, chosen, top, top + heights, left, left + widths), labels
 
     return augment

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, treat_some
+from malaria_exp.aug._groups import treat_some
 from malaria_exp.augmenting import Augmentation
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability
@@ -30,21 +30,20 @@ def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1
         layers: each a layer's name with its arguments, such as {RandomZoom: {height_factor: 0.1}}; RandomRot90 is this project's own.
         p: probability that an image is treated.
     """
-    from malaria_exp.aug._keras_layers import COLOUR, apply_layer, build_layers
+    from malaria_exp.aug._keras_layers import apply_layers, build_layers
 
     built = build_layers("aug.keras_layers.layers", layers)
 
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf
 
+        everyone = tf.range(tf.shape(images)[0])
         chosen = Draws(seed, tf.shape(images)[0]).happens(p)
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - layers draw for the group
-            for number, layer in enumerate(built):
-                changed = apply_layer(layer, group, tf.random.fold_in(seed, -1 - number))
-                group = keep_black(group, changed) if type(layer).__name__ in COLOUR else changed
-            return group
+            return apply_layers(built, group, seed)
 
-        return treat_some(images, chosen, treat), labels
+        # What is done to all need not be gathered and put back.
+        return (treat(images, everyone) if p == 1 else treat_some(images, chosen, treat)), labels
 
     return augment

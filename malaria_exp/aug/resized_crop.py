@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from malaria_exp.aug._boxes import draw_sides
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import treat_some
-from malaria_exp.aug._warp import affine
+from malaria_exp.aug._warp import crop
 from malaria_exp.augmenting import Augmentation
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability, Range
@@ -37,14 +37,12 @@ def resized_crop(
         draws = Draws(seed, tf.shape(images)[0])
         chosen = draws.happens(p)
         heights, widths = draw_sides(draws, min_area, 1.0, ratio)
-        # The middle of the part, from the middle of the image.
-        right = (1 - widths) * draws.uniform(-0.5, 0.5)
-        down = (1 - heights) * draws.uniform(-0.5, 0.5)
+        # Where the part's first row and column are, 1 being the image's last.
+        left, top = (1 - widths) * draws.uniform(), (1 - heights) * draws.uniform()
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
-            height, width, x, y = (tf.gather(numbers, at) for numbers in (heights, widths, right, down))
-            zero = tf.zeros_like(height)
-            return affine(group, xx=width, xy=zero, dx=x, yx=zero, yy=height, dy=y)
+            first, width, down, height = (tf.gather(numbers, at) for numbers in (left, widths, top, heights))
+            return crop(group, tf.range(tf.shape(at)[0]), first, first + width, down, down + height)
 
         return treat_some(images, chosen, treat), labels
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, treat_some
+from malaria_exp.aug._groups import keep_black, on_colours, treat_some
 from malaria_exp.aug.color import map_colours
 from malaria_exp.augmenting import Augmentation
 from malaria_exp.registry import register
@@ -49,7 +49,7 @@ def stain(*, scale: Fraction = 0.1, shift: NonNegative = 0.02, p: Probability = 
             maps = tf.matmul(to_amounts * tf.gather(scales, at)[:, None, :], to_light)
             added = tf.matmul(tf.gather(shifts, at), to_light)
             density = map_colours(tf.math.log(tf.maximum(group, DARKEST)), maps)
-            return keep_black(group, tf.exp(density - added[:, None, None, :]))
+            return keep_black(group, tf.exp(density - on_colours(added, group)))
 
         return treat_some(images, chosen, treat), labels
 

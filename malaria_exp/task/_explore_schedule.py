@@ -28,15 +28,13 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     from malaria_exp.tensorflow_setup import load_tensorflow
 
     stages = stages_of(config)
+    load_tensorflow()
+    # Those that repeat the cells make epochs longer.
+    chain = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
     table, store, _ = load_and_decode(config)
     cells = split(config, table, store, folder, None).training()[0]
-    load_tensorflow()
     epochs = sum(stage.epochs for stage in stages)
-    # An augmentation may repeat the cells, which makes an epoch longer.
-    augmentations = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
-    batches = training_batches(
-        cells, batch_size=config.batch_size, augmentations=augmentations, seed=config.seed, resident_gb=0, epochs=epochs
-    )
+    batches = training_batches(cells, batch_size=config.batch_size, augmentations=chain, seed=config.seed, resident_gb=0, epochs=epochs)
     length = RunLength(epochs, batches.steps_per_epoch, batches.batch_size)
     parts = [stage_rates(config, stage, RunLength(stage.epochs, length.steps_per_epoch, length.batch_size)) for stage in stages]
     factors, rates = (np.concatenate(column) for column in zip(*parts, strict=True))

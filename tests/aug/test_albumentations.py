@@ -63,6 +63,32 @@ def test_rot90_turns_by_every_angle():
 
 
 @needs_library
+def test_rot90_turns_as_the_library_does():
+    import albumentations
+
+    from malaria_exp.aug._albumentations_list import build_transforms
+
+    (ours,) = build_transforms("transforms", [{"RandomRotate90": {}}])
+    image = as_bytes(noise(1, 9)[0][0])
+    for factor in range(4):
+        assert np.array_equal(ours.apply(image, factor), albumentations.RandomRotate90().apply(image, factor))
+
+
+def test_pythons_numbers_out_of_numpys_bits():
+    from malaria_exp.aug.albumentations import StreamRandom
+
+    bits = np.random.Philox(key=3)
+    drawn = StreamRandom(bits)
+    numbers = np.array([drawn.random() for _ in range(4000)])
+    assert 0 <= numbers.min() < numbers.max() < 1
+    assert np.histogram(numbers, 8, (0, 1))[0] == pytest.approx(500, abs=5 * 21)
+    whole = np.bincount([drawn.randint(0, 4) for _ in range(4000)], minlength=5)
+    assert whole == pytest.approx(800, abs=5 * 26)
+    assert {drawn.getrandbits(70) >> 60 > 0 for _ in range(20)} == {True}
+    assert len({drawn.getrandbits(k) >> k for k in range(1, 140)}) == 1
+
+
+@needs_library
 def test_two_transforms_of_one_probability_happen_each_by_itself():
     images, labels = cells(800, 8)
     got = one(images, labels, {"HorizontalFlip": {"p": 0.5}}, {"VerticalFlip": {"p": 0.5}})

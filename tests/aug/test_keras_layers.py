@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from aug_tools import cells, noise, run, treat
 
-from malaria_exp.aug._keras_layers import COLOUR, ELSEWHERE, GEOMETRY, OWN
+from malaria_exp.aug._keras_layers import COLOUR, ELSEWHERE, GEOMETRY, OWN, StepSeeds, apply_layers, build_layers
 from malaria_exp.aug._rot90_layer import RandomRot90
 from malaria_exp.augmenting import Chain
 from malaria_exp.errors import ConfigError
@@ -50,6 +50,35 @@ def test_every_layer_works_and_repeats(layer):
     assert np.array_equal(got, fresh)
     if layer not in ("AutoContrast", "Equalization", "Solarization", "RandomInvert"):
         assert not np.array_equal(got, run(chain, images, labels, (1, 3))[0])
+
+
+TURN = {"RandomRotation": {"factor": 0.4, "fill_mode": "constant"}}
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [TURN],
+        [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "fill_value": 0.5}}],
+        [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "interpolation": "nearest"}}],
+        [{"RandomRotation": {"factor": 0.4}}],
+        *[[{"RandomFlip": {"mode": mode}}] for mode in ("horizontal", "vertical", "horizontal_and_vertical")],
+        [TURN, {"RandomFlip": {"mode": "horizontal"}}, {"RandomFlip": {"mode": "vertical"}}],
+        [TURN, {"RandomFlip": {}}, {"RandomZoom": {"height_factor": 0.2}}, {"RandomFlip": {"mode": "vertical"}}, TURN, TURN],
+        [{"RandomContrast": {"factor": 0.7}}],
+    ],
+    ids=str,
+)
+def test_the_pixels_are_those_that_keras_makes(layers):
+    # No pixel so dark that its change would fade.
+    images = tf.constant(0.4 + 0.6 * noise(21, 13)[0])
+    built, seed = build_layers("layers", layers), tf.constant([1, 2])
+    theirs = images
+    for number, layer in enumerate(built):
+        drawn = layer.get_random_transformation(theirs, training=True, seed=StepSeeds(tf.random.fold_in(seed, -1 - number)))
+        theirs = np.clip(layer.transform_images(theirs, drawn, training=True), 0, 1)
+    np.testing.assert_allclose(apply_layers(built, images, seed), theirs, atol=1e-4)
+    assert not np.allclose(theirs, images, atol=0.01)
 
 
 def test_every_image_layer_of_keras_is_offered_or_explained():
