@@ -1,5 +1,6 @@
 """Several jobs at a time on this machine, in processes that take one job after another (loky)."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ class JoblibLauncher(ProcessLauncher):
         from joblib import Parallel, delayed
 
         jobs = self.jobs(job_overrides, initial_job_idx)
-        # One at a time to a process, when it is free: jobs may differ much in length.
-        Parallel(n_jobs=self.n_jobs, backend="loky", batch_size=1, pre_dispatch="n_jobs")(delayed(job)() for job in jobs)
+        with warnings.catch_warnings():
+            # Of a process that is replaced as its memory has grown; it ends between two jobs, and nothing is lost.
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
+            # One at a time to a process, when it is free: jobs may differ much in length.
+            Parallel(n_jobs=self.n_jobs, backend="loky", batch_size=1, pre_dispatch="n_jobs")(delayed(job)() for job in jobs)
         return []
