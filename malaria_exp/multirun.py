@@ -15,6 +15,8 @@ from malaria_exp.rundir import STATUS
 
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 
+# What the other columns of the table take on a terminal, which of them may be missing there, and the widest that an override gets.
+OTHER_COLUMNS, LEFT_OUT_WHERE_NARROW, LONGEST = 72, ("accuracy", "objective"), 36
 # Of more jobs the terminal shows so many, first those that did not end well; jobs.csv has all.
 MOST_SHOWN = 200
 
@@ -75,18 +77,22 @@ def print_summary() -> int:
         shown = [rows[place] for place in sorted(first)]
     title = f"{len(rows)} jobs in {folder}" + ("" if shown is rows else f"; {len(shown)} of them, all are in jobs.csv")
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("job", "overrides", "status", *METRICS, "objective", "seconds"):
+    own = [[item for item in row["overrides"].split() if item not in shared] for row in shown]
+    longest = max((len(item) for items in own for item in items), default=0)
+    columns = ["job", "overrides", "status", *METRICS, "objective", "seconds"]
+    if console().width < OTHER_COLUMNS + longest:
+        columns = [column for column in columns if column not in LEFT_OUT_WHERE_NARROW]
+    for column in columns:
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
-        table.add_column(
-            column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=16 if column == "overrides" else None
-        )
-    for row in shown:
-        own = " ".join(item for item in row["overrides"].split() if item not in shared)
+        least = max(16, min(longest, LONGEST)) if column == "overrides" else None
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=least)
+    for row, items in zip(shown, own, strict=True):
         colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
-        numbers = ["" if row[name] is None else f"{row[name]:.4f}" for name in (*METRICS, "objective")]
+        numbers = {name: "" if row[name] is None else f"{row[name]:.4f}" for name in (*METRICS, "objective")}
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        table.add_row(row["job"], escape(own), f"[{colour}]{row['status']}[/]", *numbers, seconds)
+        texts = {"job": row["job"], "overrides": escape(" ".join(items)), "status": f"[{colour}]{row['status']}[/]", "seconds": seconds}
+        table.add_row(*((texts | numbers)[column] for column in columns))
     console().print(table)
     for row in shown:
         if row["reason"]:

@@ -76,6 +76,16 @@ def test_of_very_many_jobs_those_that_failed_are_shown_first_and_the_csv_has_all
     assert len((sweep / "jobs.csv").read_text().splitlines()) == 13
 
 
+def test_where_long_overrides_need_the_room_they_stay_whole_and_some_numbers_are_left_out(sweep, summary):
+    for job in range(12):
+        path = sweep / str(job) / "status.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"overrides": [f"optimizer.learning_rate=0.0{job + 10}"]}))
+    _, text = summary()
+    assert "optimizer.learning_rate=0.021 " in text
+    assert "sensitivity" in text and "accuracy" not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
 def test_without_a_multirun_nothing_is_printed(summary, monkeypatch):
     monkeypatch.setattr(multirun, "_sweep_dirs", [])
     assert summary() == (0, "")
