@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.aug._groups import Treatment, keep_black, on_colours, on_images, over_pixels, pixel_mean, treat_groups
-from malaria_exp.aug._parts import in_parts
+from malaria_exp.aug._parts import compiled, in_parts
 from malaria_exp.aug._warp import Map, affine
 from malaria_exp.aug.color import colour_map, map_colours, mean_grey
 
@@ -152,7 +152,7 @@ def _compiled_look_up() -> Any:
     def look_up(levels: "tf.Tensor", tables: "tf.Tensor") -> "tf.Tensor":
         return tf.gather(tables, levels, batch_dims=1)
 
-    return tf.function(look_up, jit_compile=True, input_signature=[tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 768))])
+    return compiled(look_up, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 768)))
 
 
 OPERATIONS: dict[str, Operation | None] = {

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.aug._parts import in_parts
+from malaria_exp.aug._parts import compiled, in_parts
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -52,11 +52,7 @@ def _compiled() -> Any:
     """Returns what moves a few images, traced once; XLA compiles it for each size of images."""
     import tensorflow as tf
 
-    return tf.function(
-        _bilinear,
-        jit_compile=True,
-        input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None, 6), tf.float32)],
-    )
+    return compiled(_bilinear, tf.TensorSpec((None, None, None, 3), tf.float32), tf.TensorSpec((None, 6), tf.float32))
 
 
 def _bilinear(images: "tf.Tensor", maps: "tf.Tensor") -> "tf.Tensor":
