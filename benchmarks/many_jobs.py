@@ -2,7 +2,8 @@
 
     python benchmarks/many_jobs.py [--jobs 1000] [--docs docs]
 
-Runs a grid of two tiny jobs, then copies their folders until there are so many finished jobs, and times what a user would type next:
+Runs a grid of two tiny jobs, then copies their folders until there are so many finished jobs, of ten learning rates, and times what a user
+would type next:
     resume=true     the same grid once more: composes and checks the jobs, finds all of them done, prints and writes the table
     submitit        what it writes to disk for each job that is sent (two are, on this machine), if it is installed
     task=compare    all of them on one page
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from malaria_exp import provenance
@@ -29,7 +31,7 @@ TINY = [
     *("model.image_size=32", "model.stem=4", "model.widths=[8]", "dataset.infected_patients=8", "dataset.healthy_patients=3"),
     *("dataset.cells_per_patient=6", "trainer.epochs=2", "trainer.precision=float32", "evaluation.resamples=20"),
 ]
-GRID = ["optimizer.learning_rate=0.001", "seed=range({jobs})"]
+RATES = [f"{rate / 1000:g}" for rate in range(1, 11)]
 
 
 def main() -> None:
@@ -50,11 +52,12 @@ def measure(folder: Path, jobs: int) -> str:
     """Returns the table in Markdown."""
     grid = folder / "grid"
     os.environ["MALARIA_EXP_CACHE"], os.environ["MALARIA_EXP_OUTPUTS"] = str(folder / "cache"), str(folder / "outputs")
-    run(*multirun(grid, 2))
-    start, _ = run(*multirun(grid, 2), "resume=true")
+    run(*multirun(grid, RATES[:2], 1))
+    start, _ = run(*multirun(grid, RATES[:2], 1), "resume=true")
     files = [path for path in (grid / "0").rglob("*") if path.is_file()]
-    multiply(grid, jobs)
-    whole, memory = run(*multirun(grid, jobs), "resume=true")
+    seeds = -(-jobs // len(RATES))
+    jobs = multiply(grid, seeds)
+    whole, memory = run(*multirun(grid, RATES, seeds), "resume=true")
     page = folder / "compared"
     compared, most = run("task=compare", f"runs={grid}", f"hydra.run.dir={page}")
     machine = provenance.machine()
@@ -78,9 +81,9 @@ def measure(folder: Path, jobs: int) -> str:
     return "\n".join(lines)
 
 
-def multirun(folder: Path, jobs: int) -> list[str]:
-    """Returns the arguments of the grid."""
-    return ["-m", *TINY, *(item.format(jobs=jobs) for item in GRID), f"hydra.sweep.dir={folder}"]
+def multirun(folder: Path, rates: list[str], seeds: int) -> list[str]:
+    """Returns the arguments of a grid of learning rates and seeds."""
+    return ["-m", *TINY, f"optimizer.learning_rate={','.join(rates)}", f"seed=range({seeds})", f"hydra.sweep.dir={folder}"]
 
 
 def run(*arguments: str) -> tuple[float, float]:
@@ -101,16 +104,21 @@ def run(*arguments: str) -> tuple[float, float]:
     return seconds, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def multiply(grid: Path, jobs: int) -> None:
-    """Makes a finished grid of many jobs out of one of two: each is the first with another seed."""
+def multiply(grid: Path, seeds: int) -> int:
+    """Makes a finished grid of many jobs out of one of two; each is the first with another rate and seed. Returns their number."""
     first = json.loads((grid / RECORD).read_text(encoding="utf-8"))["jobs"][0]
-    made = [[f"seed={number}" if item.startswith("seed=") else item for item in first] for number in range(jobs)]
-    Record.of(made).write(grid)
     config = (grid / "0" / "config.yaml").read_text(encoding="utf-8")
-    for number in range(1, jobs):
+    made = []
+    for number, (rate, seed) in enumerate(product(RATES, range(seeds))):
+        own = {"optimizer.learning_rate": rate, "seed": str(seed)}
+        made.append([f"{key}={own.get(key, value)}" for key, _, value in (item.partition("=") for item in first)])
         folder = grid / str(number)
-        shutil.copytree(grid / "0", folder, dirs_exist_ok=True)
-        (folder / "config.yaml").write_text(config.replace("\nseed: 0\n", f"\nseed: {number}\n"), encoding="utf-8")
+        if number:
+            shutil.copytree(grid / "0", folder, dirs_exist_ok=True)
+        text = config.replace("\nseed: 0\n", f"\nseed: {seed}\n").replace(f"  learning_rate: {RATES[0]}\n", f"  learning_rate: {rate}\n")
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+    Record.of(made).write(grid)
+    return len(made)
 
 
 def sent(folder: Path) -> list[tuple[str, str, str]]:
@@ -118,7 +126,7 @@ def sent(folder: Path) -> list[tuple[str, str, str]]:
     if not find_spec("submitit"):
         return []
     grid = folder / "sent"
-    run(*multirun(grid, 2), "hydra/launcher=submitit_local")
+    run(*multirun(grid, RATES[:2], 1), "hydra/launcher=submitit_local")
     files = [path for path in (grid / ".submitit").rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in files)
     return [("what submitit writes for it", "", f"{len(files) // 2} files, {human_bytes(size / 2)}")]

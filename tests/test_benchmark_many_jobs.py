@@ -13,14 +13,16 @@ def test_copied_jobs_are_those_of_the_grid_and_done(tmp_path):
     spec = importlib.util.spec_from_file_location("benchmark_many_jobs", ROOT / "benchmarks" / "many_jobs.py")
     many = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(many)
-    config = "model:\n  name: cellnet\nseed: 0\nbatch_size: 128\n"
-    for number in range(2):
-        (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "config.yaml").write_text(config.replace("seed: 0", f"seed: {number}"))
-        (tmp_path / str(number) / "status.json").write_text(json.dumps({"status": "done"}))
-    Record.of([["batch_size=128", f"seed={number}"] for number in range(2)]).write(tmp_path)
-    many.multiply(tmp_path, 5)
-    whole = Record.of([["batch_size=128", f"seed={number}"] for number in range(5)])
+    config = "optimizer:\n  name: adamw\n  learning_rate: {rate}\nseed: {seed}\nbatch_size: 128\n"
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "config.yaml").write_text(config.format(rate=many.RATES[0], seed=0))
+    (tmp_path / "0" / "status.json").write_text(json.dumps({"status": "done"}))
+    Record.of([["batch_size=128", f"optimizer.learning_rate={rate}", "seed=0"] for rate in many.RATES[:2]]).write(tmp_path)
+    assert many.multiply(tmp_path, 3) == 30
+    # As Hydra counts: the last key varies first.
+    values = [(rate, seed) for rate in many.RATES for seed in range(3)]
+    whole = Record.of([["batch_size=128", f"optimizer.learning_rate={rate}", f"seed={seed}"] for rate, seed in values])
     assert read_record(tmp_path) == whole
     assert unfinished(tmp_path, whole) == []
-    assert changed_jobs(tmp_path, {number: yaml.safe_load(config) | {"seed": number} for number in range(5)}) == []
+    composed = {number: yaml.safe_load(config.format(rate=rate, seed=seed)) for number, (rate, seed) in enumerate(values)}
+    assert changed_jobs(tmp_path, composed) == []
