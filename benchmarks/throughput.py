@@ -8,8 +8,8 @@ First one run with an empty cache, which decodes the images and measures the pre
 command is printed. As many jobs run at a time as the machine has cores, a thread each; `basic` runs one at a time with all cores. Every
 number is read from the grids' own files:
     training     the jobs' training and validation, as in metrics.json
-    before       from the claim of the job's folder to its first step: data, split, batches, the net, its graph
-    after        from the last epoch to the end: scores, intervals, plots, report
+    before       from the claim of the job's folder to its first step: data, split, batches, the net; and, a moment, its saving
+    after        from there to the end: scores, intervals, plots, report
     share        training of all jobs times their threads, over the grid's time from pressing enter to its table times cores
 With --docs, writes the tables of docs/scale.md.
 """
@@ -118,8 +118,8 @@ def read_job(folder: Path) -> Row | None:
     if status["status"] != "done":
         return None
     training = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["training"]
-    # A row of the history is written as an epoch ends; status.json is written last.
-    over, end = ((folder / name).stat().st_mtime for name in ("history.csv", "status.json"))
+    # The net is saved as soon as the training is over; status.json is written last.
+    over, end = ((folder / name).stat().st_mtime for name in ("model.keras", "status.json"))
     return {
         "training": training["train_seconds"],
         "before": status["seconds"] - (end - over) - training["train_seconds"],

@@ -37,6 +37,8 @@ class LeakError(DataError):
 class DiskFullError(UserError, OSError):
     """There is no room for a file; who can do without it catches an OSError, as of any other that cannot be written."""
 
+    exit_code = 6
+
 
 class RunFolderError(UserError):
     """A run's folder is taken, missing, or incomplete."""

@@ -85,7 +85,7 @@ def test_hyperband_ends_trials_at_the_epochs_of_wandb(write, node, found):
         ({"parameters": None}, "names what the sweep varies"),
         ({"parameters": {"a b": {"value": 1}}}, "no key of a configuration"),
         ({"program": None}, "program: run.py"),
-        ({"command": None}, "--key=value"),
+        ({"command": None}, "would give --seed=1"),
         ({"command": ["${interpreter}", "run.py"]}, "lacks ${args_no_hyphens}"),
         ({"command": ["${args}"]}, "Macros:"),
         ({"command": ["${interprter}", "${args_no_hyphens}"]}, "Did you mean 'interpreter'?"),
