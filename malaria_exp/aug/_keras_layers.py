@@ -116,17 +116,23 @@ def _build(path: str, layer: Mapping[str, Any]) -> keras.layers.Layer:
     return built
 
 
+# They put every pixel in another place as it is.
+SYMMETRIES = (keras.layers.RandomFlip, RandomRot90)
+
+
 def apply_layers(layers: Sequence[keras.layers.Layer], images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Returns images float32 (B, H, W, 3), transformed by each layer in turn with draws from the seed alone, in [0, 1].
 
     Rotations, flips and contrast are done by operations of ours: the same pixels, several times faster.
     """
-    # How pixels still have to be moved, see `move`: a rotation and the flips after it are made at once.
+    # How pixels still have to be moved, see `move`: a rotation and the flips and quarter turns after it are made at once.
     turned = None
-    for number, layer in enumerate(layers):
+    for number, layer in _moves_first(layers):
         drawn = layer.get_random_transformation(images, training=True, seed=StepSeeds(tf.random.fold_in(seed, -1 - number)))
-        if turned is not None and type(layer) is keras.layers.RandomFlip:
-            turned = _flipped(turned, drawn["flips"][:, 0, 0], layer.mode, tf.cast(tf.shape(images)[1:3], tf.float32))
+        if turned is not None and isinstance(layer, SYMMETRIES):
+            size = tf.cast(tf.shape(images)[1:3], tf.float32)
+            flips = isinstance(layer, keras.layers.RandomFlip)
+            turned = _flipped(turned, drawn["flips"][:, 0, 0], layer.mode, size) if flips else _quartered(turned, drawn, size)
             continue
         images, turned = images if turned is None else move(images, turned), None
         if _rotates(layer):
@@ -137,6 +143,17 @@ def apply_layers(layers: Sequence[keras.layers.Layer], images: tf.Tensor, seed: 
         else:
             images = _recoloured(layer, images, drawn)
     return images if turned is None else move(images, turned)
+
+
+def _moves_first(layers: Sequence[keras.layers.Layer]) -> list[tuple[int, keras.layers.Layer]]:
+    """Returns the layers with their numbers, flips and quarter turns before a change of contrast: either way around, the same pixels."""
+    order: list[tuple[int, keras.layers.Layer]] = []
+    for number, layer in enumerate(layers):
+        place = len(order)
+        while isinstance(layer, SYMMETRIES) and place and type(order[place - 1][1]) is keras.layers.RandomContrast:
+            place -= 1
+        order.insert(place, (number, layer))
+    return order
 
 
 def _rotates(layer: keras.layers.Layer) -> bool:
@@ -153,6 +170,15 @@ def _flipped(maps: tf.Tensor, chosen: tf.Tensor, mode: str, size: tf.Tensor) -> 
     if "vertical" in mode:
         y, start = tf.where(chosen, -y, y), tf.where(chosen, start + y * (size[0] - 1), start)
     return tf.reshape(tf.stack([x, y, start], axis=2), (-1, 6))
+
+
+def _quartered(maps: tf.Tensor, turns: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns maps (n, 6) with quarter turns against the clock after them, int32 (n,), 0 to 3; size is the height and width of square images."""
+    for least in (1, 2, 3):
+        x, y, start = maps[:, 0::3], maps[:, 1::3], maps[:, 2::3]
+        once = tf.reshape(tf.stack([y, -x, start + x * (size[1] - 1)], axis=2), (-1, 6))
+        maps = tf.where((turns >= least)[:, None], once, maps)
+    return maps
 
 
 def _recoloured(layer: keras.layers.Layer, images: tf.Tensor, drawn: Any) -> tf.Tensor:

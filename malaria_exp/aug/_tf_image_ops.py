@@ -8,10 +8,12 @@ no step of a repeatable pipeline in parallel.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.aug._groups import keep_black, on_colours, on_images, over_pixels, treat_groups, treat_some
+from malaria_exp.aug._groups import on_colours, on_images, over_pixels, treat_groups
+from malaria_exp.aug._tf_image_colours import recolour
 from malaria_exp.aug.dihedral import apply_symmetry
 from malaria_exp.augmenting import Augment
 
@@ -45,15 +47,17 @@ def in_a_row(operations: Sequence[OperationName], p: float, strengths: Strengths
         draws = Draws(seed, tf.shape(images)[0])
         # What turns and flips add up to; pixels are moved once, when another operation or nothing follows.
         still_to_move = None
-        for name in operations:
-            chosen = draws.happens(p)
-            if name in MOVING:
-                number = tf.gather(QUARTER_TURNS, draws.whole(1, 4)) if name == "rot90" else MOVING[name]
-                number = tf.where(chosen, number, 0)
-                still_to_move = number if still_to_move is None else tf.gather_nd(COMPOSED, tf.stack([still_to_move, number], axis=1))
-            else:
-                images, still_to_move = _move(images, still_to_move), None
-                images = _recolour(images, name, chosen, draws, strengths)
+        for moves, names in groupby(operations, MOVING.__contains__):
+            if moves:
+                for name in names:
+                    number = tf.gather(QUARTER_TURNS, draws.whole(1, 4)) if name == "rot90" else MOVING[name]
+                    number = tf.where(draws.happens(p), number, 0)
+                    still_to_move = number if still_to_move is None else tf.gather_nd(COMPOSED, tf.stack([still_to_move, number], axis=1))
+                continue
+            images, still_to_move = _move(images, still_to_move), None
+            row = list(names)
+            chosen = [draws.happens(p) for _ in row]
+            images = recolour(images, row, chosen, [_number(name, draws, strengths) for name in row])
         return _move(images, still_to_move), labels
 
     return augment
@@ -99,17 +103,15 @@ def _moved(number: int, group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # 
     return apply_symmetry(group, number)
 
 
-def _recolour(images: "tf.Tensor", name: OperationName, chosen: "tf.Tensor", draws: Draws, strengths: Strengths) -> "tf.Tensor":
-    """Treats the chosen images, bool (B,), by one operation on colours; the others stay as they are, bit for bit."""
+def _number(name: OperationName, draws: Draws, strengths: Strengths) -> "tf.Tensor":
+    """Returns what is drawn for one operation on colours, float32 (B,)."""
     import tensorflow as tf
 
     if name == "adjust_saturation":
-        return treat_some(images, chosen, lambda group, _: tf.raw_ops.AdjustSaturation(images=group, scale=strengths.saturation))
+        return tf.fill(draws.count[None], strengths.saturation)
     if name == "random_brightness":
-        added = draws.uniform(-strengths.brightness, strengths.brightness)
-        return treat_some(images, chosen, lambda group, at: keep_black(group, group + on_images(tf.gather(added, at))))
-    factors = draws.uniform(1 - strengths.contrast, 1 + strengths.contrast)
-    return treat_some(images, chosen, lambda group, at: keep_black(group, stretch(group, tf.gather(factors, at))))
+        return draws.uniform(-strengths.brightness, strengths.brightness)
+    return draws.uniform(1 - strengths.contrast, 1 + strengths.contrast)
 
 
 def stretch(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":

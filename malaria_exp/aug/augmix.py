@@ -36,7 +36,7 @@ def augmix(
     strength: Probability = 0.3,
     alpha: Positive = 1.0,
     operations: list[OperationName] = IN_PAPER,
-    p: Probability = 0.5,
+    p: Probability = 0.3,
 ) -> Augmentation:
     """Averages differently treated versions of each image (Hendrycks et al. 2019, arXiv 1912.02781; without its consistency loss).
 

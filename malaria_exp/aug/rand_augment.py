@@ -38,9 +38,11 @@ def rand_augment(
     count: PositiveInt = 2,
     strength: Probability = 0.3,
     operations: list[OperationName] = ALL,
-    p: Probability = 1.0,
+    p: Probability = 0.75,
 ) -> Augmentation:
     """Treats each image with operations drawn from a list (Cubuk et al. 2019, arXiv 1909.13719).
+
+    The paper treats every image, p 1; the default is such that training hardly waits for it.
 
     Args:
         count: operations in a row, N of the paper; one may be drawn twice.

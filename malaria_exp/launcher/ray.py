@@ -74,7 +74,9 @@ class RayLauncher(ProcessLauncher):
                 remote.remote(shared, job.number, job.overrides, str(Path.cwd())): job.overrides[-1].rpartition("=")[2] for job in jobs
             }
             nodes = [node for node in ray.nodes() if node["Alive"]]
-            log.info(f"multirun  jobs handed to Ray: {len(waiting)}; its nodes: {len(nodes)}, cores: {ray.cluster_resources().get('CPU', 0):.0f}")
+            log.info(
+                f"multirun  jobs handed to Ray: {len(waiting)}; its nodes: {len(nodes)}, cores: {ray.cluster_resources().get('CPU', 0):.0f}"
+            )
             _wait(waiting)
         finally:
             ray.shutdown()

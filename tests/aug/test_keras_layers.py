@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from aug_tools import cells, noise, run, treat
 
+from malaria_exp.aug import _keras_layers
 from malaria_exp.aug._keras_layers import COLOUR, ELSEWHERE, GEOMETRY, OWN, StepSeeds, apply_layers, build_layers
 from malaria_exp.aug._rot90_layer import RandomRot90
 from malaria_exp.augmenting import Chain
@@ -79,6 +80,24 @@ def test_the_pixels_are_those_that_keras_makes(layers):
         theirs = np.clip(layer.transform_images(theirs, drawn, training=True), 0, 1)
     np.testing.assert_allclose(apply_layers(built, images, seed), theirs, atol=1e-4)
     assert not np.allclose(theirs, images, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [TURN, {"RandomFlip": {}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
+        [TURN, {"RandomRot90": {}}, {"RandomFlip": {"mode": "vertical"}}, {"RandomRot90": {}}],
+        [{"RandomContrast": {"factor": 0.7}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
+    ],
+    ids=str,
+)
+def test_moves_that_are_made_at_once_put_the_pixels_where_each_by_itself_does(layers, monkeypatch):
+    images, built = tf.constant(noise(24, 16)[0]), build_layers("layers", layers)
+    for seed in range(3):
+        at_once = apply_layers(built, images, tf.constant([seed, 2]))
+        with monkeypatch.context() as patch:
+            patch.setattr(_keras_layers, "SYMMETRIES", ())
+            np.testing.assert_allclose(at_once, apply_layers(built, images, tf.constant([seed, 2])), atol=1e-4)
 
 
 def test_every_image_layer_of_keras_is_offered_or_explained():
