@@ -97,7 +97,7 @@ def test_equalize_makes_all_values_as_frequent():
 def test_rand_augment_draws_each_operation_as_often():
     images, labels = noise(1400, 4)
     names = ["identity", "solarize"]
-    got = treat("rand_augment", images, labels, operations=names, count=1, strength=1.0)[0]
+    got = treat("rand_augment", images, labels, operations=names, count=1, strength=1.0, p=1.0)[0]
     same = (got == images).all(axis=(1, 2, 3)).mean()
     assert abs(same - 0.5) < 4 * 0.5 / np.sqrt(1400)
 
@@ -105,7 +105,7 @@ def test_rand_augment_draws_each_operation_as_often():
 def test_rand_augment_does_as_many_as_asked():
     images, labels = noise(2000, 4)
     for count in (1, 3):
-        got = treat("rand_augment", images, labels, operations=["identity", "solarize"], count=count, strength=0.5)[0]
+        got = treat("rand_augment", images, labels, operations=["identity", "solarize"], count=count, strength=0.5, p=1.0)[0]
         same = (got == images).all(axis=(1, 2, 3)).mean()
         assert abs(same - 0.5**count) < 0.05
 
