@@ -131,19 +131,20 @@ def describe(grids: dict[str, Row]) -> str:
     """Returns the tables in Markdown: medians of the jobs, smallest to largest in brackets."""
     machine = next(iter(grids.values()))["machine"]
     launched = {name: grid for name, grid in grids.items() if name != "cold"}
-    count = max(len(grid["jobs"]) for grid in launched.values())
     lines = [
-        f"{machine['cores']} cores of {machine['processor']}; {count} jobs a grid, seconds.",
+        f"{machine['cores']} cores of {machine['processor']}; seconds.",
         "",
-        "| `hydra/launcher=` | jobs at a time, threads each | the grid | a job before its training | training | after | share of the machine that trains |",
-        "|---|---|---|---|---|---|---|",
+        "| `hydra/launcher=` | jobs | at a time, threads each | the grid | a job before its training | training | after | share of the machine that trains |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, grid in launched.items():
         threads = machine["cores"] // grid["at_a_time"]
         share = sum(job["training"] for job in grid["jobs"]) * threads / (grid["seconds"] * machine["cores"])
         parts = " | ".join(spread(grid["jobs"], key) for key in ("before", "training", "after"))
         unfinished = f" ({grid['unfinished']} not finished)" if grid["unfinished"] else ""
-        lines.append(f"| `{name}`{unfinished} | {grid['at_a_time']}, {threads} | {grid['seconds']:.0f} | {parts} | {share:.0%} |")
+        lines.append(
+            f"| `{name}`{unfinished} | {len(grid['jobs'])} | {grid['at_a_time']}, {threads} | {grid['seconds']:.0f} | {parts} | {share:.0%} |"
+        )
     lines += ["", "| what a job spends before its first step | seconds |", "|---|---|"]
     kinds = {
         "nothing is there: images are decoded, precision is measured": grids["cold"]["jobs"],

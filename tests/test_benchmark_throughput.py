@@ -48,7 +48,7 @@ def test_the_share_is_of_all_cores(throughput, finished_run, tmp_path, monkeypat
     monkeypatch.setattr("sys.argv", ["throughput.py", "--from", str(runs), "--docs", str(page.parent)])
     assert throughput.main() == 0
     text = page.read_text()
-    assert text.startswith("before\n<!-- throughput: begin -->\n2 cores of X; 3 jobs a grid") and text.endswith("end -->\nafter\n")
+    assert text.startswith("before\n<!-- throughput: begin -->\n2 cores of X; seconds.") and text.endswith("end -->\nafter\n")
     shares = {line.split("`")[1]: line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| `basic", "| `joblib"))}
     assert shares == {"basic": "75%", "joblib": "75%"}
     assert "old" not in text and "a process that has run another job" in text and "wrote" in capsys.readouterr().out
