@@ -201,7 +201,7 @@ class TrainingBatches:
             return made if weights is None else (*made, tf.gather(weights, rows))
 
         epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_rows)
-        return epochs.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return untuned(epochs.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
 
     def reading(self) -> AbstractContextManager[None]:
         """Returns a context that does nothing: the images were read before."""
@@ -220,6 +220,19 @@ class TrainingBatches:
             return tf.ensure_shape(images, (self.batch_size, *self.shape))
 
         return gather
+
+
+def untuned(dataset: "tf.data.Dataset") -> "tf.data.Dataset":
+    """Returns the pipeline without TensorFlow's tuner of threads and buffers, all of which are given numbers here.
+
+    The tuner sleeps longer after each look, up to a minute, and a pipeline that is closed may wait until it wakes: at the end of two
+    runs out of three nothing was done for ten seconds or more.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def position(batches: Batches, epoch: int, step: int) -> tuple[int, int]:

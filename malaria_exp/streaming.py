@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from malaria_exp.augmenting import Chain
-from malaria_exp.batches import NO_AUGMENTATION, Cells, position, seed_words, step_seed, to_unit
+from malaria_exp.batches import NO_AUGMENTATION, Cells, position, seed_words, step_seed, to_unit, untuned
 from malaria_exp.dataset._shard_store import ShardStore
 from malaria_exp.durations import RunLength
 from malaria_exp.errors import ConfigError
@@ -173,7 +173,7 @@ class StreamedBatches:
         )
         batches = windows.flat_map(self._parts).rebatch(self.batch_size, drop_remainder=True)
         numbered = batches.enumerate(start=start_epoch * self.steps_per_epoch + start_step)
-        return numbered.map(finish, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return untuned(numbered.map(finish, num_parallel_calls=2, deterministic=True).prefetch(2))
 
     def _windows(self, base: "tf.Tensor", start_epoch: int, start_step: int) -> "tf.data.Dataset":
         """Returns, window after window from the one that holds the given step: shards, seed, and the first and last cell to use.

@@ -316,3 +316,8 @@ def test_patients_that_nobody_knows_cannot_weigh_alike(data):
     patient = np.full(len(data.manifest.patient), "unknown")
     with pytest.raises(ConfigError, match="count_by: received 'patient', but the patients of this data are not known"):
         Data(dataclasses.replace(data.manifest, patient=patient), data.store).patient_weights()
+
+
+def test_closing_the_pipeline_waits_for_no_tuner(data):
+    """TensorFlow's tuner of pipelines sleeps up to a minute, and who closes its pipeline may wait for it to wake."""
+    assert batches(data).dataset().options().autotune.enabled is False

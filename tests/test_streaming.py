@@ -348,3 +348,7 @@ print(json.dumps({"steps": count, "replicas": strategy.num_replicas_in_sync, "sh
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found == {"steps": 12, "replicas": 2, "shapes": [[8, SIZE, SIZE, 3]], "same": True, "seen": 160, "unique": 160}
+
+
+def test_closing_the_pipeline_waits_for_no_tuner(open_window):
+    assert streamed(open_window()).dataset().options().autotune.enabled is False
