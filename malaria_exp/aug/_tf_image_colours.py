@@ -51,7 +51,8 @@ def _saturation(planes: Planes, factor: "tf.Tensor") -> Planes:
 
     high, low = (reduce(reduce(planes[0], planes[1]), planes[2]) for reduce in (tf.maximum, tf.minimum))
     ratio = tf.minimum(factor, tf.math.divide_no_nan(high, high - low))
-    return [high - (high - plane) * ratio for plane in planes]
+    # The last bit of a product may be below black.
+    return [tf.maximum(high - (high - plane) * ratio, 0.0) for plane in planes]
 
 
 def _brightness(planes: Planes, added: "tf.Tensor") -> Planes:
