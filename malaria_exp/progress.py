@@ -11,6 +11,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -34,13 +35,19 @@ def hide_bars(hidden: bool) -> None:
     _bars.hidden = hidden
 
 
-def _shown() -> bool:
-    return console().is_terminal and not _bars.hidden
+def _bar(*columns: ProgressColumn) -> Progress:
+    return Progress(
+        *columns,
+        console=console(),
+        transient=True,
+        refresh_per_second=DRAWN_PER_SECOND,
+        disable=not (console().is_terminal and not _bars.hidden),
+    )
 
 
 def progress_bar(*columns: TextColumn) -> Progress:
     """Returns a bar with count and times; it shows only on a terminal, unless bars are hidden, and vanishes when done."""
-    return Progress(
+    return _bar(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
@@ -49,42 +56,30 @@ def progress_bar(*columns: TextColumn) -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console(),
-        transient=True,
-        refresh_per_second=DRAWN_PER_SECOND,
-        disable=not _shown(),
     )
 
 
 def short_progress_bar(*columns: TextColumn) -> Progress:
     """Returns a bar with the time left for a terminal too narrow for `progress_bar`; below 80 columns the bar itself is left out."""
     width = console().width
-    return Progress(
+    return _bar(
         TextColumn("{task.description}"),
         *([BarColumn(bar_width=max(width - 75, 5))] if width >= 80 else []),
         *columns,
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console(),
-        transient=True,
-        refresh_per_second=DRAWN_PER_SECOND,
-        disable=not _shown(),
     )
 
 
 def download_bar() -> Progress:
     """Returns a bar with bytes, speed and time left; it shows only on a terminal, unless bars are hidden, and vanishes when done."""
-    return Progress(
+    return _bar(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         DownloadColumn(),
         TransferSpeedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console(),
-        transient=True,
-        refresh_per_second=DRAWN_PER_SECOND,
-        disable=not _shown(),
     )
 
 
