@@ -2,14 +2,13 @@
 
 import json
 import zipfile
-from pathlib import Path
 
 import pytest
-from conftest import compose_app
+from conftest import ROOT, compose_app
 
 from malaria_exp.errors import ConfigError
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = ROOT / "conf"
 # Options that need a file or a run to be given; their own tests run them.
 NEEDS_A_FILE = {
     "dataset/folder",
@@ -47,7 +46,7 @@ FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob
 def test_each_left_out_has_a_test_of_its_own():
     for name in NEEDS_A_FILE:
         group, option = name.split("/")
-        assert (Path(__file__).parent / group / f"test_{option}.py").exists(), name
+        assert (ROOT / "tests" / group / f"test_{option}.py").exists(), name
 
 
 # Options that are in an experiment's run.

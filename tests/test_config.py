@@ -1,9 +1,9 @@
 """From composed values to a checked configuration."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -12,7 +12,7 @@ from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS
 from malaria_exp.schema import check_dataclass
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = ROOT / "conf"
 
 
 def values(*overrides):

@@ -2,9 +2,9 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -13,7 +13,6 @@ from malaria_exp.config import Config
 from malaria_exp.main import CONF
 from malaria_exp.registry import GROUPS
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "sweeps").glob("*.yaml"))]
 # Chosen by hand, or of a component that a page shows how to write.
 OWN = ("my_", "mine", "plugins=", "--experimental-rerun")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from malaria_exp import main, multirun, registry
 from malaria_exp.errors import ConfigError, RunFolderError
 
-RUN = Path(__file__).resolve().parent.parent / "run.py"
+RUN = ROOT / "run.py"
 BLOCKED = 77
 BLOCKER = f"""
 import os, sys

@@ -3,10 +3,10 @@
 import importlib
 import inspect
 import sys
-from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from conftest import ROOT
 from omegaconf import OmegaConf
 
 from malaria_exp import registry
@@ -14,7 +14,6 @@ from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS, build, check_params, component, options, register
 from malaria_exp.schema import PositiveInt, Probability, check
 
-ROOT = Path(__file__).resolve().parent.parent
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 MODULES = [
     (group, path.stem) for group in GROUPS for path in sorted((ROOT / "malaria_exp" / group).glob("*.py")) if not path.stem.startswith("_")

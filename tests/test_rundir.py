@@ -4,15 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from malaria_exp.errors import DataError, RunFolderError
 from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.rundir import STATUS, claim_run, record_refusal
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from filelock import FileLock
 
 from malaria_exp.errors import DataError
@@ -20,7 +20,6 @@ from malaria_exp.images import ResizeRule, resize
 from malaria_exp.store import delete_store, open_store, stores
 from malaria_exp.table import STOP, BadImageError, BadImagePolicy, CellTable
 
-ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 RULE = ResizeRule(6, "pad")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import ROOT
 
 from malaria_exp.augmenting import Chain, Copies
 from malaria_exp.batches import Cells, Data, TrainingBatches, training_batches
@@ -342,7 +343,7 @@ print(json.dumps({"steps": count, "replicas": strategy.num_replicas_in_sync, "sh
         [sys.executable, "-c", code, str(here), str(place)],
         capture_output=True,
         text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(here.parent)},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,13 +1,13 @@
 """A hook from a module of the user's own, as docs/training.md shows it."""
 
 import re
-from pathlib import Path
 
+from conftest import ROOT
 from hydra.core.config_store import ConfigStore
 
 from malaria_exp import plugins, registry
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+PAGE = ROOT / "docs" / "training.md"
 
 
 def test_the_example_of_the_docs_runs(run_task, tiny_cellnet, tmp_path, monkeypatch, capsys):

@@ -2,13 +2,13 @@
 
 import csv
 import gzip
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from malaria_exp.dataset._names import parse_name
 
-INDEX = Path(__file__).resolve().parents[3] / "shared" / "nih" / "nih_index.tsv.gz"
+INDEX = ROOT.parent / "shared" / "nih" / "nih_index.tsv.gz"
 TAIL = "_IMG_20150918_144104_cell_162"
 
 

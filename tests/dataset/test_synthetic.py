@@ -4,11 +4,11 @@ import hashlib
 import pickle
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label as connected
@@ -414,7 +414,7 @@ def test_wrong_parameters_are_named_with_their_path(key, value):
 
 
 def test_the_yaml_file_gives_every_parameter_its_default():
-    conf = yaml.safe_load((Path(__file__).parents[2] / "conf/dataset/synthetic.yaml").read_text(encoding="utf-8"))
+    conf = yaml.safe_load((ROOT / "conf/dataset/synthetic.yaml").read_text(encoding="utf-8"))
     parameters = component("dataset", "synthetic").parameters
     assert conf == {"name": "synthetic", **{key: parameter.default for key, parameter in parameters.items()}}
     assert all(parameter.help for parameter in parameters.values())

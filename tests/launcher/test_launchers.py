@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from omegaconf import OmegaConf
 
-RUN = Path(__file__).parents[2] / "run.py"
+RUN = ROOT / "run.py"
 
 
 # Sums over other numbers of threads are other sums in their last bits.

@@ -4,11 +4,11 @@ import importlib
 import re
 import sqlite3
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "tracking.md"
+PAGE = ROOT / "docs" / "tracking.md"
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import csv
 import dataclasses
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from malaria_exp.registry import build
 from malaria_exp.split.patient_kfold import patient_kfold
 from malaria_exp.table import UNKNOWN, CellTable
 
-INDEX = Path(__file__).resolve().parents[3] / "shared" / "nih" / "nih_index.tsv.gz"
+INDEX = ROOT.parent / "shared" / "nih" / "nih_index.tsv.gz"
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 
 

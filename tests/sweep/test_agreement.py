@@ -4,16 +4,15 @@ import csv
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from wandb_server import WandbServer
 
 from malaria_exp.sweep.trials import read_values
 
 pytest.importorskip("wandb")
 pytest.importorskip("optuna")
-ROOT = Path(__file__).resolve().parents[2]
 # A nested parameter and a null are among them: W&B's agent hands these over as Python shows them.
 SWEEP = """
 program: run.py

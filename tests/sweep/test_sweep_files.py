@@ -1,12 +1,11 @@
 """The files of sweeps/: what they promise, and that every key and value they name exists."""
 
-from pathlib import Path
-
 import pytest
+from conftest import ROOT
 
 from malaria_exp.sweep.file import ARGUMENTS, read_sweep
 
-FILES = sorted((Path(__file__).resolve().parents[2] / "sweeps").glob("*.yaml"))
+FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
 # What matters of these is its magnitude.
 MAGNITUDES = ("learning_rate", "weight_decay", "l2", "alpha")
 

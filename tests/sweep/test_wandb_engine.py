@@ -7,9 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from wandb_server import KEY, WandbServer
 
 from malaria_exp.errors import ConfigError, DataError, RunFolderError
@@ -253,7 +253,7 @@ def test_secrets_do_not_go_into_the_command_that_the_server_keeps(server, begin)
 
 def test_the_wandb_command_takes_every_sweep_file_as_it_is(server):
     """`wandb sweep sweeps/x.yaml`, the client's own checks included."""
-    files = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+    files = sorted((ROOT / "sweeps").glob("*.yaml"))
     for path in files:
         done = subprocess.run([sys.executable, "-m", "wandb", "sweep", str(path)], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr

@@ -4,10 +4,10 @@ import csv
 import json
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT
 from hydra import initialize_config_dir
 
 from malaria_exp.errors import ConfigError, RunFolderError
@@ -16,8 +16,7 @@ from malaria_exp.sweep import local_agent
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.task.sweep import check_space, earlier_sweep, trial_overrides
 
-STAND_IN = Path(__file__).parent.parent / "sweep" / "stand_in.py"
-ROOT = Path(__file__).parent.parent.parent
+STAND_IN = ROOT / "tests" / "sweep" / "stand_in.py"
 
 
 def write(path, parameters, **content):

@@ -6,10 +6,10 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from malaria_exp.dataset._index import DIGITS, Known, read_index
 from malaria_exp.errors import ConfigError, DataError
@@ -17,7 +17,6 @@ from malaria_exp.registry import build
 from malaria_exp.table import CLASS_NAMES, BadImage, BadImageError, CellTable
 from malaria_exp.task.verify import KINDS, compare, is_nih, undecodable
 
-ROOT = Path(__file__).resolve().parents[2]
 OTHER = {"parasitized": "uninfected", "uninfected": "parasitized"}
 
 

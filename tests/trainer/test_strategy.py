@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
@@ -26,7 +27,7 @@ def start(folder, strategy, devices, cases, tf_config=None):
     folder.mkdir(parents=True, exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"} | ({"TF_CONFIG": tf_config} if tf_config else {})
     command = [sys.executable, str(PROGRAM), str(folder), strategy, str(devices), *cases]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROGRAM.parents[2])
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
 
 
 def finish(*processes):
@@ -112,7 +113,7 @@ def test_only_the_chief_writes_the_run(tmp_path, tiny, cache_root):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                cwd=PROGRAM.parents[2],
+                cwd=ROOT,
             )
         )
     finish(*processes)
