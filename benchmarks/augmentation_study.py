@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.evaluation._style import BLUE, GREY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
-from malaria_exp.files import write_between
+from malaria_exp.utils.atomic_files import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 PRESET = "experiment=augmentation_study"

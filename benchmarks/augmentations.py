@@ -28,12 +28,12 @@ from malaria_exp import provenance
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches, to_unit
 from malaria_exp.durations import RunLength
-from malaria_exp.files import write_between
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build, options
 from malaria_exp.store import open_store
-from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
+from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"

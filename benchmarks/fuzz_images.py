@@ -153,8 +153,8 @@ def read_image(data: bytes) -> str:
 
 def read_zip(data: bytes) -> str:
     """Reads a zip as a dataset, every cell of it, and returns the outcome."""
-    from malaria_exp.errors import DataError
     from malaria_exp.registry import build
+    from malaria_exp.utils.errors import DataError
 
     with tempfile.NamedTemporaryFile(suffix=".zip") as file:
         Path(file.name).write_bytes(data)

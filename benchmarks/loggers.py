@@ -32,19 +32,20 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp import logs, progress, provenance
+from malaria_exp import provenance
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
-from malaria_exp.files import write_between
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger import console as console_logger
 from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build, check_params
 from malaria_exp.store import open_store
-from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts, Trained
+from malaria_exp.utils import progress_bars, terminal_log
+from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 BATCH, IMAGE_SIZE = 128, 64
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"
@@ -204,7 +205,7 @@ def silent_terminal() -> Iterator[None]:
 
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         terminal = Console(file=nowhere, force_terminal=True, width=120, highlight=False)
-        places = ((progress, "console"), (logs, "console"), (console_logger, "terminal"))
+        places = ((progress_bars, "console"), (terminal_log, "console"), (console_logger, "terminal"))
         before = [(module, name, getattr(module, name)) for module, name in places]
         for module, name, _ in before:
             setattr(module, name, lambda: terminal)

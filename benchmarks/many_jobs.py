@@ -23,8 +23,8 @@ from itertools import product
 from pathlib import Path
 
 from malaria_exp import provenance
-from malaria_exp.files import human_bytes, write_between
 from malaria_exp.multirun_record import RECORD, Record
+from malaria_exp.utils.atomic_files import human_bytes, write_between
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [

@@ -27,9 +27,9 @@ import numpy as np
 
 from malaria_exp import provenance
 from malaria_exp.batches import Cells
-from malaria_exp.files import write_between
 from malaria_exp.registry import build, options
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, SCORED, BATCH = 7, 1000, 250

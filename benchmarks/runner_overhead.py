@@ -32,11 +32,11 @@ from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
-from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 from malaria_exp.trainer._precision import set_precision
 from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 BATCH, STEPS, ROUNDS = 128, 20, 13
 CACHE = Path(tempfile.gettempdir()) / "malaria_exp_benchmark"

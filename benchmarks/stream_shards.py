@@ -27,11 +27,11 @@ from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.dataset.shards import shards
 from malaria_exp.images import ResizeRule
-from malaria_exp.places import open_place
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.streaming import StreamedBatches
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 DRAWN = {"infected_patients": 1200, "healthy_patients": 400, "cells_per_patient": 188, "cell_size": 64}
 SIZE, BATCH, WINDOWS, DEFAULT_WINDOW = 64, 128, (4, 8, 16), 8

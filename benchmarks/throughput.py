@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp import provenance
-from malaria_exp.files import write_between, write_json
+from malaria_exp.utils.atomic_files import write_between, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = provenance.cores()

@@ -20,9 +20,9 @@ from malaria_exp.images import ResizeRule
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
-from malaria_exp.tensorflow_setup import load_tensorflow
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROUNDS, CELLS = 5, 512
 SIDES = {"fit": ("fit", False), "loop": ("loop", False), "fit eager": ("fit", True), "loop eager": ("loop", True)}

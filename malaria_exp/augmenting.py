@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import tensorflow as tf

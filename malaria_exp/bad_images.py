@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from malaria_exp.errors import DataError
-from malaria_exp.files import write_csv
-from malaria_exp.logs import log
 from malaria_exp.rundir import RunFolder
 from malaria_exp.store import PixelStore
 from malaria_exp.table import CLASS_NAMES, BadImage, CellTable
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.terminal_log import log
 
 LEFT_OUT_FILE = "left_out.csv"
 Store = TypeVar("Store", bound=PixelStore)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.images import Resize
 from malaria_exp.registry import GROUPS, Parameter, check_params, component
 from malaria_exp.save_formats import SaveFormat
 from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
+from malaria_exp.utils.errors import ConfigError
 
 CountBy = Literal["cell", "patient"]
 Engine = Literal["local", "wandb"]

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from malaria_exp._http import CutError, FinalError, open_url, public_url, read_some
 from malaria_exp.earlier_runs import EARLIER_FILE
-from malaria_exp.errors import DataError, RunFolderError
-from malaria_exp.files import human_bytes
-from malaria_exp.logs import log
-from malaria_exp.places import LocalPlace, new_folder, open_place, scheme_of
-from malaria_exp.progress import download_bar
 from malaria_exp.rundir import STATUS
 from malaria_exp.save_formats import MODEL_FILE
+from malaria_exp.utils.atomic_files import human_bytes
+from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils.filesystems import LocalPlace, new_folder, open_place, scheme_of
+from malaria_exp.utils.http import CutError, FinalError, open_url, public_url, read_some
+from malaria_exp.utils.progress_bars import download_bar
+from malaria_exp.utils.terminal_log import log
 
 FOLDER = "fetched"
 # What scoring a run again or beginning from it takes; reports and pictures stay where they are.

@@ -11,9 +11,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from malaria_exp import multirun, plugins
 from malaria_exp.compose_errors import explain, from_composing
-from malaria_exp.errors import ConfigError, RunFolderError
-from malaria_exp.files import write_text
-from malaria_exp.logs import log
 from malaria_exp.multirun_record import (
     Record,
     changed_jobs,
@@ -29,6 +26,9 @@ from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
 from malaria_exp.rundir import STATUS
 from malaria_exp.schema import Range, check
+from malaria_exp.utils.atomic_files import write_text
+from malaria_exp.utils.errors import ConfigError, RunFolderError
+from malaria_exp.utils.terminal_log import log
 
 OWN_KEYS = ("sweep", "resume")
 # Up to so many jobs are all composed before the first is run; of more, so many that every override is among them at least once.

@@ -10,7 +10,7 @@ from types import ModuleType
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 # Of each launcher that is no part of Hydra: the package it needs, and the extra that brings it.
 NEEDS = {"submitit_local": ("submitit", "submitit"), "submitit_slurm": ("submitit", "submitit"), "ray": ("ray", "ray")}

@@ -19,13 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 from malaria_exp import multirun, plugins, worker
 from malaria_exp.compose_errors import explain, from_composing
 from malaria_exp.config import Config
-from malaria_exp.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.launchers import register_with_hydra, threads_per_job
-from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.provenance import redact, redact_overrides
 from malaria_exp.registry import GROUPS, build, options
 from malaria_exp.rundir import record_refusal
 from malaria_exp.sweep.arguments import from_agent, tracked
+from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
+from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 INTERRUPTED = 130

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import DataError, LeakError, did_you_mean, listing
-from malaria_exp.files import write_csv
 from malaria_exp.table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.errors import DataError, LeakError, did_you_mean, listing
 
 SUBSETS = ("train", "val", "test")
 EXCLUDED = "excluded"

@@ -14,12 +14,12 @@ from malaria_exp.config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.results_table import results_table
-from malaria_exp.files import write_bytes, write_json
 from malaria_exp.logger._base import Row
-from malaria_exp.logs import RESULT, log
 from malaria_exp.rundir import RunFolder
 from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.trainer._base import Trained
+from malaria_exp.utils.atomic_files import write_bytes, write_json
+from malaria_exp.utils.terminal_log import RESULT, log
 
 PROTOCOLS = {
     "patient_holdout": "Patients were divided into training, validation and test; no person is in two of them.",

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.sweep.arguments import to_overrides
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 EXAMPLE = "- {model: cellnet, optimizer.learning_rate: 0.004}"
 

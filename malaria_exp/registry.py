@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.schema import check, check_keys, describe
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 PACKAGE = Path(__file__).parent
 Builder = TypeVar("Builder", bound=Callable[..., Any])

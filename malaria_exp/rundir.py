@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.errors import RunFolderError, UserError
-from malaria_exp.files import write_json, write_text
-from malaria_exp.logs import log, start_file_log, stop_file_log
 from malaria_exp.provenance import redact, redact_overrides, redact_yaml
+from malaria_exp.utils.atomic_files import write_json, write_text
+from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
 # Set in the processes of a launcher: which launch the job came with.

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from malaria_exp.files import write_atomically
-from malaria_exp.places import new_folder
+from malaria_exp.utils.atomic_files import write_atomically
+from malaria_exp.utils.filesystems import new_folder
 
 if TYPE_CHECKING:
     import keras

@@ -15,8 +15,6 @@ from yaml import YAMLError
 
 from malaria_exp.batches import Data
 from malaria_exp.config import Config, ModelInput
-from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_json
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
 from malaria_exp.save_formats import MODEL_FILE, input_dtype, write_formats
@@ -24,6 +22,8 @@ from malaria_exp.schema import PositiveInt, check
 from malaria_exp.table import CLASS_NAMES
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
 from malaria_exp.trainer._precision import POLICIES, set_precision
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import RunFolderError
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from malaria_exp.errors import ConfigError, did_you_mean
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,12 +21,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.errors import DataError
-from malaria_exp.files import human_bytes, write_json, write_text
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.logs import log
-from malaria_exp.progress import track
 from malaria_exp.table import BadImageError, CellTable
+from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.terminal_log import log
 
 MARKER = "store.json"
 IMAGES = "images.npy"

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from malaria_exp.errors import DataError, listing
+from malaria_exp.utils.errors import DataError, listing
 
 # The position is the label: everywhere in this project 1 means parasitized.
 CLASS_NAMES = ("uninfected", "parasitized")

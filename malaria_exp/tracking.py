@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 from malaria_exp.batches import Batches, Cells, Data
 from malaria_exp.config import Config
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import UserError
 from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.logger._base import Artifact, Row, Run, Status, Table
 from malaria_exp.logger._loggers import Loggers
@@ -23,7 +22,8 @@ from malaria_exp.registry import build
 from malaria_exp.save_formats import MODEL_FILE
 from malaria_exp.scoring import sigmoid
 from malaria_exp.table import CLASS_NAMES, CellTable
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 if TYPE_CHECKING:
     import keras

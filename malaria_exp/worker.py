@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from malaria_exp import plugins
-from malaria_exp.logs import set_terminal_level, start_terminal_log
-from malaria_exp.progress import console
+from malaria_exp.utils.progress_bars import console
+from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Of NVIDIA's driver, a folder a GPU.

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from malaria_exp.augmenting import Chain, Until
 from malaria_exp.batches import Data, TrainingBatches, to_unit, training_batches
-from malaria_exp.errors import ConfigError
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import Manifest
 from malaria_exp.store import open_store
 from malaria_exp.table import CellTable
+from malaria_exp.utils.errors import ConfigError
 
 N, SIZE = 70, 4
 BATCH = 8

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 from conftest import ROOT, compose_app
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 CONF = ROOT / "conf"
 # Options that need a file or a run to be given; their own tests run them.

@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from malaria_exp.config import NOT_KEYS, Choice, Config, EvaluationConfig, StoreConfig
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS
 from malaria_exp.schema import check_dataclass
+from malaria_exp.utils.errors import ConfigError
 
 CONF = ROOT / "conf"
 

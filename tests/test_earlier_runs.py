@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from malaria_exp.earlier_runs import EARLIER_FILE, FinishedRun, guard_against_earlier, read_earlier
-from malaria_exp.errors import LeakError, RunFolderError
 from malaria_exp.manifest import Manifest
+from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
 def manifest(subset, patients, contents=None):

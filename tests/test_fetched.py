@@ -9,9 +9,9 @@ import pytest
 from web_server import Site, say, serve
 
 from malaria_exp import fetched
-from malaria_exp.errors import ConfigError, DataError, RunFolderError
 from malaria_exp.fetched import local_file, local_run
-from malaria_exp.places import open_place, write_bytes
+from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
+from malaria_exp.utils.filesystems import open_place, write_bytes
 
 
 @pytest.fixture

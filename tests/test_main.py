@@ -16,7 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from malaria_exp import main, multirun, registry
-from malaria_exp.errors import ConfigError, RunFolderError
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 RUN = ROOT / "run.py"
 BLOCKED = 77

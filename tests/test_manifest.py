@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.errors import DataError, LeakError
 from malaria_exp.manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks, read_csv
 from malaria_exp.table import UNKNOWN, CellTable
+from malaria_exp.utils.errors import DataError, LeakError
 
 # Two cells of either class for each of six people, two people a subset.
 PATIENTS = np.repeat([f"P{i}" for i in range(6)], 4)

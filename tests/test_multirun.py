@@ -4,7 +4,7 @@ import json
 import pytest
 
 from malaria_exp import multirun
-from malaria_exp.progress import console
+from malaria_exp.utils.progress_bars import console
 
 HEADLINE = {"subset": "test", "auc": 0.9876, "accuracy": 0.95, "sensitivity": None, "specificity": 0.97}
 

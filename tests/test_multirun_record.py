@@ -9,7 +9,6 @@ from itertools import product
 
 import pytest
 
-from malaria_exp.errors import RunFolderError
 from malaria_exp.multirun_record import (
     Record,
     begin_again,
@@ -22,6 +21,7 @@ from malaria_exp.multirun_record import (
     read_record,
     unfinished,
 )
+from malaria_exp.utils.errors import RunFolderError
 
 JOBS = [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
 

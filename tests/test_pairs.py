@@ -2,8 +2,8 @@
 
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.pairs import read_pairs
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_sections_and_lists_are_overrides(tmp_path):

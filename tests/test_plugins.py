@@ -8,9 +8,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from malaria_exp import plugins, registry
-from malaria_exp.errors import ConfigError
 from malaria_exp.main import CONF
 from malaria_exp.registry import options
+from malaria_exp.utils.errors import ConfigError
 
 GOOD = '''
 from malaria_exp.registry import register

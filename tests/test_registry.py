@@ -10,9 +10,9 @@ from conftest import ROOT
 from omegaconf import OmegaConf
 
 from malaria_exp import registry
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS, build, check_params, component, options, register
 from malaria_exp.schema import PositiveInt, Probability, check
+from malaria_exp.utils.errors import ConfigError
 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 MODULES = [

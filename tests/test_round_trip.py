@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.init_from import find_weights
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_stored_scored_from_there_and_begun_from_there(finished_run, run_task, tiny_cellnet, tmp_path):

@@ -8,9 +8,9 @@ import sys
 import pytest
 from conftest import ROOT
 
-from malaria_exp.errors import DataError, RunFolderError
-from malaria_exp.logs import log, start_terminal_log
 from malaria_exp.rundir import STATUS, claim_run, record_refusal
+from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.schema import (
     Count,
     Duration,
@@ -24,6 +23,7 @@ from malaria_exp.schema import (
     check_keys,
     describe,
 )
+from malaria_exp.utils.errors import ConfigError
 
 Mode = Literal["pad", "stretch"]
 

@@ -15,10 +15,10 @@ import pytest
 from conftest import ROOT
 from filelock import FileLock
 
-from malaria_exp.errors import DataError
 from malaria_exp.images import ResizeRule, resize
 from malaria_exp.store import delete_store, open_store, stores
 from malaria_exp.table import STOP, BadImageError, BadImagePolicy, CellTable
+from malaria_exp.utils.errors import DataError
 
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 RULE = ResizeRule(6, "pad")

@@ -15,14 +15,14 @@ from conftest import ROOT
 from malaria_exp.augmenting import Chain, Copies
 from malaria_exp.batches import Cells, Data, TrainingBatches, training_batches
 from malaria_exp.dataset.shards import shards
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import Manifest
-from malaria_exp.places import open_place
 from malaria_exp.store import open_store
 from malaria_exp.streaming import StreamedBatches
 from malaria_exp.table import CellTable
 from malaria_exp.task._prepare_shards import write_shards
+from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.filesystems import open_place
 
 N, SIZE, SHARDS = 300, 4, 10
 TRAIN, BATCH = 200, 16

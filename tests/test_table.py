@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from malaria_exp.errors import DataError
 from malaria_exp.table import CLASS_NAMES, POSITIVE, UNKNOWN, BadImage, BadImagePolicy, CellTable
+from malaria_exp.utils.errors import DataError
 
 
 class NoPixels:

@@ -129,7 +129,7 @@ def test_results_table_and_artifacts_are_those_of_the_runs_files(heard):
 
 
 def test_a_run_that_fails_says_so_to_its_loggers(everything, run_task, tiny_cellnet, tmp_path):
-    from malaria_exp.errors import UserError
+    from malaria_exp.utils.errors import UserError
 
     with pytest.raises(UserError):
         run_task(["dataset=folder", f"dataset.path={tmp_path / 'nowhere'}"], tmp_path / "run")

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from malaria_exp._wandb_artifact import local_artifact
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.init_from import find_weights
+from malaria_exp.utils.errors import ConfigError, DataError
 
 pytest.importorskip("wandb")
 URL = "wandb://me/malaria_exp/cellnet-model:trained"

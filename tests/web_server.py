@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from malaria_exp.download import RemoteFile, fetch
-from malaria_exp.errors import DataError
+from malaria_exp.utils.download import RemoteFile, fetch
+from malaria_exp.utils.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 300_000

@@ -7,9 +7,9 @@ from malaria_exp.aug._groups import on_images, treat_some
 from malaria_exp.aug._operations import operate
 from malaria_exp.aug.rand_augment import OperationName
 from malaria_exp.augmenting import Augmentation
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import Positive, PositiveInt, Probability
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import tensorflow as tf

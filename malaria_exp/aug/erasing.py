@@ -6,9 +6,9 @@ from malaria_exp.aug._boxes import draw_sides, paste
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import cell_pixels, on_colours, over_pixels
 from malaria_exp.augmenting import Augmentation
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import Probability, Range
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import tensorflow as tf

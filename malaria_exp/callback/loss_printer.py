@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.logs import log
 from malaria_exp.registry import register
 from malaria_exp.schedule._factor import steps_within
 from malaria_exp.schema import Duration
 from malaria_exp.trainer._course import Course
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from malaria_exp.dataset._files import Files, FileSource
-from malaria_exp.errors import DataError, listing
 from malaria_exp.table import CLASS_NAMES, BadImage, BadImagePolicy, CellTable
+from malaria_exp.utils.errors import DataError, listing
 
 
 class Cell(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from malaria_exp.dataset._files import Files, clean_name
-from malaria_exp.errors import DataError, did_you_mean, listing
 from malaria_exp.manifest import read_csv
 from malaria_exp.table import BadImage
+from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
 COLUMNS = ("patient", "slide", "field", "label")
 # What spreadsheets and statistics programs write where there is nothing.

@@ -17,10 +17,10 @@ from typing import Protocol
 import numpy as np
 
 from malaria_exp.decode import EMPTY, SUFFIXES, decode
-from malaria_exp.errors import DataError
-from malaria_exp.files import human_bytes
-from malaria_exp.progress import track
 from malaria_exp.table import BadImage, BadImageError
+from malaria_exp.utils.atomic_files import human_bytes
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.progress_bars import track
 
 # The largest file of the NIH set has 37 kB; this bounds what a zip that lies about its sizes can make of the memory.
 MAX_BYTES = 64 * 2**20

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from malaria_exp.dataset._files import Files, is_image, split_ending
 from malaria_exp.decode import SUFFIXES
-from malaria_exp.errors import DataError, listing, nearest
 from malaria_exp.table import CLASS_NAMES, BadImage
+from malaria_exp.utils.errors import DataError, listing, nearest
 
 # Folders of these names are parts of one set that someone divided.
 PART_NAMES = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")

@@ -9,14 +9,14 @@ import numpy as np
 
 from malaria_exp.dataset._shard_format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
 from malaria_exp.dataset._shard_store import ShardStore, damaged_error
-from malaria_exp.errors import ConfigError, DataError
-from malaria_exp.files import human_bytes, write_json
 from malaria_exp.images import ResizeRule
-from malaria_exp.logs import log
-from malaria_exp.places import REQUESTS, LocalPlace, Place, local_copy, placed_sha256
-from malaria_exp.progress import track
 from malaria_exp.store import MARKER as STORE_MARKER
 from malaria_exp.table import BadImageError
+from malaria_exp.utils.atomic_files import human_bytes, write_json
+from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.filesystems import REQUESTS, LocalPlace, Place, local_copy, placed_sha256
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.terminal_log import log
 
 
 def read_set(place: Place) -> ShardSet:

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import DataError
 from malaria_exp.images import ResizeRule
 from malaria_exp.table import CLASS_NAMES, CellTable
+from malaria_exp.utils.errors import DataError
 
 FORMAT_VERSION = 1
 MARKER = "dataset.json"

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from malaria_exp.errors import DataError, listing
-from malaria_exp.files import human_bytes, write_json
 from malaria_exp.images import ResizeRule
-from malaria_exp.logs import log
-from malaria_exp.places import Place
-from malaria_exp.progress import track
 from malaria_exp.store import IMAGES, MARKER, Store, lock_path, marker, new_store
 from malaria_exp.table import BadImageError
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.atomic_files import human_bytes, write_json
+from malaria_exp.utils.errors import DataError, listing
+from malaria_exp.utils.filesystems import Place
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -11,10 +11,10 @@ from malaria_exp.dataset._cell_list import CellList, read_cell_list
 from malaria_exp.dataset._files import Files, hash_files, is_image, open_files
 from malaria_exp.dataset._layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
 from malaria_exp.dataset._names import parse_name
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import UNKNOWN, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.utils.errors import ConfigError
 
 # What folders of the two classes are called. Bare numbers are not among them: 0 means either class in one or another set.
 POSITIVE_NAMES = ("parasitized", "parasitised", "infected", "positive", "malaria", "falciparum")

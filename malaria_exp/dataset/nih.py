@@ -11,10 +11,10 @@ from malaria_exp.dataset._files import Files, hash_files, open_files
 from malaria_exp.dataset._layout import Layout, class_prefix, find_cells
 from malaria_exp.dataset._names import parse_name
 from malaria_exp.dataset._nih_files import HOME, check_mappings, download
-from malaria_exp.errors import DataError, listing
 from malaria_exp.registry import register
 from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import BadImage, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.utils.errors import DataError, listing
 
 CLASS_FOLDERS = {"parasitized": "parasitized", "uninfected": "uninfected"}
 

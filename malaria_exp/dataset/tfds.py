@@ -18,13 +18,13 @@ from malaria_exp.dataset._assemble import Cell, assemble
 from malaria_exp.dataset._index import look_up
 from malaria_exp.dataset._nih_files import HOME, ZIP
 from malaria_exp.decode import EMPTY
-from malaria_exp.errors import ConfigError, DataError, listing
-from malaria_exp.logs import log
-from malaria_exp.progress import console, track
 from malaria_exp.registry import register
 from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import CLASS_NAMES, UNKNOWN, BadImage, BadImagePolicy, CellTable, OnBadImage
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.progress_bars import console, track
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import tensorflow_datasets

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from malaria_exp.files import write_bytes
+from malaria_exp.utils.atomic_files import write_bytes
 
 # Okabe and Ito 2008, "Color Universal Design"; the two classes also differ in hatch or marker, for prints in grey.
 VERMILLION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK = "#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000"

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.evaluation.intervals import METHOD, PATIENTS_UNKNOWN, patient_bootstrap
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF, choose_threshold
 from malaria_exp.table import count_cells
+from malaria_exp.utils.errors import ConfigError, DataError
 
 CHOSEN_ON_VALIDATION = "validation patients"
 NO_POSITIVES = "0.5, for the validation patients have no parasitized cell"

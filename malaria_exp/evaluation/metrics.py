@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError, did_you_mean
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 # A score of exactly 0 or 1 that is wrong costs -log(1e-7) = 16.1 instead of infinity; Keras clips at the same place.
 LOG_LOSS_EPSILON = 1e-7

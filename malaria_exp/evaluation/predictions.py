@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from malaria_exp.errors import DataError, did_you_mean
-from malaria_exp.files import write_text
 from malaria_exp.table import POSITIVE
+from malaria_exp.utils.atomic_files import write_text
+from malaria_exp.utils.errors import DataError, did_you_mean
 
 # Training cells have no place here: a score on them says nothing about a new patient.
 SUBSETS = ("val", "test", "external")

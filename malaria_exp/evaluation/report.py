@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
 from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.files import write_text
+from malaria_exp.utils.atomic_files import write_text
 
 TEMPLATE = "report.html.j2"
 UNDEFINED = "n/a"

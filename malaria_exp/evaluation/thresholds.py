@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 HALF = 0.5
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.launcher._base import Job, ProcessLauncher
-from malaria_exp.logs import log
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.terminal_log import log
 
 POLL_SECONDS = 1.0
 # After Ctrl-C: for the jobs to write down that they were interrupted.

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.launcher._base import Job, ProcessLauncher
-from malaria_exp.logs import log
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.terminal_log import log
 
 POLL_SECONDS = 1.0
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.logger._base import Axis, Kind, Logger, Row, Run, Status, Table
 from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
 from malaria_exp.registry import register
 from malaria_exp.schema import Count
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 if TYPE_CHECKING:
     from tensorboard.summary.writer.event_file_writer import EventFileWriter

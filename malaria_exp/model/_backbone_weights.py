@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError, did_you_mean, listing
+from malaria_exp.utils.errors import ConfigError, did_you_mean, listing
 
 if TYPE_CHECKING:
     import keras

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp._http import public_url
-from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.images import ResizeRule
-from malaria_exp.places import LocalPlace, scheme_of
 from malaria_exp.registry import build
 from malaria_exp.schema import check
+from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
+from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+from malaria_exp.utils.http import public_url
 
 if TYPE_CHECKING:
     import keras

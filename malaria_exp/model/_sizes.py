@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 ResNetStem = Literal["3x3", "7x7"]
 # Residual blocks of each stage, by depth: He et al. 2015, arXiv 1512.03385, table 1.

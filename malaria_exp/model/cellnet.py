@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import PositiveInt, Range
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 # Step (0 before the first update; number or tensor) -> factor of the optimizer's learning rate, float32 in [0, 1].
 Factor = Callable[[Any], Any]

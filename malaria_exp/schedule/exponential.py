@@ -3,10 +3,10 @@
 from typing import Any
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schedule._factor import Factor, warmed_up
 from malaria_exp.schema import Duration, Positive
+from malaria_exp.utils.errors import ConfigError
 
 
 @register("schedule", "exponential")

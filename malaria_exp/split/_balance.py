@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.table import POSITIVE, CellTable
+from malaria_exp.utils.errors import ConfigError, DataError
 
 MAX_SWAPS = 2000
 MAX_SHUFFLES = 20

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from malaria_exp._http import public_url
 from malaria_exp.earlier_runs import EARLIER_FILE
-from malaria_exp.errors import ConfigError, RunFolderError, UserError
-from malaria_exp.files import write_json
 from malaria_exp.init_from import REPORT_FILE
-from malaria_exp.places import Place, new_file, new_folder, open_place, write_bytes
 from malaria_exp.rundir import STATUS
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
+from malaria_exp.utils.filesystems import Place, new_file, new_folder, open_place, write_bytes
+from malaria_exp.utils.http import public_url
 
 Part = Literal["everything", "model", "report", "metrics", "predictions", "split", "log"]
 # The first part of a file's path, by what is asked for.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.storage._base import Storage
 from malaria_exp.storage._copy import Part, check_folder, copy_to_folder
+from malaria_exp.utils.errors import ConfigError
 
 # What Colab calls one's own files in the mounted drive.
 OWN_FILES = "MyDrive"

@@ -4,15 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_json
-from malaria_exp.logs import log
 from malaria_exp.rundir import STATUS, record_refusal
 from malaria_exp.sweep._wandb_agents import Agent
 from malaria_exp.sweep.arguments import to_overrides
 from malaria_exp.sweep.file import SweepFile
 from malaria_exp.sweep.space import text_of
 from malaria_exp.sweep.trials import ENDED, TRIALS, Trial, read_trial
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.terminal_log import log
 
 # So many trials that fail before any other ends well are no accident.
 MOST_FAILED = 5

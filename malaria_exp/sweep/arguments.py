@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 SWEEP_ID, SWEEP_PARAM_PATH = "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import yaml
 
-from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.sweep.space import Parameter, read_parameters
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 Method = Literal["grid", "random", "bayes"]
 Goal = Literal["maximize", "minimize"]

@@ -8,15 +8,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_csv, write_json
-from malaria_exp.logs import RESULT, log
-from malaria_exp.progress import console
 from malaria_exp.sweep.arguments import to_overrides
 from malaria_exp.sweep.file import SweepFile, shown_command
 from malaria_exp.sweep.report import write_report
 from malaria_exp.sweep.space import text_of
 from malaria_exp.sweep.trials import Trial, best_first, read_trials, winner
+from malaria_exp.utils.atomic_files import write_csv, write_json
+from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.progress_bars import console
+from malaria_exp.utils.terminal_log import RESULT, log
 
 LEADERBOARD, BEST, REPORT = "leaderboard.csv", "best.json", "report.html"
 SHOWN = 10

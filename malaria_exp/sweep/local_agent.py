@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.files import write_json
 from malaria_exp.sweep.arguments import to_overrides
 from malaria_exp.sweep.file import SweepFile, read_sweep
 from malaria_exp.sweep.local_study import INTERRUPTED, alone, ask, end, open_study
 from malaria_exp.sweep.trials import ENDED, OUTPUTS, TRIALS, read_history, read_trial
+from malaria_exp.utils.atomic_files import write_json
 
 if TYPE_CHECKING:
     import optuna

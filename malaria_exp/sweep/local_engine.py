@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from malaria_exp.errors import RunFolderError
-from malaria_exp.files import write_json
-from malaria_exp.logs import log
-from malaria_exp.progress import progress_bar
 from malaria_exp.sweep.file import SweepFile
 from malaria_exp.sweep.local_agent import AGENTS, PATIENCE_SECONDS
 from malaria_exp.sweep.local_study import AGENT, end, open_study, prepare
 from malaria_exp.sweep.space import text_of
 from malaria_exp.sweep.trials import ENDED
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.progress_bars import progress_bar
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import optuna

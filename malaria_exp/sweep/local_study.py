@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.sweep.file import SweepFile
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import optuna

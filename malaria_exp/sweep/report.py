@@ -9,10 +9,10 @@ from urllib.parse import quote
 from malaria_exp.evaluation import _plots_sweep as plots
 from malaria_exp.evaluation._style import png_bytes
 from malaria_exp.evaluation._table_page import Cell, Head, number_cell, shown_figure, template
-from malaria_exp.files import write_bytes, write_text
 from malaria_exp.sweep.file import SweepFile
 from malaria_exp.sweep.space import Parameter, text_of
 from malaria_exp.sweep.trials import Trial, best_first
+from malaria_exp.utils.atomic_files import write_bytes, write_text
 
 TEMPLATE = "sweep.html.j2"
 # With fewer trials a forest says nothing.

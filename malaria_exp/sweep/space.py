@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError, did_you_mean
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 Axis = str
 # Quantiles are drawn this far from 0 and 1, where those of a normal distribution are infinite.

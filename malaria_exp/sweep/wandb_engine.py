@@ -7,16 +7,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp.errors import ConfigError, RunFolderError
-from malaria_exp.files import write_json
 from malaria_exp.logger._wandb_settings import has_key, hides_something, need_wandb
-from malaria_exp.logs import log
-from malaria_exp.progress import progress_bar
 from malaria_exp.sweep._wandb_agents import Agent, start_agent, stop_agents
 from malaria_exp.sweep._wandb_create import Created, create
 from malaria_exp.sweep._wandb_watch import Watch
 from malaria_exp.sweep.file import ARGUMENTS, SweepFile
 from malaria_exp.sweep.trials import TRIALS
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import ConfigError, RunFolderError
+from malaria_exp.utils.progress_bars import progress_bar
+from malaria_exp.utils.terminal_log import log
 
 SWEEP_FILE, PROJECT = "wandb_sweep.json", "malaria_exp"
 POLL_SECONDS = 0.5

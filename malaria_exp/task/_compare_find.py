@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp._http import public_url
-from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.fetched import local_run
-from malaria_exp.places import LocalPlace, scheme_of
 from malaria_exp.rundir import STATUS
+from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
+from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+from malaria_exp.utils.http import public_url
 
 HOW = "runs=[outputs/a,outputs/b], a multirun's folder (runs=outputs/multirun-x), or a pattern in quotes ('runs=outputs/multirun-x/*')"
 # A multirun's jobs stand in its folder; a folder such as outputs/ holds multiruns as well.

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from malaria_exp.evaluation._table_page import Cell, Head, number_cell, shown_figure, template
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.files import write_text
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
 from malaria_exp.task._compare_table import ABSENT, Column, Configuration, letters_of_test_sets, shorten, spreads, text_of
+from malaria_exp.utils.atomic_files import write_text
 
 TEMPLATE = "compare.html.j2"
 LONGEST_VALUE = 48

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.errors import RunFolderError
 from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.registry import GROUPS
 from malaria_exp.rundir import STATUS
 from malaria_exp.saved import read_json, read_yaml
 from malaria_exp.task._compare_find import Found, no_training_run
+from malaria_exp.utils.errors import RunFolderError
 
 # Results in tables: the ranking metric, and the rates at the threshold 0.5.
 RESULTS = ("auc", "accuracy", "sensitivity", "specificity", "ppv")

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.registry import GROUPS
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
+from malaria_exp.utils.errors import ConfigError
 
 SEEDS = ("seed", "split.seed")
 # Where things are read from, kept and written changes no result: runs that differ in these alone count as one configuration.

@@ -6,9 +6,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.progress import console
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
 from malaria_exp.task._compare_table import Configuration
+from malaria_exp.utils.progress_bars import console
 
 MOST_ROWS = 40
 SHOWN = RESULTS[:4]

@@ -7,11 +7,11 @@ import numpy as np
 from malaria_exp.bad_images import write_left_out
 from malaria_exp.batches import Data
 from malaria_exp.config import Config
-from malaria_exp.files import write_bytes
-from malaria_exp.logs import log
 from malaria_exp.manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.registry import build
 from malaria_exp.table import CLASS_NAMES, BadImage, CellTable
+from malaria_exp.utils.atomic_files import write_bytes
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.rundir import RunFolder
@@ -37,7 +37,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
     from malaria_exp.task._explore_book_cells import training_sample
     from malaria_exp.task._explore_book_data import cells_chapter, data_chapter, split_chapter
     from malaria_exp.task._explore_book_page import write_page
-    from malaria_exp.tensorflow_setup import load_tensorflow
+    from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     load_tensorflow()
     # What cannot be built is said before anything is decoded.

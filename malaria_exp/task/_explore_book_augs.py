@@ -8,14 +8,14 @@ from malaria_exp.augmenting import Augmentation, Chain
 from malaria_exp.batches import Cells, Data, training_batches
 from malaria_exp.config import Config
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import UserError
 from malaria_exp.evaluation import _plots_augmentation as plots
 from malaria_exp.evaluation._style import png_bytes
-from malaria_exp.progress import track
 from malaria_exp.registry import build, options
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_page import Chapter, Picture, Section, Table
 from malaria_exp.task._explore_book_tried import Subjects, Tried
+from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.progress_bars import track
 
 TREATED, MIXED = 8, 16
 MOST_OF_BATCH = 96

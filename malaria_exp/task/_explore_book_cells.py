@@ -8,8 +8,8 @@ import numpy as np
 
 from malaria_exp.batches import Cells, Data
 from malaria_exp.dataset._shard_store import ShardStore
-from malaria_exp.progress import track
 from malaria_exp.table import UNKNOWN, CellTable
+from malaria_exp.utils.progress_bars import track
 
 MOST_CELLS, MOST_BYTES = 2000, 256e6
 # Records of shards are read out of turn, each by itself.

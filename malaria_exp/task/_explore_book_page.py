@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 import malaria_exp.evaluation
 from malaria_exp.evaluation.report import number
-from malaria_exp.files import write_text
+from malaria_exp.utils.atomic_files import write_text
 
 TEMPLATE = "book.html.j2"
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from malaria_exp.augmenting import Augmentation, Chain
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import UserError
 from malaria_exp.evaluation._plots_augmentation import Draw, Pair, Sweep
 from malaria_exp.registry import build, component
 from malaria_exp.schema import Range
+from malaria_exp.utils.errors import UserError
 
 DRAWS, MOST_COPIES = 4, 6
 VALUES = 6

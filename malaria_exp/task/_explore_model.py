@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.config import Config
-from malaria_exp.files import write_csv
-from malaria_exp.logs import log
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.rundir import RunFolder
@@ -16,7 +16,7 @@ def explore_model(config: Config, folder: "RunFolder") -> None:
     from malaria_exp.evaluation._style import save_png
     from malaria_exp.model_facts import IMAGE, model_facts
     from malaria_exp.runner import build_model
-    from malaria_exp.tensorflow_setup import load_tensorflow
+    from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     load_tensorflow()
     name = config.one("model").name

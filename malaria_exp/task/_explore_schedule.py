@@ -6,11 +6,11 @@ import numpy as np
 
 from malaria_exp.config import Config
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
-from malaria_exp.files import write_csv
-from malaria_exp.logs import log
 from malaria_exp.registry import build
 from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.rundir import RunFolder
@@ -25,7 +25,7 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     from malaria_exp.evaluation._plots_schedule import draw_schedule
     from malaria_exp.evaluation._style import save_png
     from malaria_exp.runner import load_and_decode, split
-    from malaria_exp.tensorflow_setup import load_tensorflow
+    from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     stages = stages_of(config)
     load_tensorflow()

@@ -14,12 +14,12 @@ from PIL import Image
 from malaria_exp.bad_images import all_bad_images, check_policy
 from malaria_exp.dataset._files import FileSource
 from malaria_exp.dataset._names import parse_name
-from malaria_exp.errors import ConfigError, DataError, listing
-from malaria_exp.files import human_bytes, write_csv
-from malaria_exp.logs import log
-from malaria_exp.places import scheme_of
-from malaria_exp.progress import track
 from malaria_exp.table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.utils.atomic_files import human_bytes, write_csv
+from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.filesystems import scheme_of
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.terminal_log import log
 
 FOLDERS = {name: name.capitalize() for name in CLASS_NAMES}
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -24,14 +24,14 @@ from malaria_exp.dataset._shard_format import (
     read_sidecar_head,
     write_sidecar,
 )
-from malaria_exp.errors import DataError
-from malaria_exp.files import human_bytes
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.logs import log
-from malaria_exp.places import Place, file_sha256, new_file, placed_sha256, write_bytes
-from malaria_exp.progress import track
 from malaria_exp.table import BadImageError, CellTable
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.atomic_files import human_bytes
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.filesystems import Place, file_sha256, new_file, placed_sha256, write_bytes
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.terminal_log import log
 
 # What a record holds beside the pixels: names, patient, slide, field, content hash and framing, about.
 RECORD_TEXT = 300

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp._http import public_url
 from malaria_exp.config import Config
 from malaria_exp.earlier_runs import FinishedRun
-from malaria_exp.errors import ConfigError, DataError, LeakError, listing
 from malaria_exp.fetched import local_run
-from malaria_exp.logs import log
 from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
-from malaria_exp.places import scheme_of
 from malaria_exp.registry import build, register
 from malaria_exp.rundir import claim_run
 from malaria_exp.storage._keep import keep_copy, open_storage
 from malaria_exp.table import UNKNOWN, CellTable
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, listing
+from malaria_exp.utils.filesystems import scheme_of
+from malaria_exp.utils.http import public_url
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.main import App
@@ -50,7 +50,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     from malaria_exp.saved import load_model, read_record
     from malaria_exp.scoring import Scorer, predict
     from malaria_exp.store import open_store
-    from malaria_exp.tensorflow_setup import load_tensorflow
+    from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     if config.run is None:
         raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")

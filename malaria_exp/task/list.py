@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from malaria_exp.config import COMMON_KEYS
-from malaria_exp.errors import ConfigError, did_you_mean
 from malaria_exp.registry import GROUPS, component, options, register
 from malaria_exp.schema import describe
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from malaria_exp.main import App

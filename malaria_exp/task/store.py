@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.errors import ConfigError, RunFolderError
 from malaria_exp.registry import register
 from malaria_exp.rundir import STATUS
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
     from malaria_exp.main import App
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 @register("task", "store")
 def store(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
-    from malaria_exp.places import LocalPlace, scheme_of
     from malaria_exp.saved import read_json
     from malaria_exp.storage._keep import name_of, note_copy, open_storage
+    from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 
     config = app.config
     config.check_components()

@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.errors import ConfigError, RunFolderError, did_you_mean
-from malaria_exp.files import write_json, write_text
-from malaria_exp.logs import log
 from malaria_exp.registry import register
 from malaria_exp.rundir import claim_run
 from malaria_exp.schema import PositiveInt
+from malaria_exp.utils.atomic_files import write_json, write_text
+from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.config import Config

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import METRICS, Direction, direction
+from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras

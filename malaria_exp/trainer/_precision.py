@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from malaria_exp import provenance
-from malaria_exp.files import write_json
-from malaria_exp.logs import log
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras

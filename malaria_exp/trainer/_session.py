@@ -8,10 +8,7 @@ import numpy as np
 
 from malaria_exp.batches import Cells
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import UserError
-from malaria_exp.files import write_atomically
 from malaria_exp.logger._base import Row
-from malaria_exp.logs import log
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer._averaging import averaged_weights
@@ -23,6 +20,9 @@ from malaria_exp.trainer._strategy import check_divisible, check_optimizer, dist
 from malaria_exp.trainer._trainable import set_trainable
 from malaria_exp.trainer._validation import own_metrics, validation_row
 from malaria_exp.trainer._xla import check_compiled, prepare_kernels
+from malaria_exp.utils.atomic_files import write_atomically
+from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.schema import Pattern
 from malaria_exp.trainer._precision import Precision
+from malaria_exp.utils.errors import ConfigError
 
 Monitor = Annotated[str, Pattern(r"val_.+", "val_loss, or val_ and a metric's name such as 'val_auc'")]
 StrategyName = Literal["none", "mirrored", "multi_worker", "auto"]

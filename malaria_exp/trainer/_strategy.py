@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.batches import Batches
-from malaria_exp.errors import ConfigError
-from malaria_exp.logs import log
 from malaria_exp.streaming import StreamedBatches
 from malaria_exp.trainer._settings import Settings, StrategyName
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from malaria_exp.errors import ConfigError, did_you_mean
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     import keras

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.errors import ConfigError
-from malaria_exp.logs import log
-from malaria_exp.tensorflow_setup import set_repeatable
 from malaria_exp.trainer._settings import Settings
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.tensorflow_setup import set_repeatable
+from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras

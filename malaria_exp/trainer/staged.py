@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import register
 from malaria_exp.schema import Fraction, Positive, PositiveInt
 from malaria_exp.trainer._base import Trainer
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName
 from malaria_exp.trainer.fit import FitTrainer
+from malaria_exp.utils.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from aug_tools import cells, noise, treat
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def boxes(images, got):

@@ -181,7 +181,7 @@ def test_a_chain_runs_them_in_order_each_on_a_seed_of_its_own():
 
 @pytest.mark.parametrize("name", EVERY)
 def test_every_probability_is_refused_above_1(name):
-    from malaria_exp.errors import ConfigError
+    from malaria_exp.utils.errors import ConfigError
 
     key = next(key for key in component("aug", name).parameters if key in ("p", "mixup"))
     with pytest.raises(ConfigError, match=f"aug.{name}.{key}: expected a number"):

@@ -6,7 +6,7 @@ from aug_tools import LENGTH, noise, treat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def flat(count, size=16):

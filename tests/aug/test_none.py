@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_batches_stay_as_they_are_bit_for_bit():

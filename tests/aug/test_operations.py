@@ -8,8 +8,8 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from malaria_exp.aug import augmix, rand_augment
 from malaria_exp.aug._operations import OPERATIONS
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import component
+from malaria_exp.utils.errors import ConfigError
 
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 

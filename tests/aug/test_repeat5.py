@@ -7,10 +7,10 @@ from aug_tools import noise, run
 
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
-from malaria_exp.errors import ConfigError
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
+from malaria_exp.utils.errors import ConfigError
 
 COPIES = [[], ["flip_left_right"], ["flip_up_down"], ["flip_left_right", "flip_up_down"], ["adjust_saturation"]]
 

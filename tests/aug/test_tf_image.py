@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from aug_tools import cells, noise, treat
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 BRIGHT = 0.12
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def names(folder):

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def epochs_until_stop(driven, monitor, values):

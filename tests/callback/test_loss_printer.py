@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_a_line_at_regular_steps(driver, caplog):

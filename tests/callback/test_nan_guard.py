@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError, UserError
+from malaria_exp.utils.errors import ConfigError, UserError
 
 
 def stopped(act):

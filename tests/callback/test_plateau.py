@@ -1,6 +1,6 @@
 import pytest
 
-from malaria_exp.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError
 
 
 def scales(driven, values):

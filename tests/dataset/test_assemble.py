@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malaria_exp.dataset._assemble import Cell, assemble, find_doubtful
-from malaria_exp.errors import DataError
 from malaria_exp.table import BadImage, BadImagePolicy
+from malaria_exp.utils.errors import DataError
 
 CLASSES = ("parasitized", "uninfected")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from malaria_exp.dataset._cell_list import read_cell_list
-from malaria_exp.errors import DataError
+from malaria_exp.utils.errors import DataError
 
 CLASS_OF = {"infected": "parasitized", "healthy": "uninfected"}
 

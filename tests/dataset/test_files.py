@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malaria_exp.dataset._files import MAX_BYTES, clean_name, hash_files, is_image, open_files, split_ending
-from malaria_exp.errors import DataError
 from malaria_exp.table import BadImageError
+from malaria_exp.utils.errors import DataError
 
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 TREE = {"Parasitized/a.png": b"first", "Parasitized/b.png": b"second", "Uninfected/deep/er/c.png": b"third", "note.txt": b"words"}

@@ -10,9 +10,9 @@ from PIL import Image
 
 from malaria_exp.dataset.folder import NEGATIVE_NAMES, POSITIVE_NAMES, folder
 from malaria_exp.dataset.nih import nih
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.registry import build
 from malaria_exp.table import UNKNOWN
+from malaria_exp.utils.errors import ConfigError, DataError
 
 NIH = "C{case}P{case}thinF_IMG_20150619_114756_cell_{cell}"
 

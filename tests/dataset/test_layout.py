@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malaria_exp.dataset._layout import PART_NAMES, class_prefix, find_cells
-from malaria_exp.errors import DataError
+from malaria_exp.utils.errors import DataError
 
 CLASS_OF = {"parasitized": "parasitized", "uninfected": "uninfected"}
 WORDS = {"infected": "parasitized", "positive": "parasitized", "negative": "uninfected", "normal": "uninfected"}

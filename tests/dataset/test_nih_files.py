@@ -12,7 +12,7 @@ import pytest
 from malaria_exp.dataset import _nih_files
 from malaria_exp.dataset._nih_files import OFFICIAL, check_mappings, download
 from malaria_exp.dataset.nih import nih
-from malaria_exp.errors import ConfigError, DataError
+from malaria_exp.utils.errors import ConfigError, DataError
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 from malaria_exp.batches import Data, training_batches
 from malaria_exp.dataset._shard_format import MARKER
 from malaria_exp.dataset.shards import shards
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.places import open_place
 from malaria_exp.registry import build
 from malaria_exp.store import Store, delete_store, open_store, stores
 from malaria_exp.table import BadImageError
 from malaria_exp.task._prepare_shards import write_shards
+from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.filesystems import open_place
 
 RULE = ResizeRule(16, "pad")
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")

@@ -16,9 +16,9 @@ from sklearn.metrics import roc_auc_score
 
 from malaria_exp.dataset.drawing.look import SHIFT
 from malaria_exp.dataset.synthetic import synthetic
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, component
 from malaria_exp.table import CellTable
+from malaria_exp.utils.errors import ConfigError
 
 OFFICIAL = re.compile(
     r"^(?P<slide>C(?P<case>\d+)(?P<l>(?:[AB](?=P))?)(?:P(?P<patient>\d+))?N?(?:Re)?_?"

@@ -20,13 +20,13 @@ from malaria_exp.dataset._index import Known
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.tfds import Records, prepared_builder, tfds
 from malaria_exp.decode import decode
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import guard_against_leaks
 from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.table import UNKNOWN
+from malaria_exp.utils.errors import ConfigError, DataError
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
 CLASS_OF = {"Parasitized": "parasitized", "Uninfected": "uninfected"}

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.evaluation.evaluate import cautions, evaluate, headline, json_ready
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.files import write_json
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import ConfigError, DataError
 
 OPTIONS = {"target_sensitivity": 0.9, "resamples": 50, "confidence": 0.95, "seed": 0}
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation import intervals
 from malaria_exp.evaluation.intervals import multiplicities, patient_bootstrap, roc_band
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.table import UNKNOWN
+from malaria_exp.utils.errors import ConfigError
 
 
 def clustered(rng, patients=12, cells=30, spread=1.0):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import LOG_LOSS_EPSILON, METRICS, Counts, Ranking, cell_losses, compute, count, direction, rates
+from malaria_exp.utils.errors import ConfigError
 
 # Few distinct scores make ties the rule.
 scores_in_steps = st.integers(0, 6).map(lambda step: step / 6)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.errors import DataError
 from malaria_exp.evaluation.predictions import COLUMNS, SUBSETS, Predictions, read
+from malaria_exp.utils.errors import DataError
 
 # numpy drops NUL at the end of text, and files cannot hold lone surrogates.
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

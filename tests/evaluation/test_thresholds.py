@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation.metrics import count
 from malaria_exp.evaluation.thresholds import choose_threshold
+from malaria_exp.utils.errors import ConfigError
 
 targets = st.one_of(st.floats(0.001, 1), st.sampled_from([0.1, 0.2, 0.3, 0.7, 0.9, 0.95, 0.99, 1.0]))
 tied = st.integers(0, 8).map(lambda step: step / 8)

@@ -189,8 +189,8 @@ def test_mistakes_are_told_before_the_first_job(call_main, tmp_path, arguments, 
 
 def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_one_is_refused(monkeypatch):
     submitit = pytest.importorskip("submitit")
-    from malaria_exp.errors import ConfigError
     from malaria_exp.launcher.submitit import SubmititLauncher
+    from malaria_exp.utils.errors import ConfigError
 
     arrays, cancelled = [], []
 
@@ -246,7 +246,7 @@ def call_main(monkeypatch, capsys, tmp_path):
 
 def test_without_its_package_a_launcher_names_the_extra(monkeypatch):
     from malaria_exp import launchers
-    from malaria_exp.errors import ConfigError
+    from malaria_exp.utils.errors import ConfigError
 
     monkeypatch.setattr(launchers, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'malaria_exp\[submitit\]'"):

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from malaria_exp.durations import RunLength
 from malaria_exp.logger import console as module
-from malaria_exp.logs import RESULT, TerminalHandler, log
-from malaria_exp.progress import track
 from malaria_exp.registry import build
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.terminal_log import RESULT, TerminalHandler, log
 
 
 @pytest.fixture
@@ -33,7 +33,11 @@ def lines():
 def screen(monkeypatch):
     """A terminal of 120 columns whose output is kept, with the log's handler on it."""
     console = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False, color_system=None, legacy_windows=False)
-    for name in ("malaria_exp.progress.console", "malaria_exp.logs.console", "malaria_exp.logger.console.terminal"):
+    for name in (
+        "malaria_exp.utils.progress_bars.console",
+        "malaria_exp.utils.terminal_log.console",
+        "malaria_exp.logger.console.terminal",
+    ):
         monkeypatch.setattr(name, lambda: console)
     # Another test of this process may have started the terminal's log, through which each line would come twice.
     others = [handler for handler in log.handlers if not isinstance(handler, TerminalHandler)]

@@ -8,7 +8,7 @@ import pytest
 from malaria_exp.logger import _loggers
 from malaria_exp.logger._base import Logger
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.logs import log
+from malaria_exp.utils.terminal_log import log
 
 
 class Failing(Logger):

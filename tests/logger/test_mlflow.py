@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 pytest.importorskip("mlflow")
 

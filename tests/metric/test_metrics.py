@@ -165,7 +165,7 @@ def test_a_run_shows_them_all_and_one_of_ones_own_chooses_the_epoch(run_task, ti
 
 
 def test_a_count_cannot_choose_the_epoch(run_task, tiny_cellnet, tmp_path):
-    from malaria_exp.errors import ConfigError
+    from malaria_exp.utils.errors import ConfigError
 
     with pytest.raises(ConfigError, match="val_tp"):
         run_task(["metric=[tp]", *tiny_cellnet, "trainer.monitor=val_tp"], tmp_path / "run")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, component, options
+from malaria_exp.utils.errors import ConfigError
 
 LENETS = sorted(name for name in options("model") if name.startswith("lenet_"))
 OTHERS = [name for name in LENETS if name != "lenet_sequential"]

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.images import ResizeRule
 from malaria_exp.registry import build, options
 from malaria_exp.saved import load_model, save_model
+from malaria_exp.utils.errors import ConfigError
 
 SMALL = {"image_size": 32}
 # An ensemble is made of finished runs: test_ensemble.py.

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_it_stays_below_half_a_million_parameters():

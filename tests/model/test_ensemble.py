@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError, LeakError
 from malaria_exp.registry import build
 from malaria_exp.saved import load_model
+from malaria_exp.utils.errors import ConfigError, LeakError
 
 
 @pytest.fixture(scope="module")

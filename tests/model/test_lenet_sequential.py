@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_it_is_the_notebooks_net_to_the_parameter():

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 
 @pytest.mark.parametrize(("depth", "parameters"), [(18, 11_176_512), (34, 21_284_672)])

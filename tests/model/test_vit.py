@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 SMALL = {"image_size": 32, "width": 16, "depth": 2, "heads": 2}
 

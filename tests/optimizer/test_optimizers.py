@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, component, options
+from malaria_exp.utils.errors import ConfigError
 
 LENGTH = RunLength(epochs=1, steps_per_epoch=10, batch_size=8)
 OPTIMIZERS = sorted(options("optimizer"))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, options
+from malaria_exp.utils.errors import ConfigError
 
 LENGTH = RunLength(epochs=10, steps_per_epoch=20, batch_size=32)
 SCHEDULES = sorted(options("schedule"))

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.dataset._names import parse_name
-from malaria_exp.errors import ConfigError, DataError
 from malaria_exp.manifest import SUBSETS, guard_against_leaks
 from malaria_exp.registry import build
 from malaria_exp.split.patient_kfold import patient_kfold
 from malaria_exp.table import UNKNOWN, CellTable
+from malaria_exp.utils.errors import ConfigError, DataError
 
 INDEX = ROOT.parent / "shared" / "nih" / "nih_index.tsv.gz"
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from malaria_exp.errors import ConfigError, DataError, RunFolderError, UserError
-from malaria_exp.places import FsspecPlace, open_place
 from malaria_exp.storage._copy import PARTS, below, check_folder, check_place, copy_to_folder, copy_to_place, files_of
+from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError, UserError
+from malaria_exp.utils.filesystems import FsspecPlace, open_place
 
 EVERYTHING = ["everything"]
 

@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from malaria_exp.errors import ConfigError
-from malaria_exp.places import open_place
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.filesystems import open_place
 
 
 @pytest.mark.parametrize("scheme", ["memory", "ram"])

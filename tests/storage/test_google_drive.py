@@ -1,7 +1,7 @@
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_a_drive_that_is_not_mounted_is_answered_with_how_to(tmp_path):

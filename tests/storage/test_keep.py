@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from malaria_exp.config import Choice
-from malaria_exp.places import FsspecPlace
 from malaria_exp.storage._keep import command, keep_copy, name_of
+from malaria_exp.utils.filesystems import FsspecPlace
 
 
 def config(name, **params):

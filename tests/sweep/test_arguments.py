@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.sweep.arguments import from_agent, to_overrides, tracked
+from malaria_exp.utils.errors import ConfigError
 
 # What a command line can hold: no NUL, no half of a pair of surrogates.
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))) | st.text("\\'\"${}[](),:= \ta1.-_~+\n", max_size=8)

@@ -5,8 +5,8 @@ import sys
 import pytest
 import yaml
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.sweep.file import read_sweep
+from malaria_exp.utils.errors import ConfigError
 
 COMMAND = ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}", "logger=[console,csv]"]
 GOOD = {

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from malaria_exp.errors import RunFolderError
 from malaria_exp.sweep import local_agent
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.sweep.local_engine import run_local_sweep
 from malaria_exp.sweep.local_study import open_study
 from malaria_exp.sweep.trials import read_trials
+from malaria_exp.utils.errors import RunFolderError
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 RANDOM = {"x": {"min": 0.0, "max": 1.0}, "y": {"distribution": "log_uniform_values", "min": 0.01, "max": 1.0}}

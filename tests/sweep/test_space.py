@@ -7,8 +7,8 @@ import optuna
 import pytest
 from scipy import stats
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.sweep.space import read_parameters
+from malaria_exp.utils.errors import ConfigError
 
 DRAWS = 3000
 

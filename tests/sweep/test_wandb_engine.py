@@ -12,11 +12,11 @@ import pytest
 from conftest import ROOT
 from wandb_server import KEY, WandbServer
 
-from malaria_exp.errors import ConfigError, DataError, RunFolderError
-from malaria_exp.logs import log
 from malaria_exp.sweep import _wandb_agents, _wandb_watch, wandb_engine
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.sweep.trials import read_trials
+from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
+from malaria_exp.utils.terminal_log import log
 
 pytest.importorskip("wandb")
 

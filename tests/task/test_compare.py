@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from malaria_exp.errors import ConfigError, RunFolderError
 from malaria_exp.evaluation import _style
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
 def rows_of(path):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.registry import build
 from malaria_exp.table import UNKNOWN
 from malaria_exp.task.evaluate import find_leaks
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 
 SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]
 

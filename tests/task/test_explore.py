@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import options
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_what_cannot_be_drawn_is_said(run_task, tmp_path):

@@ -13,7 +13,6 @@ from PIL import Image
 
 from malaria_exp import runner
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.evaluation import _style
 from malaria_exp.registry import build, component, options
 from malaria_exp.schema import Probability, Range, check
@@ -21,6 +20,7 @@ from malaria_exp.table import UNKNOWN
 from malaria_exp.task import _explore_book_augs, _explore_book_data, _explore_book_tried
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_tried import Subjects, Tried, sweep_values
+from malaria_exp.utils.errors import ConfigError
 
 DATA = [
     "task=explore", "task.samples=6", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8",

@@ -9,8 +9,8 @@ from conftest import compose_app
 from PIL import Image
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build, options
+from malaria_exp.utils.errors import ConfigError
 
 EPOCHS = 6
 DATA = [

@@ -1,7 +1,7 @@
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import GROUPS, component, options
+from malaria_exp.utils.errors import ConfigError
 
 
 def test_every_option_has_its_line_of_help(run_task, tmp_path, capsys):

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from malaria_exp.errors import ConfigError, RunFolderError
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import yaml
 from conftest import ROOT
 from hydra import initialize_config_dir
 
-from malaria_exp.errors import ConfigError, RunFolderError
 from malaria_exp.main import CONF
 from malaria_exp.sweep import local_agent
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.task.sweep import check_space, earlier_sweep, trial_overrides
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 STAND_IN = ROOT / "tests" / "sweep" / "stand_in.py"
 

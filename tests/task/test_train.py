@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from malaria_exp.config import Choice
-from malaria_exp.errors import ConfigError, LeakError, RunFolderError
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.manifest import Manifest
+from malaria_exp.utils.errors import ConfigError, LeakError, RunFolderError
 
 
 def test_a_run_leaves_every_file_it_promises(finished_run):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer._base import CHECKPOINT_FILE
 from malaria_exp.trainer._session import Session
 from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.utils.errors import ConfigError
 
 LENET = ("lenet_functional", {"image_size": 32, "units": 8, "units_2": 4, "l2": 0.1, "dropout": 0.3})
 WAYS = {"fit": ("fit", {}), "loop": ("loop", {}), "eager": ("loop", {"eager": True})}

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError, UserError
 from malaria_exp.evaluation.metrics import compute
 from malaria_exp.registry import build
 from malaria_exp.runner import speed_identity
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer import _precision
 from malaria_exp.trainer._base import CHECKPOINT_FILE
+from malaria_exp.utils.errors import ConfigError, UserError
 
 
 def train(parts, **params):

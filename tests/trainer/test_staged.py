@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from malaria_exp.durations import RunLength
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer._trainable import layers_of, set_trainable
+from malaria_exp.utils.errors import ConfigError
 
 
 def train(parts, stages, **params):

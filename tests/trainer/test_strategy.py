@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from malaria_exp.errors import ConfigError
 from malaria_exp.registry import build
 from malaria_exp.trainer import _strategy
 from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.utils.errors import ConfigError
 
 PROGRAM = Path(__file__).parent / "strategy_worker.py"
 # With an average of the weights, which is that of equal weights only if they are equal.

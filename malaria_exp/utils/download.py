@@ -19,11 +19,11 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from malaria_exp._http import CHUNK, CutError, FinalError, open_url, public_url, read_some, retry_after
-from malaria_exp.errors import DataError
-from malaria_exp.files import human_bytes, write_json
-from malaria_exp.logs import log
-from malaria_exp.progress import download_bar
+from malaria_exp.utils.atomic_files import human_bytes, write_json
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.http import CHUNK, CutError, FinalError, open_url, public_url, read_some, retry_after
+from malaria_exp.utils.progress_bars import download_bar
+from malaria_exp.utils.terminal_log import log
 
 MAX_WAIT = 30.0
 CONDITIONS = ("ETag", "Last-Modified")

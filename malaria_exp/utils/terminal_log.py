@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from malaria_exp.progress import console
+from malaria_exp.utils.progress_bars import console
 
 log = logging.getLogger("malaria_exp")
 # The level of a run's results, which a quiet terminal shows too.

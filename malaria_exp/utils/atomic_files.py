@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.errors import DiskFullError
+from malaria_exp.utils.errors import DiskFullError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from web_server import Site
 
-from malaria_exp import download
+from malaria_exp.utils import download
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 from web_server import CONTENT, DAMAGED, OTHER, SIZE, arrives, fails, go, part_of, put, serve, sha256, start_child
 
-from malaria_exp import download, progress
-from malaria_exp.download import fetch
+from malaria_exp.utils import download, progress_bars
+from malaria_exp.utils.download import fetch
 
 # A file that lies there already
 
@@ -148,7 +148,7 @@ def test_a_second_thread_waits_says_so_and_takes_the_finished_file(site, path, m
 
 def test_the_bar_counts_bytes_and_goes_on_where_the_part_ends(site, path, monkeypatch):
     terminal = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
-    monkeypatch.setattr(progress, "console", lambda: terminal)
+    monkeypatch.setattr(progress_bars, "console", lambda: terminal)
     put(part_of(path), CONTENT[:150_000])
     site.answers = [serve(cut=100_000, stall=True), serve()]
     arrives(site.remote(), path, patience=0.5)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from malaria_exp import tensorflow_setup
+from malaria_exp.utils import tensorflow_setup
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_gpu_that_is_in_use_already_is_no_error(as_in_a_new_process, monkeypat
 def test_repeatable_also_where_a_module_of_the_users_has_imported_keras_before():
     code = (
         "import keras, tensorflow as tf\n"
-        "from malaria_exp.tensorflow_setup import load_tensorflow\n"
+        "from malaria_exp.utils.tensorflow_setup import load_tensorflow\n"
         "from tensorflow.python.framework import config\n"
         "print(config.is_op_determinism_enabled()); load_tensorflow(); print(config.is_op_determinism_enabled())\n"
     )

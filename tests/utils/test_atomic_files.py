@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from malaria_exp.errors import UserError
-from malaria_exp.files import human_bytes, write_atomically, write_between, write_bytes, write_json, write_text
+from malaria_exp.utils.atomic_files import human_bytes, write_atomically, write_between, write_bytes, write_json, write_text
+from malaria_exp.utils.errors import UserError
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from malaria_exp.errors import ConfigError, DataError
-from malaria_exp.places import (
+from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.filesystems import (
     FsspecPlace,
     GfilePlace,
     LocalPlace,

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from malaria_exp._http import public_url
-from malaria_exp.errors import ConfigError, DataError
-from malaria_exp.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.http import public_url
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # Requests to an object store mostly wait; so many wait at once.

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp import errors
-from malaria_exp.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, did_you_mean, listing, nearest
+from malaria_exp.utils import errors
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, did_you_mean, listing, nearest
 
 
 @pytest.mark.parametrize(

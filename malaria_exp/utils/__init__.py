@@ -1,0 +1,1 @@
+"""What everything above stands on: errors, files, filesystems, downloads, progress, the terminal log, TensorFlow setup."""
