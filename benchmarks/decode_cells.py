@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp import provenance
+from malaria_exp.config.registry import build
 from malaria_exp.decode import decode
-from malaria_exp.registry import build
 
 ROUNDS = 7
 

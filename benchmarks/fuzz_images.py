@@ -153,7 +153,7 @@ def read_image(data: bytes) -> str:
 
 def read_zip(data: bytes) -> str:
     """Reads a zip as a dataset, every cell of it, and returns the outcome."""
-    from malaria_exp.registry import build
+    from malaria_exp.config.registry import build
     from malaria_exp.utils.errors import DataError
 
     with tempfile.NamedTemporaryFile(suffix=".zip") as file:

@@ -27,7 +27,7 @@ import numpy as np
 
 from malaria_exp import provenance
 from malaria_exp.batches import Cells
-from malaria_exp.registry import build, options
+from malaria_exp.config.registry import build, options
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

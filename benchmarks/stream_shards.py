@@ -25,9 +25,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from malaria_exp import provenance
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Cells, Data, TrainingBatches
+from malaria_exp.config.registry import build
 from malaria_exp.dataset.shards import shards
 from malaria_exp.images import ResizeRule
-from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.streaming import StreamedBatches
 from malaria_exp.utils.filesystems import open_place
@@ -209,7 +209,7 @@ def training_step(dataset: Any) -> Callable[[], Any]:
     """Returns a function that trains cellnet by one step of Keras' own, on the next batch."""
     import keras
 
-    from malaria_exp.durations import RunLength
+    from malaria_exp.config.durations import RunLength
 
     model = build("model", "cellnet", {"image_size": SIZE})
     factor = build("schedule", "constant", {}, RunLength(1, 1000, BATCH))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from malaria_exp.augmenting import Augmentation, Chain
+from malaria_exp.config.durations import RunLength
 from malaria_exp.dataset._shard_store import ShardStore
-from malaria_exp.durations import RunLength
 from malaria_exp.manifest import Manifest
 from malaria_exp.store import PixelStore
 from malaria_exp.utils.errors import ConfigError

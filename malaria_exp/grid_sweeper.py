@@ -9,8 +9,10 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from malaria_exp import multirun, plugins
-from malaria_exp.compose_errors import explain, from_composing
+from malaria_exp import multirun
+from malaria_exp.config import plugins
+from malaria_exp.config.composition_errors import explain, from_composing
+from malaria_exp.config.validation import Range, check
 from malaria_exp.multirun_record import (
     Record,
     changed_jobs,
@@ -25,7 +27,6 @@ from malaria_exp.multirun_record import (
 from malaria_exp.pairs import read_pairs
 from malaria_exp.provenance import redact_yaml
 from malaria_exp.rundir import STATUS
-from malaria_exp.schema import Range, check
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.terminal_log import log
@@ -116,7 +117,7 @@ class GridSweeper(BasicSweeper):
 
     def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path, pairs: str | None) -> None:
         """Composes jobs before the first is run; of those that are done, says which would be composed otherwise today."""
-        from malaria_exp.main import CONF
+        from malaria_exp.config.app import CONF
 
         finished = set(done)
         for number in (number for number in jobs if number not in finished):

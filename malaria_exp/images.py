@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-Resize = Literal["pad", "stretch"]
+from malaria_exp.config.run_config import Resize
 
 
 @dataclass(frozen=True)

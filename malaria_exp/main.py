@@ -5,7 +5,6 @@ import secrets
 import signal
 import sys
 import traceback
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -16,18 +15,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from malaria_exp import multirun, plugins, worker
-from malaria_exp.compose_errors import explain, from_composing
-from malaria_exp.config import Config
+from malaria_exp import multirun, worker
+from malaria_exp.config import plugins
+from malaria_exp.config.app import CONF, App
+from malaria_exp.config.composition_errors import explain, from_composing
+from malaria_exp.config.registry import GROUPS, build, options
+from malaria_exp.config.run_config import Config
 from malaria_exp.launchers import register_with_hydra, threads_per_job
 from malaria_exp.provenance import redact, redact_overrides
-from malaria_exp.registry import GROUPS, build, options
 from malaria_exp.rundir import record_refusal
 from malaria_exp.sweep.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
 INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
@@ -44,23 +44,6 @@ if not OmegaConf.has_resolver("run_id"):
     # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
     OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
     OmegaConf.register_new_resolver("threads_per_job", threads_per_job)
-
-
-@dataclass(frozen=True)
-class App:
-    """What a task is handed.
-
-    Attributes:
-        config: the checked configuration.
-        config_text: the composed configuration as YAML, as it is saved.
-        overrides: what the user typed.
-        output_dir: the folder Hydra chose for this job.
-    """
-
-    config: Config
-    config_text: str
-    overrides: list[str]
-    output_dir: Path
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from malaria_exp.bad_images import LEFT_OUT_FILE, describe
 from malaria_exp.batches import Cells, Data
-from malaria_exp.config import Config
+from malaria_exp.config.run_config import Config
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.results_table import results_table

@@ -1,19 +1,15 @@
 """The formats a trained net is written in: a whole Keras model, its weights alone, and a TensorFlow SavedModel."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from malaria_exp.config.run_files import FILES, MODEL_FILE, SaveFormat
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.filesystems import new_folder
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-SaveFormat = Literal["keras", "weights", "saved_model"]
-# What each format is called in a run's folder.
-FILES: dict[SaveFormat, str] = {"keras": "model.keras", "weights": "model.weights.h5", "saved_model": "saved_model"}
-MODEL_FILE = FILES["keras"]
 
 
 def write_formats(folder: Path, net: "keras.Model", whole: "keras.Model", formats: list[SaveFormat]) -> dict[str, str]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import NO_AUGMENTATION, Cells, position, seed_words, step_seed, to_unit, untuned
+from malaria_exp.config.durations import RunLength
 from malaria_exp.dataset._shard_store import ShardStore
-from malaria_exp.durations import RunLength
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log

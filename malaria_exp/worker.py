@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from malaria_exp import plugins
+from malaria_exp.config import plugins
 from malaria_exp.utils.progress_bars import console
 from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 

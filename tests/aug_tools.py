@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from malaria_exp.augmenting import Chain
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 
 LENGTH = RunLength(epochs=10, steps_per_epoch=10, batch_size=8)
 

@@ -76,7 +76,7 @@ def make_nih_zip():
 @pytest.fixture
 def nih_files():
     """Eight people's drawn cells as files of the official layout: {"Parasitized/....png": bytes}."""
-    from malaria_exp.registry import build
+    from malaria_exp.config.registry import build
 
     table = build("dataset", "synthetic", {"infected_patients": 6, "healthy_patients": 2, "cells_per_patient": 6, "cell_size": 40})
     folder = {1: "Parasitized", 0: "Uninfected"}
@@ -104,8 +104,8 @@ def compose_app(overrides, output_dir):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from malaria_exp.config import Config
-    from malaria_exp.main import CONF, App
+    from malaria_exp.config.app import CONF, App
+    from malaria_exp.config.run_config import Config
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", overrides=overrides)
@@ -120,9 +120,9 @@ def run_task(cache_root):
     The pictures of an evaluation are drawn with pictures=True; else an empty one stands for each: they are half of a tiny run's time.
     """
     from malaria_exp import outcome
+    from malaria_exp.config.registry import build
     from malaria_exp.evaluation import plots
     from malaria_exp.evaluation._style import new_figure
-    from malaria_exp.registry import build
 
     draw, figure = outcome.draw_plots, new_figure(leaky=False, size=(1, 1))
     picture = plots.png_bytes(figure)

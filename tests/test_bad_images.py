@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from malaria_exp.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.config.registry import build
 from malaria_exp.dataset._names import parse_name
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.manifest import Manifest
-from malaria_exp.registry import build
 from malaria_exp.rundir import RunFolder
 from malaria_exp.table import STOP, BadImage, BadImagePolicy, CellTable
 from malaria_exp.utils.errors import DataError

@@ -66,7 +66,7 @@ def test_without_anything_to_compare_with_nothing_is_written(study, tmp_path, mo
 def test_the_study_has_every_augmentation(study):
     import yaml
 
-    from malaria_exp.registry import options
+    from malaria_exp.config.registry import options
 
     preset = yaml.safe_load((ROOT / "conf" / "experiment" / "augmentation_study.yaml").read_text())
     grid = yaml.safe_load(f"[{preset['hydra']['sweeper']['params']['aug']}]")
@@ -93,7 +93,7 @@ def test_sides_take_turns_and_the_first_round_does_not_count():
 
 def test_a_called_option_is_timed(monkeypatch):
     from malaria_exp.augmenting import Chain
-    from malaria_exp.registry import build
+    from malaria_exp.config.registry import build
 
     speed = load("augmentations")
     monkeypatch.setattr(speed, "BATCH", 4)

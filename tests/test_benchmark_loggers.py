@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 
 STEPS, EPOCHS = 3, 2
 

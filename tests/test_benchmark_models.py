@@ -42,7 +42,7 @@ def test_a_run_that_failed_is_said_and_left_out(models, tmp_path, monkeypatch, c
 
 
 def test_every_model_has_its_row(models):
-    from malaria_exp.registry import options
+    from malaria_exp.config.registry import options
 
     run = {name for command in models.MULTIRUNS.values() for name in command[0].removeprefix("model=").split(",")}
     assert run == set(options("model")) - {"ensemble"}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from malaria_exp.config.registry import build
 from malaria_exp.evaluation._style import new_figure, png_bytes
 from malaria_exp.logger._base import Run
-from malaria_exp.registry import build
 
 # All text of a page, that of its components' insides too.
 TEXT = """

@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from malaria_exp.config import Config
-from malaria_exp.main import CONF
-from malaria_exp.registry import GROUPS
+from malaria_exp.config.app import CONF
+from malaria_exp.config.registry import GROUPS
+from malaria_exp.config.run_config import Config
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "sweeps").glob("*.yaml"))]
 # Chosen by hand, or of a component that a page shows how to write.

@@ -15,7 +15,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from malaria_exp import main, multirun, registry
+from malaria_exp import main, multirun
+from malaria_exp.config import registry
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 RUN = ROOT / "run.py"

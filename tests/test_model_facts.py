@@ -2,8 +2,8 @@
 
 import pytest
 
+from malaria_exp.config.registry import build
 from malaria_exp.model_facts import IMAGE, model_facts
-from malaria_exp.registry import build
 
 
 def facts_of(name, **params):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.schema import check_keys
+from malaria_exp.config.validation import check_keys
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 INSTALL = "python -m pip install 'malaria_exp[albumentations]' (from a clone: python -m pip install --editable '.[albumentations]')"

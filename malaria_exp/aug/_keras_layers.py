@@ -11,7 +11,7 @@ from malaria_exp.aug._groups import keep_black
 from malaria_exp.aug._rot90_layer import RandomRot90
 from malaria_exp.aug._tf_image_ops import flip_some, stretch
 from malaria_exp.aug._warp import move
-from malaria_exp.schema import check, check_keys
+from malaria_exp.config.validation import check, check_keys
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import numpy as np
 
 from malaria_exp.aug._draws import Draws
 from malaria_exp.augmenting import Augmentation
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Probability
 from malaria_exp.provenance import cores
-from malaria_exp.registry import register
-from malaria_exp.schema import Probability
 
 if TYPE_CHECKING:
     import tensorflow as tf

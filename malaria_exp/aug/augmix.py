@@ -7,8 +7,8 @@ from malaria_exp.aug._groups import on_images, treat_some
 from malaria_exp.aug._operations import operate
 from malaria_exp.aug.rand_augment import OperationName
 from malaria_exp.augmenting import Augmentation
-from malaria_exp.registry import register
-from malaria_exp.schema import Positive, PositiveInt, Probability
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Positive, PositiveInt, Probability
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.augmenting import Augmentation
-from malaria_exp.registry import register
-from malaria_exp.schema import Probability
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Probability
 
 if TYPE_CHECKING:
     import tensorflow as tf

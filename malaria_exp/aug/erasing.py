@@ -6,8 +6,8 @@ from malaria_exp.aug._boxes import draw_sides, paste
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import cell_pixels, on_colours, over_pixels
 from malaria_exp.augmenting import Augmentation
-from malaria_exp.registry import register
-from malaria_exp.schema import Probability, Range
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Probability, Range
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from malaria_exp.aug._tf_image_ops import OperationName, Strengths, in_a_row
 from malaria_exp.augmenting import Augmentation, Copies
-from malaria_exp.registry import register
-from malaria_exp.schema import NonNegative, Probability
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import NonNegative, Probability
 from malaria_exp.utils.errors import ConfigError
 
 FIVE: list[list[OperationName]] = [

@@ -4,8 +4,8 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Duration, PositiveInt
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Duration, PositiveInt
 from malaria_exp.trainer._course import Course
 from malaria_exp.utils.terminal_log import log
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Pattern, Probability
 from malaria_exp.dataset._assemble import Cell, assemble
 from malaria_exp.dataset._cell_list import CellList, read_cell_list
 from malaria_exp.dataset._files import Files, hash_files, is_image, open_files
 from malaria_exp.dataset._layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
 from malaria_exp.dataset._names import parse_name
-from malaria_exp.registry import register
-from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import UNKNOWN, BadImagePolicy, CellTable, OnBadImage
 from malaria_exp.utils.errors import ConfigError
 

@@ -6,13 +6,13 @@ Source: Rajaraman et al. 2018, https://peerj.com/articles/4568, https://data.lhn
 from pathlib import Path
 from typing import Annotated
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Pattern, Probability
 from malaria_exp.dataset._assemble import Cell, assemble
 from malaria_exp.dataset._files import Files, hash_files, open_files
 from malaria_exp.dataset._layout import Layout, class_prefix, find_cells
 from malaria_exp.dataset._names import parse_name
 from malaria_exp.dataset._nih_files import HOME, check_mappings, download
-from malaria_exp.registry import register
-from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import BadImage, BadImagePolicy, CellTable, OnBadImage
 from malaria_exp.utils.errors import DataError, listing
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Pattern, Probability
 from malaria_exp.dataset._assemble import Cell, assemble
 from malaria_exp.dataset._index import look_up
 from malaria_exp.dataset._nih_files import HOME, ZIP
 from malaria_exp.decode import EMPTY
-from malaria_exp.registry import register
-from malaria_exp.schema import Pattern, Probability
 from malaria_exp.table import CLASS_NAMES, UNKNOWN, BadImage, BadImagePolicy, CellTable, OnBadImage
 from malaria_exp.utils.errors import ConfigError, DataError, listing
 from malaria_exp.utils.progress_bars import console, track

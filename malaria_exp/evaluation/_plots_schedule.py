@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 from malaria_exp.evaluation._style import BLUE, GREEN, GREY, TEXT, VERMILLION, dress, new_figure, place_legend
 
 

@@ -39,7 +39,7 @@ class Job:
         from hydra.core.hydra_config import HydraConfig
         from hydra.core.utils import run_job as run_with_hydra
 
-        from malaria_exp import plugins
+        from malaria_exp.config import plugins
         from malaria_exp.main import run_job
         from malaria_exp.multirun_record import begin_again
 

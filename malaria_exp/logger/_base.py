@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 
 Row = dict[str, float]
 Axis = Literal["step", "epoch"]

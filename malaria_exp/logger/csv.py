@@ -3,8 +3,8 @@
 import csv as csv_format
 from pathlib import Path
 
+from malaria_exp.config.registry import register
 from malaria_exp.logger._base import Axis, Logger, Row, Run
-from malaria_exp.registry import register
 
 
 @register("logger", "csv")

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count
 from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status
-from malaria_exp.registry import register
-from malaria_exp.schema import Count
 
 
 @register("logger", "jsonl")

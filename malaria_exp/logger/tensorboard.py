@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count
 from malaria_exp.logger._base import Axis, Kind, Logger, Row, Run, Status, Table
 from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
-from malaria_exp.registry import register
-from malaria_exp.schema import Count
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from malaria_exp.schema import Range
+from malaria_exp.config.validation import Range
 
 Smoothing = Annotated[float, Range(low=0, below=1)]
 

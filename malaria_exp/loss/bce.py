@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from malaria_exp.config.registry import register
 from malaria_exp.loss._smoothing import Smoothing
-from malaria_exp.registry import register
 
 if TYPE_CHECKING:
     import keras

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Positive
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Positive
 
 if TYPE_CHECKING:
     import keras

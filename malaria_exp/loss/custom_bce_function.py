@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 
 if TYPE_CHECKING:
     import keras

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Fraction, NonNegative
 from malaria_exp.loss._smoothing import Smoothing
-from malaria_exp.registry import register
-from malaria_exp.schema import Fraction, NonNegative
 
 if TYPE_CHECKING:
     import keras

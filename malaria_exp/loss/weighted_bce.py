@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Positive
 from malaria_exp.loss._smoothing import Smoothing
-from malaria_exp.registry import register
-from malaria_exp.schema import Positive
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 
 if TYPE_CHECKING:
     import keras

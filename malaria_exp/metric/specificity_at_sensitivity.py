@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Fraction
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Fraction
 
 if TYPE_CHECKING:
     import keras

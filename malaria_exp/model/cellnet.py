@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from malaria_exp.registry import register
-from malaria_exp.schema import PositiveInt, Range
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import PositiveInt, Range
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

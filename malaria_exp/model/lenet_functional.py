@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import NonNegative, PositiveInt, Range
 from malaria_exp.model._sizes import check_lenet_size
-from malaria_exp.registry import register
-from malaria_exp.schema import NonNegative, PositiveInt, Range
 
 if TYPE_CHECKING:
     import keras

@@ -5,9 +5,9 @@ He, Zhang, Ren and Sun, Deep residual learning for image recognition, 2015, arXi
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import PositiveInt, Range
 from malaria_exp.model._sizes import RESNET_BLOCKS, ResNetStem, check_resnet_size
-from malaria_exp.registry import register
-from malaria_exp.schema import PositiveInt, Range
 
 if TYPE_CHECKING:
     import keras

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Range
 from malaria_exp.model._backbones import BACKBONES, BackboneName, build_backbone
-from malaria_exp.registry import register
-from malaria_exp.schema import Range
 
 if TYPE_CHECKING:
     import keras

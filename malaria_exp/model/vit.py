@@ -6,8 +6,8 @@ of a class token, which trains better from scratch (Beyer et al. 2022, arXiv 220
 
 from typing import TYPE_CHECKING, Annotated
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Positive, PositiveInt, Range
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Positive, PositiveInt, Range
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

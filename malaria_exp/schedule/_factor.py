@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 from malaria_exp.utils.errors import ConfigError
 
 # Step (0 before the first update; number or tensor) -> factor of the optimizer's learning rate, float32 in [0, 1].

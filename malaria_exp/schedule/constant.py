@@ -1,9 +1,9 @@
 """A learning rate that stays."""
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import register
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Duration
 from malaria_exp.schedule._factor import Factor, warmed_up
-from malaria_exp.schema import Duration
 
 
 @register("schedule", "constant")

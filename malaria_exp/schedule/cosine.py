@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import register
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Duration, Probability
 from malaria_exp.schedule._factor import Factor, progress, steps_within, warmed_up
-from malaria_exp.schema import Duration, Probability
 
 
 @register("schedule", "cosine")

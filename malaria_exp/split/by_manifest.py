@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Pattern
 from malaria_exp.manifest import EXCLUDED, SUBSETS, Manifest, read_csv
-from malaria_exp.registry import register
-from malaria_exp.schema import Pattern
 from malaria_exp.table import CellTable
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 

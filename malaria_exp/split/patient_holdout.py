@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count, Fraction, Positive
 from malaria_exp.manifest import Manifest
-from malaria_exp.registry import register
-from malaria_exp.schema import Count, Fraction, Positive
 from malaria_exp.split._balance import check_sum, divide_patients
 from malaria_exp.table import CellTable
 

@@ -4,8 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from malaria_exp.config.registry import build, component
 from malaria_exp.provenance import redact, redact_overrides
-from malaria_exp.registry import build, component
 from malaria_exp.rundir import STATUS
 from malaria_exp.storage._base import Storage
 from malaria_exp.storage._copy import status_with
@@ -13,7 +13,7 @@ from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
-    from malaria_exp.config import Choice, Config
+    from malaria_exp.config.run_config import Choice, Config
 
 
 def open_storage(config: "Config") -> Storage:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 from malaria_exp.storage._base import Storage
 from malaria_exp.storage._copy import Part, check_folder, copy_to_folder
 

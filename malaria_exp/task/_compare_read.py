@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.evaluate import reported_subset
-from malaria_exp.registry import GROUPS
 from malaria_exp.rundir import STATUS
 from malaria_exp.saved import read_json, read_yaml
 from malaria_exp.task._compare_find import Found, no_training_run

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.metrics import direction
-from malaria_exp.registry import GROUPS
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
 from malaria_exp.utils.errors import ConfigError
 

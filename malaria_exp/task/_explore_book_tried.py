@@ -8,10 +8,10 @@ from typing import Annotated, Any, get_args, get_origin
 import numpy as np
 
 from malaria_exp.augmenting import Augmentation, Chain
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build, component
+from malaria_exp.config.validation import Range
 from malaria_exp.evaluation._plots_augmentation import Draw, Pair, Sweep
-from malaria_exp.registry import build, component
-from malaria_exp.schema import Range
 from malaria_exp.utils.errors import UserError
 
 DRAWS, MOST_COPIES = 4, 6

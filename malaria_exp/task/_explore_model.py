@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.config import Config
+from malaria_exp.config.run_config import Config
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.terminal_log import log
 

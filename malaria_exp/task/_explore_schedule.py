@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.config import Config
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
+from malaria_exp.config.run_config import Config
 from malaria_exp.trainer._settings import Settings, Stage
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.errors import ConfigError

@@ -3,14 +3,14 @@
 import shutil
 from typing import TYPE_CHECKING
 
+from malaria_exp.config.registry import register
 from malaria_exp.fetched import FOLDER as FETCHED
-from malaria_exp.registry import register
 from malaria_exp.store import delete_left_overs, delete_store, stores
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "clean_cache")

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 from malaria_exp.rundir import RunFolder, claim_run
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_text
 from malaria_exp.utils.errors import RunFolderError, listing
 from malaria_exp.utils.terminal_log import RESULT, log
 
 if TYPE_CHECKING:
-    from malaria_exp.config import Config
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
+    from malaria_exp.config.run_config import Config
     from malaria_exp.task._compare_read import ComparedRun
     from malaria_exp.task._compare_table import Column, Configuration
 

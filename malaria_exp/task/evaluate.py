@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.config import Config
+from malaria_exp.config.registry import build, register
+from malaria_exp.config.run_config import Config
 from malaria_exp.earlier_runs import FinishedRun
 from malaria_exp.fetched import local_run
 from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
-from malaria_exp.registry import build, register
 from malaria_exp.rundir import claim_run
 from malaria_exp.storage._keep import keep_copy, open_storage
 from malaria_exp.table import UNKNOWN, CellTable
@@ -18,7 +18,7 @@ from malaria_exp.utils.http import public_url
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
     from malaria_exp.rundir import RunFolder
 
 EXTERNAL = "external"

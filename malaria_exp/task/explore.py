@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Range
 from malaria_exp.rundir import claim_run
-from malaria_exp.schema import Range
 from malaria_exp.task._explore_book import explore_book
 from malaria_exp.task._explore_model import explore_model
 from malaria_exp.task._explore_schedule import explore_schedule
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "explore")

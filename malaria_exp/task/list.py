@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from malaria_exp.config import COMMON_KEYS
-from malaria_exp.registry import GROUPS, component, options, register
-from malaria_exp.schema import describe
+from malaria_exp.config.registry import GROUPS, component, options, register
+from malaria_exp.config.run_config import COMMON_KEYS
+from malaria_exp.config.validation import describe
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "list")

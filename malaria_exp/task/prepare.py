@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Count, Pattern, PositiveInt
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count, Pattern, PositiveInt
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "prepare")

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 from malaria_exp.rundir import STATUS
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "store")

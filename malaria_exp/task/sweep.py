@@ -6,16 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import PositiveInt
 from malaria_exp.rundir import claim_run
-from malaria_exp.schema import PositiveInt
 from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
-    from malaria_exp.config import Config
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
+    from malaria_exp.config.run_config import Config
     from malaria_exp.sweep.file import SweepFile
 
 # Keys that speak of the sweep itself; every other override that the user types goes to every trial.
@@ -127,9 +127,9 @@ def check_space(sweep: "SweepFile", overrides: list[str]) -> None:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from malaria_exp.compose_errors import explain, from_composing
-    from malaria_exp.config import Config
-    from malaria_exp.main import CONF
+    from malaria_exp.config.app import CONF
+    from malaria_exp.config.composition_errors import explain, from_composing
+    from malaria_exp.config.run_config import Config
     from malaria_exp.sweep.arguments import to_overrides
 
     if Path(sweep.program).name != "run.py" or not GlobalHydra.instance().is_initialized():

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 from malaria_exp.rundir import claim_run
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 
 @register("task", "train")

@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 
 from malaria_exp.bad_images import all_bad_images
+from malaria_exp.config.registry import register
 from malaria_exp.dataset._index import DIGITS, Known, read_index
 from malaria_exp.dataset._layout import class_prefix
-from malaria_exp.registry import register
 from malaria_exp.table import CLASS_NAMES, BadImageError, CellTable
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.errors import ConfigError, DataError, listing
 from malaria_exp.utils.progress_bars import track
 
 if TYPE_CHECKING:
-    from malaria_exp.main import App
+    from malaria_exp.config.app import App
 
 # What can be off, in the order it is shown.
 KINDS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, Direction, direction
 from malaria_exp.utils.errors import ConfigError
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from malaria_exp.schema import Pattern
+from malaria_exp.config.validation import Pattern
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.utils.errors import ConfigError
 

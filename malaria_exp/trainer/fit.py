@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Fraction, PositiveInt
 from malaria_exp.logger._base import Row
-from malaria_exp.registry import register
-from malaria_exp.schema import Fraction, PositiveInt
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.trainer._session import Session

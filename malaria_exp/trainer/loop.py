@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from malaria_exp.batches import Cells, to_unit
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Fraction, PositiveInt
 from malaria_exp.logger._base import Row
-from malaria_exp.registry import register
-from malaria_exp.schema import Fraction, PositiveInt
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.trainer._session import Session

@@ -1,6 +1,6 @@
 """No training: the net is evaluated with the weights it has."""
 
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._session import Session
 from malaria_exp.trainer._settings import Monitor, Settings, Stage

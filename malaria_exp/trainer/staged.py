@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from malaria_exp.registry import register
-from malaria_exp.schema import Fraction, Positive, PositiveInt
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Fraction, Positive, PositiveInt
 from malaria_exp.trainer._base import Trainer
 from malaria_exp.trainer._precision import Precision
 from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName

@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 SEED = tf.constant([3, 4], tf.int32)

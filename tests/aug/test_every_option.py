@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.augmenting import Chain
-from malaria_exp.registry import build, component, options
+from malaria_exp.config.registry import build, component, options
 
 MIXING = {"mixup", "cutmix", "mix"}
 NEEDS_EXTRA = {"albumentations": "albumentations"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 

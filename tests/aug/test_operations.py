@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from malaria_exp.aug import augmix, rand_augment
 from malaria_exp.aug._operations import OPERATIONS
-from malaria_exp.registry import component
+from malaria_exp.config.registry import component
 from malaria_exp.utils.errors import ConfigError
 
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")

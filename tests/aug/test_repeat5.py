@@ -7,8 +7,8 @@ from aug_tools import noise, run
 
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.config.registry import build
 from malaria_exp.images import ResizeRule
-from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.utils.errors import ConfigError
 

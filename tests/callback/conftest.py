@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 from malaria_exp.trainer._course import Course
 
 STEPS = 4

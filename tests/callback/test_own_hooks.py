@@ -5,7 +5,7 @@ import re
 from conftest import ROOT
 from hydra.core.config_store import ConfigStore
 
-from malaria_exp import plugins, registry
+from malaria_exp.config import plugins, registry
 
 PAGE = ROOT / "docs" / "training.md"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from malaria_exp.config.registry import build
 from malaria_exp.dataset.folder import NEGATIVE_NAMES, POSITIVE_NAMES, folder
 from malaria_exp.dataset.nih import nih
-from malaria_exp.registry import build
 from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError, DataError
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from malaria_exp.batches import Data, training_batches
+from malaria_exp.config.registry import build
 from malaria_exp.dataset._shard_format import MARKER
 from malaria_exp.dataset.shards import shards
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.registry import build
 from malaria_exp.store import Store, delete_store, open_store, stores
 from malaria_exp.table import BadImageError
 from malaria_exp.task._prepare_shards import write_shards

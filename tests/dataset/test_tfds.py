@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.bad_images import leave_out_bad_images
+from malaria_exp.config.registry import build
 from malaria_exp.dataset import tfds as module
 from malaria_exp.dataset._index import Known
 from malaria_exp.dataset.nih import nih
@@ -23,7 +24,6 @@ from malaria_exp.decode import decode
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.images import ResizeRule
 from malaria_exp.manifest import guard_against_leaks
-from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError, DataError

@@ -4,10 +4,10 @@ from functools import lru_cache
 
 import pytest
 
+from malaria_exp.config.registry import build
 from malaria_exp.evaluation._model_boxes import boxes_of
 from malaria_exp.evaluation._plots_model import draw_architecture, human_flops
 from malaria_exp.model_facts import model_facts
-from malaria_exp.registry import build
 
 
 @lru_cache

@@ -5,9 +5,9 @@ import re
 import pytest
 from rich.console import Console
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 from malaria_exp.logger import console as module
-from malaria_exp.registry import build
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import RESULT, TerminalHandler, log
 

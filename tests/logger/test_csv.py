@@ -1,6 +1,6 @@
 import csv
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def read(path):

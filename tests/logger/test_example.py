@@ -17,7 +17,7 @@ def example(tmp_path, monkeypatch):
     code = re.search(r"<!-- example: begin -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL).group(1)
     (tmp_path / "sqlite_logger.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    from malaria_exp import registry
+    from malaria_exp.config import registry
 
     importlib.import_module("sqlite_logger")
     yield tmp_path

@@ -1,9 +1,9 @@
 import json
 import math
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 from malaria_exp.logger._base import Artifact
-from malaria_exp.registry import build
 
 
 def test_every_event_is_a_line_of_strict_json(run):

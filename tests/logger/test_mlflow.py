@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from malaria_exp.config.registry import build
 from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 pytest.importorskip("mlflow")

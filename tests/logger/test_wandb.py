@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from wandb_file import Offline
 
+from malaria_exp.config.registry import build
 from malaria_exp.logger import _wandb_settings
 from malaria_exp.logger._base import Artifact
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 pytest.importorskip("wandb")

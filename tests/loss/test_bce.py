@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def by_hand(labels, logits, smoothing):

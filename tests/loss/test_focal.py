@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def by_hand(label, logit, gamma, alpha):

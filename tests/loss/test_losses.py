@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from malaria_exp.registry import build, options
+from malaria_exp.config.registry import build, options
 
 LOSSES = sorted(options("loss"))
 CUSTOM = ["custom_bce_class", "custom_bce_factory", "custom_bce_function"]

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 NO_LABELS = np.array([], np.int8)

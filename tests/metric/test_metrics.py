@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from malaria_exp.config.registry import build, options
 from malaria_exp.evaluation.metrics import METRICS, Ranking, compute, count
-from malaria_exp.registry import build, options
 from malaria_exp.scoring import sigmoid
 
 NAMES = list(options("metric"))

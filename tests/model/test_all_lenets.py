@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build, component, options
+from malaria_exp.config.registry import build, component, options
 from malaria_exp.utils.errors import ConfigError
 
 LENETS = sorted(name for name in options("model") if name.startswith("lenet_"))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.saved import load_model
 from malaria_exp.utils.errors import ConfigError, LeakError
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def test_the_extractor_can_be_used_by_itself():

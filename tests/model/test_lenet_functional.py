@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def test_a_tensor_in_its_middle_can_be_an_output():

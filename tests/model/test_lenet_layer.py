@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def test_the_layer_is_one_of_the_model():

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 NUMBERS = {
     "image_size": 24,

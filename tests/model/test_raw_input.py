@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from malaria_exp.config.registry import build
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.registry import build
 
 SIZES = st.integers(1, 90)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build, component
+from malaria_exp.config.registry import build, component
 
 SHAPES = [{"depth": 18, "stem": "3x3"}, {"depth": 34, "stem": "7x7", "momentum": 0.5}]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 SMALL = {"image_size": 32, "width": 16, "depth": 2, "heads": 2}

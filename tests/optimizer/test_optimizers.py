@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build, component, options
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build, component, options
 from malaria_exp.utils.errors import ConfigError
 
 LENGTH = RunLength(epochs=1, steps_per_epoch=10, batch_size=8)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build, options
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build, options
 from malaria_exp.utils.errors import ConfigError
 
 LENGTH = RunLength(epochs=10, steps_per_epoch=20, batch_size=32)

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.filesystems import open_place
 

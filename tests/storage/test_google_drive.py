@@ -1,6 +1,6 @@
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from malaria_exp.config import Choice
+from malaria_exp.config.run_config import Choice
 from malaria_exp.storage._keep import command, keep_copy, name_of
 from malaria_exp.utils.filesystems import FsspecPlace
 

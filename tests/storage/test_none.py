@@ -1,4 +1,4 @@
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def test_nothing_is_copied(small_run, tmp_path):

@@ -1,4 +1,4 @@
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 
 
 def test_a_run_is_copied_into_the_folder(small_run, tmp_path):

@@ -1,8 +1,8 @@
 import pytest
 from filelock import FileLock
 
+from malaria_exp.config.registry import build
 from malaria_exp.images import ResizeRule
-from malaria_exp.registry import build
 from malaria_exp.store import open_store, stores
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from malaria_exp.registry import options
+from malaria_exp.config.registry import options
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ import pytest
 from conftest import compose_app
 from PIL import Image
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build, options
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build, options
 from malaria_exp.utils.errors import ConfigError
 
 EPOCHS = 6

@@ -1,6 +1,6 @@
 import pytest
 
-from malaria_exp.registry import GROUPS, component, options
+from malaria_exp.config.registry import GROUPS, component, options
 from malaria_exp.utils.errors import ConfigError
 
 

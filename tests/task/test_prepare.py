@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 from filelock import FileLock
 
+from malaria_exp.config.registry import build
 from malaria_exp.dataset._shard_format import MARKER
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.shards import shards
 from malaria_exp.images import ResizeRule, resize
-from malaria_exp.registry import build
 from malaria_exp.table import BadImageError, BadImagePolicy, CellTable
 from malaria_exp.task import _prepare_shards
 from malaria_exp.task._prepare_sample import choose, new_folder, write_sample

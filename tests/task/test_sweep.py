@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 from hydra import initialize_config_dir
 
-from malaria_exp.main import CONF
+from malaria_exp.config.app import CONF
 from malaria_exp.sweep import local_agent
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.task.sweep import check_space, earlier_sweep, trial_overrides

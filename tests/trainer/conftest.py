@@ -6,10 +6,10 @@ import pytest
 
 from malaria_exp.augmenting import Chain
 from malaria_exp.batches import Data, TrainingBatches
+from malaria_exp.config.registry import build
 from malaria_exp.images import ResizeRule
 from malaria_exp.logger._base import Logger
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.registry import build
 from malaria_exp.store import open_store
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.trainer._base import CHECKPOINT_FILE
 from malaria_exp.trainer._session import Session
 from malaria_exp.trainer._settings import Settings, Stage

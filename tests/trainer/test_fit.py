@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
-from malaria_exp.registry import build
 from malaria_exp.runner import speed_identity
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer import _precision

@@ -1,7 +1,7 @@
 import numpy as np
 
+from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
-from malaria_exp.registry import build
 from malaria_exp.scoring import Scorer
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from malaria_exp.durations import RunLength
-from malaria_exp.registry import build
+from malaria_exp.config.durations import RunLength
+from malaria_exp.config.registry import build
 from malaria_exp.trainer._trainable import layers_of, set_trainable
 from malaria_exp.utils.errors import ConfigError
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 from malaria_exp.trainer import _strategy
 from malaria_exp.trainer._settings import Settings, Stage
 from malaria_exp.utils.errors import ConfigError

@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from malaria_exp import plugins, registry
-from malaria_exp.main import CONF
-from malaria_exp.registry import options
+from malaria_exp.config import plugins, registry
+from malaria_exp.config.app import CONF
+from malaria_exp.config.registry import options
 from malaria_exp.utils.errors import ConfigError
 
 GOOD = '''

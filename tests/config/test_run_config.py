@@ -7,9 +7,9 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from malaria_exp.config import NOT_KEYS, Choice, Config, EvaluationConfig, StoreConfig
-from malaria_exp.registry import GROUPS
-from malaria_exp.schema import check_dataclass
+from malaria_exp.config.registry import GROUPS
+from malaria_exp.config.run_config import NOT_KEYS, Choice, Config, EvaluationConfig, StoreConfig
+from malaria_exp.config.validation import check_dataclass
 from malaria_exp.utils.errors import ConfigError
 
 CONF = ROOT / "conf"

@@ -20,10 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from malaria_exp.schema import check, check_keys, describe
+from malaria_exp.config.validation import check, check_keys, describe
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
-PACKAGE = Path(__file__).parent
+# Where the built-in components are: a package a group, in which each file that begins with no underscore is an option.
+PACKAGE = "malaria_exp"
+COMPONENTS = Path(__file__).parent.parent
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 
@@ -89,7 +91,7 @@ def register(group: str, name: str) -> Callable[[Builder], Builder]:
         if group not in GROUPS:
             raise ConfigError(f"@register('{group}', '{name}'): no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
         taken = _components.get((group, name))
-        if taken is None and name in _builtin_names(group) and builder.__module__ != f"{__package__}.{group}.{name}":
+        if taken is None and name in _builtin_names(group) and builder.__module__ != f"{PACKAGE}.{group}.{name}":
             taken = component(group, name)
         # A reloaded module registers its functions again: that is not a second owner of the name.
         if taken and (taken.builder.__module__, taken.builder.__qualname__) != (builder.__module__, builder.__qualname__):
@@ -105,7 +107,7 @@ def component(group: str, name: str) -> Component:
     if group not in GROUPS:
         raise ConfigError(f"{group}: no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
     if (group, name) not in _components and name in _builtin_names(group):
-        importlib.import_module(f"{__package__}.{group}.{name}")
+        importlib.import_module(f"{PACKAGE}.{group}.{name}")
     if (group, name) not in _components:
         names = options(group)
         raise ConfigError(
@@ -154,7 +156,7 @@ def options(group: str) -> dict[str, str]:
 
 def plugin_components() -> list[Component]:
     """Returns the components that came from outside the package."""
-    return [item for item in _components.values() if not item.builder.__module__.startswith(f"{__package__}.")]
+    return [item for item in _components.values() if not item.builder.__module__.startswith(f"{PACKAGE}.")]
 
 
 def _describe_builder(group: str, name: str, builder: Callable[..., Any]) -> Component:
@@ -196,13 +198,13 @@ def _argument_help(doc: str) -> dict[str, str]:
 
 @cache
 def _builtin_names(group: str) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in (PACKAGE / group).glob("*.py") if not path.stem.startswith("_")))
+    return tuple(sorted(path.stem for path in (COMPONENTS / group).glob("*.py") if not path.stem.startswith("_")))
 
 
 @cache
 def _builtin_help(group: str, name: str) -> str:
     """Reads the first docstring line of the registered function from the source: importing it might import TensorFlow."""
-    tree = ast.parse((PACKAGE / group / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((COMPONENTS / group / f"{name}.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and any("register" in ast.unparse(item) for item in node.decorator_list):
             return (ast.get_docstring(node) or "").partition("\n")[0]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.schema import (
+from malaria_exp.config.validation import (
     Count,
     Duration,
     Fraction,

@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from malaria_exp.registry import GROUPS, Component, plugin_components
+from malaria_exp.config.registry import GROUPS, Component, plugin_components
 from malaria_exp.utils.errors import ConfigError, UserError, did_you_mean
 
 

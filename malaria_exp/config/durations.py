@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from malaria_exp.schema import DURATION
+from malaria_exp.config.validation import DURATION
 
 
 @dataclass(frozen=True)

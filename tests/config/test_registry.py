@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT
 from omegaconf import OmegaConf
 
-from malaria_exp import registry
-from malaria_exp.registry import GROUPS, build, check_params, component, options, register
-from malaria_exp.schema import PositiveInt, Probability, check
+from malaria_exp.config import registry
+from malaria_exp.config.registry import GROUPS, build, check_params, component, options, register
+from malaria_exp.config.validation import PositiveInt, Probability, check
 from malaria_exp.utils.errors import ConfigError
 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]

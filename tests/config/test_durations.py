@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.durations import RunLength
+from malaria_exp.config.durations import RunLength
 
 LENGTH = RunLength(epochs=10, steps_per_epoch=40, batch_size=32)
 lengths = st.builds(RunLength, st.integers(1, 50), st.integers(1, 200), st.integers(1, 256))

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from malaria_exp.images import Resize
-from malaria_exp.registry import GROUPS, Parameter, check_params, component
-from malaria_exp.save_formats import SaveFormat
-from malaria_exp.schema import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
+from malaria_exp.config.registry import GROUPS, Parameter, check_params, component
+from malaria_exp.config.run_files import SaveFormat
+from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
 from malaria_exp.utils.errors import ConfigError
 
 CountBy = Literal["cell", "patient"]
 Engine = Literal["local", "wandb"]
+Resize = Literal["pad", "stretch"]
 ModelInput = Literal["prepared", "raw"]
 # Keys that every option of a group has; conf/config.yaml sets them, and no builder is handed them.
 COMMON_KEYS: dict[str, dict[str, Parameter]] = {

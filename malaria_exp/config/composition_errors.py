@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from malaria_exp.registry import GROUPS, options
+from malaria_exp.config.registry import GROUPS, options
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 # Hydra raises this one as a bare ValueError.

@@ -1,0 +1,1 @@
+"""The registry of components, and the configuration of a run: checked against types before any work starts."""

@@ -1,0 +1,8 @@
+"""The names of a run's files that more than one package speaks of."""
+
+from typing import Literal
+
+SaveFormat = Literal["keras", "weights", "saved_model"]
+# What each format of the trained model is called in a run's folder.
+FILES: dict[SaveFormat, str] = {"keras": "model.keras", "weights": "model.weights.h5", "saved_model": "saved_model"}
+MODEL_FILE = FILES["keras"]
