@@ -25,12 +25,12 @@ from typing import Any, get_args
 import numpy as np
 
 from malaria_exp import provenance
-from malaria_exp.augmenting import Chain
-from malaria_exp.batches import Cells, Data, TrainingBatches, to_unit
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, options
-from malaria_exp.images import ResizeRule
-from malaria_exp.store import open_store
+from malaria_exp.data.augmentation_chain import Chain
+from malaria_exp.data.batches import Cells, Data, TrainingBatches, to_unit
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.tensorflow_setup import load_tensorflow

@@ -14,7 +14,7 @@ from PIL import Image
 
 from malaria_exp import provenance
 from malaria_exp.config.registry import build
-from malaria_exp.decode import decode
+from malaria_exp.data.decode import decode
 
 ROUNDS = 7
 
@@ -30,7 +30,7 @@ def main() -> None:
     print(f"{provenance.machine()}")
     print(f"{len(files):,} PNG files of {np.mean([len(data) for data in files]):,.0f} bytes, {ROUNDS} rounds, both in turns, one thread\n")
     times = [(microseconds(plain_pillow, files), microseconds(decode, files)) for _ in range(ROUNDS)]
-    for name, column in zip(("plain Pillow", "malaria_exp.decode"), np.array(times).T, strict=True):
+    for name, column in zip(("plain Pillow", "malaria_exp.data.decode"), np.array(times).T, strict=True):
         print(f"{name:<20} {np.median(column):6.0f} us a file ({column.min():.0f} to {column.max():.0f})")
     ratios = np.array([ours / theirs for theirs, ours in times])
     print(f"{'ratio':<20} {np.median(ratios):6.3f} ({ratios.min():.3f} to {ratios.max():.3f})")

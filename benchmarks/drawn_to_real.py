@@ -29,10 +29,10 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp import provenance
+from malaria_exp.data.cell_table import CellTable
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.synthetic import synthetic
 from malaria_exp.evaluation.intervals import patient_bootstrap
-from malaria_exp.table import CellTable
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "drawn_to_real"

@@ -32,8 +32,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from malaria_exp import provenance
-from malaria_exp.decode import MAX_PIXELS, decode
-from malaria_exp.table import BadImageError
+from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.decode import MAX_PIXELS, decode
 
 SHOWN = 40
 BATCH, SECONDS, MEMORY = {"image": 5000, "zip": 50}, 300, 4 * 2**30

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from malaria_exp import provenance
-from malaria_exp.batches import Cells
 from malaria_exp.config.registry import build, options
+from malaria_exp.data.batches import Cells
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -131,11 +131,11 @@ def status_overrides(folder: Path) -> list[str]:
 
 def measure(rows: list[dict[str, Any]]) -> None:
     """Adds to each row its facts and the seconds that scoring 1,000 cells took, each round; the models take turns."""
-    from malaria_exp.images import ResizeRule
+    from malaria_exp.data.pixel_cache import Store
+    from malaria_exp.data.resize import ResizeRule
     from malaria_exp.model_facts import model_facts
     from malaria_exp.saved import load_model
     from malaria_exp.scoring import Scorer
-    from malaria_exp.store import Store
 
     draws = np.random.default_rng(0)
     scorers = []
@@ -157,8 +157,8 @@ def measure(rows: list[dict[str, Any]]) -> None:
 
 def describe(rows: list[dict[str, Any]]) -> str:
     """Returns the table in Markdown with what was run and on what."""
+    from malaria_exp.data.cell_table import of_patients
     from malaria_exp.evaluation._plots_model import human_flops
-    from malaria_exp.table import of_patients
 
     test = rows[0]["test"]
     machines = list(dict.fromkeys(describe_machine(machine) for machine in (rows[0]["machine"], provenance.machine())))

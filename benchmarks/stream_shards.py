@@ -23,13 +23,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from malaria_exp import provenance
-from malaria_exp.augmenting import Chain
-from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.config.registry import build
+from malaria_exp.data.augmentation_chain import Chain
+from malaria_exp.data.batches import Cells, Data, TrainingBatches
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.dataset.shards import shards
-from malaria_exp.images import ResizeRule
-from malaria_exp.store import open_store
-from malaria_exp.streaming import StreamedBatches
 from malaria_exp.utils.filesystems import open_place
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

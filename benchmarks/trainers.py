@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from malaria_exp import provenance
-from malaria_exp.augmenting import Chain
-from malaria_exp.batches import Cells, Data, TrainingBatches
 from malaria_exp.config.registry import build
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.augmentation_chain import Chain
+from malaria_exp.data.batches import Cells, Data, TrainingBatches
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.store import open_store
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 from malaria_exp.utils.tensorflow_setup import load_tensorflow

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.manifest import COLUMNS, Manifest
+from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.data.split_manifest import COLUMNS, Manifest
 from malaria_exp.rundir import STATUS
-from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import LeakError, RunFolderError, listing
 
 EARLIER_FILE = "earlier_split.csv"

@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp import provenance
-from malaria_exp.bad_images import leave_out_bad_images, write_left_out
-from malaria_exp.batches import Data, training_batches
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Config
+from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.data.batches import Data, training_batches
+from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
+from malaria_exp.data.pixel_cache import PixelStore, open_store
+from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
 from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_earlier
 from malaria_exp.evaluation.metrics import direction
-from malaria_exp.images import ResizeRule
 from malaria_exp.init_from import InitialWeights, find_weights
 from malaria_exp.logger._loggers import Loggers
-from malaria_exp.manifest import Manifest, guard_against_leaks
 from malaria_exp.model._members import member_folders, members_rule
 from malaria_exp.outcome import Outcome, write_outcome
 from malaria_exp.rundir import RunFolder
 from malaria_exp.saved import save_model
 from malaria_exp.scoring import Scorer, predict
 from malaria_exp.storage._keep import open_storage
-from malaria_exp.store import PixelStore, open_store
-from malaria_exp.table import BadImage, CellTable, of_patients
 from malaria_exp.tracking import Tracker, open_tracker
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._strategy import open_strategy

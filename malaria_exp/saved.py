@@ -13,14 +13,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from malaria_exp.batches import Data
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config, ModelInput
 from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.config.validation import PositiveInt, check
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.batches import Data
+from malaria_exp.data.cell_table import CLASS_NAMES
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.save_formats import input_dtype, write_formats
-from malaria_exp.table import CLASS_NAMES
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
 from malaria_exp.trainer._precision import POLICIES, set_precision
 from malaria_exp.utils.atomic_files import write_json

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from malaria_exp.augmenting import Chain
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
+from malaria_exp.data.augmentation_chain import Chain
 
 LENGTH = RunLength(epochs=10, steps_per_epoch=10, batch_size=8)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.decode import decode
-from malaria_exp.table import BadImageError
+from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.decode import decode
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (19, 23, 3), dtype=np.uint8)

@@ -92,8 +92,8 @@ def test_sides_take_turns_and_the_first_round_does_not_count():
 
 
 def test_a_called_option_is_timed(monkeypatch):
-    from malaria_exp.augmenting import Chain
     from malaria_exp.config.registry import build
+    from malaria_exp.data.augmentation_chain import Chain
 
     speed = load("augmentations")
     monkeypatch.setattr(speed, "BATCH", 4)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build, options
-from malaria_exp.images import ResizeRule, resize
+from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.saved import load_model, save_model
 
 RULE = ResizeRule(32, "stretch")

@@ -6,7 +6,7 @@ import pytest
 
 from malaria_exp._weights_file import WeightsFileError, open_weights, stored_layers
 from malaria_exp.config.registry import build
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.resize import ResizeRule
 
 SMALL = {
     "cellnet": {"image_size": 32, "stem": 4, "widths": [8, 8]},

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.aug._boxes import paste
 from malaria_exp.aug._draws import Draws
-from malaria_exp.augmenting import Augment, Augmentation, Until
+from malaria_exp.data.augmentation_chain import Augment, Augmentation, Until
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -15,7 +15,7 @@ from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import on_colours, on_images, over_pixels, treat_groups
 from malaria_exp.aug._tf_image_colours import recolour
 from malaria_exp.aug.dihedral import apply_symmetry
-from malaria_exp.augmenting import Augment
+from malaria_exp.data.augmentation_chain import Augment
 
 if TYPE_CHECKING:
     import tensorflow as tf

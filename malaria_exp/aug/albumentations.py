@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp.aug._draws import Draws
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.provenance import cores
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import on_images, treat_some
 from malaria_exp.aug._operations import operate
 from malaria_exp.aug.rand_augment import OperationName
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Positive, PositiveInt, Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.aug._mixing import Mixer, Per, ended
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Positive, Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from malaria_exp.aug._boxes import draw_sides, paste
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import cell_pixels, on_colours, over_pixels
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability, Range
+from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import treat_some
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 
 if TYPE_CHECKING:
     import tensorflow as tf

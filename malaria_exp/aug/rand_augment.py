@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._operations import OPERATIONS, operate
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import PositiveInt, Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

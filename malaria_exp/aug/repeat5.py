@@ -1,9 +1,9 @@
 """Each training cell several times an epoch, each copy augmented in another way, as the notebooks concatenated five data sets."""
 
 from malaria_exp.aug._tf_image_ops import OperationName, Strengths, in_a_row
-from malaria_exp.augmenting import Augmentation, Copies
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Probability
+from malaria_exp.data.augmentation_chain import Augmentation, Copies
 from malaria_exp.utils.errors import ConfigError
 
 FIVE: list[list[OperationName]] = [

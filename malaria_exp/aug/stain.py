@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from malaria_exp.aug._draws import Draws
 from malaria_exp.aug._groups import keep_black, on_colours, treat_some
 from malaria_exp.aug.color import map_colours
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, NonNegative, Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 
 if TYPE_CHECKING:
     import tensorflow as tf

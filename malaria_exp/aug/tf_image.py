@@ -1,9 +1,9 @@
 """The notebooks' augmentation by tf.image: turns, flips, saturation, brightness, contrast."""
 
 from malaria_exp.aug._tf_image_ops import OperationName, Strengths, in_a_row
-from malaria_exp.augmenting import Augmentation
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Probability
+from malaria_exp.data.augmentation_chain import Augmentation
 
 ALL: list[OperationName] = ["rot90", "flip_left_right", "flip_up_down", "adjust_saturation", "random_brightness", "random_contrast"]
 

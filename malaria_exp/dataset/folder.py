@@ -8,12 +8,12 @@ from typing import Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern, Probability
-from malaria_exp.dataset._assemble import Cell, assemble
-from malaria_exp.dataset._cell_list import CellList, read_cell_list
-from malaria_exp.dataset._files import Files, hash_files, is_image, open_files
-from malaria_exp.dataset._layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
-from malaria_exp.dataset._names import parse_name
-from malaria_exp.table import UNKNOWN, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.cell_table import UNKNOWN, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.readers.assemble import Cell, assemble
+from malaria_exp.data.readers.cell_list import CellList, read_cell_list
+from malaria_exp.data.readers.files import Files, hash_files, is_image, open_files
+from malaria_exp.data.readers.layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
+from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.errors import ConfigError
 
 # What folders of the two classes are called. Bare numbers are not among them: 0 means either class in one or another set.

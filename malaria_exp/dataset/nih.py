@@ -8,12 +8,12 @@ from typing import Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern, Probability
-from malaria_exp.dataset._assemble import Cell, assemble
-from malaria_exp.dataset._files import Files, hash_files, open_files
-from malaria_exp.dataset._layout import Layout, class_prefix, find_cells
-from malaria_exp.dataset._names import parse_name
-from malaria_exp.dataset._nih_files import HOME, check_mappings, download
-from malaria_exp.table import BadImage, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.cell_table import BadImage, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.readers.assemble import Cell, assemble
+from malaria_exp.data.readers.files import Files, hash_files, open_files
+from malaria_exp.data.readers.layout import Layout, class_prefix, find_cells
+from malaria_exp.data.readers.names import parse_name
+from malaria_exp.data.readers.nih_files import HOME, check_mappings, download
 from malaria_exp.utils.errors import DataError, listing
 
 CLASS_FOLDERS = {"parasitized": "parasitized", "uninfected": "uninfected"}

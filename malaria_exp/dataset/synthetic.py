@@ -14,10 +14,10 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Probability, Range
+from malaria_exp.data.cell_table import CellTable
 from malaria_exp.dataset.drawing.cohort import is_healthy, is_second, plan, wrong_labels
 from malaria_exp.dataset.drawing.draw import Recipe, draw_cell
 from malaria_exp.dataset.drawing.look import Look, draw_look
-from malaria_exp.table import CellTable
 
 # Raise it whenever the same recipe would give other pixels: caches find cells by a hash over it.
 DRAWING_VERSION = 3

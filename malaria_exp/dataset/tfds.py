@@ -16,11 +16,11 @@ from urllib.request import Request, urlopen
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern, Probability
-from malaria_exp.dataset._assemble import Cell, assemble
-from malaria_exp.dataset._index import look_up
-from malaria_exp.dataset._nih_files import HOME, ZIP
-from malaria_exp.decode import EMPTY
-from malaria_exp.table import CLASS_NAMES, UNKNOWN, BadImage, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN, BadImage, BadImagePolicy, CellTable, OnBadImage
+from malaria_exp.data.decode import EMPTY
+from malaria_exp.data.readers.assemble import Cell, assemble
+from malaria_exp.data.readers.index import look_up
+from malaria_exp.data.readers.nih_files import HOME, ZIP
 from malaria_exp.utils.errors import ConfigError, DataError, listing
 from malaria_exp.utils.progress_bars import console, track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE
 from malaria_exp.evaluation._plots_data import HEALTHY, INFECTED
 from malaria_exp.evaluation._sheet import Row, Tile, sheet, short, wrapped_grid
 from malaria_exp.evaluation._style import GREY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
-from malaria_exp.table import CLASS_NAMES, POSITIVE
 
 FRAMES = (UNINFECTED, PARASITIZED)
 # Outside of a cell is black; edges that the resizing mixed with it are left out too.

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from malaria_exp.data.cell_table import CLASS_NAMES
+from malaria_exp.data.split_manifest import SUBSETS, Manifest
 from malaria_exp.evaluation._sheet import short
 from malaria_exp.evaluation._style import (
     BLUE,
@@ -21,8 +23,6 @@ from malaria_exp.evaluation._style import (
     new_figure,
     place_legend,
 )
-from malaria_exp.manifest import SUBSETS, Manifest
-from malaria_exp.table import CLASS_NAMES
 
 MOST_NAMED = 40
 CLASS_COLOURS = (UNINFECTED, PARASITIZED)
@@ -38,7 +38,7 @@ def class_counts(counts: Mapping[str, int], *, patients_known: bool, leaky: bool
     """Draws how many cells of each class there are, and how many people with and without parasites.
 
     Args:
-        counts: as `malaria_exp.table.count_cells` gives them.
+        counts: as `malaria_exp.data.cell_table.count_cells` gives them.
         patients_known: whether people can be counted.
         leaky: stamps LEAKY across the figure.
     """

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.data.cell_table import count_cells
 from malaria_exp.evaluation.intervals import METHOD, PATIENTS_UNKNOWN, patient_bootstrap
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF, choose_threshold
-from malaria_exp.table import count_cells
 from malaria_exp.utils.errors import ConfigError, DataError
 
 CHOSEN_ON_VALIDATION = "validation patients"

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS, Ranking, cell_losses, compute, count, rates
-from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError
 
 METHOD = "percentile bootstrap over patients"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from malaria_exp.table import POSITIVE
+from malaria_exp.data.cell_table import POSITIVE
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import DataError, did_you_mean
 

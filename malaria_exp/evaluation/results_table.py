@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from malaria_exp.data.cell_table import of_patients
 from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
 from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
-from malaria_exp.table import of_patients
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 RANKING = ("auc", "average_precision", "brier")

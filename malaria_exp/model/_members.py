@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.validation import check
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 from malaria_exp.utils.http import public_url

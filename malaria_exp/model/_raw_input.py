@@ -5,15 +5,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from malaria_exp.batches import to_unit
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.batches import to_unit
+from malaria_exp.data.resize import ResizeRule
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class PrepareImages(keras.layers.Layer):
     """Resizes and scales as the run did: uint8 (B, H, W, 3) of any H and W to float32 (B, size, size, 3) in [0, 1].
 
-    The arithmetic of `malaria_exp.images.resize`, step by step, rounding to whole pixel values included. A GPU may multiply matrices
+    The arithmetic of `malaria_exp.data.resize.resize`, step by step, rounding to whole pixel values included. A GPU may multiply matrices
     in fewer bits than float32 has, and would then round other pixels up than the run did: the layer computes on the CPU.
 
     Args:
@@ -49,7 +49,7 @@ class PrepareImages(keras.layers.Layer):
         return self._weights(edge)[:, before : before + length]
 
     def _weights(self, length: Any) -> Any:
-        """Returns how much each of `length` pixels counts in each new one, float32 (size, length): `_weights` of malaria_exp.images."""
+        """Returns how much each of `length` pixels counts in each new one, float32 (size, length): `_weights` of malaria_exp.data.resize."""
         count, size = tf.cast(length, tf.float64), float(self.size)
         pixels = tf.range(count)
         edges = tf.range(size + 1, dtype=tf.float64)[:, None] * (count / size)

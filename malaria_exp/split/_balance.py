@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.table import POSITIVE, CellTable
+from malaria_exp.data.cell_table import POSITIVE, CellTable
 from malaria_exp.utils.errors import ConfigError, DataError
 
 MAX_SWAPS = 2000

@@ -4,9 +4,9 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Fraction
-from malaria_exp.manifest import Manifest
+from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.split._balance import check_sum
-from malaria_exp.table import CellTable
 
 
 @register("split", "cell_level_leaky")

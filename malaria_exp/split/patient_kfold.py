@@ -6,9 +6,9 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Fraction, Positive, Range
-from malaria_exp.manifest import Manifest
+from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.split._balance import divide_patients
-from malaria_exp.table import CellTable
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.bad_images import write_left_out
-from malaria_exp.batches import Data
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
-from malaria_exp.manifest import TABLE_COLUMNS, Manifest
-from malaria_exp.table import CLASS_NAMES, BadImage, CellTable
+from malaria_exp.data.bad_images import write_left_out
+from malaria_exp.data.batches import Data
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
+from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
+    from malaria_exp.data.pixel_cache import PixelStore
     from malaria_exp.rundir import RunFolder
-    from malaria_exp.store import PixelStore
     from malaria_exp.task._explore_book_cells import Sample
     from malaria_exp.task._explore_book_page import Book, Chapter
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from malaria_exp.bad_images import all_bad_images, check_policy
-from malaria_exp.dataset._files import FileSource
-from malaria_exp.dataset._names import parse_name
-from malaria_exp.table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.bad_images import all_bad_images, check_policy
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.readers.files import FileSource
+from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.atomic_files import human_bytes, write_csv
 from malaria_exp.utils.errors import ConfigError, DataError, listing
 from malaria_exp.utils.filesystems import scheme_of

@@ -12,20 +12,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.bad_images import all_bad_images, check_policy, describe, total_images
-from malaria_exp.dataset._shard_format import (
-    HEAD,
-    MARKER,
-    TAIL,
-    Plan,
-    Shard,
-    ShardSet,
-    encode_cell,
-    read_sidecar_head,
-    write_sidecar,
-)
-from malaria_exp.images import ResizeRule, resize
-from malaria_exp.table import BadImageError, CellTable
+from malaria_exp.data.bad_images import all_bad_images, check_policy, describe, total_images
+from malaria_exp.data.cell_table import BadImageError, CellTable
+from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.data.shards.format import HEAD, MARKER, TAIL, Plan, Shard, ShardSet, encode_cell, read_sidecar_head, write_sidecar
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.filesystems import Place, file_sha256, new_file, placed_sha256, write_bytes

@@ -4,8 +4,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
+from malaria_exp.data.pixel_cache import delete_left_overs, delete_store, stores
 from malaria_exp.fetched import FOLDER as FETCHED
-from malaria_exp.store import delete_left_overs, delete_store, stores
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.terminal_log import log
 

@@ -6,12 +6,12 @@ import numpy as np
 
 from malaria_exp.config.registry import build, register
 from malaria_exp.config.run_config import Config
+from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.split_manifest import SUBSETS, TABLE_COLUMNS, Manifest
 from malaria_exp.earlier_runs import FinishedRun
 from malaria_exp.fetched import local_run
-from malaria_exp.manifest import SUBSETS, TABLE_COLUMNS, Manifest
 from malaria_exp.rundir import claim_run
 from malaria_exp.storage._keep import keep_copy, open_storage
-from malaria_exp.table import UNKNOWN, CellTable
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, listing
 from malaria_exp.utils.filesystems import scheme_of
 from malaria_exp.utils.http import public_url
@@ -42,14 +42,14 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
     from malaria_exp import provenance
-    from malaria_exp.bad_images import leave_out_bad_images, write_left_out
-    from malaria_exp.batches import Data
+    from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+    from malaria_exp.data.batches import Data
+    from malaria_exp.data.pixel_cache import open_store
     from malaria_exp.evaluation.evaluate import evaluate as judge
     from malaria_exp.outcome import Outcome, write_outcome
     from malaria_exp.runner import describe_table
     from malaria_exp.saved import load_model, read_record
     from malaria_exp.scoring import Scorer, predict
-    from malaria_exp.store import open_store
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     if config.run is None:

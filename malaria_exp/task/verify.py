@@ -12,11 +12,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from malaria_exp.bad_images import all_bad_images
 from malaria_exp.config.registry import register
-from malaria_exp.dataset._index import DIGITS, Known, read_index
-from malaria_exp.dataset._layout import class_prefix
-from malaria_exp.table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.bad_images import all_bad_images
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.readers.index import DIGITS, Known, read_index
+from malaria_exp.data.readers.layout import class_prefix
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.errors import ConfigError, DataError, listing
 from malaria_exp.utils.progress_bars import track

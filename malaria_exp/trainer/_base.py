@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from malaria_exp.batches import Batches, Cells
 from malaria_exp.config.durations import RunLength
+from malaria_exp.data.batches import Batches, Cells
 from malaria_exp.logger._base import Row
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.trainer._course import Course

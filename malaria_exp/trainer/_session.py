@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.batches import Cells
 from malaria_exp.config.durations import RunLength
+from malaria_exp.data.batches import Cells
 from malaria_exp.logger._base import Row
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.scoring import Scorer

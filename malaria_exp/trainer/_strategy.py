@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.batches import Batches
-from malaria_exp.streaming import StreamedBatches
+from malaria_exp.data.batches import Batches
+from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.trainer._settings import Settings, StrategyName
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log

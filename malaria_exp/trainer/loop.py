@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.batches import Cells, to_unit
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, PositiveInt
+from malaria_exp.data.batches import Cells, to_unit
 from malaria_exp.logger._base import Row
 from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._precision import Precision

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from aug_tools import cells, noise, run, treat
 
-from malaria_exp.augmenting import Chain
 from malaria_exp.config.registry import build
+from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.utils.errors import ConfigError
 
 needs_library = pytest.mark.skipif(

@@ -10,8 +10,8 @@ from aug_tools import LENGTH, cells, noise, run, treat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.augmenting import Chain
 from malaria_exp.config.registry import build, component, options
+from malaria_exp.data.augmentation_chain import Chain
 
 MIXING = {"mixup", "cutmix", "mix"}
 NEEDS_EXTRA = {"albumentations": "albumentations"}

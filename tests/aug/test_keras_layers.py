@@ -9,8 +9,8 @@ from aug_tools import cells, noise, run, treat
 from malaria_exp.aug import _keras_layers
 from malaria_exp.aug._keras_layers import COLOUR, ELSEWHERE, GEOMETRY, OWN, StepSeeds, apply_layers, build_layers
 from malaria_exp.aug._rot90_layer import RandomRot90
-from malaria_exp.augmenting import Chain
 from malaria_exp.config.registry import build
+from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.utils.errors import ConfigError
 
 ARGUMENTS = {

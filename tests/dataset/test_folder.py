@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.dataset.folder import NEGATIVE_NAMES, POSITIVE_NAMES, folder
 from malaria_exp.dataset.nih import nih
-from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError, DataError
 
 NIH = "C{case}P{case}thinF_IMG_20150619_114756_cell_{cell}"

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.bad_images import leave_out_bad_images
 from malaria_exp.config.registry import build
+from malaria_exp.data.bad_images import leave_out_bad_images
+from malaria_exp.data.cell_table import BadImageError, CellTable
+from malaria_exp.data.decode import decode
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.dataset.nih import nih
-from malaria_exp.decode import decode
-from malaria_exp.images import ResizeRule
-from malaria_exp.store import open_store
-from malaria_exp.table import BadImageError, CellTable
 from malaria_exp.utils.errors import ConfigError, DataError
 
 

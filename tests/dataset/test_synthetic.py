@@ -15,9 +15,9 @@ from scipy.ndimage import label as connected
 from sklearn.metrics import roc_auc_score
 
 from malaria_exp.config.registry import build, component
+from malaria_exp.data.cell_table import CellTable
 from malaria_exp.dataset.drawing.look import SHIFT
 from malaria_exp.dataset.synthetic import synthetic
-from malaria_exp.table import CellTable
 from malaria_exp.utils.errors import ConfigError
 
 OFFICIAL = re.compile(

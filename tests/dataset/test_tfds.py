@@ -14,18 +14,18 @@ from urllib.error import HTTPError, URLError
 import numpy as np
 import pytest
 
-from malaria_exp.bad_images import leave_out_bad_images
 from malaria_exp.config.registry import build
+from malaria_exp.data.bad_images import leave_out_bad_images
+from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.data.decode import decode
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.readers.index import Known
+from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.split_manifest import guard_against_leaks
 from malaria_exp.dataset import tfds as module
-from malaria_exp.dataset._index import Known
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.tfds import Records, prepared_builder, tfds
-from malaria_exp.decode import decode
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.images import ResizeRule
-from malaria_exp.manifest import guard_against_leaks
-from malaria_exp.store import open_store
-from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError, DataError
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets")

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation import intervals
 from malaria_exp.evaluation.intervals import multiplicities, patient_bootstrap, roc_band
 from malaria_exp.evaluation.metrics import METRICS, compute
-from malaria_exp.table import UNKNOWN
 from malaria_exp.utils.errors import ConfigError
 
 

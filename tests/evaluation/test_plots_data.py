@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from malaria_exp.data.cell_table import count_cells
+from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation._plots_cells import cell_colours, class_grid, group_grid, mean_cells, stain_colours, to_lab
 from malaria_exp.evaluation._plots_data import cell_sizes, cells_per_patient, class_counts, split_bars, split_patients
 from malaria_exp.evaluation._style import png_bytes
-from malaria_exp.manifest import Manifest
-from malaria_exp.table import count_cells
 
 
 def people(count=30, cells=12, seed=0):

@@ -3,10 +3,10 @@ import re
 import numpy as np
 import pytest
 
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.results_table import results_table
-from malaria_exp.table import UNKNOWN
 
 
 def predictions(patients=("a", "b", "c", "d", "e", "f"), cells=20, seed=0):

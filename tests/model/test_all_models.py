@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build, options
-from malaria_exp.images import ResizeRule
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.saved import load_model, save_model
 from malaria_exp.utils.errors import ConfigError
 

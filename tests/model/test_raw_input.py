@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from malaria_exp.config.registry import build
-from malaria_exp.images import ResizeRule, resize
+from malaria_exp.data.resize import ResizeRule, resize
 
 SIZES = st.integers(1, 90)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.manifest import EXCLUDED, guard_against_leaks
+from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.split_manifest import EXCLUDED, guard_against_leaks
 from malaria_exp.split.by_manifest import by_manifest
 from malaria_exp.split.patient_holdout import patient_holdout
-from malaria_exp.table import CellTable
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.manifest import SUBSETS, guard_against_leaks
+from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.split_manifest import SUBSETS, guard_against_leaks
 from malaria_exp.split.cell_level_leaky import cell_level_leaky
-from malaria_exp.table import UNKNOWN, CellTable
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError
 
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")

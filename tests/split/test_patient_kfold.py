@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.config.registry import build
-from malaria_exp.dataset._names import parse_name
-from malaria_exp.manifest import SUBSETS, guard_against_leaks
+from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.readers.names import parse_name
+from malaria_exp.data.split_manifest import SUBSETS, guard_against_leaks
 from malaria_exp.split.patient_kfold import patient_kfold
-from malaria_exp.table import UNKNOWN, CellTable
 from malaria_exp.utils.errors import ConfigError, DataError
 
 INDEX = ROOT.parent / "shared" / "nih" / "nih_index.tsv.gz"

@@ -2,8 +2,8 @@ import pytest
 from filelock import FileLock
 
 from malaria_exp.config.registry import build
-from malaria_exp.images import ResizeRule
-from malaria_exp.store import open_store, stores
+from malaria_exp.data.pixel_cache import open_store, stores
+from malaria_exp.data.resize import ResizeRule
 
 
 @pytest.fixture

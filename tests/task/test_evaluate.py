@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.table import UNKNOWN
 from malaria_exp.task.evaluate import find_leaks
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 

@@ -15,8 +15,8 @@ from malaria_exp import runner
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component, options
 from malaria_exp.config.validation import Probability, Range, check
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation import _style
-from malaria_exp.table import UNKNOWN
 from malaria_exp.task import _explore_book_augs, _explore_book_data, _explore_book_tried
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_tried import Subjects, Tried, sweep_values

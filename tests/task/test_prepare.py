@@ -11,11 +11,11 @@ import tensorflow as tf
 from filelock import FileLock
 
 from malaria_exp.config.registry import build
-from malaria_exp.dataset._shard_format import MARKER
+from malaria_exp.data.cell_table import BadImageError, BadImagePolicy, CellTable
+from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.data.shards.format import MARKER
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.shards import shards
-from malaria_exp.images import ResizeRule, resize
-from malaria_exp.table import BadImageError, BadImagePolicy, CellTable
 from malaria_exp.task import _prepare_shards
 from malaria_exp.task._prepare_sample import choose, new_folder, write_sample
 from malaria_exp.task._prepare_shards import write_shards

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.run_config import Choice
+from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.manifest import Manifest
 from malaria_exp.utils.errors import ConfigError, LeakError, RunFolderError
 
 

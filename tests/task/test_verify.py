@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 
 from malaria_exp.config.registry import build
-from malaria_exp.dataset._index import DIGITS, Known, read_index
-from malaria_exp.table import CLASS_NAMES, BadImage, BadImageError, CellTable
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, BadImageError, CellTable
+from malaria_exp.data.readers.index import DIGITS, Known, read_index
 from malaria_exp.task.verify import KINDS, compare, is_nih, undecodable
 from malaria_exp.utils.errors import ConfigError, DataError
 

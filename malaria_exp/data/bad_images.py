@@ -1,0 +1,87 @@
+"""Bad images: found before anything is trained, all of them at once, and then an error or left out, on the record."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
+from malaria_exp.data.pixel_cache import PixelStore
+from malaria_exp.rundir import RunFolder
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.terminal_log import log
+
+LEFT_OUT_FILE = "left_out.csv"
+Store = TypeVar("Store", bound=PixelStore)
+
+
+def leave_out_bad_images(table: CellTable, store: Store) -> tuple[CellTable, Store, list[BadImage]]:
+    """Applies the dataset's policy to the images that could not be read or decoded.
+
+    Args:
+        table: the cells, with the bad files that have no row.
+        store: the decoded images; its `bad` are rows that could not be decoded.
+
+    Returns:
+        The table and the store without bad images, and what was left out.
+
+    Raises:
+        DataError: there are bad images and the policy is "error", or "skip" would leave out more than its largest share, or all
+            of a class.
+    """
+    bad = all_bad_images(table, store.bad)
+    if not bad:
+        return table, store, []
+    check_policy(table, bad)
+    rows = np.setdiff1d(np.arange(len(table)), np.array(sorted(store.bad), dtype=np.int64))
+    for number, class_name in enumerate(CLASS_NAMES):
+        if number in table.label and number not in table.label[rows]:
+            raise DataError(f"dataset '{table.name}': none of the images of the class {class_name} can be used.\n{_lines(bad)}")
+    log.warning(f"left out  {describe(bad, total_images(table))}, listed in {LEFT_OUT_FILE}")
+    if len(rows) == len(table):
+        return table, store, bad
+    return table.select(rows), store.select(rows), bad
+
+
+def all_bad_images(table: CellTable, undecodable: Mapping[int, str]) -> list[BadImage]:
+    """Returns the bad files of a table and those of its rows (with reasons) that could not be decoded, sorted by file."""
+    names = table.cell_id if table.file is None else table.file
+    return sorted([*table.bad, *(BadImage(str(names[row]), reason) for row, reason in undecodable.items())])
+
+
+def check_policy(table: CellTable, bad: list[BadImage]) -> None:
+    """Raises a DataError with the whole list, unless the policy is to leave these bad images out."""
+    if not bad:
+        return
+    if table.policy.on_bad_image == "error":
+        raise DataError(
+            f"dataset '{table.name}': {len(bad):,} bad images:\n{_lines(bad)}\nNothing was trained. Mend or remove these files, then start again; or go on"
+            " without them, on the record: dataset.on_bad_image=skip"
+        )
+    share = len(bad) / total_images(table)
+    if share > table.policy.largest_bad_share:
+        raise DataError(
+            f"dataset '{table.name}': {describe(bad, total_images(table))} are bad; dataset.on_bad_image=skip leaves out at most"
+            f" dataset.largest_bad_share={table.policy.largest_bad_share:g} of the images. What is wrong with so many?\n{_lines(bad)}"
+        )
+
+
+def _lines(bad: list[BadImage]) -> str:
+    return "\n".join(f"  {name}: {reason}" for name, reason in bad)
+
+
+def total_images(table: CellTable) -> int:
+    """Returns the number of images a dataset offered, those without a row included; call it before anything is left out."""
+    return len(table) + len(table.bad)
+
+
+def describe(bad: list[BadImage], total: int) -> str:
+    """Returns how many images of all are bad, for people: "3 of 1,200 images (0.25 %)"."""
+    return f"{len(bad):,} of {total:,} images ({100 * len(bad) / total:.3g} %)"
+
+
+def write_left_out(folder: RunFolder, left_out: list[BadImage]) -> None:
+    """Writes what was left out, with reasons, into the run's folder; nothing if everything was used."""
+    if left_out:
+        write_csv(folder / LEFT_OUT_FILE, BadImage._fields, left_out)

@@ -1,0 +1,277 @@
+"""The decoded store: every image decoded and resized once, shared by all runs of a machine.
+
+A store is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
+image) and store.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
+rows are sorted by content, so the order in which a dataset lists its cells makes no second store. Images that cannot be
+decoded stand in bad.json with the reason; what becomes of them is not the store's business.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
+
+from malaria_exp.data.cell_table import BadImageError, CellTable
+from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
+from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.progress_bars import track
+from malaria_exp.utils.terminal_log import log
+
+MARKER = "store.json"
+IMAGES = "images.npy"
+BAD = "bad.json"
+# Raise it whenever the decoder would give other pixels, or take or refuse other files.
+DECODER_VERSION = 2
+
+
+class PixelStore(Protocol):
+    """Where the decoded images of a table are.
+
+    Attributes:
+        rule: how they were resized.
+        bad: rows of the table that could not be decoded, with the reason.
+    """
+
+    @property
+    def rule(self) -> ResizeRule:
+        """How the images were resized."""
+        ...
+
+    @property
+    def bad(self) -> dict[int, str]:
+        """Rows of the table that could not be decoded, with the reason."""
+        ...
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Returns the images of these table rows, uint8 (len(index), size, size, 3)."""
+        ...
+
+    def select(self, rows: np.ndarray) -> Self:
+        """Returns the store of `table.select(rows)`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """Decoded images of a table.
+
+    Attributes:
+        folder: where they lie.
+        rule: how they were resized.
+        images: uint8 (stored, size, size, 3), memory-mapped, read-only.
+        rows: int64 (N,): row of `images` for each row of the table; -1 for those that could not be decoded.
+        bad: those, with the reason.
+    """
+
+    folder: Path
+    rule: ResizeRule
+    images: np.ndarray
+    rows: np.ndarray
+    bad: dict[int, str] = field(default_factory=dict)
+
+    def take(self, index: np.ndarray) -> np.ndarray:
+        """Returns the images of these table rows, uint8 (len(index), size, size, 3)."""
+        rows = self.rows[index]
+        if rows.size and rows.min() < 0:
+            raise ValueError(f"Expected rows that could be decoded. Received: {np.asarray(index)[rows < 0]}")
+        return self.images[rows]
+
+    def select(self, rows: np.ndarray) -> Self:
+        """Returns the store of `table.select(rows)`."""
+        kept = {int(row): new for new, row in enumerate(rows)}
+        return replace(self, rows=self.rows[rows], bad={kept[row]: reason for row, reason in self.bad.items() if row in kept})
+
+
+def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> PixelStore:
+    """Returns the table's store, decoding it first if no run has yet; runs that start together decode once.
+
+    A source that holds its images decoded already opens a store of its own.
+
+    Args:
+        table: the cells.
+        rule: size and resize mode.
+        root: the cache folder.
+        workers: decoding threads; 0 takes one a core.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    open_own = getattr(table.source, "open_store", None)
+    if open_own is not None:
+        own: PixelStore = open_own(rule, root)
+        return own
+    contents, first, inverse = np.unique(table.content, return_index=True, return_inverse=True)
+    identity = "\n".join([f"{rule.mode} {rule.size} {rule.version} {DECODER_VERSION}", *contents.tolist()])
+    folder = root / f"{table.name}-{rule.size}px-{hashlib.sha256(identity.encode()).hexdigest()[:20]}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        found = _load(folder, contents, rule)
+        if found is None:
+            lock = FileLock(lock_path(folder))
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                log.info("store     waiting for another run that is decoding the same images")
+                lock.acquire()
+            try:
+                found = _load(folder, contents, rule) or _decode(table, contents, first, rule, folder, workers)
+            finally:
+                lock.release()
+    except OSError as error:
+        raise DataError(
+            f"store.root: cannot write the decoded images to '{root}': {error}. Choose another folder: store.root=..."
+        ) from None
+    images, reasons = found
+    good = np.array([content not in reasons for content in contents.tolist()])
+    place = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
+    inverse = inverse.reshape(-1)
+    bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
+    return Store(folder, rule, images, place[inverse], bad)
+
+
+def stores(root: Path) -> list[tuple[Path, int]]:
+    """Returns the stores of a cache folder with their sizes in bytes."""
+    folders = sorted(path.parent for path in root.glob(f"*/{MARKER}"))
+    return [(folder, sum(file.stat().st_size for file in folder.iterdir())) for folder in folders]
+
+
+def delete_store(folder: Path) -> bool:
+    """Deletes one store, unless a run is writing it; returns whether it is gone."""
+    lock = FileLock(lock_path(folder))
+    try:
+        with lock.acquire(timeout=0):
+            # The marker goes first: a folder without it is never read.
+            (folder / MARKER).unlink(missing_ok=True)
+            shutil.rmtree(folder)
+    except Timeout:
+        return False
+    return True
+
+
+def delete_left_overs(root: Path) -> list[Path]:
+    """Deletes what decoding that was killed left in a cache folder, and returns it; folders that are being written stay."""
+    gone = []
+    for partial in sorted(root.glob("*.partial-*")):
+        store = partial.with_name(partial.name.partition(".partial-")[0])
+        try:
+            with FileLock(lock_path(store)).acquire(timeout=0):
+                shutil.rmtree(partial)
+        except Timeout:
+            continue
+        gone.append(partial)
+    return gone
+
+
+@contextmanager
+def new_store(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes the store's as soon as the block is done, if it has put a marker there.
+
+    Call it under the store's lock: what killed runs left, and a store that is not whole, are deleted first.
+    """
+    for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
+        shutil.rmtree(left_over)
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    try:
+        yield partial
+        if (partial / MARKER).exists():
+            os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def lock_path(folder: Path) -> Path:
+    """Returns the file whose lock a run holds while it writes the store in a folder."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
+    """Returns the store's images, memory-mapped, and the reasons of bad contents; None if there is no such store, or it is not whole."""
+    try:
+        reasons = {}
+        if (folder / BAD).exists():
+            reasons = {str(content): str(reason) for content, reason in json.loads((folder / BAD).read_text(encoding="utf-8")).items()}
+        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != marker(len(contents) - len(reasons), len(reasons), rule):
+            return None
+        images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+    whole = images.dtype == np.uint8 and images.shape == (len(contents) - len(reasons), rule.size, rule.size, 3)
+    return (images, reasons) if whole and set(reasons) <= set(contents.tolist()) else None
+
+
+def marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
+    """Returns what the marker of a store says: images it holds, bad ones it does not hold, and how they were resized."""
+    return {"images": count, "bad": bad, "resize": rule.to_dict()}
+
+
+def _decode(
+    table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Decodes into a new store and returns what `_load` would; called under the lock."""
+    _check_space(folder.parent, len(contents), rule)
+    with new_store(folder) as partial:
+        bad = _fill(partial / IMAGES, table, first, rule, workers)
+        reasons = {str(contents[position]): reason for position, reason in bad.items()}
+        if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
+            # The run ends with this; what it decoded would lie in the cache for nothing, as mended files are other contents.
+            return np.empty((0, rule.size, rule.size, 3), np.uint8), reasons
+        if reasons:
+            write_json(partial / BAD, reasons)
+        write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
+        write_json(partial / MARKER, marker(len(contents) - len(bad), len(bad), rule))
+    total = sum(size for _, size in stores(folder.parent))
+    log.info(
+        f"store     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
+    )
+    return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), reasons
+
+
+def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
+    """Raises a DataError if the images would not fit: a memory-mapped file on a full disk ends the process without a word."""
+    needed, free = count * rule.size * rule.size * 3, shutil.disk_usage(root).free
+    if needed > free:
+        raise DataError(
+            f"store.root: {count:,} images of {rule.size} x {rule.size} px take {human_bytes(needed)}, but '{root}' has {human_bytes(free)} free."
+            " Choose another folder (store.root=...), smaller images (model.image_size=...), or empty the cache: python run.py task=clean_cache"
+        )
+
+
+def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> dict[int, str]:
+    """Writes the images that can be decoded into a file, in the order of `first`; returns the reasons of the others by position."""
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(first), rule.size, rule.size, 3))
+
+    def decode(position: int) -> tuple[int, str] | None:
+        try:
+            images[position] = resize(table.source.read(int(first[position])), rule)
+        except BadImageError as error:
+            return position, str(error)
+        return None
+
+    # In the source's own order: a zip or a disk is read from front to back.
+    order = np.argsort(first, kind="stable").tolist()
+    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        bad = dict(sorted(filter(None, track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)))))
+    images.flush()
+    if 0 < len(bad) < len(first):
+        good = np.delete(np.arange(len(first)), list(bad))
+        whole = np.lib.format.open_memmap(path.with_suffix(".good"), mode="w+", dtype=np.uint8, shape=(len(good), *images.shape[1:]))
+        for start in range(0, len(good), 1024):
+            whole[start : start + 1024] = images[good[start : start + 1024]]
+        whole.flush()
+        os.replace(path.with_suffix(".good"), path)
+    return bad

@@ -1,0 +1,1 @@
+"""What reads folders, zips, lists and names of cell images into a table."""

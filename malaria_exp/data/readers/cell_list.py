@@ -1,0 +1,102 @@
+"""The user's CSV of a folder dataset: which patient, slide, field and class each file has."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from malaria_exp.data.cell_table import BadImage
+from malaria_exp.data.readers.files import Files, clean_name
+from malaria_exp.data.split_manifest import read_csv
+from malaria_exp.utils.errors import DataError, did_you_mean, listing
+
+COLUMNS = ("patient", "slide", "field", "label")
+# What spreadsheets and statistics programs write where there is nothing.
+NOTHING = ("", "na", "n/a", "nan", "none", "null", "unknown")
+
+
+class CellList(NamedTuple):
+    """What the CSV says.
+
+    Attributes:
+        path: of the CSV.
+        rows: by file number, those of the columns patient, slide, field (text, empty if unknown) and label (a class name) that there are.
+        columns: which there are.
+        missing: files that are listed and do not exist, or could be several.
+    """
+
+    path: str
+    rows: dict[int, dict[str, str]]
+    columns: tuple[str, ...]
+    missing: list[BadImage]
+
+
+def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> CellList:
+    """Reads the CSV and finds its files.
+
+    Args:
+        path: a CSV with a header; the column `file` holds paths below the dataset's place, or bare names where they are unique.
+            Nothing, NA, nan, none, null and unknown all mean that a patient, slide or field is not known.
+        files: of the dataset.
+        class_of: class name by label in lower case.
+
+    Raises:
+        DataError: the CSV cannot be read, has none of the columns patient, slide, field and label, lists a file twice or none that
+            exists, or has a label that is not known.
+    """
+    where = f"dataset.csv: {path}"
+    try:
+        rows = read_csv(Path(path).expanduser(), ("file",))
+    except (DataError, RuntimeError) as error:  # the latter for the ~ of a user that does not exist
+        raise DataError(f"dataset.csv: {error}") from None
+    if not rows:
+        raise DataError(f"{where}: it has a header and no rows.")
+    given = tuple(name for name in COLUMNS if name in rows[0][1])
+    if not given:
+        raise DataError(
+            f"{where}: expected a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]} beside file; received {', '.join(rows[0][1])}."
+        )
+    find = _finder(files)
+    found: dict[int, dict[str, str]] = {}
+    line_of: dict[int, int] = {}
+    missing = []
+    for number, row in rows:
+        indices = find(row["file"])
+        if len(indices) != 1:
+            why = "but several files have this name; give the path" if indices else "but there is no such file"
+            missing.append(BadImage(clean_name(row["file"]), f"stands in {path}, line {number}, {why}"))
+            continue
+        index = indices[0]
+        if index in found:
+            raise DataError(f"{where}, line {number}: '{row['file']}' stands in line {line_of[index]} already.")
+        values = {name: "" if row[name].strip().lower() in NOTHING else row[name].strip() for name in given}
+        if "label" in values:
+            class_name = class_of.get(row["label"].strip().lower())
+            if class_name is None:
+                raise DataError(
+                    f"{where}, line {number}: label {row['label']!r}; expected one of {', '.join(class_of)}.{did_you_mean(row['label'], class_of)}"
+                    " Other words: dataset.positive=... dataset.negative=..."
+                )
+            values["label"] = class_name
+        found[index], line_of[index] = values, number
+    if not found:
+        raise DataError(
+            f"{where}: none of its {len(rows):,} files lies in '{files.place}':\n{listing([item.file for item in missing], 3)}\nExpected paths"
+            f" below that, or bare names that are unique there, such as {files.names[0]}."
+        )
+    return CellList(path, found, given, missing)
+
+
+def _finder(files: Files) -> Callable[[str], list[int]]:
+    """Returns a function from what the CSV calls a file, its path or its bare name, to the numbers of the files that can be meant."""
+    by_path, by_name = defaultdict(list), defaultdict(list)
+    for index, name in enumerate(files.names):
+        by_path[name].append(index)
+        by_name[PurePosixPath(name).name].append(index)
+
+    def find(text: str) -> list[int]:
+        # As written, then without blanks around it, then with the separators of Windows.
+        written = (text, text.strip(), text.strip().replace("\\", "/"))
+        return next((found for path in map(clean_name, written) for names in (by_path, by_name) if (found := names.get(path))), [])
+
+    return find

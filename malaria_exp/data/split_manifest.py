@@ -1,0 +1,216 @@
+"""The split manifest: which subset each cell belongs to, its hash, and the guard that keeps patients apart."""
+
+import csv
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
+from malaria_exp.utils.atomic_files import write_csv
+from malaria_exp.utils.errors import DataError, LeakError, did_you_mean, listing
+
+SUBSETS = ("train", "val", "test")
+EXCLUDED = "excluded"
+TABLE_COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
+COLUMNS = (*TABLE_COLUMNS, "subset")
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Each cell with its subset; every column has the shape (N,), in the order of the table it was made from.
+
+    Attributes:
+        protocol: name of the split, such as "patient_holdout".
+        cell_id, label, patient, slide, field, content: the table's columns.
+        subset: "train", "val", "test", or "excluded" (in no subset).
+        details: what the split has to say of itself, for report and provenance (plain values).
+        inherited_leak: whether the weights have seen validation or test cells in earlier runs.
+    """
+
+    protocol: str
+    cell_id: np.ndarray
+    label: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    field: np.ndarray
+    content: np.ndarray
+    subset: np.ndarray
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    inherited_leak: bool = False
+
+    @classmethod
+    def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
+        """Joins the table's columns with the subset (N,) of each cell."""
+        columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
+        manifest = cls(protocol=protocol, subset=np.asarray(subset, dtype=str), details=details or {}, **columns)
+        manifest.check_complete()
+        return manifest
+
+    def check_complete(self) -> None:
+        """Raises a DataError unless all three subsets hold cells, and train and val cells of both classes."""
+        for subset in SUBSETS:
+            rows = self.rows(subset)
+            if not len(rows):
+                raise DataError(f"split: subset '{subset}' is empty; {len(np.unique(self.patient))} patients are too few for this split.")
+            present = np.unique(self.label[rows])
+            if subset != "test" and len(present) < len(CLASS_NAMES):
+                raise DataError(
+                    f"split: subset '{subset}' holds only {CLASS_NAMES[present[0]]} cells. Choose another split.seed or other fractions."
+                )
+
+    def rows(self, subset: str) -> np.ndarray:
+        """Returns the row numbers of a subset, ascending (int64)."""
+        return np.flatnonzero(self.subset == subset)
+
+    @cached_property
+    def crossing_patients(self) -> dict[str, list[str]]:
+        """Patients with cells in more than one subset, and those subsets.
+
+        Cells of unknown patients may be anyone's: with any in use, UNKNOWN stands in every subset that is.
+        """
+        crossing = _crossing(self.patient, self.subset)
+        used = np.unique(self.subset[self.subset != EXCLUDED]).tolist()
+        if not self.patients_known and len(used) > 1:
+            crossing[UNKNOWN] = used
+        return crossing
+
+    @property
+    def patients_known(self) -> bool:
+        """Whether the patient of every cell in a subset is known."""
+        return UNKNOWN not in self.patient[self.subset != EXCLUDED]
+
+    @cached_property
+    def crossing_contents(self) -> dict[str, list[str]]:
+        """Contents (SHA-256) that stand in more than one subset, and those subsets."""
+        return _crossing(self.content, self.subset)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether any patient or content crosses subsets, seen from the cells, whatever the split is called; or an earlier run saw them."""
+        return bool(self.crossing_patients or self.crossing_contents or self.inherited_leak)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over (cell_id, label, patient, content, subset), rows sorted: equal splits of equal data are equal."""
+        columns = (self.cell_id, self.label, self.patient, self.content, self.subset)
+        rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
+        return hashlib.sha256("\n".join("\t".join(map(str, row)) for row in rows).encode()).hexdigest()
+
+    def limited(self, cells: int, seed: int) -> "Manifest":
+        """Returns the split with at most so many cells in each subset, drawn at random, as many of each class as there are.
+
+        Args:
+            cells: at most so many in each subset, at least 2.
+            seed: of the draw.
+        """
+        rng, dropped = np.random.default_rng(seed), np.zeros(len(self.subset), bool)
+        for name in SUBSETS:
+            rows = rng.permutation(self.rows(name))
+            by_class = [rows[self.label[rows] == label] for label in range(len(CLASS_NAMES))]
+            # Each class ranked by itself: the first of both, the second of both, and so on.
+            rank = np.concatenate([np.arange(len(part)) for part in by_class])
+            dropped[np.concatenate(by_class)[np.argsort(rank, kind="stable")[cells:]]] = True
+        if not dropped.any():
+            return self
+        note = f"Limited: at most {cells:,} cells of each subset were used (limit_cells); the numbers say nothing about the data."
+        details = {**self.details, "limit_cells": cells, "warnings": [*self.details.get("warnings", ()), note]}
+        limited = dataclasses.replace(self, subset=np.where(dropped, EXCLUDED, self.subset), details=details)
+        limited.check_complete()
+        return limited
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Returns for each subset the cells, classes, patients, and infected and healthy patients."""
+        infected = self.patient[self.label == POSITIVE]
+        of_subset = {subset: self.rows(subset) for subset in SUBSETS}
+        return {subset: count_cells(self.label[rows], self.patient[rows], infected) for subset, rows in of_subset.items()}
+
+    def write(self, path: Path) -> None:
+        """Writes split.csv: a header, then a row a cell, labels by name."""
+        names = np.array(CLASS_NAMES)[self.label]
+        columns = [names if name == "label" else getattr(self, name) for name in COLUMNS]
+        write_csv(path, COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
+
+    @classmethod
+    def read(cls, path: Path, protocol: str) -> "Manifest":
+        """Reads a split.csv that `write` wrote; a damaged one is a DataError."""
+        rows = [row for _, row in read_csv(path, COLUMNS)]
+        if not rows:
+            raise DataError(f"{path}: holds no cells.")
+        columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
+        unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
+        if unknown:
+            raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")
+        label = np.array([CLASS_NAMES.index(row["label"]) for row in rows], dtype=np.int8)
+        return cls(protocol=protocol, label=label, **columns)
+
+
+def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line.
+
+    Returns:
+        The rows, each with the number of its line in the file: blank lines are skipped, but counted.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = set(needed) - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(
+                    f"{path}: no column {', '.join(sorted(missing))}; its columns are {', '.join(reader.fieldnames or ()) or 'none'}."
+                )
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError:
+        near = [item.as_posix() for item in path.parent.glob("*.csv")] if path.parent.is_dir() else []
+        raise DataError(f"No file '{path}'.{did_you_mean(path.as_posix(), near)}") from None
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.reader.line_num}: cannot be read as CSV: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
+    for number, row in rows:
+        if None in row or None in row.values():
+            raise DataError(f"{path}, line {number}: the number of fields differs from the header's.")
+    return rows
+
+
+def guard_against_leaks(manifest: Manifest, *, patients_may_cross: bool, allow_leak: bool) -> None:
+    """Raises a LeakError if a patient or a content stands in two subsets.
+
+    Args:
+        manifest: the split.
+        patients_may_cross: true only for the protocol whose name says that it is leaky.
+        allow_leak: the user's `allow_leak=true`; the run goes on, and everything it writes is stamped LEAKY.
+    """
+    if allow_leak:
+        return
+    problems = []
+    if manifest.crossing_patients and not patients_may_cross:
+        problems.append((f"{len(manifest.crossing_patients)} patients", manifest.crossing_patients))
+    if manifest.crossing_contents:
+        name_of = dict(zip(manifest.content.tolist(), manifest.cell_id.tolist(), strict=True))
+        problems.append(
+            (
+                f"{len(manifest.crossing_contents)} images",
+                {name_of[content]: where for content, where in manifest.crossing_contents.items()},
+            )
+        )
+    if problems:
+        text = ""
+        for what, found in problems:
+            rows = [f"{'cells of unknown patients' if name == UNKNOWN else name}: {', '.join(where)}" for name, where in found.items()]
+            text += f"{what} stand in more than one subset:\n{listing(rows)}\n"
+        raise LeakError(
+            f"split '{manifest.protocol}' leaks: {text}Mend the split, or set allow_leak=true: every result is then stamped LEAKY."
+        )
+
+
+def _crossing(values: np.ndarray, subset: np.ndarray) -> dict[str, list[str]]:
+    kept = subset != EXCLUDED
+    pairs = np.unique(np.stack([values[kept].astype(str), subset[kept].astype(str)]), axis=1)
+    found, counts = np.unique(pairs[0], return_counts=True)
+    return {value: pairs[1][pairs[0] == value].tolist() for value in found[counts > 1].tolist()}

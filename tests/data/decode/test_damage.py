@@ -1,0 +1,247 @@
+"""Cut, damaged and malicious image files: an image without a fault, or a BadImageError, and never long work or much memory."""
+
+import struct
+import threading
+import tracemalloc
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from image_files import IMAGE, LOSSLESS, SMOOTH, chunk, encode, plain, png, refused, rgb_tags, rows_of, tiff
+from PIL import Image, ImageFile
+
+from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.decode import FORMATS, MAX_PIXELS, decode
+
+
+def outcome(data):
+    """The decoded image or None; anything but an RGB image or a BadImageError fails the test."""
+    try:
+        image = decode(data)
+    except BadImageError:
+        return None
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    return image
+
+
+# What is cut off or damaged
+
+
+@pytest.mark.parametrize("image", [IMAGE, np.zeros((19, 23, 3), np.uint8)], ids=["noise", "black"])
+def test_a_png_whose_rows_end_early_but_cleanly_is_refused(image):
+    # Pillow alone takes this for an image with rows of black.
+    data = png(23, 19, rows_of(image)[:-70])
+    assert plain(data).shape == (19, 23, 3)
+    refused(data, r"truncated PNG: 1,260 of 1,330 bytes of pixel data")
+
+
+def test_a_png_stream_without_or_with_a_wrong_checksum_is_refused():
+    stream = zlib.compress(rows_of(IMAGE))
+    refused(png(23, 19, b"", stream=stream[:-2]), "checksum of its pixel data is missing")
+    refused(png(23, 19, b"", stream=stream[:-1] + bytes([stream[-1] ^ 1])), "incorrect data check")
+    refused(png(23, 19, rows_of(IMAGE) + b"\0" * 70), "more pixel data")
+
+
+def test_a_png_needs_its_parts_once_and_in_order():
+    data = png(23, 19, rows_of(IMAGE))
+    header, rest = data[8:33], data[33:]
+    refused(data[:8] + rest, "does not begin with its header")
+    refused(data[:33] + header + rest, "there twice")
+    refused(data[:33] + chunk(b"IEND"), "parts are missing")
+    refused(data[:33] + chunk(b"ABCD") + rest, "unknown part")
+    refused(data[:-12] + chunk(b"tIME", bytes(7)) + chunk(b"IDAT") + data[-12:], "not in one piece")
+
+
+@pytest.mark.parametrize(("kind", "options"), [*LOSSLESS, ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {})], ids=str)
+def test_a_file_cut_off_anywhere_is_refused_or_lacks_no_pixel(kind, options):
+    data = encode(SMOOTH, kind, **options)
+    whole, refusals = decode(data), 0
+    for length in range(len(data) % 7, len(data), 1 if len(data) < 1000 else 7):
+        got = outcome(data[:length])
+        refusals += got is None
+        assert got is None or np.array_equal(got, whole), length
+    assert refusals > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"subsampling": 0, "quality": 95}], ids=str)
+def test_a_jpeg_with_an_end_mark_after_the_cut_is_refused(options):
+    # Pillow alone fills what is missing with grey.
+    data = encode(SMOOTH, "JPEG", **options)
+    whole, start = decode(data), data.index(b"\xff\xda") + 14
+    for length in range(start, len(data) - 2, 3):
+        got = outcome(data[:length] + b"\xff\xd9")
+        assert got is None or np.array_equal(got, whole), length
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_a_cut_webp_with_its_sizes_set_right_is_refused(lossless):
+    data = encode(IMAGE, "WEBP", lossless=lossless)
+    for length in range(40, len(data) - 8, 6):
+        cut = bytearray(data[:length])
+        cut[4:8], cut[16:20] = struct.pack("<I", length - 8), struct.pack("<I", length - 20)
+        assert outcome(bytes(cut)) is None, length
+
+
+def test_tiff_strips_that_do_not_cover_the_image_are_refused():
+    # Pillow alone leaves what they do not cover black.
+    for changes, reason in [
+        ({"_278": (3, [7])}, "1 strips or tiles; its size needs 3"),
+        ({"_279": (4, [1310])}, "fewer pixels"),
+        ({"_273": (4, [5000])}, "outside of the file"),
+        ({"_257": (3, [500]), "_278": None}, "fewer pixels"),
+        ({"_278": (3, [0])}, "strips or tiles of 23 x 0"),
+        ({"_256": (4, [23, 23])}, "tag 256 has 2 values"),
+        ({"_277": (3, [4]), "_258": (3, [8] * 4)}, "4 channels"),
+    ]:
+        refused(tiff(rgb_tags(19, 23, **changes), IMAGE.tobytes()), reason)
+
+
+def test_pillows_switch_for_truncated_images_changes_nothing(monkeypatch):
+    files = [encode(SMOOTH, kind, **options) for kind, options in [*LOSSLESS, ("JPEG", {}), ("JPEG", {"progressive": True})]]
+    cuts = [data[: len(data) * part // 10] for data in files for part in range(1, 10)]
+    broken = png(23, 19, b"\x09" + rows_of(IMAGE)[1:])
+    huffman = bytearray(files[-2])
+    table = huffman.index(b"\xff\xc4") + 5
+    huffman[table : table + 16] = b"\xff" * 16
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for data in [*cuts, broken, bytes(huffman)]:
+        assert outcome(data) is None
+
+
+# Bombs
+
+
+@pytest.mark.parametrize("width", [MAX_PIXELS // 4096 + 1, 60_000])
+def test_a_bomb_is_refused_by_its_header(width, monkeypatch):
+    frame = bytearray(encode(IMAGE, "JPEG"))
+    place = frame.index(b"\xff\xc0") + 5
+    frame[place : place + 4] = struct.pack(">HH", width, width)
+    bmp = bytearray(encode(IMAGE, "BMP"))
+    bmp[18:26] = struct.pack("<ii", width, width)
+    canvas = b"VP8X" + struct.pack("<I", 10) + bytes(4) + 2 * struct.pack("<I", width - 1)[:3]
+    webp = canvas + encode(IMAGE, "WEBP", lossless=True)[12:]
+    bombs = [
+        png(width, width, bytes(10_000)),
+        bytes(frame),
+        bytes(bmp),
+        tiff(rgb_tags(19, 23, _256=(4, [width]), _257=(4, [width])), IMAGE.tobytes()),
+        b"RIFF" + struct.pack("<I", len(webp) + 4) + b"WEBP" + webp,
+    ]
+    tracemalloc.start()
+    monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("pixels were decoded"))
+    for bomb in bombs:
+        refused(bomb, f"{width:,} x {width:,} pixels, more than 16,777,216")
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_what_is_packed_beside_the_pixels_is_not_unpacked():
+    bomb = zlib.compress(bytes(2**26), 9)
+    image = encode(IMAGE)
+    parts = [b"iCCP" + b"name\0\0" + bomb, b"zTXt" + b"key\0\0" + bomb, b"iTXt" + b"key\0\1\0\0\0" + bomb]
+    packed = image[:33] + b"".join(chunk(part[:4], part[4:]) for part in parts) + image[33:]
+    tracemalloc.start()
+    assert np.array_equal(decode(packed), IMAGE)
+    refused(png(23, 19, b"", stream=bomb), "more pixel data")
+    assert tracemalloc.get_traced_memory()[1] < 2**21
+    tracemalloc.stop()
+
+
+def test_bombs_of_scans_and_tiles_are_refused():
+    data = encode(SMOOTH, "JPEG", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    refused(data[:start] + data[start:-2] * 100 + data[-2:], "more than 32 scans")
+    tiles = {"_322": (4, [10**6]), "_323": (4, [10**6]), "_324": (4, [8]), "_325": (4, [1311]), "_273": None, "_279": None, "_278": None}
+    refused(tiff(rgb_tags(19, 23, _259=(3, [8]), **tiles), IMAGE.tobytes()), "tiles of 1,000,000 x 1,000,000")
+    refused(tiff(rgb_tags(19, 23, _273=(4, [8] * 9000)), IMAGE.tobytes()), "9000 strips")
+
+
+# Anything at all
+
+
+def mutate(data, rng):
+    """Flips bits, cuts, splices, and sets lengths to extremes; half of it in the first bytes, where the structure is."""
+    changed = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        at = int(rng.integers(min(len(changed), 64) if rng.random() < 0.5 else len(changed)))
+        action = rng.integers(4)
+        if action == 0:
+            changed[at] ^= 1 << int(rng.integers(8))
+        elif action == 1:
+            del changed[at : at + int(rng.integers(1, 40))]
+        elif action == 2:
+            changed[at:at] = changed[: int(rng.integers(1, 80))]
+        else:
+            changed[at : at + 4] = struct.pack(rng.choice(["<I", ">I"]), int(rng.choice([0, 1, 255, 65535, 2**31, 2**32 - 1])))
+        if not changed:
+            break
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("PNG", "RGB", {}),
+        ("PNG", "P", {"transparency": 3}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "L", {}),
+        ("TIFF", "RGB", {}),
+        ("TIFF", "P", {}),
+        ("BMP", "RGB", {}),
+        ("BMP", "P", {}),
+        ("WEBP", "RGB", {"lossless": True}),
+        ("WEBP", "RGBA", {}),
+    ],
+    ids=str,
+)
+def test_mutated_files_give_an_image_or_a_bad_image_error(kind, mode, options):
+    rng = np.random.default_rng(7)
+    data = encode(IMAGE, kind, mode, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = [outcome(mutate(data, rng)) for _ in range(300)]
+    assert any(result is None for result in results)
+
+
+def flipped_bits():
+    """A PNG of true colour, and one whose colours, transparency and orientation stand in parts beside the pixels."""
+    exif = Image.Exif()
+    exif[0x112] = 3
+    return [encode(IMAGE[:9, :9]), encode(Image.fromarray(IMAGE[:9, :9]).quantize(4), transparency=1, exif=exif.tobytes())]
+
+
+@pytest.mark.parametrize("data", flipped_bits(), ids=["rgb", "palette"])
+def test_one_flipped_bit_in_a_png_is_refused_or_harmless(data):
+    whole = decode(data)
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        got = outcome(bytes(flipped))
+        assert got is None or np.array_equal(got, whole), bit
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", *(encode(IMAGE, kind)[:16] for kind in FORMATS)]))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_give_an_image_or_a_bad_image_error(data, start):
+    outcome(start + data)
+
+
+def test_several_threads_at_once():
+    files = [encode(IMAGE, kind, **options) for kind, options in LOSSLESS] + [encode(IMAGE, "JPEG"), b"bad", encode(IMAGE)[:300]]
+    expected = [outcome(data) for data in files]
+    barrier = threading.Barrier(4)
+
+    def work(_):
+        barrier.wait()
+        return [[outcome(data) for data in files] for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for rounds in pool.map(work, range(4)):
+            for got in rounds:
+                assert all((a is None and b is None) or np.array_equal(a, b) for a, b in zip(got, expected, strict=True))

@@ -1,0 +1,170 @@
+"""A table does not know how its files lay; what contradicts itself is left out whole, and of harmless copies one stays."""
+
+import hashlib
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from malaria_exp.data.cell_table import BadImage, BadImagePolicy
+from malaria_exp.data.readers.assemble import Cell, assemble, find_doubtful
+from malaria_exp.utils.errors import DataError
+
+CLASSES = ("parasitized", "uninfected")
+
+
+class Named:
+    """Files with names alone."""
+
+    place = "cells"
+    folders = unsafe = ()
+
+    def __init__(self, names):
+        self.names = names
+
+    def read(self, index):
+        raise AssertionError("contents are known by their hashes")
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make(*rows):
+    """Files, cells and hashes of rows (file, class, name, patient, content)."""
+    files = Named([row[0] for row in rows])
+    cells = [Cell(index, row[1], row[2], row[3], f"slide {row[3]}", f"field {row[3]}") for index, row in enumerate(rows)]
+    return files, cells, {index: digest(row[4]) for index, row in enumerate(rows)}
+
+
+def doubtful(*rows):
+    files, cells, hashes = make(*rows)
+    return {files.names[index]: reason for index, reason in find_doubtful(files, cells, hashes).items()}
+
+
+def table_of(rows, *, bad=(), **more):
+    files, cells, hashes = make(*rows)
+    return assemble("cells", files, cells, hashes, bad=bad, policy=BadImagePolicy(), **more)
+
+
+A = ("P/a.png", "parasitized", "a", "P1", "pixels a")
+B = ("U/b.png", "uninfected", "b", "P1", "pixels b")
+
+
+def test_different_images_are_all_good():
+    assert doubtful(A, B) == {}
+
+
+def test_of_copies_in_one_class_and_patient_the_first_by_name_stays():
+    copies = [("P/c.png", *A[1:2], "c", *A[3:]), ("P/b.png", *A[1:2], "b", *A[3:])]
+    expected = {"P/b.png": "the same image as P/a.png", "P/c.png": "the same image as P/a.png"}
+    assert doubtful(*copies, A, B) == doubtful(A, B, *copies) == expected
+
+
+def test_of_copies_with_one_name_the_first_by_file_stays():
+    again = ("copy/a.png", *A[1:])
+    assert doubtful(A, again) == doubtful(again, A) == {"copy/a.png": "the same image as P/a.png"}
+
+
+def test_one_image_in_both_classes_is_never_used():
+    copies = [("P/c.png", "parasitized", "c", "P1", "pixels a"), ("U/d.png", "uninfected", "d", "P1", "pixels a")]
+    assert doubtful(A, B, *copies) == {
+        "P/a.png": "the same image stands in both classes, as U/d.png",
+        "P/c.png": "the same image stands in both classes, as U/d.png",
+        "U/d.png": "the same image stands in both classes, as P/a.png",
+    }
+
+
+def test_one_image_of_several_patients_is_never_used():
+    assert doubtful(A, ("P/c.png", "parasitized", "c", "P2", "pixels a")) == {
+        "P/a.png": "the same image stands under several patients, as P/c.png",
+        "P/c.png": "the same image stands under several patients, as P/a.png",
+    }
+
+
+def test_different_images_of_one_name_are_never_used():
+    assert doubtful(A, ("x/a.png", "uninfected", "a", "P1", "others"), B) == {
+        "P/a.png": "another image has the same name, x/a.png",
+        "x/a.png": "another image has the same name, P/a.png",
+    }
+
+
+def test_a_name_is_free_again_where_the_other_image_is_left_out():
+    # a.png stands in both classes; that it shares its name with a good image is no reason against that one.
+    both = [("P/z.png", "parasitized", "z", "P1", "pixels z"), ("U/a.png", "uninfected", "a", "P1", "pixels z")]
+    assert set(doubtful(A, *both)) == {"P/z.png", "U/a.png"}
+
+
+ROWS = st.lists(
+    st.tuples(st.sampled_from(CLASSES), st.sampled_from("abcd"), st.sampled_from(["P1", "P2"]), st.sampled_from("vwxyz")),
+    max_size=10,
+).map(lambda rows: [(f"{number}.png", *row) for number, row in enumerate(rows)])
+
+
+@given(ROWS)
+def test_what_is_left_is_unique_and_nothing_is_left_out_for_nothing(rows):
+    left_out = doubtful(*rows)
+    kept = [row for row in rows if row[0] not in left_out]
+    for column in (2, 4):
+        assert max(Counter(row[column] for row in kept).values(), default=1) == 1
+    facts = defaultdict(set)
+    for _, class_name, _, patient, content in rows:
+        facts[content].add((class_name, patient))
+    for row in rows:
+        others = [other for other in rows if other[0] != row[0]]
+        if row[0] in left_out:
+            assert any(other[2] == row[2] or other[4] == row[4] for other in others)
+        else:
+            # Whoever stays is of one class and one patient only.
+            assert len(facts[row[4]]) == 1
+    for content, known in facts.items():
+        group = [row for row in rows if row[4] == content]
+        if len(known) == 1 and all(Counter(row[2] for row in rows)[row[2]] == 1 for row in group):
+            assert sum(row[0] not in left_out for row in group) == 1
+
+
+@given(ROWS, st.randoms())
+def test_the_order_of_the_files_decides_nothing(rows, draw):
+    turned = draw.sample(rows, len(rows))
+    assert doubtful(*turned) == doubtful(*rows)
+
+
+# The table
+
+
+def test_rows_are_sorted_by_class_and_name_and_keep_what_belongs_to_them():
+    rows = [(f"{name}.png", CLASSES[ord(name) % 2], name, f"P{name}", name) for name in "gcaebdf"]
+    table = table_of(rows, notes=["a note"])
+    assert table.cell_id.tolist() == ["b", "d", "f", "a", "c", "e", "g"]
+    assert table.label.tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert table.patient.tolist() == [f"P{name}" for name in table.cell_id]
+    assert table.slide.tolist() == [f"slide P{name}" for name in table.cell_id]
+    assert table.field.tolist() == [f"field P{name}" for name in table.cell_id]
+    assert table.content.tolist() == [digest(name) for name in table.cell_id]
+    assert table.file.tolist() == [f"{name}.png" for name in table.cell_id]
+    assert [table.source.files.names[index] for index in table.source.indices] == table.file.tolist()
+    assert table.notes == ("a note",)
+    assert table_of(rows[::-1]).data_hash == table.data_hash
+
+
+def test_bad_files_have_no_row_and_stand_in_one_list():
+    rows = [A, B, ("P/c.png", *A[1:2], "c", *A[3:]), ("P/d.png", "parasitized", "d", "P1", "d")]
+    files, cells, hashes = make(*rows)
+    del hashes[3]
+    table = assemble("cells", files, cells, hashes, bad=[BadImage("P/d.png", "unreadable")], policy=BadImagePolicy("skip", 0.5))
+    assert table.cell_id.tolist() == ["a", "b"]
+    assert table.bad == (("P/c.png", "the same image as P/a.png"), ("P/d.png", "unreadable"))
+    assert table.policy == ("skip", 0.5)
+
+
+@pytest.mark.parametrize("lost", CLASSES)
+def test_a_class_without_usable_images_is_an_error_that_says_why(lost):
+    rows = [row for row in (A, B) if row[1] != lost]
+    with pytest.raises(DataError, match=f"(?s)none of the images of the class {lost} can be used.*x.png: a reason"):
+        table_of(rows, bad=[BadImage("x.png", "a reason")])
+
+
+def test_nothing_usable_at_all_lists_the_first_reasons():
+    with pytest.raises(DataError, match=r"(?s)dataset 'cells': none of the images.*and 80 more"):
+        table_of([], bad=[BadImage(f"{number}.png", "a reason") for number in range(100)])

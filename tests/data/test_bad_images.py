@@ -1,0 +1,292 @@
+"""Bad images end a run before training, all of them named; or it goes on without them, and says so wherever it writes."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from malaria_exp.config.registry import build
+from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTable
+from malaria_exp.data.readers.names import parse_name
+from malaria_exp.data.split_manifest import Manifest
+from malaria_exp.evaluation.predictions import read
+from malaria_exp.rundir import RunFolder
+from malaria_exp.utils.errors import DataError
+
+OUTSIDE = BadImage("../x.png", "points outside of the zip; not read")
+
+
+class Rows:
+    """A store that remembers which rows of the first one it holds."""
+
+    def __init__(self, bad, rows):
+        self.bad, self.rows = bad, rows
+
+    def select(self, rows):
+        return Rows({}, self.rows[rows])
+
+
+def make(n=20, policy=STOP, bad=(), label=None, file=True):
+    return CellTable(
+        name="drawn",
+        cell_id=np.array([f"c{i:02d}" for i in range(n)]),
+        label=(np.arange(n) % 2).astype(np.int8) if label is None else np.array(label, np.int8),
+        patient=np.array([f"P{i // 4}" for i in range(n)]),
+        slide=np.array(["S1"] * n),
+        field=np.array(["F1"] * n),
+        content=np.array([f"{i:064x}" for i in range(n)]),
+        source=None,
+        file=np.array([f"folder/c{i:02d}.png" for i in range(n)]) if file else None,
+        policy=policy,
+        bad=tuple(bad),
+    )
+
+
+def skip(share):
+    return BadImagePolicy("skip", share)
+
+
+def leave_out(table, bad):
+    return leave_out_bad_images(table, Rows(dict(bad), np.arange(len(table))))
+
+
+# The policy
+
+
+def test_without_bad_images_nothing_changes():
+    table, store = make(), Rows({}, np.arange(20))
+    assert leave_out_bad_images(table, store) == (table, store, [])
+
+
+def test_error_names_every_file_with_its_reason_and_both_ways_out():
+    with pytest.raises(DataError) as caught:
+        leave_out(make(100, bad=[OUTSIDE]), {row: f"reason {row}" for row in range(60)})
+    lines = [line for line in str(caught.value).splitlines() if line.startswith("  ")]
+    assert lines == ["  ../x.png: points outside of the zip; not read", *(f"  folder/c{row:02d}.png: reason {row}" for row in range(60))]
+    assert "dataset 'drawn': 61 bad images" in str(caught.value)
+    assert "Mend or remove" in str(caught.value)
+    assert "dataset.on_bad_image=skip" in str(caught.value)
+
+
+def test_where_there_are_no_files_cells_are_named():
+    with pytest.raises(DataError, match="  c07: torn"):
+        leave_out(make(file=False), {7: "torn"})
+
+
+def test_skip_keeps_the_other_rows_of_table_and_store():
+    table, store, left_out = leave_out(make(policy=skip(0.2), bad=[OUTSIDE]), {7: "torn", 2: "empty"})
+    kept = [row for row in range(20) if row not in (2, 7)]
+    assert table.cell_id.tolist() == [f"c{row:02d}" for row in kept]
+    assert table.content.tolist() == [f"{row:064x}" for row in kept]
+    assert store.rows.tolist() == kept
+    assert left_out == [OUTSIDE, BadImage("folder/c02.png", "empty"), BadImage("folder/c07.png", "torn")]
+
+
+def test_files_without_a_row_are_left_out_and_every_row_is_kept():
+    table, store = make(policy=skip(0.2), bad=[OUTSIDE]), Rows({}, np.arange(20))
+    assert leave_out_bad_images(table, store) == (table, store, [OUTSIDE])
+
+
+# Of 20 rows and a file without one, 2 rows: 3 of 21 images.
+@pytest.mark.parametrize(("share", "allowed"), [(3 / 21, True), (3 / 21 - 1e-6, False), (0.0, False), (1.0, True)])
+def test_skip_leaves_out_at_most_the_stated_share_of_all_images(share, allowed):
+    table, bad = make(policy=skip(share), bad=[OUTSIDE]), {1: "torn", 2: "empty"}
+    if allowed:
+        assert len(leave_out(table, bad)[0]) == 18
+        return
+    with pytest.raises(DataError) as caught:
+        leave_out(table, bad)
+    for text in (
+        "3 of 21 images (14.3 %)",
+        f"dataset.largest_bad_share={share:g}",
+        "../x.png",
+        "folder/c01.png: torn",
+        "folder/c02.png: empty",
+    ):
+        assert text in str(caught.value)
+
+
+def test_a_share_of_nearly_all_is_written_as_people_write_it():
+    with pytest.raises(DataError, match=r"20 of 20 images \(100 %\)"):
+        leave_out(make(policy=skip(0.5)), dict.fromkeys(range(20), "torn"))
+
+
+@pytest.mark.parametrize(("bad", "class_name"), [((1, 3), "parasitized"), ((0, 2), "uninfected"), ((0, 1, 2, 3), "uninfected")])
+def test_skip_never_leaves_a_class_without_images(bad, class_name):
+    with pytest.raises(DataError, match=rf"none of the images of the class {class_name} can be used\.\n  folder/c0{bad[0]}\.png: torn"):
+        leave_out(make(4, policy=skip(1.0)), dict.fromkeys(bad, "torn"))
+
+
+def test_a_class_that_was_never_there_is_not_missed():
+    assert len(leave_out(make(4, policy=skip(1.0), label=[0, 0, 0, 0]), {1: "torn"})[0]) == 3
+
+
+def test_what_was_left_out_is_written_and_nothing_where_nothing_was(tmp_path):
+    write_left_out(RunFolder(tmp_path), [])
+    assert list(tmp_path.iterdir()) == []
+    odd = BadImage('a "b",\n.png', "reason, with a comma")
+    write_left_out(RunFolder(tmp_path), [odd])
+    with (tmp_path / "left_out.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["file", "reason"], list(odd)]
+
+
+# Whole runs, on a zip of the official layout
+
+
+def png(image):
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG")
+    return out.getvalue()
+
+
+class Harmed(NamedTuple):
+    """A zip with bad files: its path, those files with the beginning of their reason, and the names of the good cells."""
+
+    path: Path
+    bad: dict[str, str]
+    good: set[str]
+
+
+@pytest.fixture(scope="module")
+def harmed(make_nih_zip, tmp_path_factory):
+    table = build("dataset", "synthetic", {"infected_patients": 12, "healthy_patients": 4, "cells_per_patient": 12, "cell_size": 40})
+    folder = {1: "Parasitized", 0: "Uninfected"}
+    files = {f"{folder[int(table.label[row])]}/{table.cell_id[row]}.png": png(table.source.read(row)) for row in range(len(table))}
+    names = sorted(files)
+    truncated, empty, text, first, copy, unnamed = names[3], names[40], names[-2], names[50], names[51], "Uninfected/holiday.png"
+    files |= {truncated: files[truncated][:-30], empty: b"", text: b"<html>404</html>", unnamed: files[names[0]]}
+    # The first by name stays; a copy of it, of the same class and patient, goes.
+    assert parse_name(first.split("/")[1][:-4]).patient == parse_name(copy.split("/")[1][:-4]).patient
+    files[copy] = files[first]
+    bad = {
+        truncated: "truncated PNG",
+        empty: "empty file (0 bytes)",
+        text: "not a PNG",
+        copy: f"the same image as cell_images/{first}",
+        unnamed: "its name does not follow the NIH grammar",
+    }
+    path = make_nih_zip(tmp_path_factory.mktemp("harmed") / "cell_images.zip", files)
+    good = {name.split("/")[1][:-4] for name in files if name not in bad}
+    return Harmed(path, {f"cell_images/{name}": reason for name, reason in bad.items()}, good)
+
+
+@pytest.fixture
+def overrides(harmed, tiny_cellnet):
+    own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
+    return [*own, "dataset=nih", f"dataset.path={harmed.path}", "split.train=0.5", "split.val=0.25", "split.test=0.25"]
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    from malaria_exp import runner
+
+    def fail(*_):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr(runner, "train", fail)
+
+
+def status(folder):
+    return json.loads((folder / "status.json").read_text())
+
+
+def in_order(found, bad):
+    """Whether lines "file: reason" are those of the bad files, all of them."""
+    assert [line.split(": ")[0] for line in found] == sorted(bad)
+    for line in found:
+        name, _, reason = line.partition(": ")
+        assert reason.startswith(bad[name]), line
+
+
+def test_with_error_a_run_ends_before_training_with_all_names_and_reasons(run_task, overrides, harmed, tmp_path, no_training):
+    with pytest.raises(DataError) as caught:
+        run_task(overrides, tmp_path / "run")
+    in_order([line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")], harmed.bad)
+    assert status(tmp_path / "run")["status"] == "failed"
+    assert status(tmp_path / "run")["reason"] == str(caught.value)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"status.json", "config.yaml", "provenance.json", "run.log"}
+
+
+def test_with_skip_and_too_many_a_run_ends_before_training_too(run_task, overrides, harmed, tmp_path, no_training):
+    with pytest.raises(DataError, match=r"5 of \d+ images \(.* %\) are bad.*dataset\.largest_bad_share=0\.01 of the images") as caught:
+        run_task([*overrides, "dataset.on_bad_image=skip"], tmp_path / "run")
+    in_order([line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")], harmed.bad)
+    assert status(tmp_path / "run")["status"] == "failed"
+
+
+@pytest.fixture(scope="module")
+def skipped(run_task, harmed, tiny_cellnet, tmp_path_factory):
+    """A finished run that left the bad images out."""
+    own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
+    shares = ["split.train=0.5", "split.val=0.25", "split.test=0.25"]
+    data = ["dataset=nih", f"dataset.path={harmed.path}", "dataset.on_bad_image=skip", "dataset.largest_bad_share=0.05"]
+    return run_task([*own, *data, *shares], tmp_path_factory.mktemp("skipped") / "run")
+
+
+def left_out_of(folder):
+    with (folder / "left_out.csv").open(newline="") as file:
+        return [": ".join(row) for row in list(csv.reader(file))[1:]]
+
+
+def test_with_skip_a_run_is_done_and_lists_what_it_left_out(skipped, harmed):
+    assert status(skipped)["status"] == "done"
+    in_order(left_out_of(skipped), harmed.bad)
+    assert json.loads((skipped / "metrics.json").read_text())["left_out"] == 5
+    report = " ".join((skipped / "report.html").read_text().split())
+    assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and left out; left_out.csv lists them", report)
+
+
+def test_with_skip_a_run_uses_all_good_cells_and_no_other(skipped, harmed):
+    manifest = Manifest.read(skipped / "split.csv", "patient_holdout")
+    assert set(manifest.cell_id.tolist()) == harmed.good
+    held_out = {cell for subset in ("val", "test") for cell in manifest.cell_id[manifest.rows(subset)].tolist()}
+    assert set(read(skipped / "predictions.csv").cell_id.tolist()) == held_out
+
+
+def test_without_the_bad_files_a_run_gives_the_same(skipped, harmed, overrides, run_task, tmp_path):
+    with zipfile.ZipFile(harmed.path) as whole, zipfile.ZipFile(tmp_path / "good.zip", "w") as good:
+        for name in whole.namelist():
+            if name not in harmed.bad:
+                good.writestr(name, whole.read(name))
+    folder = run_task([*overrides, f"dataset.path={tmp_path / 'good.zip'}"], tmp_path / "run")
+    for name in ("split.csv", "predictions.csv"):
+        assert (folder / name).read_bytes() == (skipped / name).read_bytes()
+    one, two = (json.loads((path / "provenance.json").read_text()) for path in (folder, skipped))
+    assert one["data_hash"] == two["data_hash"]
+    assert json.loads((folder / "metrics.json").read_text())["left_out"] == 0
+    assert not (folder / "left_out.csv").exists()
+    assert "left out" not in (folder / "report.html").read_text()
+
+
+def test_such_a_run_is_scored_again_without_the_same_images(skipped, harmed, run_task, tmp_path):
+    folder = run_task(["task=evaluate", f"run={skipped}", "evaluation.resamples=20"], tmp_path / "again")
+    in_order(left_out_of(folder), harmed.bad)
+    first, second = (json.loads((path / "metrics.json").read_text()) for path in (skipped, folder))
+    assert first["subsets"] == second["subsets"]
+    assert second["left_out"] == 5
+
+
+def test_other_data_with_bad_images_is_scored_by_its_own_policy(finished_run, harmed, run_task, tmp_path):
+    data = [
+        "task=evaluate",
+        f"run={finished_run}",
+        "dataset=nih",
+        f"dataset.path={harmed.path}",
+        "evaluation.resamples=20",
+        "allow_leak=true",
+    ]
+    with pytest.raises(DataError, match="5 bad images"):
+        run_task(data, tmp_path / "error")
+    assert not (tmp_path / "error" / "predictions.csv").exists()
+    folder = run_task([*data, "dataset.on_bad_image=skip", "dataset.largest_bad_share=0.05"], tmp_path / "skip")
+    in_order(left_out_of(folder), harmed.bad)
+    assert set(read(folder / "predictions.csv").cell_id.tolist()) == harmed.good
+    assert "were bad and left out" in (folder / "report.html").read_text()
