@@ -24,15 +24,17 @@ from typing import Any, get_args
 
 import numpy as np
 
-from malaria_exp import provenance
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, options
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Cells, Data, TrainingBatches, to_unit
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.seeds import to_unit
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
 from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -207,9 +209,9 @@ def describe(
     alone: dict[str, list[float]], steps: dict[str, list[float]], looped: dict[str, list[float]], count: int, precision: str
 ) -> str:
     """Returns the tables in Markdown."""
-    machine = provenance.machine()
+    facts = machine()
     lines = [
-        f"{machine['cores']} cores of {machine['processor']}, {', '.join(machine.get('gpus', [])) or 'no GPU'}; {count:,} cells, batches of {BATCH} at {SIZE} px,"
+        f"{facts['cores']} cores of {facts['processor']}, {', '.join(facts.get('gpus', [])) or 'no GPU'}; {count:,} cells, batches of {BATCH} at {SIZE} px,"
         f" cellnet in {precision}, a step without augmentation {spread(steps['none'])} ms. Medians of the rounds, smallest to largest in brackets;"
         " the cost is the median of the rounds' ratios.",
         "",

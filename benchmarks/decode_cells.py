@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build
 from malaria_exp.data.decode import decode
+from malaria_exp.utils.machine import machine
 
 ROUNDS = 7
 
@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     files = real_files(arguments.zip, arguments.cells) if arguments.zip else drawn_files(arguments.cells)
     assert all(np.array_equal(decode(data), plain_pillow(data)) for data in files)
-    print(f"{provenance.machine()}")
+    print(f"{machine()}")
     print(f"{len(files):,} PNG files of {np.mean([len(data) for data in files]):,.0f} bytes, {ROUNDS} rounds, both in turns, one thread\n")
     times = [(microseconds(plain_pillow, files), microseconds(decode, files)) for _ in range(ROUNDS)]
     for name, column in zip(("plain Pillow", "malaria_exp.data.decode"), np.array(times).T, strict=True):

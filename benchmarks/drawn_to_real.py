@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from malaria_exp import provenance
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.dataset.nih import nih
 from malaria_exp.dataset.synthetic import synthetic
 from malaria_exp.evaluation.intervals import patient_bootstrap
+from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "drawn_to_real"
@@ -54,7 +54,7 @@ def main() -> int:
         print(__doc__)
         return 2
     path = Path(sys.argv[1])
-    print(provenance.machine())
+    print(machine())
     for name in chosen:
         parts[name](path)
     return 0

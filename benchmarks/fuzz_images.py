@@ -31,9 +31,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from malaria_exp import provenance
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import MAX_PIXELS, decode
+from malaria_exp.utils.machine import machine
 
 SHOWN = 40
 BATCH, SECONDS, MEMORY = {"image": 5000, "zip": 50}, 300, 4 * 2**30
@@ -55,7 +55,7 @@ def main() -> int:
         kind, first, last = arguments.batch
         run_batch(kind, range(int(first), int(last)), arguments.seed)
         return 0
-    print(f"{provenance.machine()}; Pillow {Image.__version__}, numpy {np.__version__}; seed {arguments.seed}")
+    print(f"{machine()}; Pillow {Image.__version__}, numpy {np.__version__}; seed {arguments.seed}")
     failures = sum(
         report(kind, count, arguments.seed, arguments.keep)
         for kind, count in (("image", arguments.count), ("zip", arguments.zips))

@@ -32,12 +32,12 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Data, TrainingBatches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Data
 from malaria_exp.logger import console as console_logger
 from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
@@ -45,6 +45,7 @@ from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts, Trained
 from malaria_exp.utils import progress_bars, terminal_log
 from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 BATCH, IMAGE_SIZE = 128, 64
@@ -248,12 +249,12 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
 
 def describe(turns: list[Turn], precision: str, steps: int) -> str:
     """Returns the table in Markdown: medians, and the middle half of what was seen in parentheses."""
-    machine = provenance.machine()
+    facts = machine()
     bare = [(place, statistics.median(turn.step)) for place, turn in enumerate(turns) if turn.side == NONE]
     none = 1e3 * statistics.median(value for _, value in bare)
     held, elsewhere = (statistics.median(value for turn in turns if turn.side == NONE for value in getattr(turn, name)) for name in WORK)
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, {precision}; {steps} steps an epoch. A step without any logger took"
+        f"{facts['processor']}, {facts['cores']} cores, {precision}; {steps} steps an epoch. A step without any logger took"
         f" {spread([1e3 * value for _, value in bare], '.1f')} ms, its part of the validation included.",
         "",
         "| logger | on the clock, % | work, ms a step: training's thread | elsewhere | together, % | finish, s |",

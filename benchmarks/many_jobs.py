@@ -22,9 +22,9 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-from malaria_exp import provenance
 from malaria_exp.multirun_record import RECORD, Record
 from malaria_exp.utils.atomic_files import human_bytes, write_between
+from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = [
@@ -60,7 +60,7 @@ def measure(folder: Path, jobs: int) -> str:
     whole, memory = run(*multirun(grid, RATES, seeds), "resume=true")
     page = folder / "compared"
     compared, most = run("task=compare", f"runs={grid}", f"hydra.run.dir={page}")
-    machine = provenance.machine()
+    facts = machine()
     size = sum(path.stat().st_size for path in files)
     rows = [
         ("`-m ... resume=true`, all are done", each(whole - start, jobs), human_bytes(memory)),
@@ -72,7 +72,7 @@ def measure(folder: Path, jobs: int) -> str:
         ),
     ]
     lines = [
-        f"{machine['cores']} cores of {machine['processor']}; {jobs:,} jobs. A finished job's folder holds {len(files)} files, {human_bytes(size)}.",
+        f"{facts['cores']} cores of {facts['processor']}; {jobs:,} jobs. A finished job's folder holds {len(files)} files, {human_bytes(size)}.",
         "",
         "| | ms a job | memory, disk |",
         "|---|---|---|",

@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build, options
-from malaria_exp.data.batches import Cells
+from malaria_exp.data.subsets import Cells
 from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,7 +161,7 @@ def describe(rows: list[dict[str, Any]]) -> str:
     from malaria_exp.evaluation._plots_model import human_flops
 
     test = rows[0]["test"]
-    machines = list(dict.fromkeys(describe_machine(machine) for machine in (rows[0]["machine"], provenance.machine())))
+    machines = list(dict.fromkeys(describe_machine(machine) for machine in (rows[0]["machine"], machine())))
     lines = [
         f"Each row is `python run.py`, what stands in its first column, and `{' '.join(rows[0]['shared'])}`. Test:"
         f" {test['cells']:,} cells {of_patients(test, known=test['patients'] is not None)}. "

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from malaria_exp import provenance
+from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "nih_results"
@@ -42,7 +42,7 @@ def main() -> int:
     if unknown:
         print(f"No row {unknown[0]}; rows: {', '.join(ROWS)}")
         return 2
-    print(provenance.machine())
+    print(machine())
     lines = []
     for name in names:
         title, overrides = ROWS[name]

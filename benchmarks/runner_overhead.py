@@ -23,19 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp import provenance
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Augmentation, Cells, Data, TrainingBatches
+from malaria_exp.data.augmentation_chain import Augmentation, Chain
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
 from malaria_exp.trainer._precision import set_precision
 from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 BATCH, STEPS, ROUNDS = 128, 20, 13
@@ -49,7 +50,7 @@ def main() -> None:
     table = build("dataset", "nih", {"path": sys.argv[1]}) if len(sys.argv) > 1 else build("dataset", "synthetic", {})
     manifest = build("split", "patient_holdout", {}, table)
     cells, val = Data(manifest, open_store(table, ResizeRule(64, "pad"), CACHE)).training()
-    print(f"{table.name}: {len(cells):,} training cells; {provenance.machine()}")
+    print(f"{table.name}: {len(cells):,} training cells; {machine()}")
     sides = {
         "constant": bare_side(constant(cells)),
         "bare fit": bare_side(tutorial(cells)),

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from malaria_exp import provenance
+from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 5
@@ -49,7 +49,7 @@ def seconds_to_training(data: list[str]) -> float:
 def main() -> None:
     """Measures and prints."""
     data = ["dataset=nih", f"dataset.path={sys.argv[1]}"] if len(sys.argv) > 1 else ["dataset=synthetic"]
-    print(provenance.machine())
+    print(machine())
     measured = {name: [start(arguments) for _ in range(REPEATS)] for name, arguments in LISTINGS.items()}
     seconds_to_training(data)
     measured[f"first training step, {data[0]}"] = [seconds_to_training(data) for _ in range(REPEATS)]

@@ -22,15 +22,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Cells, Data, TrainingBatches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.streamed_batches import StreamedBatches
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.dataset.shards import shards
 from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 DRAWN = {"infected_patients": 1200, "healthy_patients": 400, "cells_per_patient": 188, "cell_size": 64}
@@ -48,7 +49,7 @@ def main() -> None:
         load_tensorflow()
         print(json.dumps(globals()[f"measure_{sys.argv[2]}"](folder, *map(int, sys.argv[3:]))))
         return
-    print(provenance.machine(), f"load {os.getloadavg()[0]:.1f}")
+    print(machine(), f"load {os.getloadavg()[0]:.1f}")
     if not (folder / "set" / "dataset.json").exists():
         found = child(folder, "writing")
         print(

@@ -27,11 +27,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from malaria_exp import provenance
 from malaria_exp.utils.atomic_files import write_between, write_json
+from malaria_exp.utils.machine import cores, machine
 
 ROOT = Path(__file__).resolve().parent.parent
-CORES = provenance.cores()
+CORES = cores()
 # Of each launcher: the package it needs, and what makes it run a job a core.
 LAUNCHERS: dict[str, tuple[str, list[str]]] = {
     "basic": ("hydra", []),
@@ -100,7 +100,7 @@ def run(name: str, arguments: list[str], folder: Path, *, at_a_time: int) -> Non
     begin = time.perf_counter()
     subprocess.run([sys.executable, str(ROOT / "run.py"), *arguments], env=environment, check=False)
     seconds = time.perf_counter() - begin
-    facts = {"seconds": seconds, "at_a_time": at_a_time, "arguments": arguments, "machine": provenance.machine()}
+    facts = {"seconds": seconds, "at_a_time": at_a_time, "arguments": arguments, "machine": machine()}
     write_json(folder / name / FACTS, facts)
 
 

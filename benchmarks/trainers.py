@@ -13,15 +13,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Cells, Data, TrainingBatches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.tracking import Tracker
 from malaria_exp.trainer._base import Parts
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROUNDS, CELLS = 5, 512
@@ -35,7 +36,7 @@ def main() -> None:
     table = build("dataset", "nih", {"path": sys.argv[1]}) if len(sys.argv) > 1 else build("dataset", "synthetic", {})
     manifest = build("split", "patient_holdout", {}, table)
     cells, val = Data(manifest, open_store(table, ResizeRule(64, "pad"), CACHE)).training()
-    print(f"{table.name}; {provenance.machine()}; {ROUNDS} rounds, each the second of two epochs of {CELLS} cells")
+    print(f"{table.name}; {machine()}; {ROUNDS} rounds, each the second of two epochs of {CELLS} cells")
     print(f"{'model':<18} {'batch':>5} {'side':<11} {'median':>8} {'min':>8} {'max':>8}  ms a step")
     for model in ("cellnet", "lenet_functional"):
         for batch_size in (128, 16):

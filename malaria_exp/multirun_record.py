@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.provenance import redact_overrides, redact_yaml
 from malaria_exp.rundir import STATUS
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.redaction import redact_overrides, redact_yaml
 
 RECORD, EARLIER = "multirun.json", "earlier"
 

@@ -10,15 +10,15 @@ import numpy as np
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import LEFT_OUT_FILE, describe
-from malaria_exp.data.batches import Cells, Data
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluate import cautions, headline, reported_subset
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.results_table import results_table
-from malaria_exp.logger._base import Row
 from malaria_exp.rundir import RunFolder
 from malaria_exp.trainer._base import Trained
 from malaria_exp.utils.atomic_files import write_bytes, write_json
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.terminal_log import RESULT, log
 
 PROTOCOLS = {

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.provenance import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"

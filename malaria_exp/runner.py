@@ -12,11 +12,12 @@ from malaria_exp import provenance
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
-from malaria_exp.data.batches import Data, training_batches
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
+from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import PixelStore, open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
+from malaria_exp.data.subsets import Data
 from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_earlier
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.init_from import InitialWeights, find_weights
@@ -32,6 +33,7 @@ from malaria_exp.trainer._base import Parts, Trained, Trainer
 from malaria_exp.trainer._strategy import open_strategy
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
 
@@ -68,7 +70,7 @@ def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str],
         outcome.metrics["init_from"] = initial.counts()
         outcome.notes += initial.notes()
     # Again, as TensorFlow is loaded now and knows the GPUs.
-    record["machine"] = provenance.machine()
+    record["machine"] = machine()
     write_json(folder / "provenance.json", record)
     write_outcome(folder, config, outcome, record)
     tracker.outcome(folder.path, outcome)

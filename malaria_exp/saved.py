@@ -17,9 +17,9 @@ from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config, ModelInput
 from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.config.validation import PositiveInt, check
-from malaria_exp.data.batches import Data
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Data
 from malaria_exp.save_formats import input_dtype, write_formats
 from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
 from malaria_exp.trainer._precision import POLICIES, set_precision

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.data.batches import Cells, to_unit
+from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
+from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.utils.errors import DataError
 

@@ -13,16 +13,18 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.data.batches import Batches, Cells, Data
 from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
+from malaria_exp.data.seeds import Batches
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluate import reported_subset
-from malaria_exp.logger._base import Artifact, Row, Run, Status, Table
+from malaria_exp.logger._base import Artifact, Run, Status, Table
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.model_graph import graph_def
 from malaria_exp.outcome import Outcome
-from malaria_exp.provenance import redact_overrides
 from malaria_exp.scoring import sigmoid
 from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.redaction import redact_overrides
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malaria_exp import provenance
-from malaria_exp.provenance import collect, git_state, redact, redact_overrides, redact_yaml
+from malaria_exp.provenance import collect, git_state
+from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 
 
 @pytest.mark.parametrize(

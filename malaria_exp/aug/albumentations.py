@@ -12,7 +12,7 @@ from malaria_exp.aug._draws import Draws
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability
 from malaria_exp.data.augmentation_chain import Augmentation
-from malaria_exp.provenance import cores
+from malaria_exp.utils.machine import cores
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -106,3 +106,6 @@ def _each_copy(
     ]
     stitched = [tf.dynamic_stitch(places, list(column)) for column in zip(*treated, strict=True)]
     return tf.reshape(stitched[0], tf.shape(images)), tf.reshape(stitched[1], tf.shape(labels))
+
+
+NO_AUGMENTATION = Chain([])

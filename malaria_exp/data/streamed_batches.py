@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import NO_AUGMENTATION, Cells, position, seed_words, step_seed, to_unit, untuned
+from malaria_exp.data.augmentation_chain import NO_AUGMENTATION, Chain
+from malaria_exp.data.seeds import position, seed_words, step_seed, to_unit, untuned
 from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.subsets import Cells
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
+from malaria_exp.utils.rows import Row
 
-Row = dict[str, float]
 Axis = Literal["step", "epoch"]
 Kind = Literal["steps", "figures", "histograms", "gradients", "images", "graph", "untrained"]
 Status = Literal["done", "failed", "interrupted"]

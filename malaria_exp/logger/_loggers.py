@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from malaria_exp.logger._base import Kind, Logger, Status
-from malaria_exp.provenance import redact
+from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.terminal_log import log
 
 # Events that may wait for a slow logger before it is given up; each image or plot is one.

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from malaria_exp.provenance import redact, redact_overrides
 from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.redaction import redact, redact_overrides
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 ONLINE_PATIENCE, OFFLINE_PATIENCE, INIT_SECONDS = 300.0, 60.0, 90.0

@@ -10,9 +10,10 @@ from rich.progress import TextColumn
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.evaluation.metrics import METRICS, direction
-from malaria_exp.logger._base import Axis, Logger, Row, Run, Status
+from malaria_exp.logger._base import Axis, Logger, Run, Status
 from malaria_exp.utils.progress_bars import DRAWN_PER_SECOND, hide_bars, progress_bar, short_progress_bar
 from malaria_exp.utils.progress_bars import console as terminal
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.terminal_log import BESIDE_TERMINAL, RESULT, log, set_terminal_level
 
 # What an epoch's line shows, and under which name.

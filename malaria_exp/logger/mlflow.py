@@ -20,11 +20,13 @@ import malaria_exp
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.logger import _mlflow_store as store
-from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status, Table
+from malaria_exp.logger._base import Artifact, Axis, Logger, Run, Status, Table
 from malaria_exp.logger._picture_grid import captioned_grid
-from malaria_exp.provenance import git_state, redact
+from malaria_exp.provenance import git_state
 from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.redaction import redact
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}

@@ -16,14 +16,15 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.metrics import Ranking, direction
-from malaria_exp.logger._base import Artifact, Axis, Logger, Row, Run, Status, Table
+from malaria_exp.logger._base import Artifact, Axis, Logger, Run, Status, Table
 from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid
 from malaria_exp.logger._wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, keep_quiet, need_wandb, settings
-from malaria_exp.provenance import redact
 from malaria_exp.sweep.arguments import SWEEP_ID, agents_values
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.redaction import redact
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
 

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from malaria_exp.data.batches import to_unit
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.seeds import to_unit
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")

@@ -15,8 +15,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from malaria_exp.provenance import redact
 from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.redaction import redact
 
 SECONDS = 60.0
 

@@ -8,7 +8,8 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, options
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
-from malaria_exp.data.batches import Cells, Data, training_batches
+from malaria_exp.data.open_batches import training_batches
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation import _plots_augmentation as plots
 from malaria_exp.evaluation._style import png_bytes
 from malaria_exp.task._explore_book_cells import Sample

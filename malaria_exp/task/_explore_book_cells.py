@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from malaria_exp.data.batches import Cells, Data
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.utils.progress_bars import track
 
 MOST_CELLS, MOST_BYTES = 2000, 256e6

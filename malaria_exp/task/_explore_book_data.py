@@ -1,9 +1,9 @@
 """The chapters of the picture book on the data, the cells, and the split."""
 
-from malaria_exp.data.batches import Data
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, CellTable, count_cells
 from malaria_exp.data.shards.store import ShardStore
 from malaria_exp.data.split_manifest import EXCLUDED
+from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation import _plots_cells, _plots_data
 from malaria_exp.evaluation._plots_data import SUBSET_NAMES
 from malaria_exp.evaluation._style import png_bytes

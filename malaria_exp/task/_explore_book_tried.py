@@ -153,7 +153,7 @@ class Tried:
         """Treats a batch with the seed of draw `number`; returns images and labels, float32 (n, size, size, 3) and (n,)."""
         import tensorflow as tf
 
-        from malaria_exp.data.batches import seed_words
+        from malaria_exp.data.seeds import seed_words
 
         # Training folds in epochs from 0; no epoch has such a number, so no picture is a preview of a batch.
         seed = tf.random.fold_in(tf.random.fold_in(seed_words(self.subjects.seed), np.iinfo(np.int32).max), number)

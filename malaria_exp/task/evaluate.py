@@ -43,8 +43,8 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     """
     from malaria_exp import provenance
     from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
-    from malaria_exp.data.batches import Data
     from malaria_exp.data.pixel_cache import open_store
+    from malaria_exp.data.subsets import Data
     from malaria_exp.evaluation.evaluate import evaluate as judge
     from malaria_exp.outcome import Outcome, write_outcome
     from malaria_exp.runner import describe_table

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.data.batches import Batches, Cells
-from malaria_exp.logger._base import Row
+from malaria_exp.data.seeds import Batches
+from malaria_exp.data.subsets import Cells
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.trainer._course import Course
 from malaria_exp.trainer._settings import Settings
+from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:
     import keras

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from malaria_exp import provenance
 from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def choose_precision(
     """
     import tensorflow as tf
 
-    machine = provenance.machine()
+    facts = machine()
     key = hashlib.sha256(
-        json.dumps([identity, machine["processor"], machine["cores"], machine.get("gpus"), tf.__version__]).encode()
+        json.dumps([identity, facts["processor"], facts["cores"], facts.get("gpus"), tf.__version__]).encode()
     ).hexdigest()[:20]
     path = root / f"precision-{key}.json"
     try:
@@ -57,14 +57,14 @@ def choose_precision(
             return remembered
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    candidates = ["float32", "bfloat16"] + (["float16"] if machine.get("gpus") else [])
+    candidates = ["float32", "bfloat16"] + (["float16"] if facts.get("gpus") else [])
     seconds = _measure(candidates, compiled, batch())
     fastest = min(seconds, key=lambda name: seconds[name])
     chosen = fastest if seconds[fastest] * WORTH_IT < seconds["float32"] else "float32"
     times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
     log.info(f"precision {chosen} (a step takes {times} here; measured once, remembered in {path})")
     root.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": machine, "identity": identity})
+    write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": facts, "identity": identity})
     return chosen
 
 

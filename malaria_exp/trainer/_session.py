@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.data.batches import Cells
-from malaria_exp.logger._base import Row
+from malaria_exp.data.subsets import Cells
 from malaria_exp.schedule._factor import Factor
 from malaria_exp.scoring import Scorer
 from malaria_exp.trainer._averaging import averaged_weights
@@ -22,6 +21,7 @@ from malaria_exp.trainer._validation import own_metrics, validation_row
 from malaria_exp.trainer._xla import check_compiled, prepare_kernels
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.rows import Row
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:

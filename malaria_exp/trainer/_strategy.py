@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.data.batches import Batches
+from malaria_exp.data.seeds import Batches
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.trainer._settings import Settings, StrategyName
 from malaria_exp.utils.errors import ConfigError

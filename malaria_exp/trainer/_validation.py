@@ -6,9 +6,9 @@ import numpy as np
 
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.thresholds import HALF
-from malaria_exp.logger._base import Row
 from malaria_exp.scoring import sigmoid
 from malaria_exp.trainer._base import Parts
+from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:
     import keras

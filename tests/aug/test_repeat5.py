@@ -7,9 +7,10 @@ from aug_tools import noise, run
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Data, TrainingBatches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Data
 from malaria_exp.utils.errors import ConfigError
 
 COPIES = [[], ["flip_left_right"], ["flip_up_down"], ["flip_left_right", "flip_up_down"], ["adjust_saturation"]]

@@ -8,11 +8,14 @@ import pytest
 import tensorflow as tf
 
 from malaria_exp.data.augmentation_chain import Chain, Until
-from malaria_exp.data.batches import Data, TrainingBatches, to_unit, training_batches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
+from malaria_exp.data.subsets import Data
 from malaria_exp.utils.errors import ConfigError
 
 N, SIZE = 70, 4

@@ -13,12 +13,14 @@ import tensorflow as tf
 from conftest import ROOT
 
 from malaria_exp.data.augmentation_chain import Chain, Copies
-from malaria_exp.data.batches import Cells, Data, TrainingBatches, training_batches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
+from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.dataset.shards import shards
 from malaria_exp.task._prepare_shards import write_shards
 from malaria_exp.utils.errors import ConfigError, DataError

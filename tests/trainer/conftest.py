@@ -6,9 +6,10 @@ import pytest
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
-from malaria_exp.data.batches import Data, TrainingBatches
+from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.subsets import Data
 from malaria_exp.logger._base import Logger
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.tracking import Tracker

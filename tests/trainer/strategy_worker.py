@@ -23,9 +23,10 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * devices)
     from malaria_exp.config.registry import build
     from malaria_exp.data.augmentation_chain import Chain
-    from malaria_exp.data.batches import Data, TrainingBatches
+    from malaria_exp.data.batches import TrainingBatches
     from malaria_exp.data.pixel_cache import open_store
     from malaria_exp.data.resize import ResizeRule
+    from malaria_exp.data.subsets import Data
     from malaria_exp.logger._loggers import Loggers
     from malaria_exp.tracking import Tracker
     from malaria_exp.trainer._base import Parts

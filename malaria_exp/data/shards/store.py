@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -14,6 +14,7 @@ from filelock import FileLock
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.pixel_cache import IMAGES, MARKER, Store, lock_path, marker, new_store
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import DataError, listing
 from malaria_exp.utils.filesystems import Place
@@ -23,8 +24,6 @@ from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from malaria_exp.data.shards.cells import ShardCells
 
 # Records that are parsed in one call: enough to make the calls cheap, few enough to stay in the processor's cache.
 CHUNK = 256
@@ -41,6 +40,23 @@ def damaged_error(place: Place, lines: list[str]) -> DataError:
     )
 
 
+class SetOfShards(Protocol):
+    """The cells of a sharded set, read out of turn; see `malaria_exp.data.shards.cells.ShardCells`."""
+
+    place: Place
+    set: ShardSet
+    first: np.ndarray
+    window: int
+
+    def take(self, records: np.ndarray) -> np.ndarray:
+        """Returns the images of these records, uint8 (len(records), size, size, 3)."""
+        ...
+
+    def damage(self, place: Place | None = None) -> list[str]:
+        """Returns a line for each shard that is not the one that was written."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ShardStore:
     """The images of a table, in shards.
@@ -53,7 +69,7 @@ class ShardStore:
         bad: always empty: bad images never get into shards.
     """
 
-    cells: "ShardCells"
+    cells: SetOfShards
     root: Path
     place: Place
     rows: np.ndarray

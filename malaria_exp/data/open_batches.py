@@ -1,0 +1,30 @@
+"""The training batches that fit where the cells are: in memory, in the pixel cache, or in shards."""
+
+import numpy as np
+
+from malaria_exp.data.augmentation_chain import Augmentation, Chain
+from malaria_exp.data.batches import TrainingBatches
+from malaria_exp.data.seeds import Batches
+from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.streamed_batches import StreamedBatches
+from malaria_exp.data.subsets import Cells
+
+
+def training_batches(
+    cells: Cells,
+    *,
+    batch_size: int,
+    augmentations: list[Augmentation],
+    seed: int,
+    resident_gb: float,
+    weights: np.ndarray | None = None,
+    epochs: int = 0,
+) -> Batches:
+    """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file.
+
+    `epochs` is the length of the run, for augmentations that end at a percentage of it.
+    """
+    chain = Chain(augmentations)
+    if isinstance(cells.store, ShardStore):
+        return StreamedBatches(cells, batch_size=batch_size, chain=chain, seed=seed, weights=weights, epochs=epochs)
+    return TrainingBatches(cells, batch_size=batch_size, chain=chain, seed=seed, resident_gb=resident_gb, weights=weights, epochs=epochs)
