@@ -311,7 +311,7 @@ def test_a_mistake_in_a_component_fails_its_run(call, mistake, tmp_path):
 
 
 PLUGIN = '''
-from malaria_exp.registry import register
+from malaria_exp.config.registry import register
 
 @register("task", "break")
 def break_down(app, /, *, how: str = "bug"):

@@ -86,8 +86,8 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 def test_of_eight_processes_exactly_one_gets_the_folder(tmp_path):
     program = '''
 import os, pathlib, sys, time
-from malaria_exp.errors import RunFolderError
-from malaria_exp.logs import log, start_terminal_log
+from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.terminal_log import log, start_terminal_log
 from malaria_exp.rundir import claim_run
 who, root = sys.argv[1], pathlib.Path(sys.argv[2])
 start_terminal_log()

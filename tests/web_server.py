@@ -166,7 +166,7 @@ def fails(remote, path, **options):
 CHILD = """
 import sys
 from pathlib import Path
-from malaria_exp.download import RemoteFile, fetch
+from malaria_exp.utils.download import RemoteFile, fetch
 
 url, path, size, sha256 = sys.argv[1:]
 print("ready", flush=True)

@@ -13,8 +13,8 @@ from malaria_exp.config.registry import options
 from malaria_exp.utils.errors import ConfigError
 
 GOOD = '''
-from malaria_exp.registry import register
-from malaria_exp.schema import PositiveInt, Probability
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import PositiveInt, Probability
 
 @register("model", "my_net")
 def my_net(*, width: PositiveInt = 8, source: str):

@@ -146,9 +146,9 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from malaria_exp.images import ResizeRule
-from malaria_exp.store import open_store
-from malaria_exp.table import CellTable
+from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.cell_table import CellTable
 
 root, counter, die_at, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 N = 40

@@ -314,7 +314,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from test_streaming import open_data, streamed, numbers
+from test_streamed_batches import open_data, streamed, numbers
 made = streamed(open_data(Path(sys.argv[2]) / "set", Path(sys.argv[2]) / "cache", 3))
 tf.config.experimental.enable_op_determinism()
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

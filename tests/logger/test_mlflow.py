@@ -135,7 +135,7 @@ import sys
 from pathlib import Path
 import mlflow
 from malaria_exp.logger._base import Run
-from malaria_exp.registry import build
+from malaria_exp.config.registry import build
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)
 logger = build("logger", "mlflow", {})

@@ -20,7 +20,7 @@ from malaria_exp.logger._base import Run
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.logger._wandb_settings import choose_mode
 from malaria_exp.logger.wandb import WandbLogger
-from malaria_exp.logs import start_terminal_log
+from malaria_exp.utils.terminal_log import start_terminal_log
 
 start_terminal_log()
 about = dict.fromkeys(("entity", "name", "group", "job_type", "notes", "id")) | {"project": "malaria_exp", "tags": []}

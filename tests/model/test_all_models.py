@@ -138,7 +138,7 @@ def test_a_tiny_picture_is_refused_by_name(name):
 def test_parameters_are_checked_without_keras():
     program = f"""
 import json, sys
-from malaria_exp.registry import check_params
+from malaria_exp.config.registry import check_params
 sizes = {{name: check_params("model", name, {{}})["image_size"] for name in {MODELS}}}
 print(json.dumps([sizes, [name for name in ("keras", "tensorflow") if name in sys.modules]]))
 """

@@ -118,7 +118,7 @@ def processes_of(folder):
 ENGINE = """
 import sys, signal
 from pathlib import Path
-from malaria_exp.logs import start_terminal_log
+from malaria_exp.utils.terminal_log import start_terminal_log
 from malaria_exp.sweep.file import read_sweep
 from malaria_exp.sweep.local_engine import run_local_sweep
 signal.signal(signal.SIGTERM, signal.default_int_handler)

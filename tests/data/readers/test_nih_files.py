@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from malaria_exp.data.readers import nih_files
+from malaria_exp.data.readers import nih_files as module
 from malaria_exp.data.readers.nih_files import OFFICIAL, check_mappings, download
 from malaria_exp.dataset.nih import nih
 from malaria_exp.utils.errors import ConfigError, DataError
@@ -151,7 +151,7 @@ def mirror(tmp_path, official, nih_files, monkeypatch):
         write_mapping(folder / f"patientid_cellmapping_{class_name.lower()}.csv", rows)
     facts = {path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in folder.iterdir()}
     assert set(facts) == set(OFFICIAL)
-    monkeypatch.setattr(nih_files, "OFFICIAL", facts)
+    monkeypatch.setattr(module, "OFFICIAL", facts)
     monkeypatch.setenv("MALARIA_EXP_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     site = Mirror(tmp_path / "mirror")
@@ -173,8 +173,8 @@ def test_it_is_fetched_once_and_serves_every_later_run(mirror, official, tmp_pat
 def test_the_mappings_that_came_with_it_are_checked(mirror, tmp_path, monkeypatch):
     path = tmp_path / "mirror" / "public" / "patientid_cellmapping_uninfected.csv"
     path.write_bytes(path.read_bytes().partition(b"\r\n")[2])
-    facts = {**nih_files.OFFICIAL, path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())}
-    monkeypatch.setattr(nih_files, "OFFICIAL", facts)
+    facts = {**module.OFFICIAL, path.name: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())}
+    monkeypatch.setattr(module, "OFFICIAL", facts)
     with pytest.raises(DataError, match="do not agree with the mapping"):
         nih(url=mirror.url)
 
