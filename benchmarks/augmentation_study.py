@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation._style import BLUE, GREY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
+from malaria_exp.evaluation.plots.style import BLUE, GREY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
 from malaria_exp.utils.atomic_files import write_between
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -133,7 +133,7 @@ def measure(rows: list[dict[str, Any]]) -> None:
     """Adds to each row its facts and the seconds that scoring 1,000 cells took, each round; the models take turns."""
     from malaria_exp.data.pixel_cache import Store
     from malaria_exp.data.resize import ResizeRule
-    from malaria_exp.model_facts import model_facts
+    from malaria_exp.evaluation.model_summary import model_facts
     from malaria_exp.saved import load_model
     from malaria_exp.scoring import Scorer
 
@@ -158,7 +158,7 @@ def measure(rows: list[dict[str, Any]]) -> None:
 def describe(rows: list[dict[str, Any]]) -> str:
     """Returns the table in Markdown with what was run and on what."""
     from malaria_exp.data.cell_table import of_patients
-    from malaria_exp.evaluation._plots_model import human_flops
+    from malaria_exp.evaluation.plots.model import human_flops
 
     test = rows[0]["test"]
     machines = list(dict.fromkeys(describe_machine(machine) for machine in (rows[0]["machine"], machine())))
@@ -199,9 +199,9 @@ def interval(auc: dict[str, Any]) -> str:
 
 def draw(rows: list[dict[str, Any]], folder: Path) -> None:
     """Writes the picture of each model, and of an ensemble of the first two that take images of one size."""
-    from malaria_exp.evaluation._plots_model import draw_architecture
-    from malaria_exp.evaluation._style import save_png
-    from malaria_exp.model_facts import model_facts
+    from malaria_exp.evaluation.model_summary import model_facts
+    from malaria_exp.evaluation.plots.model import draw_architecture
+    from malaria_exp.evaluation.plots.style import save_png
 
     for row in rows:
         save_png(draw_architecture(row["picture"], row["facts"]), folder / f"{row['picture']}.png")

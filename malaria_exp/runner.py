@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from malaria_exp import provenance
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.data.bad_images import leave_out_bad_images
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import PixelStore, open_store
@@ -19,12 +19,13 @@ from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
 from malaria_exp.data.subsets import Data
 from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_earlier
+from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.init_from import InitialWeights, find_weights
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.model._members import member_folders, members_rule
-from malaria_exp.outcome import Outcome, write_outcome
 from malaria_exp.rundir import RunFolder
+from malaria_exp.runs.write_results import write_left_out, write_result
 from malaria_exp.saved import save_model
 from malaria_exp.scoring import Scorer, predict
 from malaria_exp.storage._keep import open_storage
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import keras
 
 
-def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) -> Outcome:
+def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) -> EvaluationResult:
     """Runs a whole experiment into its folder and returns what came out."""
     config.check_components()
     check_monitor(config)
@@ -51,7 +52,7 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
         return _train_and_evaluate(config, folder, overrides, tracker)
 
 
-def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], tracker: Tracker) -> Outcome:
+def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], tracker: Tracker) -> EvaluationResult:
     initial = initial_weights(config, folder)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
@@ -64,17 +65,17 @@ def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str],
     tracker.data(table, data, initial.source if initial else None)
     trained = train(config, data, folder, initial, tracker)
     save_model(folder.path, config, data, trained)
-    outcome = evaluate(config, data, trained)
-    outcome.note_data(table, left_out)
+    result = evaluate(config, data, trained)
+    result.note_data(table, left_out)
     if initial:
-        outcome.metrics["init_from"] = initial.counts()
-        outcome.notes += initial.notes()
+        result.metrics["init_from"] = initial.counts()
+        result.notes += initial.notes()
     # Again, as TensorFlow is loaded now and knows the GPUs.
     record["machine"] = machine()
     write_json(folder / "provenance.json", record)
-    write_outcome(folder, config, outcome, record)
-    tracker.outcome(folder.path, outcome)
-    return outcome
+    write_result(folder, config, result, record)
+    tracker.evaluated(folder.path, result)
+    return result
 
 
 def train_as_worker(config: Config, folder: RunFolder) -> float:
@@ -264,7 +265,7 @@ def speed_identity(config: Config, batch_size: int) -> str:
     return json.dumps([model.name, shape, config.one("loss").name, config.one("optimizer").name, batch_size])
 
 
-def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:
+def evaluate(config: Config, data: Data, trained: Trained) -> EvaluationResult:
     """Scores validation and test cells with the trained model, and judges them."""
     from malaria_exp.evaluation.evaluate import evaluate as judge
 
@@ -279,4 +280,14 @@ def evaluate(config: Config, data: Data, trained: Trained) -> Outcome:
         confidence=settings.confidence,
         seed=config.seed,
     )
-    return Outcome.of_training(f"{config.one('model').name} on {config.one('dataset').name}", data, cells, predictions, metrics, trained)
+    return EvaluationResult.of_training(
+        f"{config.one('model').name} on {config.one('dataset').name}",
+        data,
+        cells,
+        predictions,
+        metrics,
+        training=trained.summary(),
+        history=trained.history,
+        best=trained.best,
+        notes=trained.notes,
+    )

@@ -7,7 +7,7 @@ import numpy as np
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Cells
-from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.predictions import Predictions, sigmoid
 from malaria_exp.utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,12 +47,6 @@ class Scorer:
                 images = np.concatenate([images, np.zeros((self.batch_size - count, *images.shape[1:]), np.uint8)])
             logits[start : start + count] = self._call(images).numpy()[:count, 0]
         return logits
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Returns 1 / (1 + exp(-logits)) without overflow."""
-    small = np.exp(-np.abs(logits))
-    return np.where(logits >= 0, 1, small) / (1 + small)
 
 
 def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells]) -> Predictions:

@@ -17,11 +17,11 @@ from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluate import reported_subset
+from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.logger._base import Artifact, Run, Status, Table
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.model_graph import graph_def
-from malaria_exp.outcome import Outcome
-from malaria_exp.scoring import sigmoid
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.redaction import redact_overrides
 from malaria_exp.utils.rows import Row
@@ -30,7 +30,7 @@ from malaria_exp.utils.tensorflow_setup import load_tensorflow
 if TYPE_CHECKING:
     import keras
 
-    from malaria_exp.evaluation._plots_epoch import EpochPlots
+    from malaria_exp.evaluation.plots.epoch import EpochPlots
 
 # Hydra keeps this file in the folder of a multirun, above the jobs' own folders.
 MULTIRUN_FILE = "multirun.yaml"
@@ -204,22 +204,22 @@ class Tracker:
             tell_made("histograms", "gradients", lambda: (number, gradients(few)), to=wanting("gradients", number))
 
     def _epoch_plots(self) -> "EpochPlots":
-        from malaria_exp.evaluation._plots_epoch import EpochPlots
+        from malaria_exp.evaluation.plots.epoch import EpochPlots
 
         if self._plots is None:
             self._plots = EpochPlots(leaky=self.leaky)
         return self._plots
 
-    def outcome(self, folder: Path, outcome: Outcome) -> None:
+    def evaluated(self, folder: Path, result: EvaluationResult) -> None:
         """The run is evaluated, and its files are written."""
-        tell, metrics = self.loggers.tell, outcome.metrics
-        for subset in outcome.predictions.subsets:
-            part = outcome.predictions.select(subset)
+        tell, metrics = self.loggers.tell, result.metrics
+        for subset in result.predictions.subsets:
+            part = result.predictions.select(subset)
             tell("scores", subset, part.label, part.score, None)
         for path in sorted((folder / "plots").glob("*.png")):
             tell("figure", path.stem, path.read_bytes(), None)
         if wanting := self.loggers.wanting("images"):
-            tell("table", "predictions", predictions_table(outcome), to=wanting)
+            tell("table", "predictions", predictions_table(result), to=wanting)
         tell("text", "results", results_text(metrics))
         tell("results", final_numbers(metrics))
         facts = {key: value for key, value in final_numbers(metrics).items() if key.count("/") == 1}
@@ -235,11 +235,11 @@ def _figure(
     return name, draw(labels, scores), epoch
 
 
-def predictions_table(outcome: Outcome) -> Table:
+def predictions_table(result: EvaluationResult) -> Table:
     """Returns some cells of the reported subset with their pictures: half of them the worst errors, the others evenly spread over it."""
-    subset = reported_subset(outcome.metrics)
-    shown = outcome.predictions.select(subset)
-    cells = next(cells for cells in outcome.cells if cells.subset == subset)
+    subset = reported_subset(result.metrics)
+    shown = result.predictions.select(subset)
+    cells = next(cells for cells in result.cells if cells.subset == subset)
     wrong = np.abs(shown.score - shown.label)
     worst = np.argsort(-wrong, kind="stable")[: TABLE_CELLS // 2]
     others = np.setdiff1d(_spread(np.arange(len(shown)), TABLE_CELLS // 2), worst)

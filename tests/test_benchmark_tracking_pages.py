@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from malaria_exp.config.registry import build
-from malaria_exp.evaluation._style import new_figure, png_bytes
+from malaria_exp.evaluation.plots.style import new_figure, png_bytes
 from malaria_exp.logger._base import Run
 
 # All text of a page, that of its components' insides too.

@@ -5,7 +5,8 @@ from malaria_exp.config.registry import build
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
-from malaria_exp.scoring import Scorer, predict, sigmoid
+from malaria_exp.evaluation.predictions import sigmoid
+from malaria_exp.scoring import Scorer, predict
 from malaria_exp.utils.errors import DataError
 
 

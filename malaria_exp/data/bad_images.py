@@ -7,8 +7,6 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
 from malaria_exp.data.pixel_cache import PixelStore
-from malaria_exp.rundir import RunFolder
-from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.terminal_log import log
 
@@ -79,9 +77,3 @@ def total_images(table: CellTable) -> int:
 def describe(bad: list[BadImage], total: int) -> str:
     """Returns how many images of all are bad, for people: "3 of 1,200 images (0.25 %)"."""
     return f"{len(bad):,} of {total:,} images ({100 * len(bad) / total:.3g} %)"
-
-
-def write_left_out(folder: RunFolder, left_out: list[BadImage]) -> None:
-    """Writes what was left out, with reasons, into the run's folder; nothing if everything was used."""
-    if left_out:
-        write_csv(folder / LEFT_OUT_FILE, BadImage._fields, left_out)

@@ -162,3 +162,9 @@ def _value(name: str, text: str, path: Path, line: int) -> str | int | float:
     if name == "subset" and text not in SUBSETS:
         raise DataError(f"{path}, line {line}: unknown subset '{text}'.{did_you_mean(text, SUBSETS)} Allowed: {', '.join(SUBSETS)}.")
     return text
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Returns 1 / (1 + exp(-logits)) without overflow."""
+    small = np.exp(-np.abs(logits))
+    return np.where(logits >= 0, 1, small) / (1 + small)

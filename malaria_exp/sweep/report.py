@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from malaria_exp.evaluation import _plots_sweep as plots
-from malaria_exp.evaluation._style import png_bytes
-from malaria_exp.evaluation._table_page import Cell, Head, number_cell, shown_figure, template
+from malaria_exp.evaluation.plots import search as plots
+from malaria_exp.evaluation.plots.style import png_bytes
+from malaria_exp.evaluation.reports.table_page import Cell, Head, number_cell, shown_figure
+from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.sweep.file import SweepFile
 from malaria_exp.sweep.space import Parameter, text_of
 from malaria_exp.sweep.trials import Trial, best_first
 from malaria_exp.utils.atomic_files import write_bytes, write_text
 
-TEMPLATE = "sweep.html.j2"
+TEMPLATE = "search.html.j2"
 # With fewer trials a forest says nothing.
 FEWEST_FOR_IMPORTANCE = 4
 MOST_DIMENSIONS = 12

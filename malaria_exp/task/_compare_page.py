@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from malaria_exp.evaluation._table_page import Cell, Head, number_cell, shown_figure, template
 from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.reports.table_page import Cell, Head, number_cell, shown_figure
+from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.task._compare_read import RESULTS, ComparedRun
 from malaria_exp.task._compare_table import ABSENT, Column, Configuration, letters_of_test_sets, shorten, spreads, text_of
 from malaria_exp.utils.atomic_files import write_text
 
-TEMPLATE = "compare.html.j2"
+TEMPLATE = "comparison.html.j2"
 LONGEST_VALUE = 48
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.bad_images import write_left_out
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
+from malaria_exp.runs.write_results import write_left_out
 from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.terminal_log import log
 

@@ -10,8 +10,8 @@ from malaria_exp.config.run_config import Config
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.evaluation import _plots_augmentation as plots
-from malaria_exp.evaluation._style import png_bytes
+from malaria_exp.evaluation.plots import augmentation as plots
+from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_page import Chapter, Picture, Section, Table
 from malaria_exp.task._explore_book_tried import Subjects, Tried

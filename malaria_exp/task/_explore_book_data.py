@@ -4,9 +4,10 @@ from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, CellTable, count_
 from malaria_exp.data.shards.store import ShardStore
 from malaria_exp.data.split_manifest import EXCLUDED
 from malaria_exp.data.subsets import Data
-from malaria_exp.evaluation import _plots_cells, _plots_data
-from malaria_exp.evaluation._plots_data import SUBSET_NAMES
-from malaria_exp.evaluation._style import png_bytes
+from malaria_exp.evaluation.plots import cells as cell_plots
+from malaria_exp.evaluation.plots import data as data_plots
+from malaria_exp.evaluation.plots.data import SUBSET_NAMES
+from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.task._explore_book_cells import Sample, groups_of, original_sizes, slides_known, slides_of_several
 from malaria_exp.task._explore_book_page import Chapter, Picture, Section, Table
 
@@ -24,7 +25,7 @@ def data_chapter(table: CellTable, data: Data, sample: Sample) -> Chapter:
     """Returns the chapter of counts and sizes."""
     leaky, known = data.manifest.leaky, not table.unknown_patients
     section = Section()
-    figure = _plots_data.class_counts(count_cells(table.label, table.patient), patients_known=known, leaky=leaky)
+    figure = data_plots.class_counts(count_cells(table.label, table.patient), patients_known=known, leaky=leaky)
     section.pictures.append(
         Picture(
             "classes",
@@ -34,7 +35,7 @@ def data_chapter(table: CellTable, data: Data, sample: Sample) -> Chapter:
         )
     )
     if known:
-        figure = _plots_data.cells_per_patient(table.patient, table.label, leaky=leaky)
+        figure = data_plots.cells_per_patient(table.patient, table.label, leaky=leaky)
         section.pictures.append(
             Picture(
                 "cells_per_patient",
@@ -49,7 +50,7 @@ def data_chapter(table: CellTable, data: Data, sample: Sample) -> Chapter:
         section.text.append(f"The shards hold the cells brought to {data.store.rule.size} pixels; how large they were is not kept.")
     else:
         sizes, label, examples = original_sizes(table, sample)
-        figure = _plots_data.cell_sizes(sizes, label, examples, data.store.rule.size, leaky=leaky)
+        figure = data_plots.cell_sizes(sizes, label, examples, data.store.rule.size, leaky=leaky)
         section.pictures.append(
             Picture(
                 "cell_sizes",
@@ -75,7 +76,7 @@ def cells_chapter(data: Data, sample: Sample, *, samples: int, seed: int) -> Cha
     for label in (POSITIVE, 1 - POSITIVE):
         places = sample.of_class(label, samples)
         if len(places):
-            figure = _plots_cells.class_grid(
+            figure = cell_plots.class_grid(
                 sample.images[places], sample.patient[places].tolist() if known else [""] * len(places), label, leaky=leaky
             )
             of_people = "of as many patients as possible, whose names stand below" if known else "drawn at random"
@@ -84,7 +85,7 @@ def cells_chapter(data: Data, sample: Sample, *, samples: int, seed: int) -> Cha
                 Picture(f"samples_{CLASS_NAMES[label]}", f"Cells labelled {CLASS_NAMES[label]}", caption, png_bytes(figure))
             )
     if known:
-        figure = _plots_cells.group_grid(groups_of(sample, sample.patient, seed), "Patient by patient", leaky=leaky)
+        figure = cell_plots.group_grid(groups_of(sample, sample.patient, seed), "Patient by patient", leaky=leaky)
         grids.pictures.append(
             Picture(
                 "samples_by_patient",
@@ -96,7 +97,7 @@ def cells_chapter(data: Data, sample: Sample, *, samples: int, seed: int) -> Cha
         )
     if slides_known(sample):
         several = slides_of_several(sample)
-        figure = _plots_cells.group_grid(groups_of(sample, sample.slide, seed, several), "Slide by slide", leaky=leaky)
+        figure = cell_plots.group_grid(groups_of(sample, sample.slide, seed, several), "Slide by slide", leaky=leaky)
         remark = "Slides of patients with several come first." if len(several) else "No training patient has more than one slide."
         caption = f"Each row is a slide; frames as above. {remark}"
         grids.pictures.append(Picture("samples_by_slide", "Slide by slide", caption, png_bytes(figure)))
@@ -115,12 +116,12 @@ def _averages(sample: Sample, *, patients_known: bool, leaky: bool) -> Section:
             f"Over {len(sample):,} training cells of as many slides as possible, in steps of brightness from 0 to 255. Spread is the standard"
             " deviation at each pixel, averaged over the colours. Blue in the difference: parasitized cells are darker there. Other people and"
             " slides stand behind one class than behind the other, so stain and size have their part in it.",
-            png_bytes(_plots_cells.mean_cells(sample.images, sample.label, leaky=leaky)),
+            png_bytes(cell_plots.mean_cells(sample.images, sample.label, leaky=leaky)),
         )
     )
-    colours = _plots_cells.cell_colours(sample.images)
+    colours = cell_plots.cell_colours(sample.images)
     people = sample.patient if patients_known else None
-    figure = _plots_cells.stain_colours(colours, sample.label, people, leaky=leaky)
+    figure = cell_plots.stain_colours(colours, sample.label, people, leaky=leaky)
     whose = "each patient's training cells" if patients_known else "each training cell, as patients are not known"
     section.pictures.append(
         Picture(
@@ -160,7 +161,7 @@ def split_chapter(data: Data) -> Chapter:
             "split",
             "What the split did",
             "Cells by class, and people with and without parasites, in each subset; percentages are of all subsets together.",
-            png_bytes(_plots_data.split_bars(used, patients_known=known, leaky=manifest.leaky)),
+            png_bytes(data_plots.split_bars(used, patients_known=known, leaky=manifest.leaky)),
         )
     )
     if known:
@@ -169,7 +170,7 @@ def split_chapter(data: Data) -> Chapter:
                 "split_patients",
                 "Patients by subset",
                 "Where subsets are alike, the three kinds of marks cover the same area. At the bottom are healthy people.",
-                png_bytes(_plots_data.split_patients(manifest)),
+                png_bytes(data_plots.split_patients(manifest)),
             )
         )
     return Chapter("The split", "split", [section])

@@ -3,16 +3,12 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
-import malaria_exp.evaluation
-from malaria_exp.evaluation.report import number
+from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.utils.atomic_files import write_text
 
-TEMPLATE = "book.html.j2"
+TEMPLATE = "data_report.html.j2"
 
 
 @dataclass(frozen=True)
@@ -108,14 +104,4 @@ def write_page(path: Path, book: Book) -> Path:
     Returns:
         The path written.
     """
-    return write_text(path, _template().render(book=book))
-
-
-@cache
-def _template() -> Template:
-    folder = Path(malaria_exp.evaluation.__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    return environment.get_template(TEMPLATE)
+    return write_text(path, template(TEMPLATE).render(book=book))

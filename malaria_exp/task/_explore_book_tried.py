@@ -11,7 +11,7 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component
 from malaria_exp.config.validation import Range
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
-from malaria_exp.evaluation._plots_augmentation import Draw, Pair, Sweep
+from malaria_exp.evaluation.plots.augmentation import Draw, Pair, Sweep
 from malaria_exp.utils.errors import UserError
 
 DRAWS, MOST_COPIES = 4, 6

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 def explore_model(config: Config, folder: "RunFolder") -> None:
     """Draws the model: model.png, and model.csv with a row a layer."""
-    from malaria_exp.evaluation._plots_model import draw_architecture, human_flops
-    from malaria_exp.evaluation._style import save_png
-    from malaria_exp.model_facts import IMAGE, model_facts
+    from malaria_exp.evaluation.model_summary import IMAGE, model_facts
+    from malaria_exp.evaluation.plots.model import draw_architecture, human_flops
+    from malaria_exp.evaluation.plots.style import save_png
     from malaria_exp.runner import build_model
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

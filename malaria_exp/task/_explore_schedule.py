@@ -22,8 +22,8 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     A callback such as plateau may lower it further during the training; that is not known beforehand.
     """
     from malaria_exp.data.open_batches import training_batches
-    from malaria_exp.evaluation._plots_schedule import draw_schedule
-    from malaria_exp.evaluation._style import save_png
+    from malaria_exp.evaluation.plots.schedule import draw_schedule
+    from malaria_exp.evaluation.plots.style import save_png
     from malaria_exp.runner import load_and_decode, split
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

@@ -80,8 +80,8 @@ def draw_curves(groups: Sequence["Configuration"], *, leaky: bool) -> list[tuple
         groups: of runs; those of more than one get a plot of their means, before that of every run.
         leaky: stamps every plot; if only some runs are leaky, their labels say so.
     """
-    from malaria_exp.evaluation._plots_compare import COLOURED_OF_MANY, MOST_COLOURED, Series, columns_of, compare_curves
-    from malaria_exp.evaluation._style import png_bytes
+    from malaria_exp.evaluation.plots.comparison import COLOURED_OF_MANY, MOST_COLOURED, Series, columns_of, compare_curves
+    from malaria_exp.evaluation.plots.style import png_bytes
     from malaria_exp.task._compare_table import best_first
 
     with_history = [group for group in groups if any(run.history for run in group.runs)]

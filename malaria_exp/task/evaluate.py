@@ -42,12 +42,13 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
     from malaria_exp import provenance
-    from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+    from malaria_exp.data.bad_images import leave_out_bad_images
     from malaria_exp.data.pixel_cache import open_store
     from malaria_exp.data.subsets import Data
     from malaria_exp.evaluation.evaluate import evaluate as judge
-    from malaria_exp.outcome import Outcome, write_outcome
+    from malaria_exp.evaluation.evaluation_result import EvaluationResult
     from malaria_exp.runner import describe_table
+    from malaria_exp.runs.write_results import write_left_out, write_result
     from malaria_exp.saved import load_model, read_record
     from malaria_exp.scoring import Scorer, predict
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -108,10 +109,10 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     record = provenance.collect(seed=config.seed, overrides=overrides)
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
-    outcome = Outcome(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
-    outcome.notes += run.manifest.details.get("warnings", ())
-    outcome.note_data(table, left_out)
-    write_outcome(folder, config, outcome, record)
+    result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
+    result.notes += run.manifest.details.get("warnings", ())
+    result.note_data(table, left_out)
+    write_result(folder, config, result, record)
 
 
 def find_leaks(table: CellTable, manifest: Manifest) -> dict[str, list[str]]:

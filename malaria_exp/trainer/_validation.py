@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from malaria_exp.evaluation.metrics import METRICS, compute
+from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.evaluation.thresholds import HALF
-from malaria_exp.scoring import sigmoid
 from malaria_exp.trainer._base import Parts
 from malaria_exp.utils.rows import Row
 

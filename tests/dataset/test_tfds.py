@@ -70,7 +70,7 @@ def drawn(tmp_path_factory):
 @pytest.fixture
 def no_plots(monkeypatch):
     """Nothing here looks at plots, and drawing them takes longer than the rest of a tiny run."""
-    monkeypatch.setattr("malaria_exp.outcome.draw_plots", lambda *_: {})
+    monkeypatch.setattr("malaria_exp.evaluation.plots.run_figures.draw_plots", lambda *_, **__: {})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.evaluation._style import new_figure, png_bytes
+from malaria_exp.evaluation.plots.style import new_figure, png_bytes
 from malaria_exp.logger._base import Table
 from malaria_exp.logger._loggers import Loggers
 from malaria_exp.logger._picture_grid import captioned_grid, png_size

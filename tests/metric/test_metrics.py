@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from malaria_exp.config.registry import build, options
 from malaria_exp.evaluation.metrics import METRICS, Ranking, compute, count
-from malaria_exp.scoring import sigmoid
+from malaria_exp.evaluation.predictions import sigmoid
 
 NAMES = list(options("metric"))
 COUNTS = ("tp", "fp", "tn", "fn")

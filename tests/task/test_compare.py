@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from malaria_exp.evaluation import _style
+from malaria_exp.evaluation.plots import style
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
@@ -21,10 +21,10 @@ def rows_of(path):
 @pytest.fixture
 def compared(run_task, tmp_path):
     """compared(runs) -> folder of the comparison; its plots are drawn, but not turned into PNGs."""
-    picture = _style.png_bytes(_style.new_figure(leaky=False, size=(1, 1)))
+    picture = style.png_bytes(style.new_figure(leaky=False, size=(1, 1)))
 
     def compare(runs, name="comparison"):
-        with mock.patch.object(_style, "png_bytes", lambda figure: picture):
+        with mock.patch.object(style, "png_bytes", lambda figure: picture):
             return run_task(["task=compare", f"runs={json.dumps([str(run) for run in runs])}"], tmp_path / name)
 
     return compare

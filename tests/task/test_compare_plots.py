@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from malaria_exp.evaluation._plots_compare import COLOURED_OF_MANY, FAINT, MOST_COLOURED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.comparison import COLOURED_OF_MANY, FAINT, MOST_COLOURED, STYLES, Series, columns_of, compare_curves
 from malaria_exp.task._compare_read import ComparedRun
 from malaria_exp.task._compare_table import Configuration, best_first, shorten
 

@@ -16,7 +16,7 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component, options
 from malaria_exp.config.validation import Probability, Range, check
 from malaria_exp.data.cell_table import UNKNOWN
-from malaria_exp.evaluation import _style
+from malaria_exp.evaluation.plots import style
 from malaria_exp.task import _explore_book_augs, _explore_book_data, _explore_book_tried
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_tried import Subjects, Tried, sweep_values
@@ -91,7 +91,7 @@ def hasten(patch):
     patch.setattr(_explore_book_tried, "VALUES", 3)
     patch.setattr(_explore_book_tried, "DRAWS", 2)
     patch.setattr(_explore_book_augs, "MIXED", 6)
-    patch.setattr(_style, "DPI", 50)
+    patch.setattr(style, "DPI", 50)
 
 
 @pytest.fixture(scope="module")

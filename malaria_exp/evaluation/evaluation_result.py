@@ -1,0 +1,129 @@
+"""The scores of a model and what they amount to."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from malaria_exp.data.bad_images import LEFT_OUT_FILE, describe
+from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
+from malaria_exp.data.subsets import Cells, Data
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.utils.rows import Row
+
+PROTOCOLS = {
+    "patient_holdout": "Patients were divided into training, validation and test; no person is in two of them.",
+    "patient_kfold": "Cross-validation over patients: this fold's people are in no other subset.",
+    "by_manifest": "The subsets come from a given list.",
+    "cell_level_leaky": "Cells, not patients, were divided: the same people are in training and test.",
+}
+
+
+@dataclass(eq=False)
+class EvaluationResult:
+    """The scores of a model and what they amount to.
+
+    Attributes:
+        subject: which model on which data, for the report's head.
+        cells: the subsets that were scored, in the order of the predictions.
+        predictions: every scored cell.
+        metrics: as in metrics.json.
+        protocol: name of the split.
+        leaky: whether training and evaluation share patients or images.
+        held_out: sentences for the report: what the model never saw.
+        history: training's rows, if there was training.
+        monitor: the metric that chose the epoch, if there was training.
+        best_epoch: the epoch whose weights were kept, if there was training.
+        objective: the best validation value of the monitor, for sweeps; None if it was undefined throughout.
+        notes: cautions for the report.
+    """
+
+    subject: str
+    cells: list[Cells]
+    predictions: Predictions
+    metrics: dict[str, Any]
+    protocol: str
+    leaky: bool
+    held_out: str
+    history: list[Row] = field(default_factory=list)
+    monitor: str = "val_auc"
+    best_epoch: int | None = None
+    objective: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_training(
+        cls,
+        subject: str,
+        data: Data,
+        cells: list[Cells],
+        predictions: Predictions,
+        metrics: dict[str, Any],
+        *,
+        training: Mapping[str, Any],
+        history: list[Row],
+        best: float,
+        notes: list[str],
+    ) -> "EvaluationResult":
+        """Puts together what a training run found.
+
+        Args:
+            subject: which model on which data.
+            data: the split.
+            cells: the subsets that were scored.
+            predictions: every scored cell.
+            metrics: of the predictions.
+            training: the facts of the training, among them `monitor` and `best_epoch`.
+            history: a row an epoch.
+            best: the monitor's value at the best epoch; not finite if it was undefined throughout.
+            notes: cautions about the training.
+        """
+        manifest = data.manifest
+        counts = manifest.counts()
+        about = {
+            "protocol": manifest.protocol,
+            "leaky": manifest.leaky,
+            "split_hash": manifest.hash,
+            "split": manifest.details,
+            "subset_counts": counts if manifest.patients_known else {name: _without_people(part) for name, part in counts.items()},
+            "opened": data.opened,
+            "training": dict(training),
+        }
+        test, known = counts["test"], manifest.patients_known
+        health = f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy)" if known else ""
+        held_out = (
+            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health},"
+            " opened only for this evaluation."
+        )
+        return cls(
+            subject=subject,
+            cells=cells,
+            predictions=predictions,
+            metrics=about | metrics,
+            protocol=manifest.protocol,
+            leaky=manifest.leaky,
+            held_out=held_out,
+            history=history,
+            monitor=training["monitor"],
+            best_epoch=training["best_epoch"],
+            objective=best if math.isfinite(best) else None,
+            notes=[*notes, *manifest.details.get("warnings", ())],
+        )
+
+    def note_data(self, table: CellTable, left_out: list[BadImage]) -> None:
+        """Puts on record what a reader should know of the data: images that were left out as bad, and the dataset's own notes.
+
+        Args:
+            table: the cells that were used.
+            left_out: the images that were not.
+        """
+        self.metrics["left_out"] = len(left_out)
+        if left_out:
+            share = describe(left_out, len(table) + len(left_out))
+            self.notes.append(f"{share} were bad and left out; {LEFT_OUT_FILE} lists them.")
+        self.notes.extend(table.notes)
+
+
+def _without_people(counts: Mapping[str, int]) -> dict[str, int | None]:
+    """Returns the counts with None for those of patients, which nobody knows."""
+    return {key: None if "patients" in key else value for key, value in counts.items()}

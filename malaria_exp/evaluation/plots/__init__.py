@@ -1,0 +1,1 @@
+"""Figures: of results, data, models, augmentations, schedules, comparisons and searches."""

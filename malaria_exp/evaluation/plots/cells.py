@@ -1,0 +1,183 @@
+"""Plots of the cells themselves: grids of samples, mean cells, and the colours that stain and camera gave them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE
+from malaria_exp.evaluation.plots.data import HEALTHY, INFECTED
+from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, short, wrapped_grid
+from malaria_exp.evaluation.plots.style import GREY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
+
+FRAMES = (UNINFECTED, PARASITIZED)
+# Outside of a cell is black; edges that the resizing mixed with it are left out too.
+DARK = 40
+# CIE 1931 of sRGB (IEC 61966-2-1), and the white point D65.
+RGB_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+WHITE = RGB_TO_XYZ.sum(axis=1)
+
+
+def class_grid(images: np.ndarray, names: Sequence[str], label: int, *, across: int = 12, leaky: bool = False) -> Figure:
+    """Draws sample cells of one class, each under its patient's name.
+
+    Args:
+        images: uint8 (n, size, size, 3).
+        names: what stands below each.
+        label: 1 = parasitized.
+        across: pictures a row.
+        leaky: stamps LEAKY across the sheet.
+    """
+    tiles = [Tile(image, short(name, 11)) for image, name in zip(images, names, strict=True)]
+    return sheet(wrapped_grid(tiles, across), f"Cells labelled {CLASS_NAMES[label]}", leaky=leaky)
+
+
+def group_grid(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, *, each: int = 5, leaky: bool = False) -> Figure:
+    """Draws a row of cells for each group (a patient, a slide): uninfected ones, then parasitized ones.
+
+    Args:
+        groups: by name: images, uint8 (n, size, size, 3), and labels, int8 (n,); at most `each` of a class are drawn.
+        title: above.
+        each: pictures of a class.
+        leaky: stamps LEAKY across the sheet.
+    """
+    rows = []
+    for name, (images, labels) in groups.items():
+        tiles: list[Tile | None] = []
+        for number, frame in enumerate(FRAMES):
+            own = [Tile(image, frame=frame) for image in images[labels == number][:each]]
+            tiles += [*own, *[None] * (each - len(own))]
+        rows.append(Row(short(name, 54), tiles))
+    columns = [""] * (2 * each)
+    columns[each // 2], columns[each + each // 2] = CLASS_NAMES
+    return sheet(rows, title, columns=columns, leaky=leaky)
+
+
+def mean_cells(images: np.ndarray, labels: np.ndarray, *, leaky: bool = False) -> Figure:
+    """Draws the mean cell of each class, how much cells of the class differ from it, and the difference of the two means.
+
+    Args:
+        images: uint8 (n, size, size, 3).
+        labels: int8 (n,), 1 = parasitized.
+        leaky: stamps LEAKY across the figure.
+    """
+    present = [number for number in (POSITIVE, 1 - POSITIVE) if (labels == number).any()]
+    both = len(present) == 2
+    number_of_panels = 2 * len(present) + both
+    figure = new_figure(leaky, (2.08 * number_of_panels, 2.8))
+    # One row for the pictures, one for their scales, so that all pictures are as large.
+    grid = figure.add_gridspec(2, number_of_panels, height_ratios=(16, 1))
+    panels = iter(range(number_of_panels))
+    # float64 in one order of summing, so that the same cells give the same bytes.
+    means, spreads = {}, {}
+    for number in present:
+        own = images[labels == number]
+        means[number] = own.mean(axis=0, dtype=np.float64)
+        spreads[number] = np.sqrt(np.mean([(image - means[number]) ** 2 for image in own], axis=0)).mean(axis=2)
+    for number in present:
+        axes: Any = figure.add_subplot(grid[0, next(panels)])
+        axes.imshow(np.rint(means[number]).astype(np.uint8), interpolation="nearest")
+        axes.set_title(f"mean {CLASS_NAMES[number]}\n({(labels == number).sum():,} cells)", fontsize=TEXT - 1)
+        axes.set_axis_off()
+    most = max(1.0, *(float(spread.max()) for spread in spreads.values()))
+    for number in present:
+        place = next(panels)
+        axes = figure.add_subplot(grid[0, place])
+        drawn = axes.imshow(spreads[number], cmap="viridis", vmin=0, vmax=most, interpolation="nearest")
+        axes.set_title(f"spread of the\n{CLASS_NAMES[number]}", fontsize=TEXT - 1)
+        _scale(figure, grid[1, place], drawn)
+    if both:
+        difference = (means[POSITIVE] - means[1 - POSITIVE]).mean(axis=2)
+        most = max(1.0, float(np.abs(difference).max()))
+        place = next(panels)
+        axes = figure.add_subplot(grid[0, place])
+        drawn = axes.imshow(difference, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
+        axes.set_title("parasitized minus\nuninfected", fontsize=TEXT - 1)
+        _scale(figure, grid[1, place], drawn)
+    return figure
+
+
+def _scale(figure: Figure, place: Any, drawn: Any) -> None:
+    drawn.axes.set_axis_off()
+    bar = figure.colorbar(drawn, cax=figure.add_subplot(place), orientation="horizontal")
+    bar.ax.tick_params(labelsize=TEXT - 3)
+
+
+def cell_colours(images: np.ndarray) -> np.ndarray:
+    """Returns the median colour of each image's cell, float64 (n, 3) in [0, 255]; a picture without any cell is black."""
+    colours = np.zeros((len(images), 3))
+    for row, image in enumerate(images):
+        inside = image[image.max(axis=2) > DARK]
+        if len(inside):
+            colours[row] = np.median(inside, axis=0)
+    return colours
+
+
+def to_lab(colours: np.ndarray) -> np.ndarray:
+    """Brings sRGB in [0, 255] to CIELAB: lightness 0 to 100, a (green to magenta), b (blue to yellow); float64 (n, 3) to (n, 3)."""
+    unit = np.asarray(colours, np.float64) / 255
+    linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
+    ratio = linear @ RGB_TO_XYZ.T / WHITE
+    root = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = root.T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def stain_colours(colours: np.ndarray, label: np.ndarray, patient: np.ndarray | None, *, leaky: bool = False) -> Figure:
+    """Draws the stain of each patient: its place among the colours, and its uninfected and parasitized cells as swatches.
+
+    Args:
+        colours: of each cell, float64 (n, 3) in [0, 255], as `cell_colours` gives them.
+        label: int8 (n,), 1 = parasitized.
+        patient: str (n,); None where they are not known: then each cell is drawn by itself.
+        leaky: stamps LEAKY across the figure.
+    """
+    names = np.arange(len(colours)).astype(str) if patient is None else patient
+    people, number = np.unique(names, return_inverse=True)
+    unit = "cell" if patient is None else "patient"
+    means = _by_group(colours, number, len(people))
+    lab = to_lab(means)
+    sick = np.bincount(number, weights=label == POSITIVE, minlength=len(people)) > 0
+    figure = new_figure(leaky, (8.6, 5.2))
+    grid = figure.add_gridspec(2, 2, height_ratios=(5, 2))
+    words = CLASS_NAMES if patient is None else ("healthy", "infected")
+    for place, (x, y, across, up) in enumerate(
+        ((1, 2, "a* (green to magenta)", "b* (blue to yellow)"), (1, 0, "a* (green to magenta)", "L* (dark to light)"))
+    ):
+        axes: Any = figure.add_subplot(grid[0, place])
+        for group, marker, edge, word in ((~sick, "s", HEALTHY, words[0]), (sick, "o", INFECTED, words[1])):
+            if group.any():
+                axes.scatter(
+                    lab[group, x],
+                    lab[group, y],
+                    s=46,
+                    c=means[group] / 255,
+                    marker=marker,
+                    edgecolors=edge,
+                    linewidths=1.1,
+                    label=f"{word}: {group.sum():,}",
+                )
+        dress(axes, f"Each mark is a {unit}, in its own colour" if place == 0 else "The same, by lightness", across, up)
+        place_legend(axes, loc="best")
+    order = np.argsort(lab[:, 0], kind="stable")
+    strip = np.full((2, len(people), 3), 255.0)
+    for row, kind in enumerate((1 - POSITIVE, POSITIVE)):
+        own = label == kind
+        found = np.isin(np.arange(len(people)), number[own])
+        strip[row, found] = _by_group(colours[own], number[own], len(people))[found]
+    axes = figure.add_subplot(grid[1, :])
+    axes.imshow(np.rint(strip[:, order]).astype(np.uint8), interpolation="nearest", aspect="auto")
+    axes.set_yticks((0, 1), ("uninfected", "parasitized"), fontsize=TEXT - 1)
+    axes.set_xticks([])
+    axes.set_xlabel(f"{unit}s, dark to light; white: no such cell", fontsize=TEXT - 1, color=GREY)
+    axes.set_title(
+        "Median colour of each cell" if patient is None else "Median colour of each patient's cells", fontsize=TEXT + 1, loc="left"
+    )
+    return figure
+
+
+def _by_group(colours: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
+    """Returns the mean colour of each group, (groups, 3); black for one without cells."""
+    count = np.maximum(1, np.bincount(number, minlength=groups))
+    return np.stack([np.bincount(number, weights=channel, minlength=groups) / count for channel in colours.T], axis=1)

@@ -1,0 +1,138 @@
+"""The plots of comparing runs: the courses of many trainings in one figure."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, TEXT, VERMILLION, dress, new_figure
+
+# A line style for each round of the colours, so that twelve series differ also in grey.
+STYLES = tuple((colour, line) for line, colour in product(("-", (0, (4, 1.5))), (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)))
+MOST_COLOURED = len(STYLES)
+# Of more series than can be told apart, so many of the best are coloured, before all others in grey.
+COLOURED_OF_MANY = 6
+FAINT = "#BDBDBD"
+COLUMNS = ("loss", "val_loss", "val_auc")
+ACROSS = 3
+# A loss that spans more than this is drawn on a logarithmic axis: one run that diverges must not flatten the rest.
+WIDE_RANGE = 30.0
+
+Rows = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Trainings that are one thing in a plot: the seeds of a configuration, or one run.
+
+    Attributes:
+        label: for the legend.
+        histories: of each training, a row an epoch: "epoch" and other columns, nan where there is no number.
+        coloured: whether it stands out; one that does not is a thin grey line without a label.
+    """
+
+    label: str
+    histories: Sequence[Rows]
+    coloured: bool = True
+
+
+def columns_of(series: Sequence[Series], monitors: Sequence[str]) -> list[str]:
+    """Returns what can be drawn: losses, validation AUC, the monitors and the learning rate, each with a number in some history."""
+    rows = [row for one in series for history in one.histories for row in history]
+    wanted = dict.fromkeys((*COLUMNS, *monitors, "learning_rate"))
+    return [column for column in wanted if any(math.isfinite(row.get(column, math.nan)) for row in rows)]
+
+
+def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bool = False, leaky: bool = False) -> Figure:
+    """Draws a panel a column over the epochs: of each series the mean line, of coloured ones with a band from the smallest to the largest.
+
+    The mean goes as far as all trainings of the series went; gaps (nan) are passed over.
+
+    Args:
+        series: at least one; of those coloured at most MOST_COLOURED.
+        columns: of the histories, at least one.
+        each: draws each training as a line of its own instead, in its series' style.
+        leaky: stamps LEAKY across the figure.
+    """
+    coloured = [one for one in series if one.coloured]
+    across = 2 if len(columns) == 4 else min(ACROSS, len(columns))
+    down = math.ceil(len(columns) / across)
+    # Long labels stand one below the other; two columns of them need the width of two panels.
+    legend_columns = 2 if across > 1 and len(coloured) > 3 else 1
+    legend = 0.19 * math.ceil(len(coloured) / legend_columns) + 0.15 if coloured else 0.0
+    figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * down + 0.2 + legend))
+    style = {id(one): STYLES[number % len(STYLES)] for number, one in enumerate(coloured)}
+    handles: dict[str, Any] = {}
+    for place, column in enumerate(columns, start=1):
+        axes = figure.add_subplot(down, across, place)
+        for one in sorted(series, key=lambda one: one.coloured):
+            colour, line = style.get(id(one), (FAINT, "-"))
+            look = {"color": colour, "linestyle": line, "linewidth": 1.6 if one.coloured else 0.7, "zorder": 3 if one.coloured else 2}
+            for drawn in _lines(axes, one, column, look, each=each):
+                if one.coloured:
+                    handles.setdefault(one.label, drawn)
+        _dress(axes, column, same=_all_equal(series, column))
+    if handles:
+        # In the order of the styles, whatever panel each was first drawn in.
+        labels = [one.label for one in coloured if one.label in handles]
+        figure.legend(
+            [handles[label] for label in labels],
+            labels,
+            loc="outside lower left",
+            ncols=legend_columns,
+            fontsize=TEXT - 1.5,
+            frameon=False,
+            borderaxespad=0.2,
+        )
+    return figure
+
+
+def _lines(axes: Any, series: Series, column: str, look: Mapping[str, Any], *, each: bool) -> list[Any]:
+    courses = [course for history in series.histories if (course := _course(history, column))]
+    if not courses:
+        return []
+    if each or len(courses) == 1:
+        return [_line(axes, list(course), list(course.values()), look) for course in courses]
+    # A mean over those that happen to be left would jump where one ends.
+    last = min(max(course) for course in courses)
+    epochs = sorted({epoch for course in courses for epoch in course if epoch <= last})
+    values = [[course[epoch] for course in courses if epoch in course] for epoch in epochs]
+    if series.coloured:
+        axes.fill_between(
+            epochs, [min(at) for at in values], [max(at) for at in values], color=look["color"], alpha=0.16, linewidth=0, zorder=1
+        )
+    return [_line(axes, epochs, [float(np.mean(at)) for at in values], look)]
+
+
+def _line(axes: Any, epochs: Sequence[float], values: Sequence[float], look: Mapping[str, Any]) -> Any:
+    return axes.plot(epochs, values, marker="o" if len(epochs) == 1 else None, markersize=4, **look)[0]
+
+
+def _course(history: Rows, column: str) -> dict[float, float]:
+    """Returns epoch to value, where both are numbers; of an epoch that stands twice (a resumed run) the later row."""
+    return {row["epoch"]: row[column] for row in history if math.isfinite(row.get(column, math.nan)) and math.isfinite(row["epoch"])}
+
+
+def _all_equal(series: Sequence[Series], column: str) -> bool:
+    """Tells whether several trainings have the same course, so that one line covers the others."""
+    courses = [course for one in series for history in one.histories if (course := _course(history, column))]
+    return len(courses) > 1 and all(course == courses[0] for course in courses)
+
+
+def _dress(axes: Any, column: str, *, same: bool) -> None:
+    base = column.removeprefix("val_")
+    name = METRICS[base].label if base in METRICS else base.replace("_", " ")
+    title = name[:1].upper() + name[1:] if base == column else f"Validation {name if base in METRICS else name.lower()}"
+    title = "Training loss" if column == "loss" else title
+    dress(axes, f"{title} (the same in all)" if same else title, "Epoch", "")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    low, high = values.min(), values.max()
+    if base in ("loss", "learning_rate", "log_loss") and low > 0 and high > (WIDE_RANGE if base != "learning_rate" else 3) * low:
+        axes.set_yscale("log")

@@ -1,0 +1,63 @@
+"""The files of a result: predictions.csv, metrics.json, plots/, report.html, and the list of images that were left out."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from malaria_exp.config.run_config import Config
+from malaria_exp.data.bad_images import LEFT_OUT_FILE
+from malaria_exp.data.cell_table import BadImage
+from malaria_exp.evaluation.evaluate import cautions, headline
+from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.reports.results_table import results_table
+from malaria_exp.rundir import RunFolder
+from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
+from malaria_exp.utils.terminal_log import RESULT, log
+
+
+def write_result(folder: RunFolder, config: Config, result: EvaluationResult, record: Mapping[str, Any]) -> None:
+    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and tells the terminal and status.json.
+
+    Args:
+        folder: the run's folder, which holds config.yaml already.
+        config: the run's configuration.
+        result: what came out.
+        record: the provenance.
+    """
+    from malaria_exp.evaluation.plots.results import png_bytes
+    from malaria_exp.evaluation.plots.run_figures import draw_plots
+    from malaria_exp.evaluation.reports.run_report import ReportData, write_report
+
+    result.predictions.write(folder / "predictions.csv")
+    write_json(folder / "metrics.json", result.metrics)
+    results = {name: png_bytes(figure) for name, figure in draw_plots(result, seed=config.seed, worst=config.evaluation.worst).items()}
+    for name, png in results.items():
+        write_bytes(folder / "plots" / f"{name}.png", png)
+    report = folder / "report.html"
+    write_report(
+        report,
+        ReportData(
+            title=f"Malaria cell classification, run {folder.path.parent.name}/{folder.path.name}",
+            run_name=result.subject,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            held_out=result.held_out,
+            metrics=result.metrics,
+            leaky=result.leaky,
+            counts=result.metrics.get("subset_counts"),
+            plots=results,
+            config=(folder / "config.yaml").read_text(encoding="utf-8"),
+            provenance=record,
+            notes=[*result.notes, *cautions(result.metrics)],
+            command=record["command"],
+        ),
+    )
+    numbers = headline(result.metrics)
+    folder.facts |= {"headline": numbers, "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
+    log.log(RESULT, results_table(result.metrics, leaky=result.leaky))
+    log.log(RESULT, f"report    {report}")
+
+
+def write_left_out(folder: RunFolder, left_out: list[BadImage]) -> None:
+    """Writes what was left out, with reasons, into the run's folder; nothing if everything was used."""
+    if left_out:
+        write_csv(folder / LEFT_OUT_FILE, BadImage._fields, left_out)

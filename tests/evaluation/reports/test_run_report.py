@@ -1,0 +1,180 @@
+"""The report stands alone, says every number, escapes what it is given, and is stamped if and only if it is leaky."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from malaria_exp.evaluation.evaluate import evaluate
+from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, flat, number, render, write_report
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
+
+
+class Page(HTMLParser):
+    """Collects text and attributes; fails on a tag that is closed in the wrong place."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.attributes, self.said = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+        self.text = re.sub(r"\s+", " ", " ".join(self.said))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.said.append(data)
+
+
+def metrics(subsets=("val", "test"), healthy=3, **options):
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(12), 15)
+    label = ((rng.random(180) < 0.5) & (patient >= healthy)).astype(int)
+    score = np.clip(rng.normal(0.35 + 0.3 * label, 0.2), 0, 1)
+    names = np.array([f"P{i}" for i in patient])
+    cells = Predictions(np.arange(180).astype(str), names, names, label, score, np.array(subsets)[patient % len(subsets)])
+    return evaluate(cells, **{"target_sensitivity": 0.95, "resamples": 30, "confidence": 0.9, "seed": 4, **options})
+
+
+def data(**changes):
+    base = ReportData(
+        title="Malaria",
+        run_name="run-1",
+        created="1 January 2025",
+        held_out="Patients of the test set were never trained on.",
+        metrics=metrics(),
+        plots={"roc": PNG, "confusion_matrix_chosen": PNG, "my_plot": PNG},
+        config="model:\n  name: lenet",
+        provenance={"git": {"commit": "abc123", "files": ["a.py", "b.py"]}, "seed": 0},
+        notes=["Only three patients."],
+        command="python run.py model=lenet",
+    )
+    return replace(base, **changes)
+
+
+def leaves(value, skip=()):
+    if isinstance(value, dict):
+        return [leaf for key, item in value.items() if key not in skip for leaf in leaves(item, skip)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in leaves(item, skip)]
+    return [value]
+
+
+def test_every_number_of_the_metrics_is_there():
+    given = data()
+    page = Page(render(given))
+    words = set(re.findall(r"[\w.,/]+", page.text))
+    subsets = given.metrics["subsets"]
+    test = subsets["test"]
+    for part in subsets.values():
+        shown = leaves({key: part[key] for key in ("counted", "at", "ranking")}, skip=("threshold", "undefined"))
+        assert {number(value) for value in shown} <= words
+        for row in part["per_patient"]:
+            own = [row["patient"], number(row["cells"]), number(row["parasitized"]), number(row["mean_score"])]
+            own += [number(at[name]) for at in row["at"].values() for name in ("fn", "fp", "sensitivity", "specificity")]
+            assert f" {' '.join(own)} " in page.text
+    for metric in METRICS.values():
+        cells = [at[metric.name] for at in test["at"].values()] if metric.needs_threshold else [test["ranking"][metric.name]]
+        row = " ".join(f"{number(cell['value'])} {number(cell['low'])} to {number(cell['high'])}" for cell in cells)
+        assert (f" {metric.label} {row} " if metric.needs_threshold else f" {row} ") in page.text
+    assert {number(threshold, 4) for threshold in given.metrics["thresholds"].values()} <= words
+    for said in ("90% interval", "seed 4", "30 resamples", "at least 0.95", "Only three patients.", "git.commit", "abc123", "name: lenet"):
+        assert said in page.text
+
+
+def test_it_loads_nothing_from_outside():
+    text = render(data())
+    page = Page(text)
+    for name, value in page.attributes:
+        if name in ("src", "href", "srcset", "data", "action", "background", "poster"):
+            assert value.startswith("data:image/png;base64,")
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
+    assert not re.search(r"@import|url\(|https?://", text)
+
+
+@pytest.mark.parametrize("leaky", [True, False])
+def test_the_stamp_is_there_if_and_only_if_it_is_leaky(leaky):
+    page = Page(render(data(leaky=leaky)))
+    assert ("LEAKY" in page.text) == leaky
+    assert ("Cells of the same patients" in page.text) == leaky
+
+
+def test_what_is_given_is_escaped_everywhere():
+    evil = "<script>alert(1)</script>\"'&"
+    given = data(
+        title=evil,
+        run_name=evil,
+        created=evil,
+        held_out=evil,
+        plots={evil: PNG, "roc": PNG},
+        captions={"roc": evil},
+        config=evil,
+        provenance={evil: {evil: evil}},
+        notes=[evil],
+        command=evil,
+        counts={evil: metrics()["subsets"]["test"]["counted"]},
+    )
+    text = render(given)
+    assert "<script" not in text
+    assert Page(text).text.count("<script>alert(1)</script>") >= 11
+
+
+def test_plots_carry_their_captions():
+    page = Page(render(data(captions={"my_plot": "Mine."})))
+    assert CAPTIONS["roc"][1] in page.text
+    assert "Confusion matrix (chosen)." in page.text
+    assert "My plot. Mine." in page.text
+    assert page.tags.count("img") == 3
+    assert all(value for name, value in page.attributes if name == "alt")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"resamples": 0}, "No intervals: no resamples were asked for."),
+        ({"healthy": 12}, "no parasitized cell"),
+        ({"subsets": ("external",), "thresholds": {"chosen": 0.25}}, "0.2500 (frozen before this evaluation)"),
+        ({"subsets": ("external",), "thresholds": {}}, "half is 0.5."),
+        ({"subsets": ("val",)}, "on the validation patients"),
+    ],
+)
+def test_odd_evaluations_still_report(made, said):
+    assert said in Page(render(data(metrics=metrics(**made)))).text
+
+
+def test_the_least_of_reports():
+    page = Page(render(ReportData(title="t", run_name="r", created="c", held_out="h", metrics=metrics())))
+    assert "Provenance" not in page.text
+    assert "Configuration" not in page.text
+    assert "Figures" not in page.text
+
+
+def test_counts_of_training_are_shown_where_given():
+    counts = {"train": {**metrics()["subsets"]["val"]["counted"], "cells": 98765}}
+    page = Page(render(data(counts=counts)))
+    assert re.search(r"Training 6 \d+ \d+ 98,765 ", page.text)
+
+
+def test_the_file_is_whole_and_the_same_again(tmp_path):
+    path = write_report(tmp_path / "run" / "report.html", data())
+    assert path.read_text(encoding="utf-8") == render(data())
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_flat_keeps_every_leaf():
+    assert flat({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None, "f": {}}) == [("a.b.c", "1"), ("a.d", "1\n2"), ("e", ""), ("f", "{}")]
