@@ -32,7 +32,7 @@ from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.trainer._precision import Precision, choose_precision, set_precision
+from malaria_exp.training.precision import Precision, choose_precision, set_precision
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow

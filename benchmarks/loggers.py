@@ -39,10 +39,10 @@ from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.logger import console as console_logger
-from malaria_exp.logger._base import Run
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.tracking import Tracker
-from malaria_exp.trainer._base import Parts, Trained
+from malaria_exp.tracking.logger_interface import Run
+from malaria_exp.tracking.logger_queue import Loggers
+from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.training.trainer_interface import Parts, Trained
 from malaria_exp.utils import progress_bars, terminal_log
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.machine import machine

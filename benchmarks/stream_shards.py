@@ -226,7 +226,7 @@ def training_step(dataset: Any) -> Callable[[], Any]:
 
 def precision_of(folder: Path, batches: StreamedBatches) -> str:
     """Sets and returns the precision that is the fastest here, measured once."""
-    from malaria_exp.trainer._precision import choose_precision, set_precision
+    from malaria_exp.training.precision import choose_precision, set_precision
 
     def compiled() -> Any:
         model = build("model", "cellnet", {"image_size": SIZE})

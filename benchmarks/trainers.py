@@ -19,9 +19,9 @@ from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.tracking import Tracker
-from malaria_exp.trainer._base import Parts
+from malaria_exp.tracking.logger_queue import Loggers
+from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.training.trainer_interface import Parts
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from malaria_exp.fetched import FOLDER, content_name
-from malaria_exp.logger._wandb_settings import has_key, need_wandb
+from malaria_exp.tracking.wandb_settings import has_key, need_wandb
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystems import new_folder
 from malaria_exp.utils.terminal_log import log

@@ -22,16 +22,16 @@ from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_e
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.init_from import InitialWeights, find_weights
-from malaria_exp.logger._loggers import Loggers
 from malaria_exp.model._members import member_folders, members_rule
 from malaria_exp.rundir import RunFolder
 from malaria_exp.runs.write_results import write_left_out, write_result
 from malaria_exp.saved import save_model
-from malaria_exp.scoring import Scorer, predict
 from malaria_exp.storage._keep import open_storage
-from malaria_exp.tracking import Tracker, open_tracker
-from malaria_exp.trainer._base import Parts, Trained, Trainer
-from malaria_exp.trainer._strategy import open_strategy
+from malaria_exp.tracking.logger_queue import Loggers
+from malaria_exp.tracking.tracker import Tracker, open_tracker
+from malaria_exp.training.predict import Scorer, predict
+from malaria_exp.training.strategy import open_strategy
+from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.machine import machine

@@ -21,8 +21,8 @@ from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.save_formats import input_dtype, write_formats
-from malaria_exp.trainer._base import CHECKPOINT_FILE, Trained
-from malaria_exp.trainer._precision import POLICIES, set_precision
+from malaria_exp.training.precision import POLICIES, set_precision
+from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
 
@@ -63,7 +63,7 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
 
 def raw_input(net: "keras.Model", rule: ResizeRule) -> "keras.Model":
     """Returns the net behind a layer that prepares images of any size for it; see model/_raw_input.py."""
-    from malaria_exp.model._raw_input import with_raw_input
+    from malaria_exp.training.raw_input import with_raw_input
 
     return with_raw_input(net, rule)
 

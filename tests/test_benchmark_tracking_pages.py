@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.plots.style import new_figure, png_bytes
-from malaria_exp.logger._base import Run
+from malaria_exp.tracking.logger_interface import Run
 
 # All text of a page, that of its components' insides too.
 TEXT = """

@@ -23,7 +23,7 @@ def names(path, net):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_net_built_twice_and_saved_in_any_way_has_the_same_layers(name, tmp_path):
-    from malaria_exp.model._raw_input import with_raw_input
+    from malaria_exp.training.raw_input import with_raw_input
 
     net = build("model", name, SMALL[name])
     net.save_weights(tmp_path / "a.weights.h5")

@@ -2,7 +2,7 @@
 
 import math
 
-from malaria_exp.trainer._course import Course
+from malaria_exp.training.callback_context import Course
 
 
 class Watched:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from malaria_exp.callback._monitoring import Watched
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, PositiveInt
-from malaria_exp.schedule._factor import steps_within
-from malaria_exp.trainer._course import Course
-from malaria_exp.trainer._settings import Monitor
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.schedule_factor import steps_within
+from malaria_exp.training.settings import Monitor
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import ConfigError
 

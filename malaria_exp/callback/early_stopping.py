@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from malaria_exp.callback._monitoring import Watched
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, PositiveInt
-from malaria_exp.trainer._course import Course
-from malaria_exp.trainer._settings import Monitor
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.settings import Monitor
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.schedule._factor import steps_within
-from malaria_exp.trainer._course import Course
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.schedule_factor import steps_within
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:

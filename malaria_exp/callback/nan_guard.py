@@ -7,8 +7,8 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.schedule._factor import steps_within
-from malaria_exp.trainer._course import Course
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.schedule_factor import steps_within
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
 

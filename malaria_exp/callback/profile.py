@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, PositiveInt
-from malaria_exp.trainer._course import Course
+from malaria_exp.training.callback_context import Course
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock
 
-from malaria_exp.logger._base import Run
+from malaria_exp.tracking.logger_interface import Run
 
 FOLDER, DATABASE, ARTIFACTS = "mlflow", "mlflow.db", "artifacts"
 GROUP_TAG, JOB_TAG, PARENT_TAG = "malaria_exp.group", "malaria_exp.job", "mlflow.parentRunId"

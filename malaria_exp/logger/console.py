@@ -10,7 +10,7 @@ from rich.progress import TextColumn
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.evaluation.metrics import METRICS, direction
-from malaria_exp.logger._base import Axis, Logger, Run, Status
+from malaria_exp.tracking.logger_interface import Axis, Logger, Run, Status
 from malaria_exp.utils.progress_bars import DRAWN_PER_SECOND, hide_bars, progress_bar, short_progress_bar
 from malaria_exp.utils.progress_bars import console as terminal
 from malaria_exp.utils.rows import Row

@@ -4,7 +4,7 @@ import csv as csv_format
 from pathlib import Path
 
 from malaria_exp.config.registry import register
-from malaria_exp.logger._base import Axis, Logger, Run
+from malaria_exp.tracking.logger_interface import Axis, Logger, Run
 from malaria_exp.utils.rows import Row
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
-from malaria_exp.logger._base import Artifact, Axis, Logger, Run, Status
+from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status
 from malaria_exp.utils.rows import Row
 
 

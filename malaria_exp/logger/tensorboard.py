@@ -15,9 +15,9 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
-from malaria_exp.logger._base import Axis, Kind, Logger, Run, Status, Table
 from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
+from malaria_exp.tracking.logger_interface import Axis, Kind, Logger, Run, Status, Table
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow

@@ -12,8 +12,8 @@ from malaria_exp.model._lenet_features import LeNetFeatures
 from malaria_exp.model._lenet_model import LeNet
 from malaria_exp.model._mean_logit import MeanLogit
 from malaria_exp.model._position_embedding import PositionEmbedding
-from malaria_exp.model._raw_input import PrepareImages
 from malaria_exp.model._resnet import ConvNorm, ResidualBlock, ResNet
+from malaria_exp.training.raw_input import PrepareImages
 
 __all__ = [
     "BackboneScaling",

@@ -97,7 +97,7 @@ def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
     Raises:
         ConfigError: a record is not one of those, or its model is not known here.
     """
-    from malaria_exp.trainer._precision import POLICIES, set_precision
+    from malaria_exp.training.precision import POLICIES, set_precision
 
     nets = []
     with _precision_kept():

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Positive, Range
-from malaria_exp.optimizer._rate import scheduled, spare_norms_and_biases
-from malaria_exp.schedule._factor import Factor
+from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.scheduled_rate import scheduled, spare_norms_and_biases
 
 if TYPE_CHECKING:
     import keras

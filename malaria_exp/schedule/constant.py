@@ -3,7 +3,7 @@
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.schedule._factor import Factor, warmed_up
+from malaria_exp.training.schedule_factor import Factor, warmed_up
 
 
 @register("schedule", "constant")

@@ -6,7 +6,7 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Probability
-from malaria_exp.schedule._factor import Factor, progress, steps_within, warmed_up
+from malaria_exp.training.schedule_factor import Factor, progress, steps_within, warmed_up
 
 
 @register("schedule", "cosine")

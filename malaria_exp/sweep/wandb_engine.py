@@ -7,12 +7,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp.logger._wandb_settings import has_key, hides_something, need_wandb
 from malaria_exp.sweep._wandb_agents import Agent, start_agent, stop_agents
 from malaria_exp.sweep._wandb_create import Created, create
 from malaria_exp.sweep._wandb_watch import Watch
 from malaria_exp.sweep.file import ARGUMENTS, SweepFile
 from malaria_exp.sweep.trials import TRIALS
+from malaria_exp.tracking.wandb_settings import has_key, hides_something, need_wandb
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.progress_bars import progress_bar

@@ -7,7 +7,7 @@ import numpy as np
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
-from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.training.settings import Settings, Stage
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log

@@ -50,7 +50,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     from malaria_exp.runner import describe_table
     from malaria_exp.runs.write_results import write_left_out, write_result
     from malaria_exp.saved import load_model, read_record
-    from malaria_exp.scoring import Scorer, predict
+    from malaria_exp.training.predict import Scorer, predict
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     if config.run is None:

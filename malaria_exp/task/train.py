@@ -14,7 +14,7 @@ def train(app: "App", /) -> float | None:
     """Trains, evaluates and reports (the default)."""
     from malaria_exp.runner import train_and_evaluate, train_as_worker
     from malaria_exp.storage._keep import keep_copy
-    from malaria_exp.trainer._strategy import worker_folder
+    from malaria_exp.training.strategy import worker_folder
 
     beside = worker_folder(app.output_dir, app.config.one("trainer").params.get("strategy", "none"))
     with claim_run(beside or app.output_dir, config_text=app.config_text, overrides=app.overrides, task="train") as folder:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, PositiveInt
-from malaria_exp.trainer._base import Parts, Trained, Trainer
-from malaria_exp.trainer._precision import Precision
-from malaria_exp.trainer._session import Session
-from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName
-from malaria_exp.trainer._strategy import refuse_workers
+from malaria_exp.training.precision import Precision
+from malaria_exp.training.session import Session
+from malaria_exp.training.settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.training.strategy import refuse_workers
+from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
 from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, PositiveInt
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.subsets import Cells
-from malaria_exp.trainer._base import Parts, Trained, Trainer
-from malaria_exp.trainer._precision import Precision
-from malaria_exp.trainer._session import Session
-from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.training.precision import Precision
+from malaria_exp.training.session import Session
+from malaria_exp.training.settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
 from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:

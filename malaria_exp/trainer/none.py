@@ -1,9 +1,9 @@
 """No training: the net is evaluated with the weights it has."""
 
 from malaria_exp.config.registry import register
-from malaria_exp.trainer._base import Parts, Trained, Trainer
-from malaria_exp.trainer._session import Session
-from malaria_exp.trainer._settings import Monitor, Settings, Stage
+from malaria_exp.training.session import Session
+from malaria_exp.training.settings import Monitor, Settings, Stage
+from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
 
 
 @register("trainer", "none")

@@ -5,10 +5,10 @@ from typing import Literal
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, Positive, PositiveInt
-from malaria_exp.trainer._base import Trainer
-from malaria_exp.trainer._precision import Precision
-from malaria_exp.trainer._settings import Monitor, Settings, Stage, StrategyName
 from malaria_exp.trainer.fit import FitTrainer
+from malaria_exp.training.precision import Precision
+from malaria_exp.training.settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.training.trainer_interface import Trainer
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.trainer._course import Course
+from malaria_exp.training.callback_context import Course
 
 STEPS = 4
 

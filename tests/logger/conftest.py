@@ -2,7 +2,7 @@
 
 import pytest
 
-from malaria_exp.logger._base import Run
+from malaria_exp.tracking.logger_interface import Run
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import math
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.logger._base import Artifact
+from malaria_exp.tracking.logger_interface import Artifact
 
 
 def test_every_event_is_a_line_of_strict_json(run):

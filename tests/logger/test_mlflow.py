@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.logger._base import Run
-from malaria_exp.logger._loggers import Loggers
+from malaria_exp.tracking.logger_interface import Run
+from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.errors import ConfigError
 
 pytest.importorskip("mlflow")
@@ -134,7 +134,7 @@ JOB = """
 import sys
 from pathlib import Path
 import mlflow
-from malaria_exp.logger._base import Run
+from malaria_exp.tracking.tracker.logger_interface import Run
 from malaria_exp.config.registry import build
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)

@@ -10,10 +10,10 @@ import pytest
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.plots.style import new_figure, png_bytes
-from malaria_exp.logger._base import Table
-from malaria_exp.logger._loggers import Loggers
 from malaria_exp.logger._picture_grid import captioned_grid, png_size
 from malaria_exp.logger.tensorboard import _histogram
+from malaria_exp.tracking.logger_interface import Table
+from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.errors import ConfigError
 
 RUN = ["trainer.epochs=2", "logger=[csv,tensorboard]", "logger.tensorboard.steps=2", "aug=[dihedral]"]

@@ -10,9 +10,9 @@ import pytest
 from wandb_file import Offline
 
 from malaria_exp.config.registry import build
-from malaria_exp.logger import _wandb_settings
-from malaria_exp.logger._base import Artifact
-from malaria_exp.logger._loggers import Loggers
+from malaria_exp.tracking import wandb_settings
+from malaria_exp.tracking.logger_interface import Artifact
+from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.errors import ConfigError
 
 pytest.importorskip("wandb")
@@ -277,14 +277,14 @@ def wait_for(path):
 
 
 def test_auto_is_offline_without_a_key(monkeypatch):
-    assert _wandb_settings.choose_mode("auto") == "offline"
+    assert wandb_settings.choose_mode("auto") == "offline"
     with pytest.raises(ConfigError, match=r"logger.wandb.mode: received 'online', but there is no key.*WANDB_API_KEY.*wandb sync"):
-        _wandb_settings.choose_mode("online")
+        wandb_settings.choose_mode("online")
     monkeypatch.setenv("WANDB_MODE", "online")
     with pytest.raises(ConfigError, match="received 'online' from WANDB_MODE, but there is no key"):
-        _wandb_settings.choose_mode("auto")
+        wandb_settings.choose_mode("auto")
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert _wandb_settings.choose_mode("auto") == "disabled"
+    assert wandb_settings.choose_mode("auto") == "disabled"
 
 
 @pytest.mark.parametrize("server", [None, "http://own.example:8080"])
@@ -294,16 +294,16 @@ def test_a_key_is_found_where_the_clients_login_puts_it(monkeypatch, tmp_path, s
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     wbauth.write_netrc_auth(host=server or urls.DEFAULT_BASE_URL, api_key=KEY)
     if server:
-        assert _wandb_settings.choose_mode("auto") == "offline", "a key of another server"
+        assert wandb_settings.choose_mode("auto") == "offline", "a key of another server"
         monkeypatch.setenv("WANDB_BASE_URL", server)
-    assert _wandb_settings.choose_mode("auto") == "online"
+    assert wandb_settings.choose_mode("auto") == "online"
     monkeypatch.delenv("WANDB_BASE_URL", raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert _wandb_settings.choose_mode("auto") == "online"
+    assert wandb_settings.choose_mode("auto") == "online"
     monkeypatch.setenv("WANDB_API_KEY", "too-short")
     with pytest.raises(ConfigError, match=r"logger.wandb.mode: the client cannot use the key"):
-        _wandb_settings.choose_mode("auto")
+        wandb_settings.choose_mode("auto")
 
 
 def test_disabled_writes_nothing(run):

@@ -16,9 +16,9 @@ PROGRAM = """
 import sys, time, urllib.request
 from pathlib import Path
 import wandb
-from malaria_exp.logger._base import Run
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.logger._wandb_settings import choose_mode
+from malaria_exp.tracking.tracker.logger_interface import Run
+from malaria_exp.tracking.tracker.logger_queue import Loggers
+from malaria_exp.tracking.tracker.wandb_settings import choose_mode
 from malaria_exp.logger.wandb import WandbLogger
 from malaria_exp.utils.terminal_log import start_terminal_log
 

@@ -21,7 +21,7 @@ def prepare():
     import keras
     import tensorflow as tf
 
-    from malaria_exp.model._raw_input import PrepareImages
+    from malaria_exp.training.raw_input import PrepareImages
 
     keras.config.set_dtype_policy("float32")
     made = {}
@@ -70,7 +70,7 @@ def test_on_real_cells_hardly_a_pixel_differs(prepare, real_zip):
 def test_the_net_behind_it_gives_the_same_logits(name, policy):
     import keras
 
-    from malaria_exp.model._raw_input import with_raw_input
+    from malaria_exp.training.raw_input import with_raw_input
 
     keras.config.set_dtype_policy(policy)
     net = build("model", name, {"image_size": 32})
@@ -89,7 +89,7 @@ def test_the_net_behind_it_gives_the_same_logits(name, policy):
 def test_the_resize_is_computed_in_float32_in_any_precision(prepare):
     import keras
 
-    from malaria_exp.model._raw_input import PrepareImages
+    from malaria_exp.training.raw_input import PrepareImages
 
     image = np.random.default_rng(0).integers(0, 256, (1, 70, 50, 3)).astype(np.uint8)
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -99,7 +99,7 @@ def test_the_resize_is_computed_in_float32_in_any_precision(prepare):
 
 
 def test_a_rule_of_another_version_is_not_taken_for_this_one():
-    from malaria_exp.model._raw_input import PrepareImages
+    from malaria_exp.training.raw_input import PrepareImages
 
     for mode, version in (("crop", 1), ("pad", 2)):
         with pytest.raises(ValueError, match="resize rule of this version"):

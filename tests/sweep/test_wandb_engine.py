@@ -31,8 +31,8 @@ from malaria_exp.sweep.trials import read_values
 
 def track(folder):
     import wandb
-    from malaria_exp.logger._base import Run
-    from malaria_exp.logger._wandb_settings import choose_mode
+    from malaria_exp.tracking.tracker.logger_interface import Run
+    from malaria_exp.tracking.tracker.wandb_settings import choose_mode
     from malaria_exp.logger.wandb import WandbLogger
 
     about = dict.fromkeys(("entity", "name", "group", "job_type", "notes", "id")) | {"project": "another", "tags": []}

@@ -164,10 +164,10 @@ def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path
 
 def test_a_monitor_that_is_undefined_throughout_is_no_objective_and_no_failure(run_task, tiny_cellnet, tmp_path, monkeypatch):
     """As the MCC of a net that calls every cell the same, epoch after epoch."""
-    from malaria_exp.trainer import _session
+    from malaria_exp.training import session
 
-    plain = _session.validation_row
-    monkeypatch.setattr(_session, "validation_row", lambda *about: plain(*about) | {"val_mcc": float("nan")})
+    plain = session.validation_row
+    monkeypatch.setattr(session, "validation_row", lambda *about: plain(*about) | {"val_mcc": float("nan")})
     folder = run_task([*tiny_cellnet, "trainer.monitor=val_mcc", "trainer.epochs=2"], tmp_path / "run")
     status = json.loads((folder / "status.json").read_text())
     assert (status["status"], status["objective"]) == ("done", None)

@@ -10,10 +10,10 @@ from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
-from malaria_exp.logger._base import Logger
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.tracking import Tracker
-from malaria_exp.trainer._base import Parts
+from malaria_exp.tracking.logger_interface import Logger
+from malaria_exp.tracking.logger_queue import Loggers
+from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.training.trainer_interface import Parts
 
 
 class Recorder(Logger):

@@ -27,10 +27,10 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     from malaria_exp.data.pixel_cache import open_store
     from malaria_exp.data.resize import ResizeRule
     from malaria_exp.data.subsets import Data
-    from malaria_exp.logger._loggers import Loggers
-    from malaria_exp.tracking import Tracker
-    from malaria_exp.trainer._base import Parts
-    from malaria_exp.trainer._strategy import open_strategy
+    from malaria_exp.tracking.logger_queue import Loggers
+    from malaria_exp.tracking.tracker import Tracker
+    from malaria_exp.training.strategy import open_strategy
+    from malaria_exp.training.trainer_interface import Parts
 
     opened = open_strategy(strategy)
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})

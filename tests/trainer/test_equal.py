@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.trainer._base import CHECKPOINT_FILE
-from malaria_exp.trainer._session import Session
-from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.training.session import Session
+from malaria_exp.training.settings import Settings, Stage
+from malaria_exp.training.trainer_interface import CHECKPOINT_FILE
 from malaria_exp.utils.errors import ConfigError
 
 LENET = ("lenet_functional", {"image_size": 32, "units": 8, "units_2": 4, "l2": 0.1, "dropout": 0.3})
@@ -206,7 +206,7 @@ def test_a_bad_step_in_float16_is_left_out(way, make_parts):
 @pytest.mark.parametrize("way", ["fit", "loop"])
 def test_the_average_is_what_is_validated_and_kept(way, make_parts):
     from malaria_exp.evaluation.metrics import compute
-    from malaria_exp.scoring import Scorer
+    from malaria_exp.training.predict import Scorer
 
     raw = {}
 

@@ -9,9 +9,9 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
 from malaria_exp.runner import speed_identity
-from malaria_exp.scoring import Scorer
-from malaria_exp.trainer import _precision
-from malaria_exp.trainer._base import CHECKPOINT_FILE
+from malaria_exp.training import precision
+from malaria_exp.training.predict import Scorer
+from malaria_exp.training.trainer_interface import CHECKPOINT_FILE
 from malaria_exp.utils.errors import ConfigError, UserError
 
 
@@ -114,7 +114,7 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, 
         compiled().train_on_batch(*batch)
         return {"float32": 1.0, "bfloat16": 2.0}
 
-    monkeypatch.setattr(_precision, "_measure", measured)
+    monkeypatch.setattr(precision, "_measure", measured)
     flips = [build("aug", "dihedral", {})]
     for _ in range(2):
         trained = train(make_parts(3, augmentations=flips, **HOW), precision="auto", **LONG)
@@ -125,9 +125,9 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, 
 
 @pytest.mark.parametrize(("seconds", "chosen"), [((1.0, 0.5), "bfloat16"), ((1.0, 0.95), "float32"), ((1.0, 1.5), "float32")])
 def test_auto_takes_a_lower_precision_only_if_clearly_faster(monkeypatch, tmp_path, seconds, chosen):
-    monkeypatch.setattr(_precision, "_measure", lambda *_: dict(zip(("float32", "bfloat16"), seconds, strict=True)))
+    monkeypatch.setattr(precision, "_measure", lambda *_: dict(zip(("float32", "bfloat16"), seconds, strict=True)))
     batch = (np.zeros(1), np.zeros(1))
-    assert _precision.choose_precision(lambda: None, lambda: batch, identity="x", root=tmp_path) == chosen
+    assert precision.choose_precision(lambda: None, lambda: batch, identity="x", root=tmp_path) == chosen
     (record,) = tmp_path.glob("precision-*.json")
     assert json.loads(record.read_text())["precision"] == chosen
 
@@ -140,8 +140,8 @@ def test_the_real_measurement_times_both_precisions(make_parts):
         model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         return model
 
-    seconds = _precision._measure(["float32", "bfloat16"], compiled, (np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 1), np.float32)))
-    _precision.set_precision("float32")
+    seconds = precision._measure(["float32", "bfloat16"], compiled, (np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 1), np.float32)))
+    precision.set_precision("float32")
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < value < 60 for value in seconds.values())
 
@@ -159,8 +159,8 @@ def test_a_hopeless_precision_is_not_measured_to_the_end(monkeypatch):
             steps[self.policy] += 1
             time.sleep(0.3 if self.policy == "mixed_bfloat16" else 0.02)
 
-    seconds = _precision._measure(["float32", "bfloat16"], Net, ())
-    _precision.set_precision("float32")
+    seconds = precision._measure(["float32", "bfloat16"], Net, ())
+    precision.set_precision("float32")
     assert seconds["bfloat16"] > 3 * seconds["float32"]
     assert steps["mixed_bfloat16"] == 2
     assert steps["float32"] > 10

@@ -2,7 +2,7 @@ import numpy as np
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
-from malaria_exp.scoring import Scorer
+from malaria_exp.training.predict import Scorer
 
 
 def frozen_cellnet():

@@ -3,7 +3,7 @@ import pytest
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.trainer._trainable import layers_of, set_trainable
+from malaria_exp.training.trainable_layers import layers_of, set_trainable
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -14,8 +14,8 @@ import pytest
 from conftest import ROOT
 
 from malaria_exp.config.registry import build
-from malaria_exp.trainer import _strategy
-from malaria_exp.trainer._settings import Settings, Stage
+from malaria_exp.training import strategy
+from malaria_exp.training.settings import Settings, Stage
 from malaria_exp.utils.errors import ConfigError
 
 PROGRAM = Path(__file__).parent / "strategy_worker.py"
@@ -125,7 +125,7 @@ def test_only_the_chief_writes_the_run(tmp_path, tiny, cache_root):
 def test_fit_on_several_workers_is_refused():
     extended = SimpleNamespace(_in_multi_worker_mode=lambda: True)
     with pytest.raises(ConfigError, match="Use trainer=loop"):
-        _strategy.refuse_workers(SimpleNamespace(extended=extended))
+        strategy.refuse_workers(SimpleNamespace(extended=extended))
 
 
 def optimizer(**params):
@@ -143,14 +143,14 @@ def optimizer(**params):
 def test_what_several_devices_would_compute_otherwise_is_refused(params, settings, precision, said):
     made = Settings((Stage(1),), "val_auc", strategy="mirrored", **settings)
     with pytest.raises(ConfigError) as caught:
-        _strategy.check_optimizer(optimizer(**params), made, precision, SimpleNamespace(num_replicas_in_sync=2))
+        strategy.check_optimizer(optimizer(**params), made, precision, SimpleNamespace(num_replicas_in_sync=2))
     assert said in str(caught.value)
-    _strategy.check_optimizer(optimizer(**params), made, precision, SimpleNamespace(num_replicas_in_sync=1))
+    strategy.check_optimizer(optimizer(**params), made, precision, SimpleNamespace(num_replicas_in_sync=1))
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
     with pytest.raises(ConfigError, match="batch_size: 10 cells cannot be divided evenly among 4 devices. Use a multiple of 4"):
-        _strategy.check_divisible(SimpleNamespace(batch_size=10), SimpleNamespace(num_replicas_in_sync=4))
+        strategy.check_divisible(SimpleNamespace(batch_size=10), SimpleNamespace(num_replicas_in_sync=4))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
@@ -158,22 +158,22 @@ def test_a_batch_that_cannot_be_divided_is_refused():
 def test_a_tf_config_that_makes_no_sense_is_shown_how(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ConfigError, match=r'TF_CONFIG: expected .*"host1:23456"'):
-        _strategy.workers()
+        strategy.workers()
 
 
 def test_multi_worker_alone_is_refused(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(ConfigError, match="multi_worker needs at least two workers"):
-        _strategy.open_strategy("multi_worker")
+        strategy.open_strategy("multi_worker")
 
 
 def test_auto_without_gpus_and_workers_is_none(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert _strategy.open_strategy("auto").num_replicas_in_sync == 1
+    assert strategy.open_strategy("auto").num_replicas_in_sync == 1
 
 
 def test_which_folder_a_worker_has(monkeypatch, tmp_path):
     for index, expected in ((0, None), (1, tmp_path / "run-worker-1")):
         monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": index}}))
-        assert _strategy.worker_folder(tmp_path / "run", "multi_worker") == expected
-        assert _strategy.worker_folder(tmp_path / "run", "none") is None
+        assert strategy.worker_folder(tmp_path / "run", "multi_worker") == expected
+        assert strategy.worker_folder(tmp_path / "run", "none") is None

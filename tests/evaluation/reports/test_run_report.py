@@ -10,7 +10,8 @@ import pytest
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, flat, number, render, write_report
+from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, flat, render, write_report
+from malaria_exp.evaluation.reports.templates import number
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.trainer._settings import Settings
+from malaria_exp.training.settings import Settings
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.tensorflow_setup import set_repeatable
 from malaria_exp.utils.terminal_log import log

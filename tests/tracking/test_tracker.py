@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from conftest import compose_app
 
-from malaria_exp.logger._base import Logger
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.tracking import Tracker, describe_run, final_numbers, results_text, run_params
+from malaria_exp.tracking.logger_interface import Logger
+from malaria_exp.tracking.logger_queue import Loggers
+from malaria_exp.tracking.tracker import Tracker, describe_run, final_numbers, results_text, run_params
 
 
 class Everything(Logger):
@@ -33,7 +33,7 @@ class Everything(Logger):
 @contextmanager
 def listening(logger):
     """Every run inside tells its loggers' events to this logger too."""
-    with mock.patch("malaria_exp.tracking.Loggers", lambda loggers: Loggers({**loggers, "everything": logger})):
+    with mock.patch("malaria_exp.tracking.tracker.Loggers", lambda loggers: Loggers({**loggers, "everything": logger})):
         yield logger
 
 
@@ -143,8 +143,8 @@ def test_what_no_logger_wants_is_not_made_and_the_training_is_the_same(heard, mo
         raise AssertionError("made for nobody")
 
     everything.wants = {}
-    monkeypatch.setattr("malaria_exp.tracking.predictions_table", refuse)
-    monkeypatch.setattr("malaria_exp.trainer._session.Session._gradients", refuse)
+    monkeypatch.setattr("malaria_exp.tracking.tracker.predictions_table", refuse)
+    monkeypatch.setattr("malaria_exp.training.session.Session._gradients", refuse)
     folder = run_task([*tiny_cellnet, *RUN], tmp_path / "run")
     assert not everything.of("images")
     assert not everything.of("graph")

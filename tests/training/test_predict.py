@@ -6,7 +6,7 @@ from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.predictions import sigmoid
-from malaria_exp.scoring import Scorer, predict
+from malaria_exp.training.predict import Scorer, predict
 from malaria_exp.utils.errors import DataError
 
 

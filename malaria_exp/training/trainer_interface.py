@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.subsets import Cells
-from malaria_exp.schedule._factor import Factor
-from malaria_exp.trainer._course import Course
-from malaria_exp.trainer._settings import Settings
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.settings import Settings
 from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from malaria_exp.scoring import Scorer
-    from malaria_exp.tracking import Tracker
+    from malaria_exp.tracking.tracker import Tracker
+    from malaria_exp.training.predict import Scorer
 
 
 CHECKPOINT_FILE = "checkpoint.weights.h5"

@@ -19,9 +19,9 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import sigmoid
-from malaria_exp.logger._base import Artifact, Run, Status, Table
-from malaria_exp.logger._loggers import Loggers
-from malaria_exp.model_graph import graph_def
+from malaria_exp.tracking.graph_def import graph_def
+from malaria_exp.tracking.logger_interface import Artifact, Run, Status, Table
+from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.redaction import redact_overrides
 from malaria_exp.utils.rows import Row

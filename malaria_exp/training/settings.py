@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from malaria_exp.config.validation import Pattern
-from malaria_exp.trainer._precision import Precision
+from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
 
 Monitor = Annotated[str, Pattern(r"val_.+", "val_loss, or val_ and a metric's name such as 'val_auc'")]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.schedule._factor import Factor
+from malaria_exp.training.schedule_factor import Factor
 
 if TYPE_CHECKING:
     import keras

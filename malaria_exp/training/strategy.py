@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.streamed_batches import StreamedBatches
-from malaria_exp.trainer._settings import Settings, StrategyName
+from malaria_exp.training.settings import Settings, StrategyName
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log
 

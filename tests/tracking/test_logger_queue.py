@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from malaria_exp.logger import _loggers
-from malaria_exp.logger._base import Logger
-from malaria_exp.logger._loggers import Loggers
+from malaria_exp.tracking import logger_queue
+from malaria_exp.tracking.logger_interface import Logger
+from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.terminal_log import log
 
 
@@ -117,8 +117,8 @@ def test_ctrl_c_while_a_logger_is_finishing_goes_on_without_it(warnings, monkeyp
     hanging, listening = Hanging(60.0), Listening(10.0)
     loggers = Loggers({"hanging": hanging, "listening": listening})
     loggers.tell("scalars", "step", 1, {})
-    monkeypatch.setattr(_loggers, "SILENT_SECONDS", 0.1)
-    monkeypatch.setattr(_loggers.log, "info", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(logger_queue, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(logger_queue.log, "info", lambda _: signal.raise_signal(signal.SIGINT))
     started = time.monotonic()
     loggers.finish("done")
     assert time.monotonic() - started < 30
@@ -129,7 +129,7 @@ def test_ctrl_c_while_a_logger_is_finishing_goes_on_without_it(warnings, monkeyp
 
 
 def test_a_logger_that_falls_behind_is_given_up_instead_of_filling_the_memory(warnings, monkeypatch):
-    monkeypatch.setattr(_loggers, "WAITING", 10)
+    monkeypatch.setattr(logger_queue, "WAITING", 10)
     hanging = Hanging()
     loggers = Loggers({"hanging": hanging})
     for step in range(20):

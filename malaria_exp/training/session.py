@@ -8,17 +8,17 @@ import numpy as np
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.subsets import Cells
-from malaria_exp.schedule._factor import Factor
-from malaria_exp.scoring import Scorer
-from malaria_exp.trainer._averaging import averaged_weights
-from malaria_exp.trainer._base import CHECKPOINT_FILE, Parts, Trained
-from malaria_exp.trainer._course import Course
-from malaria_exp.trainer._precision import choose_precision, set_precision
-from malaria_exp.trainer._settings import Settings, Stage, check_updates
-from malaria_exp.trainer._strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
-from malaria_exp.trainer._trainable import set_trainable
-from malaria_exp.trainer._validation import own_metrics, validation_row
-from malaria_exp.trainer._xla import check_compiled, prepare_kernels
+from malaria_exp.training.averaging import averaged_weights
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.precision import choose_precision, set_precision
+from malaria_exp.training.predict import Scorer
+from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.settings import Settings, Stage, check_updates
+from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
+from malaria_exp.training.trainable_layers import set_trainable
+from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Parts, Trained
+from malaria_exp.training.validation import own_metrics, validation_row
+from malaria_exp.training.xla import check_compiled, prepare_kernels
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.rows import Row

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from malaria_exp.logger._base import Kind, Logger, Status
+from malaria_exp.tracking.logger_interface import Kind, Logger, Status
 from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.terminal_log import log
 

@@ -7,7 +7,7 @@ import numpy as np
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.evaluation.thresholds import HALF
-from malaria_exp.trainer._base import Parts
+from malaria_exp.training.trainer_interface import Parts
 from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:

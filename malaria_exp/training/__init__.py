@@ -1,0 +1,1 @@
+"""What trainers share: the session, precision, devices, averaged weights, validation and scoring."""
