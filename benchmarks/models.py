@@ -134,7 +134,7 @@ def measure(rows: list[dict[str, Any]]) -> None:
     from malaria_exp.data.pixel_cache import Store
     from malaria_exp.data.resize import ResizeRule
     from malaria_exp.evaluation.model_summary import model_facts
-    from malaria_exp.saved import load_model
+    from malaria_exp.runs.saved_model import load_model
     from malaria_exp.training.predict import Scorer
 
     draws = np.random.default_rng(0)

@@ -25,7 +25,7 @@ from malaria_exp.multirun_record import (
     unfinished,
 )
 from malaria_exp.pairs import read_pairs
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.redaction import redact_yaml

@@ -22,7 +22,7 @@ from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.registry import GROUPS, build, options
 from malaria_exp.config.run_config import Config
 from malaria_exp.launchers import register_with_hydra, threads_per_job
-from malaria_exp.rundir import record_refusal
+from malaria_exp.runs.run_folder import record_refusal
 from malaria_exp.sweep.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from malaria_exp.multirun_record import read_record
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.progress_bars import console
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.redaction import redact_overrides, redact_yaml

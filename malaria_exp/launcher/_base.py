@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from malaria_exp.rundir import LAUNCH
+from malaria_exp.runs.run_folder import LAUNCH
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.logger import _mlflow_store as store
 from malaria_exp.logger._picture_grid import captioned_grid
-from malaria_exp.provenance import git_state
+from malaria_exp.runs.provenance import git_state
 from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status, Table
 from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.errors import ConfigError

@@ -1,6 +1,6 @@
 """Registers the project's own layers and models with Keras.
 
-`malaria_exp.saved.load_model` needs no registration. Keras by itself does, to read a saved model that has such layers:
+`malaria_exp.runs.saved_model.load_model` needs no registration. Keras by itself does, to read a saved model that has such layers:
 
     import malaria_exp.model._layers
     model = keras.saving.load_model("outputs/.../model.keras")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import PositiveInt
-from malaria_exp.model._members import load_members, rebuild_members
+from malaria_exp.runs.ensemble_members import load_members, rebuild_members
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:

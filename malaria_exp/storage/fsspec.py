@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from malaria_exp.config.registry import register
-from malaria_exp.storage._base import Storage
-from malaria_exp.storage._copy import Part, below, check_folder, check_place, copy_to_folder, copy_to_place
+from malaria_exp.runs.storage_copy import Part, below, check_folder, check_place, copy_to_folder, copy_to_place
+from malaria_exp.runs.storage_interface import Storage
 from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 
 KEY = "storage.url"

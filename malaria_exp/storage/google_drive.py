@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from malaria_exp.config.registry import register
-from malaria_exp.storage._base import Storage
-from malaria_exp.storage._copy import Part, check_folder, copy_to_folder
+from malaria_exp.runs.storage_copy import Part, check_folder, copy_to_folder
+from malaria_exp.runs.storage_interface import Storage
 from malaria_exp.utils.errors import ConfigError
 
 # What Colab calls one's own files in the mounted drive.

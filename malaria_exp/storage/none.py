@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from malaria_exp.config.registry import register
-from malaria_exp.storage._base import Storage
+from malaria_exp.runs.storage_interface import Storage
 
 
 @register("storage", "none")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.rundir import STATUS, record_refusal
+from malaria_exp.runs.run_folder import STATUS, record_refusal
 from malaria_exp.sweep._wandb_agents import Agent
 from malaria_exp.sweep.arguments import to_overrides
 from malaria_exp.sweep.file import SweepFile

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweep.file import Metric
 
 # In a sweep's folder: its trials' runs, what they printed, and how those ended that were ended by the sweep.

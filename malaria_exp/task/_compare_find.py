@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp.fetched import local_run
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.remote_runs import local_run
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 from malaria_exp.utils.http import public_url

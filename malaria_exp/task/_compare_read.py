@@ -11,8 +11,8 @@ from typing import Any
 
 from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.evaluate import reported_subset
-from malaria_exp.rundir import STATUS
-from malaria_exp.saved import read_json, read_yaml
+from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.saved_model import read_json, read_yaml
 from malaria_exp.task._compare_find import Found, no_training_run
 from malaria_exp.utils.errors import RunFolderError
 

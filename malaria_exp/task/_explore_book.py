@@ -15,7 +15,7 @@ from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.data.pixel_cache import PixelStore
-    from malaria_exp.rundir import RunFolder
+    from malaria_exp.runs.run_folder import RunFolder
     from malaria_exp.task._explore_book_cells import Sample
     from malaria_exp.task._explore_book_page import Book, Chapter
 
@@ -32,7 +32,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
         folder: of this task.
         samples: cells of each class in the grids of samples.
     """
-    from malaria_exp.runner import load_and_decode
+    from malaria_exp.runs.pipeline import load_and_decode
     from malaria_exp.task._explore_book_augs import augmentation_chapters
     from malaria_exp.task._explore_book_cells import training_sample
     from malaria_exp.task._explore_book_data import cells_chapter, data_chapter, split_chapter
@@ -62,7 +62,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
 
 def _divide(config: Config, table: CellTable, store: "PixelStore", folder: "RunFolder") -> Data:
     """Splits the table as a run would; of a single class nothing can be trained or split, so all its cells are shown."""
-    from malaria_exp.runner import split
+    from malaria_exp.runs.pipeline import split
 
     if len(np.unique(table.label)) == len(CLASS_NAMES):
         return split(config, table, store, folder, None)

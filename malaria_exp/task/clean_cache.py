@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
 from malaria_exp.data.pixel_cache import delete_left_overs, delete_store, stores
-from malaria_exp.fetched import FOLDER as FETCHED
+from malaria_exp.runs.remote_runs import FOLDER as FETCHED
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.terminal_log import log
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
-from malaria_exp.rundir import RunFolder, claim_run
+from malaria_exp.runs.run_folder import RunFolder, claim_run
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_text
 from malaria_exp.utils.errors import RunFolderError, listing
 from malaria_exp.utils.terminal_log import RESULT, log

@@ -8,10 +8,10 @@ from malaria_exp.config.registry import build, register
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import SUBSETS, TABLE_COLUMNS, Manifest
-from malaria_exp.earlier_runs import FinishedRun
-from malaria_exp.fetched import local_run
-from malaria_exp.rundir import claim_run
-from malaria_exp.storage._keep import keep_copy, open_storage
+from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.remote_runs import local_run
+from malaria_exp.runs.run_folder import claim_run
+from malaria_exp.runs.storage import keep_copy, open_storage
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, listing
 from malaria_exp.utils.filesystems import scheme_of
 from malaria_exp.utils.http import public_url
@@ -19,7 +19,7 @@ from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
-    from malaria_exp.rundir import RunFolder
+    from malaria_exp.runs.run_folder import RunFolder
 
 EXTERNAL = "external"
 
@@ -41,15 +41,15 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         DataError: the run's own data is no longer what it was.
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
-    from malaria_exp import provenance
     from malaria_exp.data.bad_images import leave_out_bad_images
     from malaria_exp.data.pixel_cache import open_store
     from malaria_exp.data.subsets import Data
     from malaria_exp.evaluation.evaluate import evaluate as judge
     from malaria_exp.evaluation.evaluation_result import EvaluationResult
-    from malaria_exp.runner import describe_table
+    from malaria_exp.runs import provenance
+    from malaria_exp.runs.pipeline import describe_table
+    from malaria_exp.runs.saved_model import load_model, read_record
     from malaria_exp.runs.write_results import write_left_out, write_result
-    from malaria_exp.saved import load_model, read_record
     from malaria_exp.training.predict import Scorer, predict
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Range
-from malaria_exp.rundir import claim_run
+from malaria_exp.runs.run_folder import claim_run
 from malaria_exp.task._explore_book import explore_book
 from malaria_exp.task._explore_model import explore_model
 from malaria_exp.task._explore_schedule import explore_schedule

@@ -35,7 +35,7 @@ def prepare(
     Raises:
         DataError: bad images (all of them listed), or the place cannot be written or holds something else.
     """
-    from malaria_exp.runner import load_table, resize_rule
+    from malaria_exp.runs.pipeline import load_table, resize_rule
     from malaria_exp.task._prepare_sample import new_folder, write_sample
     from malaria_exp.task._prepare_shards import write_shards
     from malaria_exp.utils.filesystems import open_place

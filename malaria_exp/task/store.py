@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @register("task", "store")
 def store(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
-    from malaria_exp.saved import read_json
-    from malaria_exp.storage._keep import name_of, note_copy, open_storage
+    from malaria_exp.runs.saved_model import read_json
+    from malaria_exp.runs.storage import name_of, note_copy, open_storage
     from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 
     config = app.config

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import PositiveInt
-from malaria_exp.rundir import claim_run
+from malaria_exp.runs.run_folder import claim_run
 from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.terminal_log import log

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
-from malaria_exp.rundir import claim_run
+from malaria_exp.runs.run_folder import claim_run
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 @register("task", "train")
 def train(app: "App", /) -> float | None:
     """Trains, evaluates and reports (the default)."""
-    from malaria_exp.runner import train_and_evaluate, train_as_worker
-    from malaria_exp.storage._keep import keep_copy
+    from malaria_exp.runs.pipeline import train_and_evaluate, train_as_worker
+    from malaria_exp.runs.storage import keep_copy
     from malaria_exp.training.strategy import worker_folder
 
     beside = worker_folder(app.output_dir, app.config.one("trainer").params.get("strategy", "none"))

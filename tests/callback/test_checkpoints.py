@@ -60,7 +60,7 @@ def test_a_run_leaves_them(run_task, tiny_cellnet, tmp_path):
     own = ["callback=[nan_guard,checkpoints]", "callback.checkpoints.monitors=[val_sensitivity]", "trainer.epochs=2"]
     folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
     assert [name.split("-")[0] for name in names(folder)] == ["best", "step", "step"]
-    from malaria_exp.saved import load_model
+    from malaria_exp.runs.saved_model import load_model
 
     net = load_model(folder)[0]
     before = net.get_weights()

@@ -18,7 +18,7 @@ from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTabl
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.rundir import RunFolder
+from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.errors import DataError
 
 OUTSIDE = BadImage("../x.png", "points outside of the zip; not read")
@@ -186,12 +186,12 @@ def overrides(harmed, tiny_cellnet):
 
 @pytest.fixture
 def no_training(monkeypatch):
-    from malaria_exp import runner
+    from malaria_exp.runs import pipeline
 
     def fail(*_):
         raise AssertionError("training began")
 
-    monkeypatch.setattr(runner, "train", fail)
+    monkeypatch.setattr(pipeline, "train", fail)
 
 
 def status(folder):

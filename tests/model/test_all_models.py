@@ -11,7 +11,7 @@ import pytest
 
 from malaria_exp.config.registry import build, options
 from malaria_exp.data.resize import ResizeRule
-from malaria_exp.saved import load_model, save_model
+from malaria_exp.runs.saved_model import load_model, save_model
 from malaria_exp.utils.errors import ConfigError
 
 SMALL = {"image_size": 32}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.saved import load_model
+from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import ConfigError, LeakError
 
 
@@ -89,7 +89,7 @@ def test_both_averages_in_numbers(logits):
 
 
 def test_a_pattern_stands_for_all_its_runs(runs):
-    from malaria_exp.model._members import member_folders
+    from malaria_exp.runs.ensemble_members import member_folders
 
     assert member_folders([str(runs[0].parent / "?")]) == sorted(runs)
 
@@ -114,7 +114,7 @@ def test_runs_that_make_no_ensemble(runs, make, said, run_task, tiny, tmp_path):
 
 
 def test_an_unfinished_run_is_no_member(runs, tmp_path):
-    from malaria_exp.model._members import members_rule
+    from malaria_exp.runs.ensemble_members import members_rule
 
     run = shutil.copytree(runs[0], tmp_path / "run")
     status = json.loads((run / "status.json").read_text())

@@ -98,7 +98,7 @@ def test_every_backbone_builds_and_keeps_kerass_names(name):
 
 
 def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task, tiny):
-    from malaria_exp.saved import load_model
+    from malaria_exp.runs.saved_model import load_model
 
     source = build_backbone("mobilenet_v3_small", 32, None)
     source.set_weights([value + 0.01 for value in source.get_weights()])

@@ -25,7 +25,7 @@ pytest.importorskip("wandb")
 TRIAL = """
 import os, signal, sys, time
 from pathlib import Path
-from malaria_exp.rundir import claim_run
+from malaria_exp.runs.run_folder import claim_run
 from malaria_exp.sweep.arguments import from_agent
 from malaria_exp.sweep.trials import read_values
 

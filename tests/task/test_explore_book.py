@@ -11,12 +11,12 @@ import pytest
 from conftest import compose_app
 from PIL import Image
 
-from malaria_exp import runner
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component, options
 from malaria_exp.config.validation import Probability, Range, check
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.plots import style
+from malaria_exp.runs import pipeline
 from malaria_exp.task import _explore_book_augs, _explore_book_data, _explore_book_tried
 from malaria_exp.task._explore_book_cells import Sample
 from malaria_exp.task._explore_book_tried import Subjects, Tried, sweep_values
@@ -98,7 +98,7 @@ def hasten(patch):
 def book(run_task, tmp_path_factory):
     """The folder of a book on drawn cells, the rows whose pictures were taken, and the manifest."""
     seen, kept = set(), {}
-    load, split = runner.load_and_decode, runner.split
+    load, split = pipeline.load_and_decode, pipeline.split
 
     def watched_load(config):
         table, store, left_out = load(config)
@@ -110,8 +110,8 @@ def book(run_task, tmp_path_factory):
         return split(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner, "load_and_decode", watched_load)
-        patch.setattr(runner, "split", kept_split)
+        patch.setattr(pipeline, "load_and_decode", watched_load)
+        patch.setattr(pipeline, "split", kept_split)
         hasten(patch)
         sweeps = Tried.sweeps
         patch.setattr(Tried, "sweeps", lambda tried: sweeps(tried) if tried.name in ("mixup", "stain") else [])
@@ -201,7 +201,7 @@ def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_z
 
 
 def changed_table(monkeypatch, change):
-    load = runner.load_and_decode
+    load = pipeline.load_and_decode
 
     def changed(config):
         table, store, left_out = load(config)
@@ -211,7 +211,7 @@ def changed_table(monkeypatch, change):
             object.__setattr__(table, name, column)
         return table, store.select(rows), left_out
 
-    monkeypatch.setattr(runner, "load_and_decode", changed)
+    monkeypatch.setattr(pipeline, "load_and_decode", changed)
 
 
 def test_unknown_patients_a_leaky_split_and_odd_names(run_task, few_options, undrawn, monkeypatch, tmp_path):

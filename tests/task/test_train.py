@@ -131,22 +131,22 @@ def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monke
 def test_a_net_that_gives_no_logits_is_a_message(monkeypatch, built, what):
     import keras
 
-    from malaria_exp import runner
+    from malaria_exp.runs import pipeline
 
     net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
-    monkeypatch.setattr(runner, "build", lambda group, name, params: net)
+    monkeypatch.setattr(pipeline, "build", lambda group, name, params: net)
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match=rf"model: 'mine' .*{what}.*expected a Keras model that gives logits, \(B, 1\)"):
-        runner.build_model(config)
+        pipeline.build_model(config)
 
 
 def test_a_net_without_a_size_is_a_message(monkeypatch):
-    from malaria_exp import runner
+    from malaria_exp.runs import pipeline
 
-    monkeypatch.setattr(runner, "check_params", lambda group, name, params: {"width": 3})
+    monkeypatch.setattr(pipeline, "check_params", lambda group, name, params: {"width": 3})
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match="model: 'mine' has no key image_size"):
-        runner.resize_rule(config)
+        pipeline.resize_rule(config)
 
 
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp import provenance
-from malaria_exp.provenance import collect, git_state
+from malaria_exp.runs import provenance
+from malaria_exp.runs.provenance import collect, git_state
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from malaria_exp.config.registry import build, options
 from malaria_exp.data.resize import ResizeRule, resize
-from malaria_exp.saved import load_model, save_model
+from malaria_exp.runs.saved_model import load_model, save_model
 
 RULE = ResizeRule(32, "stretch")
 # An ensemble is made of finished runs; its own test saves and reads it.
@@ -148,7 +148,7 @@ def test_a_format_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
         (folder / "half").write_bytes(b"of it")
         raise RuntimeError("disk full")
 
-    monkeypatch.setattr("malaria_exp.save_formats.write_saved_model", fail)
+    monkeypatch.setattr("malaria_exp.runs.export_formats.write_saved_model", fail)
     with pytest.raises(RuntimeError, match="disk full"):
         save(tmp_path / "run", make("cellnet"), "cellnet", formats=["saved_model"])
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.keras"}

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.earlier_runs import EARLIER_FILE
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.finished_runs import EARLIER_FILE
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.filesystems import LocalPlace, new_folder, open_place, scheme_of

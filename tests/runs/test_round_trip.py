@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.init_from import find_weights
+from malaria_exp.runs.initial_weights import find_weights
 from malaria_exp.utils.errors import ConfigError
 
 

@@ -20,7 +20,7 @@ from malaria_exp.config.validation import PositiveInt, check
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
-from malaria_exp.save_formats import input_dtype, write_formats
+from malaria_exp.runs.export_formats import input_dtype, write_formats
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained
 from malaria_exp.utils.atomic_files import write_json

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.earlier_runs import EARLIER_FILE, FinishedRun, guard_against_earlier, read_earlier
+from malaria_exp.runs.finished_runs import EARLIER_FILE, FinishedRun, guard_against_earlier, read_earlier
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 

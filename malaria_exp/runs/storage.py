@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import build, component
-from malaria_exp.rundir import STATUS
-from malaria_exp.storage._base import Storage
-from malaria_exp.storage._copy import status_with
+from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.storage_copy import status_with
+from malaria_exp.runs.storage_interface import Storage
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.terminal_log import log

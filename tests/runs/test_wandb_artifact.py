@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from malaria_exp._wandb_artifact import local_artifact
-from malaria_exp.init_from import find_weights
+from malaria_exp.runs.initial_weights import find_weights
+from malaria_exp.runs.wandb_artifact import local_artifact
 from malaria_exp.utils.errors import ConfigError, DataError
 
 pytest.importorskip("wandb")

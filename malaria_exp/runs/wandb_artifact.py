@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from malaria_exp.fetched import FOLDER, content_name
+from malaria_exp.runs.remote_runs import FOLDER, content_name
 from malaria_exp.tracking.wandb_settings import has_key, need_wandb
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystems import new_folder
@@ -25,7 +25,7 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
         ConfigError: the address is malformed, the client is not installed, there is no key, or the artifact holds no weights.
         DataError: it cannot be fetched.
     """
-    from malaria_exp._weights_file import ENDINGS
+    from malaria_exp.runs.weights_file import ENDINGS
 
     found = ADDRESS.fullmatch(url)
     if not found:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp._wandb_artifact import SCHEME, local_artifact
-from malaria_exp._weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
 from malaria_exp.callback.checkpoints import FOLDER as CHECKPOINTS
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.earlier_runs import FinishedRun
-from malaria_exp.fetched import local_file, local_run
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.remote_runs import local_file, local_run
+from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.wandb_artifact import SCHEME, local_artifact
+from malaria_exp.runs.weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean, listing
 from malaria_exp.utils.filesystems import LocalPlace, open_place, scheme_of

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from malaria_exp._weights_file import WeightsFileError, open_weights, stored_layers
 from malaria_exp.config.registry import build
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.runs.weights_file import WeightsFileError, open_weights, stored_layers
 
 SMALL = {
     "cellnet": {"image_size": 32, "stem": 4, "widths": [8, 8]},

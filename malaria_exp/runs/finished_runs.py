@@ -10,7 +10,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.data.split_manifest import COLUMNS, Manifest
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import LeakError, RunFolderError, listing
 
 EARLIER_FILE = "earlier_split.csv"
@@ -44,7 +44,7 @@ class FinishedRun:
             path: the folder.
             cut_off: a training that failed, was interrupted, or still runs will do: weights that it wrote on the way know its patients.
         """
-        from malaria_exp.saved import read_json, read_yaml
+        from malaria_exp.runs.saved_model import read_json, read_yaml
 
         status = read_json(path / STATUS)
         done = status.get("status") == "done"

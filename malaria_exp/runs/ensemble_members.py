@@ -55,8 +55,8 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
 
 def members_rule(runs: Sequence[str]) -> ResizeRule:
     """Returns the resize rule that all members share; a ConfigError if they do not, or if one is no finished run."""
-    from malaria_exp.earlier_runs import FinishedRun
-    from malaria_exp.saved import read_record
+    from malaria_exp.runs.finished_runs import FinishedRun
+    from malaria_exp.runs.saved_model import read_record
 
     rules = {}
     for folder in member_folders(runs):
@@ -80,7 +80,7 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
 
 def load_members(runs: Sequence[str]) -> tuple[list["keras.Model"], list[dict[str, Any]]]:
     """Returns the runs' nets, and what rebuilds each without its folder: name, params and precision."""
-    from malaria_exp.saved import load_model
+    from malaria_exp.runs.saved_model import load_model
 
     nets, records = [], []
     with _precision_kept():

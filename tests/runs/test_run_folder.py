@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from malaria_exp.rundir import STATUS, claim_run, record_refusal
+from malaria_exp.runs.run_folder import STATUS, claim_run, record_refusal
 from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
@@ -88,7 +88,7 @@ def test_of_eight_processes_exactly_one_gets_the_folder(tmp_path):
 import os, pathlib, sys, time
 from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
-from malaria_exp.rundir import claim_run
+from malaria_exp.runs.run_folder import claim_run
 who, root = sys.argv[1], pathlib.Path(sys.argv[2])
 start_terminal_log()
 open_file = os.open

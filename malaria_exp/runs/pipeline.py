@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp import provenance
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import leave_out_bad_images
@@ -18,15 +17,16 @@ from malaria_exp.data.pixel_cache import PixelStore, open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
 from malaria_exp.data.subsets import Data
-from malaria_exp.earlier_runs import EARLIER_FILE, guard_against_earlier, read_earlier
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import direction
-from malaria_exp.init_from import InitialWeights, find_weights
-from malaria_exp.model._members import member_folders, members_rule
-from malaria_exp.rundir import RunFolder
+from malaria_exp.runs import provenance
+from malaria_exp.runs.ensemble_members import member_folders, members_rule
+from malaria_exp.runs.finished_runs import EARLIER_FILE, guard_against_earlier, read_earlier
+from malaria_exp.runs.initial_weights import InitialWeights, find_weights
+from malaria_exp.runs.run_folder import RunFolder
+from malaria_exp.runs.saved_model import save_model
+from malaria_exp.runs.storage import open_storage
 from malaria_exp.runs.write_results import write_left_out, write_result
-from malaria_exp.saved import save_model
-from malaria_exp.storage._keep import open_storage
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker, open_tracker
 from malaria_exp.training.predict import Scorer, predict

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from malaria_exp.earlier_runs import EARLIER_FILE
-from malaria_exp.init_from import REPORT_FILE
-from malaria_exp.rundir import STATUS
+from malaria_exp.runs.finished_runs import EARLIER_FILE
+from malaria_exp.runs.initial_weights import REPORT_FILE
+from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.filesystems import Place, new_file, new_folder, open_place, write_bytes

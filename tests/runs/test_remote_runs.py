@@ -8,8 +8,8 @@ import h5py
 import pytest
 from web_server import Site, say, serve
 
-from malaria_exp import fetched
-from malaria_exp.fetched import local_file, local_run
+from malaria_exp.runs import remote_runs
+from malaria_exp.runs.remote_runs import local_file, local_run
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 from malaria_exp.utils.filesystems import open_place, write_bytes
 
@@ -27,7 +27,7 @@ def site(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setattr(fetched.time, "sleep", lambda _: None)
+    monkeypatch.setattr(remote_runs.time, "sleep", lambda _: None)
     with contextlib.closing(Site()) as server:
         yield server
 
@@ -82,7 +82,7 @@ def stored_run(finished_run, request):
 def test_a_run_elsewhere_is_fetched_once_under_its_own_name(stored_run, finished_run, tmp_path):
     folder = local_run(stored_run, tmp_path)
     assert folder.name == "mine"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(fetched.NEEDED)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(remote_runs.NEEDED)
     assert (folder / "model.keras").read_bytes() == (finished_run / "model.keras").read_bytes()
     before = (folder / "model.keras").stat().st_ino
     assert (local_run(stored_run, tmp_path) / "model.keras").stat().st_ino == before
@@ -104,7 +104,7 @@ def test_what_a_run_elsewhere_lacks_is_named(stored_run, tmp_path, name):
     open_place(stored_run, "run").remove(name)
     with pytest.raises(RunFolderError, match=re.escape(f"run: '{stored_run}' has no {name}")):
         local_run(stored_run, tmp_path)
-    assert not (tmp_path / fetched.FOLDER).exists()
+    assert not (tmp_path / remote_runs.FOLDER).exists()
 
 
 @pytest.mark.parametrize("status", [b"{", b'{"task": "train", "status": "running"}', b'{"task": "evaluate", "status": "done"}', b"[]"])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from malaria_exp.storage._copy import PARTS, below, check_folder, check_place, copy_to_folder, copy_to_place, files_of
+from malaria_exp.runs.storage_copy import PARTS, below, check_folder, check_place, copy_to_folder, copy_to_place, files_of
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError, UserError
 from malaria_exp.utils.filesystems import FsspecPlace, open_place
 
@@ -93,7 +93,7 @@ def test_a_copy_that_breaks_off_leaves_nothing_and_can_be_made_later(copy, monke
         return real(*names)
 
     with monkeypatch.context() as patch:
-        patch.setattr("malaria_exp.storage._copy.shutil.copyfile", fail)
+        patch.setattr("malaria_exp.runs.storage_copy.shutil.copyfile", fail)
         with pytest.raises((UserError, OSError), match="No space left"):
             make()
     assert listed() == []

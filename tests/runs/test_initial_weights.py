@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from malaria_exp._weights_file import open_weights, stored_layers
 from malaria_exp.config.registry import build
-from malaria_exp.earlier_runs import FinishedRun, read_earlier
-from malaria_exp.init_from import InitialWeights, find_weights, pair_layers
+from malaria_exp.runs.finished_runs import FinishedRun, read_earlier
+from malaria_exp.runs.initial_weights import InitialWeights, find_weights, pair_layers
+from malaria_exp.runs.weights_file import open_weights, stored_layers
 from malaria_exp.utils.errors import ConfigError, LeakError
 
 SMALL = {"image_size": 32, "stem": 4, "widths": [8, 8]}

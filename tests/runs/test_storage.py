@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from malaria_exp.config.run_config import Choice
-from malaria_exp.storage._keep import command, keep_copy, name_of
+from malaria_exp.runs.storage import command, keep_copy, name_of
 from malaria_exp.utils.filesystems import FsspecPlace
 
 
@@ -55,7 +55,7 @@ def test_an_interrupted_copy_is_recorded_and_still_interrupts(small_run, monkeyp
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("malaria_exp.storage._copy.shutil.copyfile", interrupt)
+    monkeypatch.setattr("malaria_exp.runs.storage_copy.shutil.copyfile", interrupt)
     with pytest.raises(KeyboardInterrupt):
         keep_copy(config("path", path=str(tmp_path / "kept")), small_run)
     assert status(small_run)["not_stored"] == "KeyboardInterrupt"
