@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
-from malaria_exp.multirun_record import RECORD, Record
+from malaria_exp.sweeps.multirun_record import RECORD, Record
 from malaria_exp.utils.atomic_files import human_bytes, write_between
 from malaria_exp.utils.machine import machine
 

@@ -15,15 +15,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from malaria_exp import multirun, worker
 from malaria_exp.config import plugins
 from malaria_exp.config.app import CONF, App
 from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.registry import GROUPS, build, options
 from malaria_exp.config.run_config import Config
-from malaria_exp.launchers import register_with_hydra, threads_per_job
 from malaria_exp.runs.run_folder import record_refusal
-from malaria_exp.sweep.arguments import from_agent, tracked
+from malaria_exp.sweeps import launched_job, multirun_summary
+from malaria_exp.sweeps.hydra_plugins import register_with_hydra, threads_per_job
+from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.terminal_log import log, start_terminal_log
@@ -74,7 +74,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last place where any error can become a message
         code = _report(error)
     finally:
-        table_code = multirun.print_summary()
+        table_code = multirun_summary.print_summary()
     sys.exit(code or table_code or max(_failures, default=0))
 
 
@@ -90,8 +90,8 @@ def run_job(composed: DictConfig) -> float | None:
     name = folder.name
     try:
         if not _started:
-            worker.prepare(job.job.num, overrides)
-            worker.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
+            launched_job.prepare(job.job.num, overrides)
+            launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
         app = _make_app(composed, overrides, folder, dict(job.runtime.choices))
         if job.mode.name != "MULTIRUN" and app.config.sweep is not None:
             raise ConfigError("sweep: a file of pairs makes the jobs of a multirun. Add -m: python run.py -m sweep=pairs.yaml ...")
@@ -104,10 +104,10 @@ def run_job(composed: DictConfig) -> float | None:
         if job.mode.name == "MULTIRUN":
             record_refusal(folder, overrides=overrides, reason=str(error))
         if not _started:
-            worker.tell(f"job {name:<5} failed: {redact(str(error)).splitlines()[0] if str(error) else type(error).__name__}")
+            launched_job.tell(f"job {name:<5} failed: {redact(str(error)).splitlines()[0] if str(error) else type(error).__name__}")
         return None
     if not _started:
-        worker.tell(f"job {name:<5} done" + ("" if objective is None else f", objective {objective:.4f}"))
+        launched_job.tell(f"job {name:<5} done" + ("" if objective is None else f", objective {objective:.4f}"))
     return objective
 
 

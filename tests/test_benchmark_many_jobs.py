@@ -6,7 +6,7 @@ import json
 import yaml
 from conftest import ROOT
 
-from malaria_exp.multirun_record import Record, changed_jobs, read_record, unfinished
+from malaria_exp.sweeps.multirun_record import Record, changed_jobs, read_record, unfinished
 
 
 def test_copied_jobs_are_those_of_the_grid_and_done(tmp_path):

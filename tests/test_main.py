@@ -15,8 +15,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from malaria_exp import main, multirun
+from malaria_exp import main
 from malaria_exp.config import registry
+from malaria_exp.sweeps import multirun_summary
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 RUN = ROOT / "run.py"
@@ -61,7 +62,7 @@ def call(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.setattr(main, "_failures", [])
-    monkeypatch.setattr(multirun, "_sweep_dirs", [])
+    monkeypatch.setattr(multirun_summary, "_sweep_dirs", [])
     terminate = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments):

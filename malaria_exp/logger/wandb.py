@@ -18,7 +18,7 @@ from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.metrics import Ranking, direction
 from malaria_exp.logger._histogram import counts_between
 from malaria_exp.logger._picture_grid import captioned_grid
-from malaria_exp.sweep.arguments import SWEEP_ID, agents_values
+from malaria_exp.sweeps.search.arguments import SWEEP_ID, agents_values
 from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status, Table
 from malaria_exp.tracking.wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, keep_quiet, need_wandb, settings
 from malaria_exp.utils.atomic_files import write_json

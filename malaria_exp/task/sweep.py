@@ -16,7 +16,7 @@ from malaria_exp.utils.terminal_log import log
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
     from malaria_exp.config.run_config import Config
-    from malaria_exp.sweep.file import SweepFile
+    from malaria_exp.sweeps.search.file import SweepFile
 
 # Keys that speak of the sweep itself; every other override that the user types goes to every trial.
 OWN_KEYS = ("task", "file", "engine", "resume", "hydra")
@@ -44,10 +44,10 @@ def sweep(
         project: engine=wandb: of the sweep; null for the file's, or malaria_exp.
         entity: engine=wandb: user or team; null for the file's, or the account's own.
     """
-    from malaria_exp.sweep.file import read_sweep
-    from malaria_exp.sweep.leaderboard import conclude
-    from malaria_exp.sweep.local_agent import FILE
-    from malaria_exp.sweep.local_study import need_optuna
+    from malaria_exp.sweeps.search.file import read_sweep
+    from malaria_exp.sweeps.search.leaderboard import conclude
+    from malaria_exp.sweeps.search.local_agent import FILE
+    from malaria_exp.sweeps.search.local_study import need_optuna
 
     config = app.config
     if config.file is None:
@@ -80,11 +80,11 @@ def sweep(
         )
         try:
             if config.engine == "local":
-                from malaria_exp.sweep.local_engine import run_local_sweep
+                from malaria_exp.sweeps.search.local_engine import run_local_sweep
 
                 run_local_sweep(found, folder.path, agents=agents, trials=most, seed=config.seed)
             else:
-                from malaria_exp.sweep.wandb_engine import run_wandb_sweep
+                from malaria_exp.sweeps.search.wandb_engine import run_wandb_sweep
 
                 run_wandb_sweep(found, folder.path, agents=agents, count=most, overrides=overrides, project=project, entity=entity)
         except KeyboardInterrupt:
@@ -130,7 +130,7 @@ def check_space(sweep: "SweepFile", overrides: list[str]) -> None:
     from malaria_exp.config.app import CONF
     from malaria_exp.config.composition_errors import explain, from_composing
     from malaria_exp.config.run_config import Config
-    from malaria_exp.sweep.arguments import to_overrides
+    from malaria_exp.sweeps.search.arguments import to_overrides
 
     if Path(sweep.program).name != "run.py" or not GlobalHydra.instance().is_initialized():
         return

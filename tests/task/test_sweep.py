@@ -11,8 +11,8 @@ from conftest import ROOT
 from hydra import initialize_config_dir
 
 from malaria_exp.config.app import CONF
-from malaria_exp.sweep import local_agent
-from malaria_exp.sweep.file import read_sweep
+from malaria_exp.sweeps.search import local_agent
+from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.task.sweep import check_space, earlier_sweep, trial_overrides
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
@@ -98,7 +98,7 @@ def test_what_is_missing_is_told(run_task, tmp_path, overrides, content, message
 
 def test_without_optuna_the_error_names_the_extra(run_task, tmp_path, monkeypatch):
     path = write(tmp_path / "x.yaml", {"x": {"values": [1]}})
-    monkeypatch.setattr("malaria_exp.sweep.local_study.find_spec", lambda name: None)
+    monkeypatch.setattr("malaria_exp.sweeps.search.local_study.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'malaria_exp[sweeps]'")):
         run_task(["task=sweep", f"file={path}"], tmp_path / "out")
 

@@ -1,0 +1,86 @@
+"""What all launchers share: a job as something that can be sent to another process, and run there."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from malaria_exp.runs.run_folder import LAUNCH
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a multirun.
+
+    Attributes:
+        number: its place among those handed to the launcher.
+        overrides: its own.
+        context: Hydra's, with what composes configurations.
+        config: the multirun's.
+        launch: of the jobs that were handed over together.
+    """
+
+    number: int
+    overrides: list[str]
+    context: HydraContext
+    config: DictConfig
+    launch: str
+
+    def __call__(self) -> bool:
+        """Runs the job in this process and returns whether it ended as it should; its results are in its folder."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.core.utils import run_job as run_with_hydra
+
+        from malaria_exp.config import plugins
+        from malaria_exp.main import run_job
+        from malaria_exp.sweeps.multirun_record import begin_again
+
+        # In a process of a launcher nobody has done this yet. Hydra keeps what it found in the process.
+        setup_globals()
+        Plugins.instance()
+        plugins.load(self.overrides)
+        config = self.context.config_loader.load_sweep_config(self.config, list(self.overrides))
+        with open_dict(config):
+            config.hydra.job.id = f"{config.hydra.job.name}_{self.number}"
+            config.hydra.job.num = self.number
+        HydraConfig.instance().set_config(config)
+        # Schedulers begin a job again whose node died, or which had to give way to another.
+        os.environ[LAUNCH] = self.launch
+        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
+            return True
+        done = run_with_hydra(
+            hydra_context=self.context,
+            task_function=run_job,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        return bool(done.status == JobStatus.COMPLETED)
+
+
+class ProcessLauncher(Launcher):
+    """Runs jobs in other processes; what they came to stands in their folders, so nothing is sent back."""
+
+    config: DictConfig
+    context: HydraContext
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what Hydra hands a launcher."""
+        self.context, self.config = hydra_context, config
+
+    def jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
+        """Returns the jobs, the first with the number `first`."""
+        launch = secrets.token_hex(8)
+        return [Job(first + place, list(overrides), self.context, self.config, launch) for place, overrides in enumerate(job_overrides)]
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
+        """Runs the jobs and returns when all have ended."""
+        raise NotImplementedError

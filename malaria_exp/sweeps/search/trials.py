@@ -1,0 +1,146 @@
+"""The trials of a sweep, read from the files of their runs alone: the same for every engine."""
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.sweeps.search.file import Metric
+
+# In a sweep's folder: its trials' runs, what they printed, and how those ended that were ended by the sweep.
+TRIALS, OUTPUTS, ENDED = "trials", "output", "ended"
+# What a trial without a result became.
+NO_NUMBER = "no number"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial and what came of it.
+
+    Attributes:
+        name: of its folder.
+        path: its folder.
+        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (it has no finite value).
+        overrides: as its run was given them.
+        values: of the overrides, by their keys.
+        objective: the metric's best value over the epochs; None without any.
+        history: the metric at each epoch, from the first on; nan where there is none.
+        leaky: whether its run shares patients or images between training and evaluation.
+        seconds: of the whole run.
+        reason: why it failed.
+    """
+
+    name: str
+    path: Path
+    status: str
+    overrides: list[str]
+    values: dict[str, Any]
+    objective: float | None = None
+    history: tuple[float, ...] = ()
+    leaky: bool = False
+    seconds: float | None = None
+    reason: str = ""
+
+
+def read_trials(folder: Path, metric: Metric) -> list[Trial]:
+    """Returns the trials of a sweep, in the order they began.
+
+    Args:
+        folder: of the sweep.
+        metric: what they are judged by.
+    """
+    found = [read_trial(path, metric, folder) for path in (folder / TRIALS).glob("*") if path.is_dir()]
+    return sorted(found, key=lambda trial: (len(trial.name), trial.name) if trial.name.isdigit() else (math.inf, trial.name))
+
+
+def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
+    """Returns the trial whose run lies at `path`, of the sweep in `folder`; one whose run left no status failed before it began."""
+    status = _read_json(path / STATUS) or {"status": "failed", "reason": f"its run left no {STATUS}"}
+    history = read_history(path, metric.column)
+    finite = [value for value in history if math.isfinite(value)]
+    best = (max if metric.goal == "maximize" else min)(finite) if finite else None
+    state = str(status.get("status", "failed"))
+    reason = str(status.get("reason", ""))
+    noted = _read_json(folder / ENDED / f"{path.name}.json")
+    if noted and state in ("running", "interrupted", "failed"):
+        state, reason = noted["ended"], noted["reason"]
+    if state == "done" and best is None:
+        state, reason = NO_NUMBER, f"{metric.column} was never a finite number"
+    return Trial(
+        name=path.name,
+        path=path,
+        status=state,
+        overrides=[str(item) for item in status.get("overrides", [])],
+        values=read_values([str(item) for item in status.get("overrides", [])]),
+        objective=best,
+        history=history,
+        leaky=bool(status.get("leaky")),
+        seconds=status.get("seconds"),
+        reason=reason,
+    )
+
+
+def read_history(path: Path, column: str) -> tuple[float, ...]:
+    """Returns a column of a run's history.csv so far; empty without the file or the column."""
+    try:
+        text = (path / "history.csv").read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    # The last line may still be on its way.
+    rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return tuple(_float(row[column]) for row in rows if row.get("epoch") and column in row)
+
+
+def read_values(overrides: list[str]) -> dict[str, Any]:
+    """Returns what overrides set, by their keys; lists and sections as plain values."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    values: dict[str, Any] = {}
+    for text in overrides:
+        try:
+            override = OverridesParser.create().parse_override(text)
+            values[override.key_or_group] = _plain(override.value())
+        except HydraException:
+            # Redacted ones need not be readable.
+            continue
+    return values
+
+
+def best_first(trials: list[Trial], metric: Metric) -> list[Trial]:
+    """Returns the trials with the best first, those without a value last; ended ones count with the best value they reached."""
+    sign = -1 if metric.goal == "maximize" else 1
+    return sorted(trials, key=lambda trial: (trial.objective is None, sign * (trial.objective or 0)))
+
+
+def winner(trials: list[Trial], metric: Metric) -> Trial | None:
+    """Returns the best of the trials that ran to their end; None if there is none."""
+    done = [trial for trial in trials if trial.status == "done" and trial.objective is not None]
+    return best_first(done, metric)[0] if done else None
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value of Hydra's parser without its quotes."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    return getattr(value, "text", value)
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
