@@ -147,7 +147,7 @@ def loops(table: Any, cells: Cells) -> dict[str, Side]:
     import albumentations
     import tensorflow as tf
 
-    from malaria_exp.aug.albumentations import NOTEBOOKS
+    from malaria_exp.components.aug.albumentations import NOTEBOOKS
 
     def one(given: dict[str, Any]) -> Any:
         """Builds a transform as its users do, with nothing of ours."""

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from malaria_exp.dataset.synthetic import synthetic
+from malaria_exp.components.dataset.synthetic import synthetic
 
 CELLS = 1500
 REPEATS = 7

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from malaria_exp.components.dataset.drawing import forms, lookalikes
+from malaria_exp.components.dataset.drawing.body import draw_body
+from malaria_exp.components.dataset.drawing.look import Look, draw_look
+from malaria_exp.components.dataset.drawing.outline import ODDITIES
+from malaria_exp.components.dataset.drawing.pen import Pen, Thing, place
+from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.data.cell_table import CellTable
-from malaria_exp.dataset.drawing import forms, lookalikes
-from malaria_exp.dataset.drawing.body import draw_body
-from malaria_exp.dataset.drawing.look import Look, draw_look
-from malaria_exp.dataset.drawing.outline import ODDITIES
-from malaria_exp.dataset.drawing.pen import Pen, Thing, place
-from malaria_exp.dataset.synthetic import synthetic
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 TILE, GAP, LABEL = 96, 2, 140

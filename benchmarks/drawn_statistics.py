@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
+from malaria_exp.components.dataset.nih import nih
+from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.data.cell_table import CellTable
-from malaria_exp.dataset.nih import nih
-from malaria_exp.dataset.synthetic import synthetic
 
 CELLS_OF_A_PERSON = 60
 MARGIN, INNER = 3, 9  # pixels

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from malaria_exp.components.dataset.nih import nih
+from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.data.cell_table import CellTable
-from malaria_exp.dataset.nih import nih
-from malaria_exp.dataset.synthetic import synthetic
 from malaria_exp.evaluation.intervals import patient_bootstrap
 from malaria_exp.utils.machine import machine
 

@@ -32,13 +32,13 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.components.logger import console as console_logger
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
-from malaria_exp.logger import console as console_logger
 from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker

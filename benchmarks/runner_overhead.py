@@ -132,7 +132,7 @@ def bare_side(dataset: Any) -> Callable[[], float]:
 
 def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
     """Returns a function that trains an epoch with the framework's trainer and returns the seconds a step took."""
-    from malaria_exp.trainer.fit import FitTrainer
+    from malaria_exp.components.trainer.fit import FitTrainer
 
     one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.store)
     batches = framework(cells, [])

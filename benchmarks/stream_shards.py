@@ -22,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from malaria_exp.components.dataset.shards import shards
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
@@ -29,7 +30,6 @@ from malaria_exp.data.pixel_cache import open_store
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.dataset.shards import shards
 from malaria_exp.utils.filesystems import open_place
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -144,7 +144,7 @@ def streamed(cells: Cells) -> StreamedBatches:
 
 def measure_writing(folder: Path) -> dict[str, float]:
     """Draws and writes the cells."""
-    from malaria_exp.task._prepare_shards import write_shards
+    from malaria_exp.components.task._prepare_shards import write_shards
 
     table = build("dataset", "synthetic", DRAWN)
     before = memory()

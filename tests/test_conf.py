@@ -46,7 +46,7 @@ FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob
 def test_each_left_out_has_a_test_of_its_own():
     for name in NEEDS_A_FILE:
         group, option = name.split("/")
-        assert (ROOT / "tests" / group / f"test_{option}.py").exists(), name
+        assert (ROOT / "tests" / "components" / group / f"test_{option}.py").exists(), name
 
 
 # Options that are in an experiment's run.

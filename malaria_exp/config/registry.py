@@ -7,7 +7,7 @@ hands it (a table, a model's shape ...; see GROUPS), its keyword-only parameters
     def dihedral(*, p: Probability = 1.0) -> Augmentation:
         '''One line of help, shown by task=list.'''
 
-The built-in components stand one a file, malaria_exp/<group>/<name>.py. Only files of that list and modules that the user
+The built-in components stand one a file, malaria_exp/components/<group>/<name>.py. Only files of that list and modules that the user
 names in `plugins=[...]` are imported: no import path of a config is ever followed for a component.
 """
 
@@ -24,8 +24,8 @@ from malaria_exp.config.validation import check, check_keys, describe
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 # Where the built-in components are: a package a group, in which each file that begins with no underscore is an option.
-PACKAGE = "malaria_exp"
-COMPONENTS = Path(__file__).parent.parent
+PACKAGE = "malaria_exp.components"
+COMPONENTS = Path(__file__).parent.parent / "components"
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 

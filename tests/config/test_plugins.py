@@ -102,7 +102,7 @@ def test_without_plugins_the_working_folder_is_no_place_to_import_from(workshop)
         (
             GOOD.replace("my_aug", "dihedral"),
             "plugins=[mine_bad]",
-            ["@register('aug', 'dihedral') in mine_bad", "taken by malaria_exp.aug.dihedral"],
+            ["@register('aug', 'dihedral') in mine_bad", "taken by malaria_exp.components.aug.dihedral"],
         ),
         (GOOD.replace('"aug"', '"agu"'), "plugins=[mine_bad]", ["@register('agu', 'my_aug')", "no such group", "Did you mean 'aug'?"]),
         (GOOD.replace('"""A net of my own."""', "pass"), "plugins=[mine_bad]", ["@register('model', 'my_net') in mine_bad", "docstring"]),

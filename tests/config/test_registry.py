@@ -176,8 +176,8 @@ def test_a_built_in_name_is_taken_also_before_it_is_imported(own, monkeypatch):
         """Mine."""
 
     monkeypatch.delitem(registry._components, ("aug", "dihedral"), raising=False)
-    monkeypatch.delitem(sys.modules, "malaria_exp.aug.dihedral", raising=False)
-    assert "the name is taken by malaria_exp.aug.dihedral" in message(register("aug", "dihedral"), dihedral)
+    monkeypatch.delitem(sys.modules, "malaria_exp.components.aug.dihedral", raising=False)
+    assert "the name is taken by malaria_exp.components.aug.dihedral" in message(register("aug", "dihedral"), dihedral)
     assert component("aug", "dihedral").builder is not dihedral
 
 

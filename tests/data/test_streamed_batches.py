@@ -12,6 +12,8 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
+from malaria_exp.components.dataset.shards import shards
+from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.data.augmentation_chain import Chain, Copies
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
@@ -21,8 +23,6 @@ from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.dataset.shards import shards
-from malaria_exp.task._prepare_shards import write_shards
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystems import open_place
 

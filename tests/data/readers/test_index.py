@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 import numpy as np
 import pytest
 
+from malaria_exp.components.dataset.nih import nih
 from malaria_exp.data.readers.index import DIGITS, PATH, index_bytes, look_up, read_index
 from malaria_exp.data.readers.names import parse_name
-from malaria_exp.dataset.nih import nih
 
 
 @pytest.fixture(scope="module")

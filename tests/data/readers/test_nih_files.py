@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from malaria_exp.components.dataset.nih import nih
 from malaria_exp.data.readers import nih_files as module
 from malaria_exp.data.readers.nih_files import OFFICIAL, check_mappings, download
-from malaria_exp.dataset.nih import nih
 from malaria_exp.utils.errors import ConfigError, DataError
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from malaria_exp.components.dataset.shards import shards
+from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.open_batches import training_batches
@@ -15,8 +17,6 @@ from malaria_exp.data.pixel_cache import Store, delete_store, open_store, stores
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import MARKER
 from malaria_exp.data.subsets import Data
-from malaria_exp.dataset.shards import shards
-from malaria_exp.task._prepare_shards import write_shards
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystems import open_place
 

@@ -42,8 +42,8 @@ def test_every_key_and_value_it_names_exists(sweep, tmp_path):
     """A value that no component takes would only fail at its trial."""
     from hydra import initialize_config_dir
 
+    from malaria_exp.components.task.sweep import check_space
     from malaria_exp.config.app import CONF
-    from malaria_exp.task.sweep import check_space
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check_space(sweep, [])

@@ -33,7 +33,7 @@ def track(folder):
     import wandb
     from malaria_exp.tracking.tracker.logger_interface import Run
     from malaria_exp.tracking.tracker.wandb_settings import choose_mode
-    from malaria_exp.logger.wandb import WandbLogger
+    from malaria_exp.components.logger.wandb import WandbLogger
 
     about = dict.fromkeys(("entity", "name", "group", "job_type", "notes", "id")) | {"project": "another", "tags": []}
     logger = WandbLogger(wandb, choose_mode("auto"), about, {}, models=False)

@@ -1,0 +1,77 @@
+"""Weights kept on the way."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from malaria_exp.components.callback._monitoring import Watched
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Duration, PositiveInt
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.schedule_factor import steps_within
+from malaria_exp.training.settings import Monitor
+from malaria_exp.utils.atomic_files import write_atomically
+from malaria_exp.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras
+
+FOLDER = "checkpoints"
+
+
+@register("callback", "checkpoints")
+def checkpoints(
+    course: Course,
+    /,
+    *,
+    every: Duration | None = "1 epochs",
+    keep: PositiveInt | None = 3,
+    monitors: list[Monitor] = [],  # noqa: B006 - never changed, and shown as the default by task=list
+) -> "keras.callbacks.Callback":
+    """Writes weights to checkpoints/ in the run's folder, at regular steps and whenever a metric is at its best.
+
+    Files are step-000500.weights.h5 and best-val_sensitivity.weights.h5; init_from=<file> starts from one. The run's own model is
+    the best by trainer.monitor whether or not this callback is used.
+
+    Args:
+        every: between two checkpoints, such as '1 epochs' or '500 steps'; null for none at regular steps.
+        keep: the last so many of these stay; null for all.
+        monitors: validation metrics whose best epoch's weights are kept, each in a file of its own.
+    """
+    import keras
+
+    if every is None and not monitors:
+        raise ConfigError(
+            "callback.checkpoints: nothing to write: give every (such as '1 epochs') or monitors (such as [val_sensitivity])."
+        )
+    steps = max(steps_within(course.length, "callback.checkpoints.every", every), 1) if every else None
+    watched = [Watched(course, f"callback.checkpoints.monitors[{number}]", monitor) for number, monitor in enumerate(monitors)]
+    folder = course.folder / FOLDER
+
+    class Checkpoints(keras.callbacks.Callback):
+        """Writes and clears away."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = 0
+            self.written: list[Path] = []
+
+        def write(self, name: str) -> Path:
+            """Writes the weights of the net under a name."""
+            folder.mkdir(exist_ok=True)
+            path = folder / f"{name}.weights.h5"
+            write_atomically(path, course.net.save_weights)
+            return path
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            self.step += 1
+            if steps and self.step % steps == 0:
+                self.written.append(self.write(f"step-{self.step:06d}"))
+                while keep and len(self.written) > keep:
+                    self.written.pop(0).unlink(missing_ok=True)
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            for one in watched:
+                if one.better((logs or {})[one.monitor]):
+                    self.write(f"best-{one.monitor}")
+
+    return Checkpoints()

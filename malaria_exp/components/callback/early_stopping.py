@@ -1,0 +1,46 @@
+"""Ends a training that does not get better any more (Prechelt 1998, doi:10.1007/3-540-49430-8_3)."""
+
+from typing import TYPE_CHECKING
+
+from malaria_exp.components.callback._monitoring import Watched
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import NonNegative, PositiveInt
+from malaria_exp.training.callback_context import Course
+from malaria_exp.training.settings import Monitor
+from malaria_exp.utils.terminal_log import log
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("callback", "early_stopping")
+def early_stopping(
+    course: Course, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
+) -> "keras.callbacks.Callback":
+    """Stops when a validation metric has not become better for some epochs; the best epoch's weights are kept, as always.
+
+    In a training by stages it ends the stage.
+
+    Args:
+        monitor: validation metric that is watched, such as val_loss; null for trainer.monitor.
+        patience: epochs without a better value after which training stops.
+        min_delta: by how much a value must be better to count.
+    """
+    import keras
+
+    watched = Watched(course, "callback.early_stopping.monitor", monitor, min_delta)
+
+    class EarlyStopping(keras.callbacks.Callback):
+        """Sets stop_training."""
+
+        def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+            watched.waited = 0
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            if not watched.better((logs or {})[watched.monitor]) and watched.waited >= patience:
+                log.info(
+                    f"stopped   after epoch {epoch + 1}: {watched.monitor} was not better than {watched.best:.4f} for {patience} epochs"
+                )
+                self.model.stop_training = True
+
+    return EarlyStopping()

@@ -1,0 +1,98 @@
+"""The pen with which parasites and look-alikes are painted."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from malaria_exp.components.dataset.drawing.canvas import Canvas, Position
+from malaria_exp.components.dataset.drawing.look import Look
+from malaria_exp.components.dataset.drawing.outline import TURN
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Paints one thing at one position of a canvas; all lengths are parts of the cell's radius.
+
+    Attributes:
+        canvas: the picture.
+        rng: the cell's random numbers.
+        look: the look of the photograph.
+        y: the thing's position in pixels, downwards.
+        x: the same to the right.
+        radius: the cell's radius in pixels.
+        dark: how strongly the thing is stained, in [0, 1].
+    """
+
+    canvas: Canvas
+    rng: np.random.Generator
+    look: Look
+    y: float
+    x: float
+    radius: float
+    dark: float
+
+    def numbers(self, count: int) -> list[float]:
+        """Returns random numbers in [0, 1)."""
+        return self.rng.random(count).tolist()
+
+    def rows(self, count: int, each: int) -> list[list[float]]:
+        """Returns `count` lists of `each` random numbers in [0, 1)."""
+        return self.rng.random((count, each)).tolist()
+
+    def spot(
+        self, half: float, colour: np.ndarray, alpha: float, *, away: float = 0, towards: float = 0, squeeze: float = 1, angle: float = 0
+    ) -> None:
+        """Paints an ellipse of the longer half axis `half`, its middle `away` from the position in the direction `towards`."""
+        y, x = self.y + self.radius * away * math.sin(towards), self.x + self.radius * away * math.cos(towards)
+        self.canvas.spot((y, x), self.radius * half, colour, alpha, squeeze=squeeze, angle=angle)
+
+    def circle(self, size: float, width: float, colour: np.ndarray, alpha: float, *, squeeze: float = 1, angle: float, lean: float) -> None:
+        """Paints a ring, never thinner than the picture is sharp."""
+        wall = self.radius * width + self.canvas.softness / 2
+        self.canvas.ring((self.y, self.x), self.radius * size, wall, colour, alpha, squeeze=squeeze, angle=angle, lean=lean)
+
+    def crescent(self, bend: float, length: float, width: float, colour: np.ndarray, alpha: float, *, angle: float) -> None:
+        """Paints a crescent with the position in its middle, hollow towards `angle`; `length` and `width` are half of what they measure."""
+        bend, length, width = (self.radius * part for part in (bend, length, width))
+        self.canvas.crescent((self.y, self.x), bend, length, width, colour, alpha, angle=angle)
+
+    def chromatin(self, half: float, *, away: float, towards: float, squeeze: float, angle: float) -> None:
+        """Paints a dot of chromatin: two ellipses, since the real ones are seldom round."""
+        colour = self.look.chromatin
+        self.spot(half, colour, 0.97 * self.dark, away=away, towards=towards, squeeze=squeeze, angle=angle)
+        shifted = math.hypot(away, 0.4 * half), towards + math.atan2(0.4 * half, away + 1e-6)
+        self.spot(0.75 * half, colour, 0.85 * self.dark, away=shifted[0], towards=shifted[1], squeeze=0.7, angle=2 * angle)
+
+    @property
+    def outwards(self) -> float:
+        """Direction from the cell's centre to the position, in radians."""
+        return math.atan2(self.y - self.canvas.centre[0], self.x - self.canvas.centre[1])
+
+
+Thing = Callable[[Pen], None]
+
+
+def place(rng: np.random.Generator, canvas: Canvas, radius: float, near: float, far: float) -> Position:
+    """Returns a random position (y, x) in the cell, `near` to `far` radii from its centre, evenly spread over that area."""
+    for _ in range(8):
+        turn, out = rng.random(2).tolist()
+        away = radius * math.sqrt(near**2 + (far**2 - near**2) * out)
+        sin, cos = math.sin(turn * TURN), math.cos(turn * TURN)
+        y, x = canvas.centre
+        # A little farther out there must be cell too, or too much of the thing would be cut off.
+        beyond = away + 0.08 * radius
+        if canvas.inside((y + beyond * sin, x + beyond * cos)):
+            return y + away * sin, x + away * cos
+    return canvas.centre
+
+
+def choose(rng: np.random.Generator, things: tuple[tuple[Thing, float], ...]) -> Thing:
+    """Returns one of the things; each stands beside its share, and the shares add up to 1."""
+    left = rng.random()
+    for thing, share in things:
+        left -= share
+        if left < 0:
+            return thing
+    return things[-1][0]

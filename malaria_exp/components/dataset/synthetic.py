@@ -1,0 +1,169 @@
+"""Drawn cells: a data set made of numbers alone, with people, slides, fields and the traps of the real one.
+
+A small simulator of the NIH set's pictures: stain, light, focus and background per person, slide and photograph; outlines as its masks
+leave them; the blood stages of the parasite; look-alikes on either class. What is simulated from what, with pictures, stands in
+docs/drawn-cells.md. A score on drawn cells says nothing about malaria.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import numpy as np
+
+from malaria_exp.components.dataset.drawing.cohort import is_healthy, is_second, plan, wrong_labels
+from malaria_exp.components.dataset.drawing.draw import Recipe, draw_cell
+from malaria_exp.components.dataset.drawing.look import Look, draw_look
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Probability, Range
+from malaria_exp.data.cell_table import CellTable
+
+# Raise it whenever the same recipe would give other pixels: caches find cells by a hash over it.
+DRAWING_VERSION = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Drawings:
+    """Draws the cells of a table on demand; holds no pixels, so any number of them fits into memory.
+
+    Each cell has random numbers of its own, seeded by (seed, person, cell): it does not matter in which order, in which
+    thread or how often cells are read.
+
+    Attributes:
+        seed: the data set's seed.
+        number: int64 (N,), the person's number.
+        cell: int64 (N,), the cell's position among the person's cells, from 0.
+        slide: int64 (N,), the slide's position among the person's slides, from 0.
+        field: int64 (N,), the photograph's position among the person's photographs, from 0.
+        parasitized: bool (N,), the truth.
+        shift: float64 (N,), strength of the other laboratory's stain, 0 where there is none.
+        recipe: what is the same for all cells.
+    """
+
+    seed: int
+    number: np.ndarray
+    cell: np.ndarray
+    slide: np.ndarray
+    field: np.ndarray
+    parasitized: np.ndarray
+    shift: np.ndarray
+    recipe: Recipe
+
+    def read(self, index: int) -> np.ndarray:
+        """Returns cell `index`: RGB, uint8 (height, width, 3), black outside the cell; safe in several threads."""
+        number = int(self.number[index])
+        return draw_cell(
+            np.random.default_rng([self.seed, number, 1 + int(self.cell[index])]),
+            _look(self.seed, number, int(self.slide[index]), int(self.field[index]), float(self.shift[index])),
+            self.recipe,
+            parasitized=bool(self.parasitized[index]),
+        )
+
+    def recipe_hash(self, index: int) -> str:
+        """Returns the SHA-256 over everything that decides the pixels of cell `index`, as hex.
+
+        It stands for the content without drawing it: equal recipes give equal pixels; and two cells of a table differ in
+        person or cell, so in all their random numbers, and would be the same picture only by a chance that never comes.
+        """
+        own = " ".join(f"{name}={getattr(self, name)[index]}" for name in ("number", "cell", "slide", "field", "parasitized", "shift"))
+        common = " ".join(f"{name}={float(value)!r}" for name, value in asdict(self.recipe).items())
+        return hashlib.sha256(f"malaria_exp synthetic {DRAWING_VERSION} seed={self.seed} {own} {common}".encode()).hexdigest()
+
+
+@register("dataset", "synthetic")
+def synthetic(
+    *,
+    seed: Count = 0,
+    infected_patients: PositiveInt = 40,
+    healthy_patients: Count = 14,
+    cells_per_patient: Annotated[int, Range(low=4)] = 65,
+    parasitized_share: Fraction = 0.6,
+    late_share: Probability = 0.15,
+    cell_size: Annotated[int, Range(low=24, high=240)] = 130,
+    odd_shape_share: Probability = 0.3,
+    lookalike_share: Probability = 0.3,
+    contrast: NonNegative = 1.0,
+    softness: NonNegative = 1.0,
+    noise: NonNegative = 1.0,
+    stain_shift: NonNegative = 0.0,
+    shifted_patients: Literal["healthy", "every_second"] = "healthy",
+    label_noise: Probability = 0.0,
+) -> CellTable:
+    """Draws cells that look like stained blood cells: no download, for first steps, experiments on known truth, and tests.
+
+    Args:
+        seed: which people and cells are drawn; the same seed gives the same pixels.
+        infected_patients: people with parasitized and uninfected cells; one more person leaves the others as they are.
+        healthy_patients: people with uninfected cells only.
+        cells_per_patient: cells of a person on average; single people have half of that up to five times as many.
+        parasitized_share: part of an infected person's cells that is parasitized, on average over people.
+        late_share: part of the parasitized cells with a trophozoite, schizont or gametocyte instead of a ring, on average over people.
+        cell_size: typical height and width of a cell in pixels; single cells differ by about 12%, as in the real set.
+        odd_shape_share: chance that a cell is notched, cut, folded, fringed, or has a piece of a neighbour on it.
+        lookalike_share: chance that a cell of either class carries something that is no parasite: stain grains, a platelet, a scratch.
+        contrast: how strongly parasites are stained; below 1 the task is harder, at 0 they cannot be seen.
+        softness: factor of how far photographs are out of focus; 0 is sharp.
+        noise: factor of the camera's noise; 0 is none.
+        stain_shift: strength of another laboratory's stain on some people's slides; at 1 colours move by about one deviation of real
+            people's stains, nothing else changes.
+        shifted_patients: whose slides stain_shift moves: all healthy people's, so that colour alone betrays the ill, whom no split by
+            patient can hide; or every second infected and every second healthy person's (P5003, P5004, P5007, P5008 ...).
+        label_noise: chance that the label of an infected person's cell is wrong; the pixels follow the truth, which the table keeps.
+
+    Returns:
+        A table whose names follow the official grammar, with patients P5001 and up, whom the real set does not have.
+    """
+    cells = list(plan(seed, infected_patients, healthy_patients, cells_per_patient, parasitized_share))
+    number, cell, slide, field, parasitized, names = zip(*cells, strict=True)
+    people = np.array(number)
+    shifted = is_healthy(people) if shifted_patients == "healthy" else is_second(people)
+    drawings = Drawings(
+        seed=seed,
+        number=people,
+        cell=np.array(cell),
+        slide=np.array(slide),
+        field=np.array(field),
+        parasitized=np.array(parasitized),
+        shift=np.where(shifted, float(stain_shift), 0.0),
+        recipe=Recipe(
+            cell_size=cell_size,
+            odd_shape_share=odd_shape_share,
+            lookalike_share=lookalike_share,
+            late_share=late_share,
+            contrast=contrast,
+            softness=softness,
+            noise=noise,
+        ),
+    )
+    wrong = wrong_labels(seed, people, label_noise)
+    labelled = drawings.parasitized ^ wrong
+    return CellTable.from_names(
+        "synthetic",
+        {"parasitized": labelled, "uninfected": ~labelled},
+        cell_id=np.array(names),
+        patient=np.array([f"P{one}" for one in number]),
+        slide=np.array([name.partition("_IMG_")[0] for name in names]),
+        field=np.array([name.partition("_cell_")[0] for name in names]),
+        content=np.array([drawings.recipe_hash(index) for index in range(len(cells))]),
+        source=drawings,
+        truth=drawings.parasitized.astype(np.int8) if label_noise else None,
+        notes=_notes(int(wrong.sum()), len(wrong), float(stain_shift), shifted_patients),
+    )
+
+
+def _notes(wrong: int, cells: int, shift: float, shifted_patients: str) -> tuple[str, ...]:
+    """Returns what a reader of a report must know of labels and stains that were spoilt on purpose."""
+    notes = []
+    if wrong:
+        notes.append(f"{wrong:,} of {cells:,} labels are wrong on purpose (label_noise); every number counts against the given labels.")
+    if shift:
+        notes.append(f"stain_shift={shift:g} on the slides of {shifted_patients} patients: a model may have learnt the stain.")
+    return tuple(notes)
+
+
+@lru_cache(maxsize=16384)
+def _look(seed: int, number: int, slide: int, field: int, shift: float) -> Look:
+    # Person and cells take [seed, number] and [seed, number, 1 + cell]; the 0 keeps these streams apart from both.
+    person, slide_, field_ = (np.random.default_rng([seed, number, 0, stream]) for stream in (1, 2 + slide, 10 + field))
+    return draw_look(person, slide_, field_, shift)

@@ -1,0 +1,265 @@
+"""MLflow, by default in a SQLite store beside the runs: mlflow ui --backend-store-uri sqlite:///outputs/mlflow/mlflow.db."""
+
+import io
+import json
+import logging
+import os
+import posixpath
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import malaria_exp
+from malaria_exp.components.logger import _mlflow_store as store
+from malaria_exp.components.logger._picture_grid import captioned_grid
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count
+from malaria_exp.runs.provenance import git_state
+from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status, Table
+from malaria_exp.utils.atomic_files import write_bytes
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.redaction import redact
+from malaria_exp.utils.rows import Row
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
+
+ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+# What MLflow takes at most: parameters and metrics in one call, letters of a value and of a digest.
+BATCH, METRICS, VALUE_LETTERS, DIGEST_LETTERS = 100, 1000, 5000, 36
+# Numbers of steps are sent this far apart.
+SEND_SECONDS = 5.0
+# The client's own patience is hours long; a server that does not answer shall cost one warning soon. Who sets these keeps them.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@register("logger", "mlflow")
+def mlflow(
+    *,
+    uri: str | None = None,
+    experiment: str = "malaria_exp",
+    name: str | None = None,
+    steps: Count = 10,
+    figures: Count = 1,
+    images: bool = True,
+    models: bool = True,
+) -> Logger:
+    """Tracks with MLflow (an extra: pip install 'malaria_exp[mlflow]'), by default in a SQLite store beside the runs.
+
+    Args:
+        uri: of the store or server; null for MLFLOW_TRACKING_URI, or else mlflow/mlflow.db in the folder of all runs.
+        experiment: the experiment's name; made if need be.
+        name: of the run; null for its folder's.
+        steps: scalars of every so many training steps; 0 for none.
+        figures: confusion matrix and ROC curve of the validation cells every so many epochs; 0 for none.
+        images: sample cells, a batch after augmentation, and predictions with their pictures.
+        models: keep the trained model, as a logged model with its results.
+    """
+    if not find_spec("mlflow"):
+        raise ConfigError("logger.mlflow: the package mlflow is not installed. Install it: pip install 'malaria_exp[mlflow]'")
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    # Before there are threads, see logger=tensorboard.
+    load_tensorflow()
+    import mlflow as package
+    import mlflow.data
+    import mlflow.tracking
+
+    # It tells of every table that it makes and of every attempt that fails, amid the user's progress; what fails for good is raised.
+    for talkative in ("mlflow", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+    return MlflowLogger(package, uri, experiment, name, {"steps": steps, "figures": figures, "images": int(images)}, models=models)
+
+
+class MlflowLogger(Logger):
+    """Talks to the store on a thread of its own, through a client of its own: the jobs of a multirun share a process.
+
+    The jobs of a multirun are nested in a run of its name, which is finished when none of them runs any more.
+
+    Args:
+        package: mlflow.
+        uri, experiment, name, models: see `mlflow`.
+        wants: see Logger.
+    """
+
+    patience = 60.0
+
+    def __init__(self, package: Any, uri: str | None, experiment: str, name: str | None, wants: Mapping[Any, int], *, models: bool) -> None:
+        self.package, self.uri, self.experiment, self.name, self.wants, self.models = package, uri, experiment, name, wants, models
+        self.parent: str | None = None
+        self.epoch = 0
+        self.results_ms: int | None = None
+        self.pending: list[Any] = []
+        self.sent_at = time.monotonic()
+
+    def start(self, run: Run) -> None:
+        """Begins the run; the store is made first if need be."""
+        self.place = place = store.place_of(run, self.uri)
+        tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": malaria_exp.__version__}
+        tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}
+        if code := git_state(Path(malaria_exp.__file__).parent):
+            tags |= {"mlflow.source.git.commit": code["commit"], "malaria_exp.code_changed": str(code["changed"])}
+        # One at a time: several jobs that begin together would all make the tables, the experiment and the parent.
+        with store.waiting(place):
+            client = self.package.MlflowClient(tracking_uri=place.uri)
+            self.experiment_id = store.experiment_of(client, self.experiment, place)
+            if run.group:
+                self.parent = store.begin_group(client, self.experiment_id, run.group)
+                tags[store.PARENT_TAG] = self.parent
+            self.id = client.create_run(self.experiment_id, tags=tags, run_name=self.name or run.name).info.run_id
+        self.client = client
+        self._params(_flat(run.config))
+
+    def _params(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        named = {_name(key): str(value)[:VALUE_LETTERS] for key, value in values.items()}
+        params = [Param(key, value) for key, value in named.items()]
+        for first in range(0, len(params), BATCH):
+            self.client.log_batch(self.id, params=params[first : first + BATCH])
+
+    def _metrics(self, values: Mapping[str, float], step: int, time_ms: int | None = None, **of: str) -> None:
+        from mlflow.entities import Metric
+
+        now = time_ms or int(1000 * time.time())
+        self.pending += [Metric(_name(key), float(value), now, step, **of) for key, value in values.items()]
+
+    def _send(self) -> None:
+        """Writes the metrics that have been gathered: each call is a transaction of the store, whose work does not depend on their number."""
+        metrics, self.pending, self.sent_at = self.pending, [], time.monotonic()
+        for first in range(0, len(metrics), METRICS):
+            self.client.log_batch(self.id, metrics=metrics[first : first + METRICS])
+
+    def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
+        """Notes them as tags, by which runs can be told apart in the table; the configuration is there as parameters."""
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.id, tags=[RunTag(_name(key), str(value)[:VALUE_LETTERS]) for key, value in params.items()][:BATCH])
+
+    def scalars(self, axis: Axis, number: int, values: Row) -> None:
+        """Logs step/... at the training's step, some seconds of them together, and epoch/... at the epoch."""
+        if axis == "epoch":
+            self.epoch = number
+        self._metrics({f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}, number)
+        if axis == "epoch" or time.monotonic() - self.sent_at >= SEND_SECONDS:
+            self._send()
+
+    def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
+        """Keeps them as one captioned picture."""
+        self._bytes(captioned_grid(images, captions), f"cells/{name}.png")
+
+    def figure(self, name: str, png: bytes, epoch: int | None) -> None:
+        """Keeps those of an epoch as images with a step, which MLflow shows beside each other, those of the finished run under plots/."""
+        if epoch is None:
+            self._bytes(png, f"plots/{name}.png")
+        else:
+            self.client.log_image(self.id, Image.open(io.BytesIO(png)), key=name, step=epoch, synchronous=True)
+
+    def _bytes(self, content: bytes, path: str) -> None:
+        with tempfile.TemporaryDirectory() as temporary:
+            file = write_bytes(Path(temporary) / Path(path).name, content)
+            self.client.log_artifact(self.id, str(file), str(Path(path).parent))
+
+    def table(self, name: str, table: Table) -> None:
+        """Keeps its rows as a table, and its pictures as one."""
+        columns = {column: [row[number] for row in table.rows] for number, column in enumerate(table.columns)}
+        self.client.log_table(self.id, columns, f"{name}.json")
+        if table.images is not None:
+            truth, score, patient = (columns[key] for key in ("truth", "score", "patient"))
+            captions = [f"{truth[n]}, score {score[n]:.4f}, {patient[n]}" for n in range(len(table.rows))]
+            self.images(name, table.images, captions)
+
+    def text(self, name: str, markdown: str) -> None:
+        """Keeps it."""
+        self.client.log_text(self.id, markdown, f"{name}.md")
+
+    def results(self, values: Row) -> None:
+        """Logs them as metrics."""
+        self.results_ms = int(1000 * time.time())
+        self._metrics(values, self.epoch, self.results_ms)
+        self._send()
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Notes datasets by their hash, keeps other files."""
+        if artifact.kind == "dataset":
+            self._dataset(artifact)
+        if artifact.kind == "model" and not artifact.made:
+            self.client.set_tag(self.id, "init_from", artifact.name)
+        if artifact.kind == "model":
+            if artifact.made and self.models:
+                self._model(artifact)
+            return
+        for path in artifact.files:
+            self.client.log_artifact(self.id, str(path), artifact.kind)
+        if artifact.kind == "split":
+            self.client.set_tag(self.id, "split_hash", artifact.facts["split_hash"])
+
+    def _model(self, artifact: Artifact) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        numbers = {key: float(value) for key, value in artifact.facts.items() if isinstance(value, int | float)}
+        tags = {f"malaria_exp.{alias}": "true" for alias in artifact.aliases}
+        model = self.client.create_logged_model(
+            self.experiment_id, name=re.sub(r"[^\w-]", "_", artifact.name), source_run_id=self.id, model_type="keras", tags=tags
+        )
+        for path in artifact.files:
+            self.client.log_model_artifact(model.model_id, str(path))
+        self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, self.epoch)])
+        # At the time of the results, whose points in the run's own history these then are.
+        self._metrics(numbers, self.epoch, self.results_ms, model_id=model.model_id, run_id=self.id)
+        self._send()
+        self.client.finalize_logged_model(model.model_id, "READY")
+
+    def _dataset(self, artifact: Artifact) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        counts = {key: value for key, value in artifact.facts.items() if key != "data_hash"}
+        digest = str(artifact.facts["data_hash"])
+        dataset = Dataset(
+            name=artifact.name[:500],
+            digest=digest[:DIGEST_LETTERS],
+            source_type="local",
+            source=json.dumps({"uri": artifact.name}),
+            profile=json.dumps({**counts, "data_hash": digest}, sort_keys=True),
+        )
+        self.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def finish(self, status: Status, reason: str) -> None:
+        """Ends the run; the reason stands in a tag."""
+        if not hasattr(self, "client"):
+            return
+        self._send()
+        if reason:
+            self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
+        self.client.set_terminated(self.id, ENDED[status])
+        if self.parent:
+            with store.waiting(self.place):
+                store.end_group(self.client, self.experiment_id, self.parent)
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the leaves of nested mappings by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _name(name: str) -> str:
+    """Returns the name with what MLflow does not take in one replaced; it must not stand for a path such as a//b, ../a or /a."""
+    allowed = re.sub(r"[^\w./ -]", "_", name)[:250]
+    return posixpath.normpath(allowed).lstrip("/.") or "_"

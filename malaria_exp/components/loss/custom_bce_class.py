@@ -1,0 +1,23 @@
+"""A loss of your own as a class; malaria_exp/components/loss/_custom_bce.py shows the three ways side by side."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Positive
+
+if TYPE_CHECKING:
+    import keras
+
+
+@register("loss", "custom_bce_class")
+def custom_bce_class(labels: np.ndarray | None = None, /, *, factor: Positive = 1.0) -> "keras.losses.Loss":  # noqa: ARG001
+    """Example of a loss written as a class: binary cross-entropy times a factor.
+
+    Args:
+        factor: what the loss is multiplied by.
+    """
+    from malaria_exp.components.loss._custom_bce import CustomBinaryCrossentropy
+
+    return CustomBinaryCrossentropy(factor)

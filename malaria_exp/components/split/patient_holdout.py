@@ -1,0 +1,43 @@
+"""Training, validation and test patients, each person in one subset only."""
+
+import numpy as np
+
+from malaria_exp.components.split._balance import check_sum, divide_patients
+from malaria_exp.config.registry import register
+from malaria_exp.config.validation import Count, Fraction, Positive
+from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.split_manifest import Manifest
+
+
+@register("split", "patient_holdout")
+def patient_holdout(
+    table: CellTable,
+    /,
+    *,
+    train: Fraction = 0.7,
+    val: Fraction = 0.1,
+    test: Fraction = 0.2,
+    tolerance: Fraction = 0.02,
+    largest: Positive | None = 3.0,
+    seed: Count = 0,
+) -> Manifest:
+    """Divides patients into train, val and test, balanced in cells, classes and healthy people.
+
+    Args:
+        train: share of the patients and cells for training.
+        val: share for validation: early stopping, thresholds, model selection.
+        test: share for the sealed test subset.
+        tolerance: how far a subset's share of parasitized, uninfected or healthy people's cells may be from its target.
+        largest: whoever has more than this many times the average person's parasitized or uninfected cells always trains, lest
+            one person decide the numbers of a small subset; null for no such rule.
+        seed: chooses the division; kept apart from the run's seed so that runs with other seeds share their test patients.
+
+    Raises:
+        ConfigError: the shares do not sum to 1.
+        DataError: too few patients.
+    """
+    shares = {"train": train, "val": val, "test": test}
+    check_sum(shares)
+    subset_of, details = divide_patients(table, shares, [seed, 1], tolerance, largest=largest)
+    subset = np.array([subset_of[patient] for patient in table.patient.tolist()])
+    return Manifest.from_table("patient_holdout", table, subset, {"seed": seed, **details})

@@ -1,0 +1,211 @@
+"""What a run left in its folder, as comparing needs it: configuration, results, and the course of its training."""
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from malaria_exp.components.task._compare_find import Found, no_training_run
+from malaria_exp.config.registry import GROUPS
+from malaria_exp.evaluation.evaluate import reported_subset
+from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.saved_model import read_json, read_yaml
+from malaria_exp.utils.errors import RunFolderError
+
+# Results in tables: the ranking metric, and the rates at the threshold 0.5.
+RESULTS = ("auc", "accuracy", "sensitivity", "specificity", "ppv")
+# Rates at the threshold that was chosen on validation patients; in runs.csv only.
+AT_CHOSEN = ("sensitivity", "specificity")
+DONE, UNREADABLE = "done", "unreadable"
+Interval = tuple[float | None, float | None, float | None]
+NOTHING: Interval = (None, None, None)
+
+
+@dataclass
+class ComparedRun:
+    """A run to compare; what is not known of it is None, or empty.
+
+    Attributes:
+        name: short name, unique among the runs compared.
+        path: its folder.
+        status: of status.json (done, failed, interrupted, running), or "unreadable".
+        reason: why it is not done.
+        overrides: what the user typed.
+        config: dotted key to plain value; a group that holds several options has their names under its own key.
+        leaky: training and test share patients or images.
+        results: metric to (value, low, high) on the reported subset; low and high None without an interval.
+        at_chosen: rates at the chosen threshold.
+        test_set: digest of the cells the results were measured on.
+        subset: the subset of the results, "test" as a rule.
+        monitor: the validation metric that chose the epoch.
+        objective: its best value.
+        best_epoch: the epoch whose weights were kept.
+        parameters: of the model.
+        seconds: of the whole run.
+        train_seconds: of training alone.
+        history: a row an epoch, column to value, nan where there is no number.
+    """
+
+    name: str
+    path: Path
+    status: str
+    reason: str = ""
+    overrides: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    leaky: bool = False
+    results: dict[str, Interval] = field(default_factory=dict)
+    at_chosen: dict[str, float | None] = field(default_factory=dict)
+    test_set: str | None = None
+    subset: str | None = None
+    monitor: str | None = None
+    objective: float | None = None
+    best_epoch: int | None = None
+    parameters: int | None = None
+    seconds: float | None = None
+    train_seconds: float | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has results."""
+        return self.status == DONE
+
+
+def read_runs(found: Sequence[Found]) -> list[ComparedRun]:
+    """Reads the runs, without those of other tasks that a folder or pattern has brought.
+
+    Raises:
+        RunFolderError: one that was asked for by its own name is of another task.
+    """
+    test_sets: dict[tuple[str, str], str] = {}
+    return [run for one in found if (run := _read_run(one, test_sets)) is not None]
+
+
+def _read_run(found: Found, test_sets: dict[tuple[str, str], str]) -> ComparedRun | None:
+    """Reads a run; one that is damaged becomes a run without results, whose reason says what is wrong."""
+    try:
+        status = read_json(found.path / STATUS)
+    except RunFolderError as error:
+        return ComparedRun(found.name, found.path, UNREADABLE, _reason(error))
+    # A job that failed before it claimed its folder does not name its task.
+    if status.get("task", "train") != "train":
+        if found.by_name:
+            raise no_training_run(found, status["task"])
+        return None
+    run = ComparedRun(found.name, found.path, str(status.get("status", "?")), str(status.get("reason", "")))
+    if run.status == "running":
+        run.reason = "still running, or killed so that it could not say so"
+    run.overrides = " ".join(map(str, status.get("overrides", [])))
+    run.seconds = _number(status.get("seconds"))
+    run.objective = _number(status.get("objective"))
+    run.leaky = status.get("leaky") is True
+    try:
+        if (found.path / "config.yaml").is_file():
+            run.config = flat_config(read_yaml(found.path / "config.yaml"))
+        run.history = read_history(found.path / "history.csv", finished=run.done)
+        if run.done:
+            _read_results(run, read_json(found.path / "metrics.json"), test_sets)
+    except (RunFolderError, OSError, KeyError, TypeError, AttributeError, StopIteration, ValueError, csv.Error) as error:
+        run.status, run.reason = UNREADABLE, _reason(error)
+    return run
+
+
+def flat_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the leaves of a configuration by dotted key, lists as one leaf.
+
+    The option of a group stands under the group's own key, "model" instead of "model.name"; the names of several options likewise.
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        group = GROUPS.get(key)
+        if group is not None and group.many and (isinstance(value, Mapping) or value is None):
+            flat[key] = ", ".join(map(str, value or ()))
+        elif group is not None and isinstance(value, Mapping) and "name" in value:
+            flat[key] = value["name"]
+        _flatten(key, value, flat)
+        if group is not None and not group.many:
+            flat.pop(f"{key}.name", None)
+    return flat
+
+
+def _flatten(path: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _flatten(f"{path}.{key}", item, into)
+    elif path not in into:
+        into[path] = value
+
+
+def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]:
+    """Returns the rows of a history.csv with numbers alone, nan for what is none; empty without the file.
+
+    Of a run that still writes, or was killed while it did, the last row is left out if its end is missing: half a number is another.
+    """
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if not finished:
+        text = text[: text.rfind("\n") + 1]
+    rows = [{key: _float(value) for key, value in row.items() if isinstance(key, str)} for row in csv.DictReader(io.StringIO(text))]
+    for number, row in enumerate(rows, start=1):
+        row["epoch"] = row["epoch"] if math.isfinite(row.get("epoch", math.nan)) else float(number)
+    return rows
+
+
+def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tuple[str, str], str]) -> None:
+    training = metrics.get("training") or {}
+    monitor = training.get("monitor")
+    run.monitor = monitor if isinstance(monitor, str) else None
+    run.best_epoch, run.parameters = _count(training.get("best_epoch")) or None, _count(training.get("parameters"))
+    run.train_seconds = _number(training.get("train_seconds"))
+    run.leaky = run.leaky or metrics.get("leaky") is True
+    run.subset = reported_subset(metrics)
+    part = metrics["subsets"][run.subset]
+    cells = {**part["ranking"], **part["at"]["half"]}
+    run.results = {name: _interval(cells.get(name)) for name in RESULTS}
+    run.at_chosen = {name: _interval(part["at"].get("chosen", {}).get(name))[0] for name in AT_CHOSEN}
+    split = run.path / "split.csv"
+    if split.is_file():
+        # Equal hashes mean equal splits of equal cells: a list of 27,558 cells is not read again for each of a hundred runs.
+        key = (str(metrics.get("split_hash")), run.subset)
+        test_sets[key] = test_sets.get(key) or _test_set(split, run.subset)
+        run.test_set = test_sets[key]
+
+
+def _test_set(path: Path, subset: str) -> str:
+    """Returns a digest of the cells of a subset: name, label and content of each, in any order."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = sorted((row["cell_id"], row["label"], row["content"]) for row in csv.DictReader(file) if row["subset"] == subset)
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def _interval(cell: Any) -> Interval:
+    if not isinstance(cell, Mapping):
+        return NOTHING
+    return _number(cell.get("value")), _number(cell.get("low")), _number(cell.get("high"))
+
+
+def _number(value: Any) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if usable else None
+
+
+def _count(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _float(text: Any) -> float:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).removeprefix("run: ").partition(" Give the folder")[0]
+    return text if isinstance(error, RunFolderError) else f"a file of the run is damaged: {type(error).__name__} {text}"

@@ -1,0 +1,117 @@
+"""Parasites: each is seen, stays in its cell, and looks like its stage."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import label as connected
+
+from malaria_exp.components.dataset.drawing import forms
+from malaria_exp.components.dataset.drawing.body import draw_body
+from malaria_exp.components.dataset.drawing.canvas import Canvas
+from malaria_exp.components.dataset.drawing.forms import (
+    ANYWHERE,
+    EARLY,
+    LATE,
+    ZONES,
+    applique,
+    clefts,
+    gametocyte,
+    infect,
+    ring,
+    schizont,
+    trophozoite,
+)
+from malaria_exp.components.dataset.drawing.look import Look, draw_look
+from malaria_exp.components.dataset.drawing.pen import Pen, place
+
+RADIUS = 62.0
+FORMS = (*(form for form, _ in EARLY + LATE), clefts)
+
+
+def look_of(seed: int) -> Look:
+    person, slide, field = (np.random.default_rng([seed, stream]) for stream in range(3))
+    return draw_look(person, slide, field)
+
+
+def empty_cell(seed: int, *, noise: float = 1.0, softness: float = 2.5) -> tuple[Canvas, np.random.Generator, Look]:
+    look, rng = look_of(seed), np.random.default_rng([seed, 9])
+    return draw_body(rng, look, RADIUS, softness=softness, noise=noise, odd_shape_share=0.5), rng, look
+
+
+def painted(form, seed: int, dark: float = 0.9, **how: float) -> tuple[np.ndarray, np.ndarray, Canvas]:
+    """The cell before and after, and its canvas."""
+    canvas, rng, look = empty_cell(seed, **how)
+    before = canvas.finish()
+    y, x = place(rng, canvas, RADIUS, *ZONES.get(form, ANYWHERE)) if form is not clefts else canvas.centre
+    form(Pen(canvas, rng, look, y, x, RADIUS, dark))
+    return before, canvas.finish(), canvas
+
+
+def change(form, seed: int) -> np.ndarray:
+    before, after, _ = painted(form, seed)
+    return np.abs(after.astype(int) - before).max(axis=-1)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_changes_pixels_inside_the_cell_only(form):
+    for seed in range(25):
+        before, after, _ = painted(form, seed)
+        inside = before.any(axis=-1)
+        assert np.array_equal(after.any(axis=-1), inside)
+        assert (after != before).any()
+        assert not (after != before)[~inside].any()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_unstained_form_is_not_there(form):
+    before, after, _ = painted(form, 1, dark=0.0)
+    assert np.array_equal(before, after)
+
+
+def test_shares_add_up_to_one():
+    for shares in (EARLY, LATE):
+        assert sum(share for _, share in shares) == pytest.approx(1)
+
+
+def test_late_forms_are_larger_than_rings_and_a_schizont_is_the_largest_of_them():
+    area = {form: np.median([(change(form, seed) > 15).sum() for seed in range(25)]) for form in (ring, trophozoite, schizont, gametocyte)}
+    assert area[ring] < area[trophozoite] < area[gametocyte] < area[schizont]
+
+
+def test_a_schizont_holds_many_separate_merozoites():
+    counts = []
+    for seed in range(15):
+        canvas, rng, look = empty_cell(seed, noise=0.0, softness=0.5)
+        schizont(Pen(canvas, rng, look, *canvas.centre, RADIUS, 1.0))
+        near = np.abs(canvas.planes - look.chromatin[:, None, None]).max(axis=0) < 30
+        counts.append(connected(near)[1])
+    assert np.median(counts) >= 7
+
+
+def test_applique_forms_lie_at_the_margin_and_rings_anywhere():
+    def distance(form) -> float:
+        away = []
+        for seed in range(40):
+            before, after, canvas = painted(form, seed)
+            rows, columns = np.nonzero(np.abs(after.astype(int) - before).max(axis=-1) > 30)
+            if len(rows):
+                away.append(np.hypot(rows.mean() - canvas.centre[0], columns.mean() - canvas.centre[1]))
+        return float(np.mean(away)) / RADIUS
+
+    assert distance(applique) > 0.75
+    assert distance(ring) < 0.65
+
+
+@pytest.mark.parametrize("late_share", [0.0, 0.15, 0.5, 0.8, 1.0])
+def test_late_share_is_the_mean_over_people_and_some_cells_hold_two_parasites(late_share, monkeypatch):
+    seen = []
+    monkeypatch.setattr(forms, "EARLY", ((lambda pen: seen[-1].append("early"), 1.0),))
+    monkeypatch.setattr(forms, "LATE", ((lambda pen: seen[-1].append("late"), 1.0),))
+    canvas, rng, _ = empty_cell(0)
+    for person in range(400):
+        look = look_of(person)
+        for _ in range(4):
+            seen.append([])
+            infect(Pen(canvas, rng, look, *canvas.centre, RADIUS, 0.9), late_share)
+    assert np.mean(["late" in kinds for kinds in seen]) == pytest.approx(late_share, abs=0.05)
+    assert all(kinds.count("late") <= 1 for kinds in seen)
+    assert np.mean([len(kinds) > 1 for kinds in seen]) == pytest.approx(0.2, abs=0.05)

@@ -1,0 +1,76 @@
+"""Outlines: always one piece around the middle, bent by what they say."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import label as connected
+
+from malaria_exp.components.dataset.drawing.outline import ODDITIES, cut, draw_outline, folded, fringed, joined, notched
+
+RADIUS = 60.0
+
+
+def mask_of(seed: int, *, roughness: float = 1.0, oddity=None, radius: float = RADIUS) -> np.ndarray:
+    """The mask on a grid of one size, whatever grid it was drawn on."""
+    oddities = ODDITIES if oddity is None else (oddity,)
+    mask = draw_outline(np.random.default_rng(seed), radius, roughness, float(oddity is not None), oddities)[1]
+    room = 90 - len(mask) // 2
+    return np.pad(mask, room)
+
+
+def perimeter(mask: np.ndarray) -> float:
+    """Blocks' edges on the outline, beside those of a square of the same area."""
+    edges = sum(np.count_nonzero(np.diff(mask.astype(int), axis=axis)) for axis in (0, 1))
+    return edges / np.sqrt(mask.sum())
+
+
+@pytest.mark.parametrize("radius", [5.0, 12.0, 60.0, 150.0])
+def test_every_mask_is_one_piece_around_the_middle(radius):
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        outline, mask = draw_outline(rng, radius, 3.0, 1.0, ODDITIES)
+        assert mask[len(mask) // 2, len(mask) // 2]
+        assert connected(mask)[1] == 1
+        assert not (mask & (outline.level >= 1)).any()
+
+
+def test_nothing_that_hangs_together_is_thrown_away():
+    lost = [
+        np.count_nonzero((outline.level < 1) & ~mask)
+        for outline, mask in (draw_outline(np.random.default_rng(seed), RADIUS, 1.0, 0.0, ODDITIES) for seed in range(100))
+    ]
+    assert max(lost) <= 3
+
+
+@pytest.mark.parametrize("oddity", [notched, cut, folded])
+def test_notches_cuts_and_folds_only_take_away(oddity):
+    smaller = []
+    for seed in range(30):
+        plain, odd = mask_of(seed), mask_of(seed, oddity=oddity)
+        assert not (odd & ~plain).any()
+        smaller.append(odd.sum() / plain.sum())
+    assert np.mean(np.array(smaller) < 1) > 0.9
+    assert min(smaller) > 0.3
+
+
+@pytest.mark.parametrize("oddity", [joined, fringed])
+def test_neighbours_and_fringes_only_add(oddity):
+    larger = []
+    for seed in range(30):
+        plain, odd = mask_of(seed), mask_of(seed, oddity=oddity)
+        assert not (plain & ~odd).any()
+        larger.append(odd.sum() / plain.sum())
+    assert np.mean(np.array(larger) > 1) > 0.9
+    assert max(larger) < 1.8
+
+
+def test_roughness_makes_outlines_longer():
+    lengths = [np.mean([perimeter(mask_of(seed, roughness=roughness)) for seed in range(40)]) for roughness in (0.0, 1.5, 4.0)]
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
+def test_a_fold_is_darker_and_a_seam_paler_than_the_body():
+    fold = draw_outline(np.random.default_rng(1), RADIUS, 1.0, 1.0, (folded,))[0]
+    seam = draw_outline(np.random.default_rng(1), RADIUS, 1.0, 1.0, (joined,))[0]
+    assert fold.pale.min() < -0.05
+    assert fold.pale.max() <= 0
+    assert seam.pale.max() > 0.05

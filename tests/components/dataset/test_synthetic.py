@@ -1,0 +1,425 @@
+"""Drawn cells: the same for the same seed, named like the real ones, and telling their class by the parasite alone."""
+
+import hashlib
+import pickle
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import label as connected
+from sklearn.metrics import roc_auc_score
+
+from malaria_exp.components.dataset.drawing.look import SHIFT
+from malaria_exp.components.dataset.synthetic import synthetic
+from malaria_exp.config.registry import build, component
+from malaria_exp.data.cell_table import CellTable
+from malaria_exp.utils.errors import ConfigError
+
+OFFICIAL = re.compile(
+    r"^(?P<slide>C(?P<case>\d+)(?P<l>(?:[AB](?=P))?)(?:P(?P<patient>\d+))?N?(?:Re)?_?"
+    r"(?:ThinF|thinF_original|thinF|thin_original|thinOriginalOlympusCX21|thin_Original_Motic))"
+    r"_IMG_(?P<date>\d{8})_(?P<time>\d{6})a?_cell_(?P<cell>\d+)\.png$"
+)
+LAST_REAL_PATIENT = 224
+COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
+
+
+@pytest.fixture(scope="module")
+def table() -> CellTable:
+    return synthetic()
+
+
+@pytest.fixture(scope="module")
+def pictures(table: CellTable) -> list[np.ndarray]:
+    return [table.source.read(index) for index in range(len(table))]
+
+
+@pytest.fixture(scope="module")
+def features(pictures: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """What a careless model could use instead of parasites, one number a cell."""
+    rows = []
+    for picture in pictures:
+        sparse = picture[1::3, 1::3]  # masks consist of 3 px blocks
+        body = sparse[sparse.any(axis=-1)].astype(float)
+        rows.append((*picture.shape[:2], len(body), *body.mean(axis=0), *np.median(body, axis=0)))
+    names = ("height", "width", "area", "mean red", "mean green", "mean blue", "median red", "median green", "median blue")
+    return dict(zip(names, np.array(rows).T, strict=True))
+
+
+def small(**changes: object) -> CellTable:
+    return synthetic(**{"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 12, **changes})
+
+
+def digest(table: CellTable, index: int) -> str:
+    picture = table.source.read(index)
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
+
+
+def digests(table: CellTable) -> list[str]:
+    return [digest(table, index) for index in range(len(table))]
+
+
+def auc(score: np.ndarray, label: np.ndarray) -> float:
+    value = roc_auc_score(label, score)
+    return max(value, 1 - value)
+
+
+def test_reading_in_any_order_and_from_threads_gives_the_same_bytes():
+    expected = digests(small())
+    other = small()
+    backwards = [digest(other, index) for index in reversed(range(len(other)))][::-1]
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(lambda index: digest(other, index), list(range(len(other))) * 2))
+    assert backwards == expected
+    assert threaded == expected * 2
+
+
+def test_a_pickled_source_draws_the_same_cells():
+    table = small()
+    copy = pickle.loads(pickle.dumps(table.source))
+    assert all(np.array_equal(copy.read(index), table.source.read(index)) for index in range(20))
+
+
+def test_another_seed_draws_other_people_and_other_cells():
+    first, second = small(seed=0), small(seed=1)
+    assert not set(digests(first)) & set(digests(second))
+    assert not set(first.content) & set(second.content)
+    assert first.data_hash != second.data_hash
+    assert small(seed=2**63).data_hash != small(seed=2**63 + 1).data_hash
+
+
+@pytest.mark.parametrize("more", [{"infected_patients": 6}, {"healthy_patients": 5}, {"infected_patients": 7, "healthy_patients": 3}])
+def test_more_people_leave_the_others_as_they_are(more):
+    few, many = small(), small(**more)
+    at = {cell_id: row for row, cell_id in enumerate(many.cell_id)}
+    rows = [at[cell_id] for cell_id in few.cell_id]
+    for column in COLUMNS:
+        assert np.array_equal(getattr(few, column), getattr(many, column)[rows])
+    assert len(many) > len(few)
+    assert all(digest(few, here) == digest(many, there) for here, there in list(enumerate(rows))[::5])
+
+
+def test_content_is_equal_exactly_when_the_pixels_are(table, pictures):
+    assert len(set(table.content)) == len(table)
+    assert len({picture.tobytes() for picture in pictures}) == len(table)
+    assert all(re.fullmatch(r"[0-9a-f]{64}", content) for content in table.content)
+    changes = {
+        "cell_size": 60,
+        "contrast": 0.5,
+        "lookalike_share": 0.9,
+        "late_share": 0.5,
+        "odd_shape_share": 0.5,
+        "softness": 2,
+        "noise": 2,
+    }
+    for change in ({key: value} for key, value in changes.items()):
+        assert not set(small(**change).content) & set(small().content)
+    assert set(small(contrast=1).content) == set(small(contrast=1.0).content)
+
+
+def test_names_follow_the_official_grammar(table):
+    for cell_id, patient, slide, field in zip(table.cell_id, table.patient, table.slide, table.field, strict=True):
+        parts = OFFICIAL.match(f"{cell_id}.png")
+        assert parts, cell_id
+        assert patient == f"P{parts['patient']}"
+        assert int(parts["patient"]) > LAST_REAL_PATIENT
+        assert slide == parts["slide"]
+        assert field == cell_id.rpartition("_cell_")[0]
+        assert 2015_06 <= int(parts["date"][:6]) <= 2015_12
+
+
+def test_people_have_fields_and_some_have_two_slides_but_no_slide_has_two_people(table):
+    slides_of = {patient: set(table.slide[table.patient == patient]) for patient in np.unique(table.patient)}
+    assert {len(slides) for slides in slides_of.values()} == {1, 2}
+    assert sum(map(len, slides_of.values())) == len(np.unique(table.slide))
+    cells_a_field = np.unique(table.field, return_counts=True)[1]
+    assert 8 < cells_a_field.mean() < 25
+    mixed = [len(set(table.label[table.field == field])) == 2 for field in np.unique(table.field[table.infected])]
+    assert np.mean(mixed) > 0.5
+
+
+def test_only_infected_people_have_parasitized_cells_and_they_have_both_classes():
+    for seed in range(5):
+        table = synthetic(seed=seed, infected_patients=30, healthy_patients=10, cells_per_patient=4, parasitized_share=0.9)
+        shares = {patient: table.label[table.patient == patient].mean() for patient in np.unique(table.patient)}
+        assert sum(share == 0 for share in shares.values()) == 10
+        assert sum(0 < share < 1 for share in shares.values()) == 30
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("cells", [30, 100])
+def test_counts_and_classes_are_as_configured(share, cells):
+    table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_share=share)
+    summary = table.summary()
+    assert summary["patients"] == 90
+    assert summary["infected_patients"] == 60
+    assert len(table) == pytest.approx(90 * cells, rel=0.15)
+    infected = np.unique(table.patient[table.infected])
+    assert np.mean([table.label[table.patient == patient].mean() for patient in infected]) == pytest.approx(share, abs=0.05)
+    counts = np.unique(table.patient, return_counts=True)[1]
+    assert counts.min() >= cells // 2
+    assert 2 * cells < counts.max() <= 5.2 * cells
+
+
+def test_the_smallest_cohort_has_both_classes():
+    table = synthetic(infected_patients=1, healthy_patients=0, cells_per_patient=4)
+    assert set(table.label) == {0, 1}
+
+
+def test_cells_are_one_piece_on_black_and_cut_out_tightly(pictures):
+    for picture in pictures[::5]:
+        assert picture.dtype == np.uint8
+        assert picture.shape[2:] == (3,)
+        inside = picture.any(axis=-1)
+        assert connected(inside)[1] == 1
+        assert inside.mean() > 0.4
+        assert not inside[[0, 0, -1, -1], [0, -1, 0, -1]].all()
+        assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
+        assert picture[inside].min() > 0
+
+
+@pytest.mark.parametrize("size", [24, 240])
+def test_cell_size_sets_the_pictures_size(size):
+    table = small(cell_size=size)
+    sides = np.array([table.source.read(index).shape[:2] for index in range(len(table))])
+    assert np.median(sides) == pytest.approx(size, rel=0.05, abs=3)  # outlines lie on a grid of 3 px
+    assert len(np.unique(sides)) > 5
+
+
+def test_the_default_sizes_are_those_of_the_real_set(features):
+    for name in ("height", "width"):
+        assert np.median(features[name]) == pytest.approx(130, abs=4)
+        assert np.percentile(features[name], [1, 99]) == pytest.approx([90, 190], abs=15)
+
+
+def test_size_tells_nothing_about_the_class(table, features):
+    for name in ("height", "width", "area"):
+        assert auc(features[name], table.label) < 0.55, name
+    numbers = np.array([int(cell_id.rpartition("_")[2]) for cell_id in table.cell_id])
+    assert auc(numbers, table.label) < 0.55
+
+
+def test_mean_colour_tells_little_about_the_class(table, features):
+    people = np.unique(table.patient[table.infected])
+    for name in ("mean red", "mean green", "mean blue", "median red", "median green", "median blue"):
+        assert auc(features[name], table.label) < 0.7, name
+        # Among one person's cells the stain is the same: what is left is the parasite's own small area.
+        centred = features[name].copy()
+        for slide in np.unique(table.slide):
+            centred[table.slide == slide] -= np.median(features[name][table.slide == slide])
+        rows = np.isin(table.patient, people)
+        assert auc(centred[rows], table.label[rows]) < 0.65, name
+
+
+def test_bodies_and_lookalikes_do_not_depend_on_the_class():
+    table = small(contrast=0.0, lookalike_share=0.5, odd_shape_share=0.5)
+    swapped = pickle.loads(pickle.dumps(table.source))
+    swapped.parasitized[:] = ~swapped.parasitized
+    assert all(np.array_equal(swapped.read(index), table.source.read(index)) for index in range(len(table)))
+
+
+def test_parasitized_cells_hold_darker_purple_than_plain_ones_of_the_same_slide(table, pictures):
+    depth = np.zeros(len(table))
+    for index, picture in enumerate(pictures):
+        green = picture[..., 1][picture.any(axis=-1)].astype(float)
+        depth[index] = np.median(green) - np.percentile(green, 0.5)
+    higher = []
+    for slide in np.unique(table.slide[table.infected]):
+        sick, plain = (depth[(table.slide == slide) & (table.label == label)] for label in (1, 0))
+        if len(sick) >= 5 and len(plain) >= 5:
+            higher.append(np.median(sick) > 1.5 * np.median(plain))
+    assert len(higher) > 10
+    assert all(higher)
+    # Darkness must help and yet not decide: look-alikes are dark, and some parasites are faint.
+    assert 0.75 < auc(depth, table.label) < 0.99
+
+
+def test_lookalikes_fall_on_both_classes_alike():
+    without, with_them = small(lookalike_share=0.0, contrast=0.0), small(lookalike_share=1.0, contrast=0.0)
+    changed = np.array([not np.array_equal(without.source.read(index), with_them.source.read(index)) for index in range(len(without))])
+    assert changed[without.label == 1].all()
+    assert changed[without.label == 0].all()
+
+
+def test_lookalikes_come_at_their_rate_in_both_classes():
+    options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_share": 0.5}
+    without, with_them = synthetic(lookalike_share=0.0, **options), synthetic(lookalike_share=0.4, **options)
+    changed = np.array([not np.array_equal(without.source.read(row), with_them.source.read(row)) for row in range(len(without))])
+    for label in (0, 1):
+        assert changed[without.label == label].mean() == pytest.approx(0.4, abs=0.07)
+
+
+def test_contrast_makes_parasites_stand_out():
+    def spread(contrast: float) -> float:
+        table = small(contrast=contrast, lookalike_share=0.0)
+        greens = [picture[..., 1][picture.any(axis=-1)] for picture in map(table.source.read, np.flatnonzero(table.label))]
+        return float(np.mean([np.median(green) - np.percentile(green, 0.5) for green in greens]))
+
+    assert spread(0.0) < spread(0.4) < spread(1.0)
+
+
+def masks_of(table: CellTable) -> list[np.ndarray]:
+    return [table.source.read(row).any(axis=-1) for row in range(len(table))]
+
+
+@pytest.mark.parametrize("key", ["late_share", "lookalike_share", "contrast", "softness", "noise", "stain_shift"])
+def test_outlines_depend_on_the_person_and_the_cell_alone(key):
+    assert all(map(np.array_equal, masks_of(small()), masks_of(small(**{key: 0.7}))))
+
+
+def test_a_parameter_changes_only_what_it_names():
+    """Parasites are found as what differs from the same cells with parasites hidden."""
+
+    def parasites(**changes: float) -> list[np.ndarray]:
+        seen, hidden = small(noise=0.0, **changes), small(noise=0.0, contrast=0.0, **changes)
+        return [seen.source.read(row).astype(int) - hidden.source.read(row) for row in np.flatnonzero(seen.label)]
+
+    bare, littered = parasites(lookalike_share=0.0), parasites(lookalike_share=1.0)
+    # A parasite painted over a look-alike changes other colours; where it lies stays.
+    overlap = [np.mean(one.any(axis=-1) == other.any(axis=-1)) for one, other in zip(bare, littered, strict=True)]
+    assert min(overlap) > 0.98
+    plain, late = small(contrast=0.0), small(contrast=0.0, late_share=1.0)
+    assert digests(plain) == digests(late)
+
+
+def test_odd_shapes_fill_less_of_their_frame():
+    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_share=share))]) for share in (0.0, 1.0)]
+    assert filled[1] < filled[0] - 0.03
+
+
+def test_softness_blurs_parasites_and_noise_roughens_bodies():
+    def steps(**changes: float) -> np.ndarray:
+        """Differences of neighbouring pixels' green inside the cells, by size."""
+        found = []
+        for picture in map(small(**changes).source.read, range(40)):
+            inside = picture.any(axis=-1)
+            pairs = inside[:, 1:] & inside[:, :-1]
+            found.append(np.abs(np.diff(picture[..., 1].astype(int), axis=1))[pairs])
+        return np.concatenate(found)
+
+    sharp, soft = steps(softness=0.0), steps(softness=3.0)
+    assert np.percentile(soft, 99.8) < 0.7 * np.percentile(sharp, 99.8)
+    clean, noisy = steps(noise=0.0), steps(noise=4.0)
+    assert np.mean(clean) < 0.5 * np.mean(noisy)
+
+
+@pytest.mark.parametrize(("who", "moved"), [("healthy", {"P5002", "P5004"}), ("every_second", {"P5003", "P5004", "P5007"})])
+def test_a_stain_shift_moves_the_colours_of_one_group_and_nothing_else(who, moved):
+    plain, shifted = small(), small(stain_shift=1.0, shifted_patients=who)
+    for column in ("cell_id", "label", "patient", "slide", "field"):
+        assert np.array_equal(getattr(plain, column), getattr(shifted, column))
+    step = {}
+    for row in range(len(plain)):
+        before, after = plain.source.read(row), shifted.source.read(row)
+        inside = before.any(axis=-1)
+        assert np.array_equal(inside, after.any(axis=-1))
+        step.setdefault(plain.patient[row], []).append((after[inside].astype(int) - before[inside]).mean(axis=0))
+        assert (plain.content[row] == shifted.content[row]) == np.array_equal(before, after)
+    for patient, steps in step.items():
+        # A little less than the shift itself, as colours end at 255 and specks of dust keep theirs.
+        assert np.mean(steps, axis=0) == pytest.approx(SHIFT if patient in moved else np.zeros(3), abs=1.5)
+    assert moved < set(step)
+
+
+def test_a_stain_shift_of_the_healthy_lets_colour_betray_them():
+    def betrayed(shift: float) -> float:
+        table = synthetic(infected_patients=30, healthy_patients=30, cells_per_patient=6, cell_size=30, stain_shift=shift)
+        red_to_blue = [
+            float(np.subtract(*np.median(picture[picture.any(axis=-1)], axis=0)[[0, 2]]))
+            for picture in map(table.source.read, range(len(table)))
+        ]
+        return auc(np.array(red_to_blue), table.infected)
+
+    assert betrayed(0.0) < 0.7
+    assert betrayed(3.0) > 0.95
+
+
+def test_label_noise_flips_labels_at_its_rate_keeps_the_truth_and_leaves_the_pixels():
+    options = {"infected_patients": 30, "healthy_patients": 10, "cells_per_patient": 60}
+    clean, noisy = synthetic(**options), synthetic(label_noise=0.1, **options)
+    assert clean.truth is None
+    assert not clean.notes
+    assert noisy.truth.dtype == np.int8
+    assert np.array_equal(noisy.truth, clean.label)
+    assert np.array_equal(noisy.source.parasitized, clean.source.parasitized)
+    assert np.array_equal(noisy.content, clean.content)
+    wrong = noisy.label != noisy.truth
+    infected = clean.infected
+    assert not wrong[~infected].any()
+    for label in (0, 1):
+        assert wrong[infected & (clean.label == label)].mean() == pytest.approx(0.1, abs=0.03)
+    assert f"{wrong.sum():,} of {len(noisy):,} labels are wrong on purpose" in noisy.notes[0]
+
+
+EXTREMES = {
+    "late_share": st.floats(0, 1),
+    "odd_shape_share": st.sampled_from([0.0, 1.0]),
+    "lookalike_share": st.sampled_from([0.0, 1.0]),
+    "cell_size": st.integers(24, 240),
+    "contrast": st.sampled_from([0.0, 1.0, 1e6]),
+    "softness": st.sampled_from([0.0, 1.0, 50.0]),
+    "noise": st.sampled_from([0.0, 1.0, 1000.0]),
+    "stain_shift": st.sampled_from([0.0, 1.0, 1000.0]),
+    "shifted_patients": st.sampled_from(["healthy", "every_second"]),
+    "label_noise": st.sampled_from([0.0, 0.5, 1.0]),
+    "seed": st.integers(0, 2**63),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(options=st.fixed_dictionaries(EXTREMES))
+def test_no_values_of_the_parameters_spoil_a_picture(options):
+    table = build("dataset", "synthetic", {"infected_patients": 2, "healthy_patients": 2, "cells_per_patient": 4, **options})
+    for row in range(len(table)):
+        picture = table.source.read(row)
+        assert picture.dtype == np.uint8
+        assert max(picture.shape[:2]) <= 512
+        inside = picture.any(axis=-1)
+        assert picture[inside].min() > 0
+        assert connected(inside)[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", -1),
+        ("infected_patients", 0),
+        ("healthy_patients", -1),
+        ("cells_per_patient", 3),
+        ("parasitized_share", 0),
+        ("parasitized_share", 1.0),
+        ("cell_size", 10),
+        ("cell_size", 1000),
+        ("lookalike_share", 1.5),
+        ("contrast", -0.1),
+        ("contrast", "strong"),
+        ("late_share", 1.1),
+        ("odd_shape_share", -0.1),
+        ("softness", -1),
+        ("noise", -1),
+        ("stain_shift", -1),
+        ("shifted_patients", "sick"),
+        ("label_noise", 2),
+        ("cells_per_pateint", 10),
+    ],
+)
+def test_wrong_parameters_are_named_with_their_path(key, value):
+    with pytest.raises(ConfigError, match=rf"dataset\.{key}: .*received .*{value}"):
+        build("dataset", "synthetic", {key: value})
+
+
+def test_the_yaml_file_gives_every_parameter_its_default():
+    conf = yaml.safe_load((ROOT / "conf/dataset/synthetic.yaml").read_text(encoding="utf-8"))
+    parameters = component("dataset", "synthetic").parameters
+    assert conf == {"name": "synthetic", **{key: parameter.default for key, parameter in parameters.items()}}
+    assert all(parameter.help for parameter in parameters.values())
+
+
+def test_an_index_beyond_the_table_is_an_error(table):
+    with pytest.raises(IndexError):
+        table.source.read(len(table))

@@ -1,0 +1,78 @@
+"""The overlaid curves: means no further than all seeds, gaps, and what is in colour when there are many."""
+
+import math
+
+import pytest
+
+from malaria_exp.components.task._compare_read import ComparedRun
+from malaria_exp.components.task._compare_table import Configuration, best_first, shorten
+from malaria_exp.evaluation.plots.comparison import COLOURED_OF_MANY, FAINT, MOST_COLOURED, STYLES, Series, columns_of, compare_curves
+
+
+def course(values, column="val_auc"):
+    return [{"epoch": float(epoch), column: value} for epoch, value in enumerate(values, start=1)]
+
+
+def test_a_mean_ends_where_its_shortest_training_does():
+    histories = [course([0.5, 0.7, 0.9]), course([0.6, 0.8])]
+    (axes,) = compare_curves([Series("a", histories)], ["val_auc"]).axes
+    (line,) = axes.lines
+    assert line.get_xydata().ravel().tolist() == pytest.approx([1, 0.55, 2, 0.75])
+    (band,) = axes.collections
+    assert {tuple(point) for point in band.get_paths()[0].vertices.tolist()} == {(1.0, 0.5), (1.0, 0.6), (2.0, 0.7), (2.0, 0.8)}
+    (axes,) = compare_curves([Series("a", histories)], ["val_auc"], each=True).axes
+    assert [len(line.get_xdata()) for line in axes.lines] == [3, 2]
+
+
+def test_gaps_are_no_numbers():
+    (axes,) = compare_curves([Series("a", [course([math.nan, 0.5, 0.6]), course([0.7, 0.7, math.nan])])], ["val_auc"]).axes
+    assert axes.lines[0].get_xydata().ravel().tolist() == pytest.approx([1, 0.7, 2, 0.6])
+
+
+def test_only_what_has_numbers_is_drawn():
+    series = [Series("a", [course([0.5]), course([math.nan], "val_loss"), course([0.1], "val_brier")])]
+    assert columns_of(series, ["val_brier"]) == ["val_auc", "val_brier"]
+
+
+def test_twelve_series_differ_and_one_that_diverges_does_not_flatten_them():
+    assert len(set(STYLES)) == MOST_COLOURED == 12
+    series = [Series(str(number), [course([0.5 + number / 50, 0.4], "loss")]) for number in range(MOST_COLOURED)]
+    (axes,) = compare_curves(series, ["loss"]).axes
+    assert len({(line.get_color(), line.get_linestyle(), str(line._unscaled_dash_pattern)) for line in axes.lines}) == 12
+    assert axes.get_yscale() == "linear"
+    (axes,) = compare_curves([*series, Series("diverged", [course([0.5, 1e6], "loss")], coloured=False)], ["loss"]).axes
+    assert axes.get_yscale() == "log"
+
+
+def test_a_hundred_series_are_grey_behind_the_best():
+    series = [Series(str(number), [course([0.5, 0.6]), course([0.6, 0.7])], number < COLOURED_OF_MANY) for number in range(100)]
+    figure = compare_curves(series, ["val_auc"])
+    (axes,) = figure.axes
+    assert sum(line.get_color() == FAINT for line in axes.lines) == 94
+    assert len(axes.collections) == COLOURED_OF_MANY
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLOURED_OF_MANY)]
+    assert figure.get_figheight() < 5
+
+
+def test_a_course_that_all_share_is_said_to_be_the_same():
+    (axes,) = compare_curves([Series("a", [course([0.5])]), Series("b", [course([0.5])])], ["val_auc"]).axes
+    assert axes.get_title(loc="left") == "Validation AUC (the same in all)"
+
+
+def configuration(label, objective, test, monitor="val_auc"):
+    run = ComparedRun(label, None, "done", objective=objective, monitor=monitor, results={"auc": (test, None, None)})
+    return Configuration(label, (run,))
+
+
+def test_the_best_are_the_best_on_validation_never_on_test():
+    groups = [configuration("a", 0.7, 0.99), configuration("b", 0.9, 0.5), configuration("c", None, 0.8)]
+    ranked, by = best_first(groups)
+    assert ([one.label for one in ranked], by) == (["b", "a", "c"], "best on validation")
+    losses = [configuration("a", 0.7, 0.99, "val_loss"), configuration("b", 0.3, 0.5, "val_loss")]
+    assert [one.label for one in best_first(losses)[0]] == ["b", "a"]
+    ranked, by = best_first([groups[0], losses[1]])
+    assert ([one.label for one in ranked], by) == (["a", "b"], "first")
+
+
+def test_a_long_text_keeps_its_ends():
+    assert shorten("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"

@@ -1,0 +1,220 @@
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from malaria_exp.components.task.evaluate import find_leaks
+from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.evaluation.predictions import read
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
+
+SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]
+
+
+def test_a_run_scored_again_scores_the_same(finished_run, run_task, tmp_path):
+    folder = run_task(["task=evaluate", f"run={finished_run}", "evaluation.resamples=20"], tmp_path / "again")
+    one, two = read(finished_run / "predictions.csv"), read(folder / "predictions.csv")
+    assert one.cell_id.tolist() == two.cell_id.tolist()
+    np.testing.assert_array_equal(one.score, two.score)
+    first, second = (json.loads((path / "metrics.json").read_text()) for path in (finished_run, folder))
+    assert first["subsets"] == second["subsets"]
+    assert second["threshold_source"].startswith("frozen")
+
+
+def test_other_people_are_scored_all_of_them_at_the_frozen_thresholds(finished_run, run_task, tmp_path):
+    folder = run_task(
+        [
+            "task=evaluate",
+            f"run={finished_run}",
+            "dataset=synthetic",
+            "dataset.seed=5",
+            "dataset.infected_patients=3",
+            "allow_leak=true",
+            *SMALL,
+        ],
+        tmp_path / "other",
+    )
+    predictions = read(folder / "predictions.csv")
+    assert predictions.subsets == ("external",)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["thresholds"] == json.loads((finished_run / "metrics.json").read_text())["thresholds"]
+    assert metrics["subsets"]["external"]["counted"]["cells"] == len(predictions)
+    # Drawn people of another seed have the same numbers: as patients they leak, and the report says so.
+    assert metrics["leaky"] is True
+    assert "LEAKY" in (folder / "report.html").read_text()
+
+
+def test_shared_patients_and_images_are_listed_and_refused(finished_run, run_task, tmp_path):
+    with pytest.raises(LeakError) as error:
+        # More people of the same seed: those of the run are among them, to the pixel.
+        run_task(
+            ["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.infected_patients=10", *SMALL], tmp_path / "refused"
+        )
+    assert "patients" in str(error.value)
+    assert "images" in str(error.value)
+    assert "P50" in str(error.value)
+    assert "allow_leak=true" in str(error.value)
+    assert json.loads((tmp_path / "refused" / "status.json").read_text())["status"] == "failed"
+
+
+def test_the_same_data_named_again_is_the_runs_own(finished_run, run_task, tmp_path):
+    folder = run_task(
+        ["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.infected_patients=8", *SMALL], tmp_path / "own"
+    )
+    assert set(read(folder / "predictions.csv").subsets) == {"val", "test"}
+
+
+def test_without_a_run_it_says_what_to_give(run_task, tmp_path):
+    with pytest.raises(ConfigError, match=r"run=outputs/"):
+        run_task(["task=evaluate"], tmp_path / "x")
+
+
+def test_a_folder_that_holds_no_run_is_named(run_task, tmp_path):
+    with pytest.raises(RunFolderError, match=r"nowhere.*status\.json"):
+        run_task(["task=evaluate", f"run={tmp_path / 'nowhere'}"], tmp_path / "x")
+
+
+@pytest.fixture
+def copy_of_run(finished_run, tmp_path):
+    return shutil.copytree(finished_run, tmp_path / "copy")
+
+
+def test_an_unfinished_run_is_refused(copy_of_run, run_task, tmp_path):
+    status = json.loads((copy_of_run / "status.json").read_text()) | {"status": "failed", "reason": "the disk was full"}
+    (copy_of_run / "status.json").write_text(json.dumps(status))
+    with pytest.raises(RunFolderError, match="the disk was full"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "model.json", "provenance.json", "config.yaml", "split.csv", "model.keras"])
+def test_a_missing_file_is_named(copy_of_run, run_task, tmp_path, name):
+    (copy_of_run / name).unlink()
+    with pytest.raises((RunFolderError, DataError), match=name.replace(".", r"\.")):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "model.json", "model.keras"])
+def test_a_damaged_file_is_named(copy_of_run, run_task, tmp_path, name):
+    path = copy_of_run / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises((RunFolderError, ConfigError), match=name.replace(".", r"\.")):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize("text", ["{", "- a\n- list\n", "dataset: [\n"])
+def test_a_configuration_that_is_none_is_named(copy_of_run, run_task, tmp_path, text):
+    (copy_of_run / "config.yaml").write_text(text)
+    with pytest.raises(RunFolderError, match=r"config\.yaml' cannot be read"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+def test_a_changed_split_is_noticed(copy_of_run, run_task, tmp_path):
+    text = (copy_of_run / "split.csv").read_text()
+    (copy_of_run / "split.csv").write_text(text.replace(",test\n", ",train\n", 1))
+    with pytest.raises(RunFolderError, match="hash"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+def test_changed_data_is_noticed(copy_of_run, run_task, tmp_path):
+    text = (copy_of_run / "config.yaml").read_text()
+    (copy_of_run / "config.yaml").write_text(text.replace("healthy_patients: 3", "healthy_patients: 4"))
+    with pytest.raises(DataError, match="no longer"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+def test_nothing_that_a_saved_run_names_is_imported(copy_of_run, run_task, tmp_path):
+    record = json.loads((copy_of_run / "model.json").read_text())
+    record["model"]["name"] = "os.system"
+    (copy_of_run / "model.json").write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match="no option 'os.system'"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("size", "32"),
+        ("size", 0),
+        ("size", -5),
+        ("size", None),
+        ("mode", "crop"),
+        ("mode", ["pad"]),
+        ("version", 2),
+        ("version", [1]),
+        ("precision", "int4"),
+        ("precision", ["float32"]),
+        ("input", []),
+        ("input", None),
+        ("input", "pad"),
+        ("input", {}),
+        ("size", 48),
+        ("model", "cellnet"),
+        ("model", {"name": "cellnet"}),
+        ("model", {"name": ["cellnet"], "params": {}}),
+        ("model", {"name": "cellnet", "params": []}),
+        ("model", {"name": "cellnet", "params": {"image_size": "32"}}),
+    ],
+)
+def test_a_record_with_impossible_values_is_named(copy_of_run, run_task, tmp_path, key, value):
+    record = json.loads((copy_of_run / "model.json").read_text())
+    (record if key in record else record["input"])[key] = value
+    (copy_of_run / "model.json").write_text(json.dumps(record))
+    with pytest.raises((RunFolderError, ConfigError), match=r"model\.json"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "text", ["dataset: {}\nsplit: {name: patient_holdout}\n", "dataset: nih\n", "split: {name: 3}\ndataset: {name: nih}\n"]
+)
+def test_a_configuration_without_dataset_or_split_is_named(copy_of_run, run_task, tmp_path, text):
+    (copy_of_run / "config.yaml").write_text(text)
+    with pytest.raises(RunFolderError, match=r"config\.yaml' lacks (dataset|split)\.name"):
+        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+
+
+# People nobody knows
+
+
+@pytest.fixture
+def nameless(tmp_path):
+    """A folder of drawn cells whose names tell nothing."""
+    table = build(
+        "dataset", "synthetic", {"seed": 9, "infected_patients": 2, "healthy_patients": 1, "cells_per_patient": 8, "cell_size": 40}
+    )
+    for row in range(len(table)):
+        path = tmp_path / "nameless" / ("uninfected", "parasitized")[table.label[row]] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(table.source.read(row)).save(path)
+    return tmp_path / "nameless"
+
+
+def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_says_why(finished_run, nameless, run_task, tmp_path):
+    folder = run_task(
+        ["task=evaluate", f"run={finished_run}", "dataset=folder", f"dataset.path={nameless}", "evaluation.resamples=20"],
+        tmp_path / "other",
+    )
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["leaky"] is False
+    external = metrics["subsets"]["external"]
+    assert external["counted"]["cells"] == len(list(nameless.rglob("*.png")))
+    assert "not known" in external["no_interval"]
+    cells = external["at"]["half"] | external["ranking"]
+    assert all(cell["low"] is None for cell in cells.values() if isinstance(cell, dict))
+    report = " ".join((folder / "report.html").read_text().split())
+    assert "its patients are not known, so nobody knows whether they are others" in report
+    assert "no patients are known" in report
+
+
+def test_unknown_patients_on_both_sides_are_no_shared_patient_and_shared_images_are_still_found():
+    table = build("dataset", "synthetic", {"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 8, "cell_size": 40})
+    table = dataclasses.replace(table, patient=np.full(len(table), UNKNOWN))
+    manifest = build("split", "cell_level_leaky", {}, table)
+    others = dataclasses.replace(table, content=np.array([f"{i:064x}" for i in range(len(table))]))
+    assert find_leaks(others, manifest) == {}
+    assert set(find_leaks(table, manifest)) == {"images"}
+    test = table.select(manifest.rows("test"))
+    assert find_leaks(test, manifest) == {}

@@ -1,0 +1,182 @@
+"""task=sweep: what is refused before the first trial, what goes to every trial, going on, and what is left at the end."""
+
+import csv
+import json
+import re
+import shlex
+
+import pytest
+import yaml
+from conftest import ROOT
+from hydra import initialize_config_dir
+
+from malaria_exp.components.task.sweep import check_space, earlier_sweep, trial_overrides
+from malaria_exp.config.app import CONF
+from malaria_exp.sweeps.search import local_agent
+from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.utils.errors import ConfigError, RunFolderError
+
+STAND_IN = ROOT / "tests" / "sweeps" / "search" / "stand_in.py"
+
+
+def write(path, parameters, **content):
+    raw = {
+        "program": "run.py",
+        "method": "grid",
+        "metric": {"name": "epoch/val_auc", "goal": "maximize"},
+        "parameters": parameters,
+        "command": ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"],
+        **content,
+    }
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_file_of_the_project_is_composed(path):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_space(read_sweep(path), [])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
+        ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
+        ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
+        ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
+        ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
+    ],
+)
+def test_what_no_trial_could_use_is_told_before_the_first(tmp_path, parameters, message):
+    method = "random" if any("min" in str(node) for node in parameters.values()) else "grid"
+    path = write(tmp_path / "x.yaml", parameters, method=method, run_cap=3)
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
+        check_space(read_sweep(path), ["seed=3"])
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_metric_that_no_trial_has_is_told_before_the_first(tmp_path):
+    metric = {"name": "epoch/val_acu", "goal": "maximize"}
+    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
+        check_space(read_sweep(path), [])
+    assert f"{path}: metric.name: no trial has a column 'val_acu'. Did you mean 'val_auc'?" in str(caught.value)
+
+
+def test_a_metric_of_the_trials_own_is_known(tmp_path):
+    metric = {"name": "val_custom_accuracy_class", "goal": "maximize"}
+    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_space(read_sweep(path), ["metric=[custom_accuracy_class]"])
+
+
+def test_what_speaks_of_the_sweep_stays_with_the_sweep(tmp_path):
+    sweep = read_sweep(write(tmp_path / "x.yaml", {"model": {"values": ["cellnet"]}, "seed": {"value": 3}}))
+    typed = ["task=sweep", "task.agents=2", "file=x.yaml", "engine=local", "resume=true", "hydra.run.dir=a", "dataset=nih", "+aug.x=1"]
+    assert trial_overrides(typed, sweep) == ["dataset=nih", "+aug.x=1"]
+    for override in ("model=vit", "seed=1"):
+        with pytest.raises(ConfigError, match="says how it varies"):
+            trial_overrides([override], sweep)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "content", "message"),
+    [
+        (["file=null"], {}, "file: task=sweep needs a sweep's file"),
+        ([], {"method": "random"}, "a random search has no end of its own"),
+        (["task.agents=0"], {}, "task.agents: expected a whole number >= 1"),
+    ],
+)
+def test_what_is_missing_is_told(run_task, tmp_path, overrides, content, message):
+    path = write(tmp_path / "x.yaml", {"x": {"values": [1]}}, **content)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        run_task(["task=sweep", f"file={path}", *overrides], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_optuna_the_error_names_the_extra(run_task, tmp_path, monkeypatch):
+    path = write(tmp_path / "x.yaml", {"x": {"values": [1]}})
+    monkeypatch.setattr("malaria_exp.sweeps.search.local_study.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'malaria_exp[sweeps]'")):
+        run_task(["task=sweep", f"file={path}"], tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def swept(run_task, tmp_path_factory):
+    """A finished grid of stand-in trials, and its file."""
+    root = tmp_path_factory.mktemp("swept")
+    parameters = {"x": {"values": [0.0, 0.25, 0.5, 1.0]}, "does": {"values": ["run", "fail"]}, "epochs": {"value": 3}}
+    path = write(root / "find x.yaml", parameters, program=str(STAND_IN), name="find <x>")
+    return run_task(["task=sweep", f"file='{path}'", "seed=5"], root / "out" / "first"), path
+
+
+def test_the_best_is_a_command_to_paste(swept):
+    folder, _ = swept
+    best = json.loads((folder / "best.json").read_text())
+    assert best["values"] == {"x": 0.25, "does": "run", "epochs": 3}
+    assert best["val_auc"] == pytest.approx(1 - 0.05**2)
+    assert shlex.split(best["command"]) == ["python", str(STAND_IN), "seed=5", "x=0.25", "does=run", "epochs=3"]
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "done"
+    assert status["objective"] == best["val_auc"]
+    assert status["trials"] == {"done": 4, "failed": 4}
+
+
+def test_the_table_has_every_trial_the_best_first_and_no_test_result(swept):
+    folder, _ = swept
+    with (folder / "leaderboard.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["x"] for row in rows[:4]] == ["0.25", "0.5", "0.0", "1.0"]
+    assert [row["status"] for row in rows] == ["done"] * 4 + ["failed"] * 4
+    assert {row["reason"] for row in rows[4:]} == {"it was told to"}
+    assert not [name for name in rows[0] if "test" in name]
+
+
+def test_the_page_shows_what_was_found_and_escapes_everything(swept):
+    folder, _ = swept
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Sweep find &lt;x&gt;" in text
+    assert "<x>" not in text
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
+    assert text.count("data:image/png;base64,") == 3
+    assert "it was told to" in text
+    assert "one of 0, 0.25, 0.5, 1" in text
+    assert {path.stem for path in (folder / "plots").iterdir()} == {"course", "parallel", "slices"}
+
+
+def test_a_finished_sweep_that_goes_on_runs_nothing_again(swept, run_task):
+    folder, path = swept
+    before = sorted(item.name for item in (folder / "trials").iterdir())
+    where = folder.parent / "second"
+    run_task(["task=sweep", f"file='{path}'", "seed=5", "resume=true"], where)
+    assert sorted(item.name for item in (folder / "trials").iterdir()) == before
+    assert not where.exists()
+    assert json.loads((folder / "status.json").read_text())["trials"] == {"done": 4, "failed": 4}
+
+
+def test_only_the_same_sweep_goes_on(swept, tmp_path):
+    folder, _ = swept
+    settings = json.loads((folder / local_agent.SETTINGS).read_text())
+    mine = {key: settings[key] for key in ("file", "hash", "engine", "seed", "overrides")}
+    assert earlier_sweep(folder.parent / "new", mine) == folder
+    # The file may have moved; what stands in it counts.
+    assert earlier_sweep(folder.parent / "new", mine | {"file": "elsewhere.yaml"}) == folder
+    for change in ({"hash": "0"}, {"seed": 6}, {"overrides": ["a=1"]}, {"engine": "wandb"}):
+        with pytest.raises(RunFolderError, match="no earlier sweep of this file"):
+            earlier_sweep(folder.parent / "new", mine | change)
+        with pytest.raises(RunFolderError, match=f"holds a sweep of another {next(iter(change))}"):
+            earlier_sweep(folder, mine | change)
+
+
+def test_when_every_trial_fails_the_reasons_are_told(run_task, tmp_path):
+    path = write(tmp_path / "x.yaml", {"does": {"values": ["fail", "blank"]}}, program=str(STAND_IN))
+    with pytest.raises(RunFolderError, match="none of 2 trials ran to its end") as caught:
+        run_task(["task=sweep", f"file={path}"], tmp_path / "out")
+    assert "it was told to" in str(caught.value)
+    assert "never a finite number" in str(caught.value)
+    status = json.loads((tmp_path / "out" / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert (tmp_path / "out" / "leaderboard.csv").is_file()
+    assert "No trial ran to its end" in (tmp_path / "out" / "report.html").read_text()
