@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from malaria_exp.config import plugins
+from malaria_exp.config.app import CONF
 from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.validation import Range, check
 from malaria_exp.runs.run_folder import STATUS
@@ -117,8 +118,6 @@ class GridSweeper(BasicSweeper):
 
     def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path, pairs: str | None) -> None:
         """Composes jobs before the first is run; of those that are done, says which would be composed otherwise today."""
-        from malaria_exp.config.app import CONF
-
         finished = set(done)
         for number in (number for number in jobs if number not in finished):
             # Options of the user's own modules have to be known.

@@ -244,13 +244,46 @@ def call_main(monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_without_its_package_a_launcher_names_the_extra(monkeypatch):
-    from malaria_exp.sweeps import hydra_plugins
-    from malaria_exp.utils.errors import ConfigError
+def test_without_its_package_a_launcher_names_the_extra(call_main, tmp_path, monkeypatch):
+    from malaria_exp.sweeps.launcher import process_launcher
 
-    monkeypatch.setattr(hydra_plugins, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'malaria_exp\[submitit\]'"):
-        hydra_plugins.register_with_hydra(["-m", "hydra/launcher=submitit_slurm"])
+    monkeypatch.setattr(process_launcher, "find_spec", lambda name: None)
+    code, told = call_main("-m", "hydra/launcher=submitit_slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'out'}")
+    assert code == 2
+    assert "pip install 'malaria_exp[submitit]'" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "hydra/launcher='joblib'", "seed=abc,-1"],
+        ["--multi", "hydra/launcher=joblib", "seed=abc,-1"],
+        ["hydra.mode=MULTIRUN", "seed=abc,-1"],
+        ["-m", "experiment=parallel", "seed=abc,-1"],
+    ],
+    ids=["quoted", "abbreviated", "by its mode", "in a preset"],
+)
+def test_a_multirun_and_its_launcher_are_known_however_they_are_spelled(call_main, tmp_path, arguments):
+    preset = tmp_path / "presets" / "experiment" / "parallel.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n")
+    call_main(*arguments, f"hydra.searchpath=[file://{tmp_path / 'presets'}]", f"hydra.sweep.dir={tmp_path / 'out'}")
+    assert states(tmp_path / "out") == {0: "failed", 1: "failed"}
+
+
+def test_a_launcher_of_the_same_name_elsewhere_changes_nothing(tmp_path):
+    """As if hydra-joblib-launcher were installed, whose schema knows other options."""
+    package = tmp_path / "hydra_plugins" / "other_joblib"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from dataclasses import dataclass\nfrom hydra.core.config_store import ConfigStore\n"
+        "@dataclass\nclass Schema:\n    _target_: str = 'other'\n    backend: str = 'loky'\n"
+        "ConfigStore.instance().store(group='hydra/launcher', name='joblib', node=Schema, provider='other')\n"
+    )
+    told = multirun(["hydra/launcher=joblib", "seed=abc,-1"], tmp_path / "out", PYTHONPATH=str(tmp_path))[1]
+    assert states(tmp_path / "out") == {0: "failed", 1: "failed"}
+    assert "schema" not in told
 
 
 @pytest.mark.parametrize("argument", ["resume=true", "sweep=pairs.yaml"])
