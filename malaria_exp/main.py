@@ -92,8 +92,10 @@ def run_job(composed: DictConfig) -> float | None:
             launched_job.prepare(job.job.num, overrides)
             launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
         app = _make_app(composed, overrides, folder, dict(job.runtime.choices))
-        if job.mode.name != "MULTIRUN" and app.config.sweep is not None:
-            raise ConfigError("sweep: a file of pairs makes the jobs of a multirun. Add -m: python run.py -m sweep=pairs.yaml ...")
+        if job.mode.name != "MULTIRUN" and app.config.override_sets is not None:
+            raise ConfigError(
+                "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
+            )
         task = app.config.one("task")
         if job.mode.name != "MULTIRUN" and app.config.resume and task.name != "sweep":
             raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")

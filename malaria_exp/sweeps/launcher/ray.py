@@ -126,7 +126,7 @@ def run_there(shared: Any, number: int, overrides: list[str], place: str) -> boo
     try:
         return Job(number, overrides, *shared)()
     except KeyboardInterrupt:
-        # Ray takes an interrupt for a cancelled job, and would not begin it again elsewhere if it is the node that ends.
+        # Ray takes an interrupt for a canceled job, and would not begin it again elsewhere if it is the node that ends.
         raise JobStoppedError from None
     finally:
         # By which Ray ends a process that waits for its next job.
