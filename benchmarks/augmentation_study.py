@@ -24,7 +24,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation.plots.style import BLUE, GREY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, VERMILLION, dress, new_figure, place_legend, save_png
 from malaria_exp.utils.atomic_files import write_between
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +37,7 @@ NOTHING = "none"
 def main() -> int:
     """Trains, and writes the table and the plot; returns 1 if a run did not end well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'drawn' for drawn cells")
+    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'drawn' for synthetic cells")
     parser.add_argument("--runs", type=Path, help="where the multiruns go; a temporary folder if not given")
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="folder of multiruns made before; nothing is trained")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
@@ -134,13 +134,13 @@ def draw(rows: list[dict[str, Any]]) -> Any:
     shown = [row for row in rows if row["val_gain"] is not None]
     figure = new_figure(leaky=False, size=(7.2, 1.4 + 0.36 * len(shown)))
     axes = figure.add_subplot()
-    for subset, colour, marker, shift in (("val", BLUE, "o", -0.14), ("test", VERMILLION, "D", 0.14)):
+    for subset, color, marker, shift in (("val", BLUE, "o", -0.14), ("test", VERMILLION, "D", 0.14)):
         at = [number + shift for number in range(len(shown))]
         gains = [100 * row[f"{subset}_gain"] for row in shown]
         halves = [100 * (row[f"{subset}_half"] or 0) for row in shown]
         name = {"val": "validation patients", "test": "test patients"}[subset]
-        axes.errorbar(gains, at, xerr=halves, fmt=marker, color=colour, markersize=5.5, linewidth=1.2, capsize=2.5, label=name)
-    axes.axvline(0, color=GREY, linewidth=1)
+        axes.errorbar(gains, at, xerr=halves, fmt=marker, color=color, markersize=5.5, linewidth=1.2, capsize=2.5, label=name)
+    axes.axvline(0, color=GRAY, linewidth=1)
     dress(axes, "What augmentation brings (mean of the seeds, 95% interval)", "AUC minus that of no augmentation, in hundredths", "")
     axes.set_yticks(range(len(shown)), [row["name"] for row in shown])
     axes.tick_params(axis="y", labelsize=TEXT)

@@ -2,7 +2,7 @@
 
     python benchmarks/augmentations.py [cell_images.zip] [--docs docs] [--rounds 5]
 
-Batches of 128 cells at 64 px; on drawn cells without a zip. All sides of a table take turns in one process:
+Batches of 128 cells at 64 px; on synthetic cells without a zip. All sides of a table take turns in one process:
     alone        the option called on a batch as a TensorFlow graph, with all cores
     a step       a step of cellnet's training on the framework's batches with the option, against none; in the precision that
                  trainer.precision=auto takes on this machine, unless --precision names another
@@ -28,7 +28,7 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, options
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.subsets import Cells, Data
@@ -47,14 +47,14 @@ Side = Callable[[], float]
 def main() -> None:
     """Measures, prints, and writes where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip; drawn cells without it")
+    parser.add_argument("archive", nargs="?", help="the NIH zip; synthetic cells without it")
     parser.add_argument("--docs", type=Path, help="folder with augmentation.md")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     asked = parser.parse_args()
     load_tensorflow()
     table = build("dataset", "nih", {"path": asked.archive}) if asked.archive else build("dataset", "synthetic", {})
-    cells = Data(build("split", "patient_holdout", {}, table), open_store(table, ResizeRule(SIZE, "pad"), CACHE)).training()[0]
+    cells = Data(build("split", "patient_holdout", {}, table), open_pixel_cache(table, ResizeRule(SIZE, "pad"), CACHE)).training()[0]
     names = [name for name in options("aug") if name != "albumentations" or find_spec("albumentations")]
     chains = {name: Chain([build("aug", name, {})]) for name in names}
     images = cells.images(0, BATCH)

@@ -1,6 +1,6 @@
 """What checking every image costs: the project's decoder beside plain Pillow, on the same PNG files in turns.
 
-python benchmarks/decode_cells.py [cell_images.zip]     without a zip: drawn cells
+python benchmarks/decode_cells.py [cell_images.zip]     without a zip: synthetic cells
 """
 
 import argparse
@@ -44,7 +44,7 @@ def real_files(path: str, count: int) -> list[bytes]:
 
 
 def drawn_files(count: int) -> list[bytes]:
-    """Returns drawn cells as PNG files."""
+    """Returns synthetic cells as PNG files."""
     table = build("dataset", "synthetic", {})
     out = []
     for row in range(min(count, len(table))):

@@ -214,7 +214,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[dict[str, Any], ...]]] = {
 
 
 def sample(rng: np.random.Generator) -> bytes:
-    """Returns an intact file of any format and kind, sometimes with EXIF data or a colour profile."""
+    """Returns an intact file of any format and kind, sometimes with EXIF data or a color profile."""
     kind = list(KINDS)[rng.integers(len(KINDS))]
     modes, all_options = KINDS[kind]
     mode, options = modes[rng.integers(len(modes))], dict(all_options[rng.integers(len(all_options))])

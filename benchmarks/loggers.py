@@ -13,7 +13,7 @@ is another in every round, and none comes again after every second logger. Told 
 
 `scalars` switches off all that is not a number; `default` is as in conf/logger, with pictures, figures and histograms; `finish` is the time that
 the logger takes afterwards, once a run. console draws its bar to a terminal that is not there. wandb runs offline, mlflow on a SQLite store.
-Loggers whose package is missing are left out. With --docs, writes the table of docs/tracking.md. On drawn cells without a zip.
+Loggers whose package is missing are left out. With --docs, writes the table of docs/tracking.md. On synthetic cells without a zip.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from malaria_exp.components.logger import console as console_logger
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.tracking.logger_interface import Run
@@ -221,7 +221,7 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
     """Trains once with all turns; returns what was measured, the training, and the steps of an epoch."""
     table = build("dataset", "nih", {"path": archive}) if archive else build("dataset", "synthetic", {})
     manifest = build("split", "patient_holdout", {}, table)
-    cells, val = Data(manifest, open_store(table, ResizeRule(IMAGE_SIZE, "pad"), CACHE)).training()
+    cells, val = Data(manifest, open_pixel_cache(table, ResizeRule(IMAGE_SIZE, "pad"), CACHE)).training()
     batches = TrainingBatches(cells, batch_size=BATCH, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
     batches.steps_per_epoch = min(batches.steps_per_epoch, steps or batches.steps_per_epoch)
     trainer = build("trainer", "fit", {"epochs": len(turns) * (epochs + 1), "checkpoint": False})
@@ -230,7 +230,7 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
         parts = Parts(
             build_model=lambda: build("model", "cellnet", {"image_size": IMAGE_SIZE}),
             loss=build("loss", "bce", {}),
-            build_factor=lambda length: build("schedule", "cosine", {}, length),
+            build_multiplier=lambda length: build("schedule", "cosine", {}, length),
             build_optimizer=lambda factor: build("optimizer", "adamw", {}, factor),
             batches=batches,
             val=val,
@@ -284,7 +284,7 @@ def spread(values: list[float], form: str) -> str:
 def main() -> None:
     """Measures, prints, and writes where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip; drawn cells without it")
+    parser.add_argument("archive", nargs="?", help="the NIH zip; synthetic cells without it")
     parser.add_argument("--docs", type=Path, help="folder with tracking.md")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=2, help="counted of each turn")

@@ -51,13 +51,13 @@ def main() -> int:
             print("python " + shlex.join(command), flush=True)
             subprocess.run([sys.executable, str(ROOT / command[0]), *command[1:]], check=True)
         shown = f"`python run.py -m dataset=nih dataset.path=cell_images.zip {shlex.join(overrides)}`"
-        lines.append(f"| {title} | " + " | ".join(summarise(FOLDER / name / "jobs.csv")) + f" | {shown} |")
+        lines.append(f"| {title} | " + " | ".join(summarize(FOLDER / name / "jobs.csv")) + f" | {shown} |")
     print("| | AUC | accuracy | sensitivity | specificity | seconds a run | command |\n|---|---|---|---|---|---|---|")
     print("\n".join(lines))
     return 0
 
 
-def summarise(path: Path) -> list[str]:
+def summarize(path: Path) -> list[str]:
     """Returns "mean (smallest to largest)" of each metric over a multirun's jobs."""
     with path.open(encoding="utf-8", newline="") as file:
         jobs = list(csv.DictReader(file))

@@ -8,7 +8,7 @@ Sides, all with cellnet at its default size, batches of 128, AdamW and label smo
     batches     bare Keras fit on the framework's batches, without augmentation
     dihedral    the same with aug=dihedral
     trainer     the framework's trainer with loggers and callbacks, without validation's scoring, aug=none
-Without a zip it runs on drawn cells. Prints the machine, and for each side the median, minimum and maximum of a step in
+Without a zip it runs on synthetic cells. Prints the machine, and for each side the median, minimum and maximum of a step in
 milliseconds, and its ratio to the side it is compared with: the median of the ratios of each round, and, as other work on the
 machine only ever adds time, the ratio of the fastest rounds.
 """
@@ -27,7 +27,7 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.tracking.logger_interface import Run
@@ -49,7 +49,7 @@ def main() -> None:
     set_precision("bfloat16")
     table = build("dataset", "nih", {"path": sys.argv[1]}) if len(sys.argv) > 1 else build("dataset", "synthetic", {})
     manifest = build("split", "patient_holdout", {}, table)
-    cells, val = Data(manifest, open_store(table, ResizeRule(64, "pad"), CACHE)).training()
+    cells, val = Data(manifest, open_pixel_cache(table, ResizeRule(64, "pad"), CACHE)).training()
     print(f"{table.name}: {len(cells):,} training cells; {machine()}")
     sides = {
         "constant": bare_side(constant(cells)),
@@ -98,7 +98,7 @@ def framework(cells: Cells, augmentations: list[Augmentation]) -> TrainingBatche
     return TrainingBatches(cells, batch_size=BATCH, chain=Chain(augmentations), seed=0, resident_gb=4)
 
 
-def build_factor(length: RunLength) -> Any:
+def build_multiplier(length: RunLength) -> Any:
     """Returns the default schedule."""
     return build("schedule", "cosine", {}, length)
 
@@ -114,7 +114,7 @@ def bare_side(dataset: Any) -> Callable[[], float]:
 
     model = build("model", "cellnet", {})
     model.compile(
-        build_optimizer(build_factor(RunLength(1, STEPS, BATCH))), build("loss", "bce", {}), metrics=["accuracy"], jit_compile=False
+        build_optimizer(build_multiplier(RunLength(1, STEPS, BATCH))), build("loss", "bce", {}), metrics=["accuracy"], jit_compile=False
     )
     started = [0.0, 0.0]
 
@@ -134,7 +134,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
     """Returns a function that trains an epoch with the framework's trainer and returns the seconds a step took."""
     from malaria_exp.components.trainer.fit import FitTrainer
 
-    one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.store)
+    one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.pixel_cache)
     batches = framework(cells, [])
     batches.steps_per_epoch = STEPS
 
@@ -145,7 +145,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
             parts = Parts(
                 build_model=lambda: build("model", "cellnet", {}),
                 loss=build("loss", "bce", {}),
-                build_factor=build_factor,
+                build_multiplier=build_multiplier,
                 build_optimizer=build_optimizer,
                 batches=batches,
                 val=one_val_cell,

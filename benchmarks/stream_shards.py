@@ -2,7 +2,7 @@
 
 Run from the repository root: python benchmarks/stream_shards.py FOLDER
 One measurement alone, over more epochs: python benchmarks/stream_shards.py FOLDER stream WINDOW EPOCHS
-FOLDER keeps the shards of 300,000 drawn cells (3.8 GB) and a cache (2.6 GB) for later runs; the first run writes them. Each measurement
+FOLDER keeps the shards of 300,000 synthetic cells (3.8 GB) and a cache (2.6 GB) for later runs; the first run writes them. Each measurement
 of memory has a process of its own, started by this program; training takes turns, streamed and resident, in one process.
 """
 
@@ -26,7 +26,7 @@ from malaria_exp.components.dataset.shards import shards
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
@@ -128,13 +128,13 @@ def open_cells(folder: Path, window: int) -> Data:
     """Opens the shards and splits them."""
     table = shards(path=str(folder / "set"), window=window)
     manifest = build("split", "patient_holdout", {}, table)
-    return Data(manifest, open_store(table, ResizeRule(SIZE, "pad"), folder / "cache"))
+    return Data(manifest, open_pixel_cache(table, ResizeRule(SIZE, "pad"), folder / "cache"))
 
 
 def train_cells(data: Data) -> Cells:
     """Returns the training cells, streamed."""
     rows = data.manifest.rows("train")
-    return Cells("train", rows, data.manifest.label[rows], data.store)
+    return Cells("train", rows, data.manifest.label[rows], data.pixel_cache)
 
 
 def streamed(cells: Cells) -> StreamedBatches:
@@ -256,7 +256,7 @@ def measure_turns(folder: Path, window: int) -> dict[str, Any]:
     """
     cells = train_cells(open_cells(folder, window))
     batches = streamed(cells)
-    copied = Cells("train", cells.rows, cells.labels, cells.store.copy_out(cells.rows, "train"))  # type: ignore[attr-defined]
+    copied = Cells("train", cells.rows, cells.labels, cells.pixel_cache.copy_out(cells.rows, "train"))  # type: ignore[attr-defined]
     resident = TrainingBatches(copied, batch_size=BATCH, chain=batches.chain, seed=0, resident_gb=16)
     precision = precision_of(folder, batches)
     each = batches.steps_per_epoch * window // len(batches.shards)
@@ -285,7 +285,7 @@ def measure_shuffle(folder: Path, window: int) -> dict[str, dict[str, float]]:
     batches._label = np.where(batches._label >= 0, np.arange(len(batches._label)), -1).astype(np.int32)
     epoch = np.array([labels.numpy()[:, 0] for _, labels in batches.dataset().take(batches.steps_per_epoch)]).astype(int)
     whole = np.random.default_rng(0).permutation(cells.rows)[: epoch.size].reshape(epoch.shape)
-    manifest, first = data.manifest, batches.store.cells.first
+    manifest, first = data.manifest, batches.pixel_cache.cells.first
     found = {}
     for name, rows in (("streamed", epoch), ("full", whole)):
         of_shard = np.searchsorted(first, rows, side="right")

@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py [cell_images.zip] [--jobs 16] [--epochs 6] [--launchers basic joblib ...] [--docs docs] [override ...]
     python benchmarks/throughput.py --from FOLDER [--docs docs]      from grids that were run before
-    python benchmarks/throughput.py --jobs 2 --epochs 1 dataset.cells_per_patient=8      to try it, on drawn cells
+    python benchmarks/throughput.py --jobs 2 --epochs 1 dataset.cells_per_patient=8      to try it, on synthetic cells
 
 First one run with an empty cache, which decodes the images and measures the precision; then a grid over seeds for each launcher, whose
 command is printed. As many jobs run at a time as the machine has cores, a thread each; `basic` runs one at a time with all cores. Every
@@ -65,7 +65,7 @@ def main() -> int:
 def parse() -> tuple[argparse.Namespace, list[str]]:
     """Returns what was asked for, and the overrides for all runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip; drawn cells without it")
+    parser.add_argument("archive", nargs="?", help="the NIH zip; synthetic cells without it")
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=6, help="of each job")
     parser.add_argument("--launchers", nargs="+", choices=list(LAUNCHERS), help="all that are installed if not given")

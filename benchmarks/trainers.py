@@ -3,7 +3,7 @@
     python benchmarks/trainers.py [cell_images.zip]
 
 For cellnet and the notebooks' LeNet at 64 px, in float32: trainer=fit and trainer=loop, each as graphs and with eager=true, in batches
-of 128 and of 16 cells. Without a zip it runs on drawn cells. Prints the machine, and for each side median, minimum and maximum of a
+of 128 and of 16 cells. Without a zip it runs on synthetic cells. Prints the machine, and for each side median, minimum and maximum of a
 step in milliseconds over the rounds, and its ratio to fit's graph.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.tracking.logger_queue import Loggers
@@ -35,7 +35,7 @@ def main() -> None:
     load_tensorflow()
     table = build("dataset", "nih", {"path": sys.argv[1]}) if len(sys.argv) > 1 else build("dataset", "synthetic", {})
     manifest = build("split", "patient_holdout", {}, table)
-    cells, val = Data(manifest, open_store(table, ResizeRule(64, "pad"), CACHE)).training()
+    cells, val = Data(manifest, open_pixel_cache(table, ResizeRule(64, "pad"), CACHE)).training()
     print(f"{table.name}; {machine()}; {ROUNDS} rounds, each the second of two epochs of {CELLS} cells")
     print(f"{'model':<18} {'batch':>5} {'side':<11} {'median':>8} {'min':>8} {'max':>8}  ms a step")
     for model in ("cellnet", "lenet_functional"):
@@ -53,7 +53,7 @@ def main() -> None:
 
 def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, val: Cells) -> Callable[[], float]:
     """Returns a function that trains and returns the seconds a step of the second epoch took."""
-    one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.store)
+    one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.pixel_cache)
     batches = TrainingBatches(cells, batch_size=batch_size, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
     batches.steps_per_epoch = CELLS // batch_size
 
@@ -62,7 +62,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
             parts = Parts(
                 build_model=lambda: build("model", model, {"image_size": 64}),
                 loss=build("loss", "bce", {}),
-                build_factor=lambda length: build("schedule", "cosine", {}, length),
+                build_multiplier=lambda length: build("schedule", "cosine", {}, length),
                 build_optimizer=lambda factor: build("optimizer", "adamw", {}, factor),
                 batches=batches,
                 val=one_val_cell,

@@ -22,7 +22,6 @@ from malaria_exp.config.registry import GROUPS, build, options
 from malaria_exp.config.run_config import Config
 from malaria_exp.runs.run_folder import record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
-from malaria_exp.sweeps.hydra_plugins import register_with_hydra, threads_per_job
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides
@@ -43,7 +42,7 @@ _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK n
 if not OmegaConf.has_resolver("run_id"):
     # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
     OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
-    OmegaConf.register_new_resolver("threads_per_job", threads_per_job)
+    OmegaConf.register_new_resolver("threads_per_job", launched_job.threads_per_job)
 
 
 def main() -> None:
@@ -62,7 +61,7 @@ def main() -> None:
         sys.argv[1:] = tracked(from_agent(sys.argv[1:]))
         _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
-        register_with_hydra(sys.argv[1:])
+        launched_job.load_hydra_plugins()
         _compose_and_run()
     except KeyboardInterrupt:
         log.error("Interrupted.")
@@ -93,8 +92,10 @@ def run_job(composed: DictConfig) -> float | None:
             launched_job.prepare(job.job.num, overrides)
             launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
         app = _make_app(composed, overrides, folder, dict(job.runtime.choices))
-        if job.mode.name != "MULTIRUN" and app.config.sweep is not None:
-            raise ConfigError("sweep: a file of pairs makes the jobs of a multirun. Add -m: python run.py -m sweep=pairs.yaml ...")
+        if job.mode.name != "MULTIRUN" and app.config.override_sets is not None:
+            raise ConfigError(
+                "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
+            )
         task = app.config.one("task")
         if job.mode.name != "MULTIRUN" and app.config.resume and task.name != "sweep":
             raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")

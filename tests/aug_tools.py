@@ -21,8 +21,8 @@ def cells(count: int, size: int = 24, seed: int = 0) -> tuple[np.ndarray, np.nda
     rng = np.random.default_rng(seed)
     down, right = np.mgrid[:size, :size] - (size - 1) / 2
     inside = (np.hypot(down, right) < size * 0.4)[None, :, :, None]
-    colour = rng.uniform((170, 120, 130), (240, 190, 200), (count, 1, 1, 3))
-    images = colour + rng.normal(0, 8, (count, size, size, 3))
+    color = rng.uniform((170, 120, 130), (240, 190, 200), (count, 1, 1, 3))
+    images = color + rng.normal(0, 8, (count, size, size, 3))
     spot = (np.hypot(down[None] - rng.uniform(-4, 4, (count, 1, 1)), right[None] - 2) < size / 8)[..., None]
     images = np.where(spot, images * (0.6, 0.4, 0.8), images)
     return (np.clip(np.round(images), 1, 255) * inside / 255).astype(np.float32), rng.integers(0, 2, (count, 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, real cells where they are, drawn cells everywhere."""
+"""What the tests share: a cache of their own, real cells where they are, synthetic cells everywhere."""
 
 import gc
 import io
@@ -75,7 +75,7 @@ def make_nih_zip():
 
 @pytest.fixture
 def nih_files():
-    """Eight people's drawn cells as files of the official layout: {"Parasitized/....png": bytes}."""
+    """Eight people's synthetic cells as files of the official layout: {"Parasitized/....png": bytes}."""
     from malaria_exp.config.registry import build
 
     table = build("dataset", "synthetic", {"infected_patients": 6, "healthy_patients": 2, "cells_per_patient": 6, "cell_size": 40})
@@ -146,7 +146,7 @@ def run_task(cache_root):
 
 @pytest.fixture(scope="session")
 def finished_run(run_task, tmp_path_factory):
-    """The folder of one finished tiny run on drawn cells; tests only read it."""
+    """The folder of one finished tiny run on synthetic cells; tests only read it."""
     return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
 
 

@@ -35,9 +35,9 @@ def chunk(kind, data=b""):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width, height, rows, *, bits=8, colour=2, interlace=0, extra=b"", stream=None):
+def png(width, height, rows, *, bits=8, color=2, interlace=0, extra=b"", stream=None):
     """A PNG from its chunks: what no friendly encoder would write."""
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlace)
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, interlace)
     idat = zlib.compress(rows) if stream is None else stream
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", idat) + chunk(b"IEND")
 

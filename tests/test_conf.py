@@ -24,7 +24,7 @@ NEEDS_A_FILE = {
     "task/evaluate",
     "task/list",
     "task/prepare",
-    "task/store",
+    "task/upload",
     "task/sweep",
     "task/verify",
     "model/ensemble",

@@ -81,7 +81,7 @@ def call(tmp_path, monkeypatch, capsys):
     for key, item in list(registry._components.items()):
         if not item.builder.__module__.startswith("malaria_exp."):
             del registry._components[key]
-    for group in registry.GROUPS:  # only plugins store something there
+    for group in registry.GROUPS:  # only plugins pixel cache something there
         ConfigStore.instance().repo.pop(group, None)
 
 
@@ -185,8 +185,8 @@ MISTAKES = {
     "wrong type": (["seed=abc"], ["seed: expected a whole number >= 0 and < 4294967296, received 'abc' (str)."]),
     "out of range": (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)."]),
     "not a choice": (
-        ["store.resize=strech"],
-        ["store.resize: expected one of 'pad', 'stretch', received 'strech' (str).", "Did you mean 'stretch'?"],
+        ["cache.resize=strech"],
+        ["cache.resize: expected one of 'pad', 'stretch', received 'strech' (str).", "Did you mean 'stretch'?"],
     ),
     "required value": (["dataset=folder"], ["dataset.path: missing", "conf/dataset/folder.yaml", "dataset.path=..."]),
     "number for an option": (["aug.dihedral=3"], ["aug.dihedral: expected the option's parameters, received 3."]),
@@ -213,17 +213,17 @@ MISTAKES = {
     "deleted list group": (["~aug"], ["Could not delete 'aug'"]),
     "deleted key": (["~seed"], ["seed: missing from the configuration; conf/config.yaml sets it."]),
     "open bracket": (["model=[cellnet"], ["error: model=[cellnet: cannot be read:", "Write key=value"]),
-    "two equal signs": (["store.root=a=b"], ["error: store.root=a=b: cannot be read:"]),
+    "two equal signs": (["cache.root=a=b"], ["error: cache.root=a=b: cannot be read:"]),
     "no equal sign": (["model"], ["error: model: cannot be read:", "Write key=value"]),
     "letters that need quotes": (
         ["dataset.path=málaga"],
         ["error: dataset.path=málaga: cannot be read:", "letters such as 'é' goes into quotes"],
     ),
     "no key": (["=5"], ["error: =5: expected key=value"]),
-    "interpolation": (["store.root=${nope}"], ["store.root: its value cannot be resolved: Interpolation key 'nope' not found."]),
+    "interpolation": (["cache.root=${nope}"], ["cache.root: its value cannot be resolved: Interpolation key 'nope' not found."]),
     "environment": (
-        ["store.root=${oc.env:NO_SUCH_VARIABLE}"],
-        ["store.root: its value cannot be resolved:", "'NO_SUCH_VARIABLE' not found"],
+        ["cache.root=${oc.env:NO_SUCH_VARIABLE}"],
+        ["cache.root: its value cannot be resolved:", "'NO_SUCH_VARIABLE' not found"],
     ),
     "circle": (["seed=${seed}"], ["seed: its value cannot be resolved: Recursive interpolation"]),
     "resolver": (["seed=${nosuch:1}"], ["seed: its value cannot be resolved: Unsupported interpolation type nosuch"]),
@@ -349,7 +349,7 @@ def test_a_broken_plugin_is_a_message(call):
 
 def test_an_interpolation_of_the_runs_own_keys_is_allowed(call):
     code, _, err = call(
-        "task=clean_cache", "task.dry_run=true", "evaluation.batch_size=${batch_size}", "store.root=${hydra:runtime.cwd}/cells"
+        "task=clean_cache", "task.dry_run=true", "evaluation.batch_size=${batch_size}", "cache.root=${hydra:runtime.cwd}/cells"
     )
     assert (code, "Traceback" in err) == (0, False)
     assert str(Path.cwd() / "cells") in err
@@ -389,9 +389,9 @@ def test_a_multirun_moves_nothing_that_is_not_its_own(call, tmp_path):
 def test_a_mistake_in_a_file_of_pairs_names_the_file(call, tmp_path):
     pairs = tmp_path / "pairs.yaml"
     pairs.write_text("- {modle: cellnet}\n")
-    code, _, err = call("-m", f"sweep={pairs}")
+    code, _, err = call("-m", f"override_sets={pairs}")
     assert code == ConfigError.exit_code
-    assert err.startswith(f"error: sweep: '{pairs}', job 0: modle: unknown key, received modle=cellnet. Did you mean 'model'?")
+    assert err.startswith(f"error: override_sets: '{pairs}', job 0: modle: unknown key, received modle=cellnet. Did you mean 'model'?")
 
 
 def test_two_runs_never_choose_one_folder(program):

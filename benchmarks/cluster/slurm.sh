@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A real Slurm on this one machine (Debian, as root) and a grid of six runs by hydra/launcher=submitit_slurm. In the middle one job is
-# cancelled, one killed without a word, and one taken off its node and queued again, as when a node dies or a job of higher priority
+# canceled, one killed without a word, and one taken off its node and queued again, as when a node dies or a job of higher priority
 # comes. Then the same command with resume=true, which runs the first two only. Ends with 0 only if all of this is seen; everything
 # lives in a temporary folder and is ended at exit.
 #   bash benchmarks/cluster/slurm.sh            takes the Python of .venv; or PYTHON=...; it needs pip install 'malaria_exp[submitit]'
@@ -174,4 +174,4 @@ grep -q '4 of 6 jobs .* are done; 2 to do' "$work/second.log" || fail "resume di
 [ "$(ls "$out/earlier" | xargs)" = "1-1 2-1 3-1" ] || fail "the earlier attempts were not kept"
 sacct -X -n -D -o JobID%12,State%24,Elapsed,NodeList%20
 
-say "seen: one job cancelled, one killed, one queued again by Slurm and done; two more runs to finish all six"
+say "seen: one job canceled, one killed, one queued again by Slurm and done; two more runs to finish all six"

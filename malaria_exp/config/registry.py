@@ -45,7 +45,7 @@ GROUPS: dict[str, Group] = {
     "split": Group("which patients train, validate and test", ("table",)),
     "aug": Group("what is done to training batches, in the order given", many=True),
     "model": Group("the network: images (B, size, size, 3) in [0, 1] to logits (B, 1)"),
-    "loss": Group("what training minimises; class weights come from the training labels", ("labels",)),
+    "loss": Group("what training minimizes; class weights come from the training labels", ("labels",)),
     "optimizer": Group("how weights follow the gradient", ("factor",)),
     "schedule": Group("the learning rate over the run, as a factor of optimizer.learning_rate", ("length",)),
     "trainer": Group("how the model is trained"),

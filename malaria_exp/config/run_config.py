@@ -33,8 +33,8 @@ COMMON_KEYS: dict[str, dict[str, Parameter]] = {
 
 
 @dataclass(frozen=True)
-class StoreConfig:
-    """Where and how images are decoded once. See conf/config.yaml, `store`."""
+class CacheConfig:
+    """Where and how images are decoded once. See conf/config.yaml, `pixel cache`."""
 
     root: str
     resize: Resize
@@ -79,14 +79,14 @@ class Config:
     runs: list[str] | str
     file: str | None
     engine: Engine
-    sweep: str | None
+    override_sets: str | None
     resume: bool
     init_from: str | None
     save_as: list[SaveFormat]
     limit_cells: Annotated[int, Range(low=2)] | None
     allow_leak: bool
     plugins: list[str]
-    store: StoreConfig
+    cache: CacheConfig
     evaluation: EvaluationConfig
     model_input: ModelInput = "prepared"
     choices: dict[str, list[Choice]] = field(default_factory=dict)

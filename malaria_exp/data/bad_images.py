@@ -6,40 +6,40 @@ from typing import TypeVar
 import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
-from malaria_exp.data.pixel_cache import PixelStore
+from malaria_exp.data.pixel_cache import PixelCache
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.terminal_log import log
 
-LEFT_OUT_FILE = "left_out.csv"
-Store = TypeVar("Store", bound=PixelStore)
+EXCLUDED_FILE = "excluded.csv"
+AnyPixelCache = TypeVar("AnyPixelCache", bound=PixelCache)
 
 
-def leave_out_bad_images(table: CellTable, store: Store) -> tuple[CellTable, Store, list[BadImage]]:
+def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[CellTable, AnyPixelCache, list[BadImage]]:
     """Applies the dataset's policy to the images that could not be read or decoded.
 
     Args:
         table: the cells, with the bad files that have no row.
-        store: the decoded images; its `bad` are rows that could not be decoded.
+        pixel cache: the decoded images; its `bad` are rows that could not be decoded.
 
     Returns:
-        The table and the store without bad images, and what was left out.
+        The table and the pixel cache without bad images, and what was left out.
 
     Raises:
         DataError: there are bad images and the policy is "error", or "skip" would leave out more than its largest share, or all
             of a class.
     """
-    bad = all_bad_images(table, store.bad)
+    bad = all_bad_images(table, pixel_cache.bad)
     if not bad:
-        return table, store, []
+        return table, pixel_cache, []
     check_policy(table, bad)
-    rows = np.setdiff1d(np.arange(len(table)), np.array(sorted(store.bad), dtype=np.int64))
+    rows = np.setdiff1d(np.arange(len(table)), np.array(sorted(pixel_cache.bad), dtype=np.int64))
     for number, class_name in enumerate(CLASS_NAMES):
         if number in table.label and number not in table.label[rows]:
             raise DataError(f"dataset '{table.name}': none of the images of the class {class_name} can be used.\n{_lines(bad)}")
-    log.warning(f"left out  {describe(bad, total_images(table))}, listed in {LEFT_OUT_FILE}")
+    log.warning(f"left out  {describe(bad, total_images(table))}, listed in {EXCLUDED_FILE}")
     if len(rows) == len(table):
-        return table, store, bad
-    return table.select(rows), store.select(rows), bad
+        return table, pixel_cache, bad
+    return table.select(rows), pixel_cache.select(rows), bad
 
 
 def all_bad_images(table: CellTable, undecodable: Mapping[int, str]) -> list[BadImage]:
@@ -58,10 +58,10 @@ def check_policy(table: CellTable, bad: list[BadImage]) -> None:
             " without them, on the record: dataset.on_bad_image=skip"
         )
     share = len(bad) / total_images(table)
-    if share > table.policy.largest_bad_share:
+    if share > table.policy.max_bad_fraction:
         raise DataError(
             f"dataset '{table.name}': {describe(bad, total_images(table))} are bad; dataset.on_bad_image=skip leaves out at most"
-            f" dataset.largest_bad_share={table.policy.largest_bad_share:g} of the images. What is wrong with so many?\n{_lines(bad)}"
+            f" dataset.max_bad_fraction={table.policy.max_bad_fraction:g} of the images. What is wrong with so many?\n{_lines(bad)}"
         )
 
 

@@ -20,7 +20,7 @@ class TrainingBatches:
 
     Each epoch is a fresh permutation of the cells, cut into whole batches; the cells of the cut-off rest differ from epoch
     to epoch. Sets up to `resident_gb` are held in memory as one tensor and gathered there; larger ones are gathered from
-    the memory-mapped store. Where the augmentations repeat the cells, an epoch is as much longer. With `weights`, float32 (N,),
+    the memory-mapped pixel cache. Where the augmentations repeat the cells, an epoch is as much longer. With `weights`, float32 (N,),
     each cell carries its own; a mixed cell has that of the cell it was.
 
     Attributes:
@@ -46,7 +46,7 @@ class TrainingBatches:
         self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
         self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
         self.seed = seed
-        size = cells.store.rule.size
+        size = cells.pixel_cache.rule.size
         self.shape = (size, size, 3)
         self.resident = len(cells) * size * size * 3 <= resident_gb * 1e9
 
@@ -97,7 +97,7 @@ class TrainingBatches:
             return lambda rows: tf.gather(pixels, rows)
 
         def gather(rows: "tf.Tensor") -> "tf.Tensor":
-            images = tf.numpy_function(lambda index: self.cells.store.take(self.cells.rows[index]), [rows], tf.uint8, stateful=False)
+            images = tf.numpy_function(lambda index: self.cells.pixel_cache.take(self.cells.rows[index]), [rows], tf.uint8, stateful=False)
             return tf.ensure_shape(images, (self.batch_size, *self.shape))
 
         return gather

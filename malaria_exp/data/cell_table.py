@@ -35,11 +35,11 @@ class BadImagePolicy(NamedTuple):
 
     Attributes:
         on_bad_image: "error" stops before any training, with the whole list; "skip" goes on without them, on the record.
-        largest_bad_share: share of the images, in [0, 1], that "skip" may leave out at most.
+        max_bad_fraction: share of the images, in [0, 1], that "skip" may leave out at most.
     """
 
     on_bad_image: OnBadImage = "error"
-    largest_bad_share: float = 0.01
+    max_bad_fraction: float = 0.01
 
 
 STOP = BadImagePolicy()

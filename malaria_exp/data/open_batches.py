@@ -5,7 +5,7 @@ import numpy as np
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.seeds import Batches
-from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells
 
@@ -20,11 +20,11 @@ def training_batches(
     weights: np.ndarray | None = None,
     epochs: int = 0,
 ) -> Batches:
-    """Returns the training batches that fit the cells' store: streamed from shards, or taken from memory or a memory-mapped file.
+    """Returns the training batches that fit the cells' pixel cache: streamed from shards, or taken from memory or a memory-mapped file.
 
     `epochs` is the length of the run, for augmentations that end at a percentage of it.
     """
     chain = Chain(augmentations)
-    if isinstance(cells.store, ShardStore):
+    if isinstance(cells.pixel_cache, ShardCache):
         return StreamedBatches(cells, batch_size=batch_size, chain=chain, seed=seed, weights=weights, epochs=epochs)
     return TrainingBatches(cells, batch_size=batch_size, chain=chain, seed=seed, resident_gb=resident_gb, weights=weights, epochs=epochs)

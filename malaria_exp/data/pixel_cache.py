@@ -1,9 +1,9 @@
-"""The decoded store: every image decoded and resized once, shared by all runs of a machine.
+"""The decoded pixel cache: every image decoded and resized once, shared by all runs of a machine.
 
-A store is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
-image) and store.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
-rows are sorted by content, so the order in which a dataset lists its cells makes no second store. Images that cannot be
-decoded stand in bad.json with the reason; what becomes of them is not the store's business.
+A pixel cache is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
+image) and pixel_cache.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
+rows are sorted by content, so the order in which a dataset lists its cells makes no second pixel cache. Images that cannot be
+decoded stand in bad.json with the reason; what becomes of them is not the pixel cache's business.
 """
 
 import hashlib
@@ -28,14 +28,14 @@ from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
-MARKER = "store.json"
+MARKER = "pixel_cache.json"
 IMAGES = "images.npy"
 BAD = "bad.json"
 # Raise it whenever the decoder would give other pixels, or take or refuse other files.
 DECODER_VERSION = 2
 
 
-class PixelStore(Protocol):
+class PixelCache(Protocol):
     """Where the decoded images of a table are.
 
     Attributes:
@@ -58,12 +58,12 @@ class PixelStore(Protocol):
         ...
 
     def select(self, rows: np.ndarray) -> Self:
-        """Returns the store of `table.select(rows)`."""
+        """Returns the pixel cache of `table.select(rows)`."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Store:
+class MappedPixelCache:
     """Decoded images of a table.
 
     Attributes:
@@ -88,15 +88,15 @@ class Store:
         return self.images[rows]
 
     def select(self, rows: np.ndarray) -> Self:
-        """Returns the store of `table.select(rows)`."""
+        """Returns the pixel cache of `table.select(rows)`."""
         kept = {int(row): new for new, row in enumerate(rows)}
         return replace(self, rows=self.rows[rows], bad={kept[row]: reason for row, reason in self.bad.items() if row in kept})
 
 
-def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> PixelStore:
-    """Returns the table's store, decoding it first if no run has yet; runs that start together decode once.
+def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> PixelCache:
+    """Returns the table's pixel cache, decoding it first if no run has yet; runs that start together decode once.
 
-    A source that holds its images decoded already opens a store of its own.
+    A source that holds its images decoded already opens a pixel cache of its own.
 
     Args:
         table: the cells.
@@ -107,9 +107,9 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
     Raises:
         DataError: the cache folder cannot be written.
     """
-    open_own = getattr(table.source, "open_store", None)
+    open_own = getattr(table.source, "open_pixel_cache", None)
     if open_own is not None:
-        own: PixelStore = open_own(rule, root)
+        own: PixelCache = open_own(rule, root)
         return own
     contents, first, inverse = np.unique(table.content, return_index=True, return_inverse=True)
     identity = "\n".join([f"{rule.mode} {rule.size} {rule.version} {DECODER_VERSION}", *contents.tolist()])
@@ -122,7 +122,7 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                log.info("store     waiting for another run that is decoding the same images")
+                log.info("cache     waiting for another run that is decoding the same images")
                 lock.acquire()
             try:
                 found = _load(folder, contents, rule) or _decode(table, contents, first, rule, folder, workers)
@@ -130,24 +130,24 @@ def open_store(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0)
                 lock.release()
     except OSError as error:
         raise DataError(
-            f"store.root: cannot write the decoded images to '{root}': {error}. Choose another folder: store.root=..."
+            f"cache.root: cannot write the decoded images to '{root}': {error}. Choose another folder: cache.root=..."
         ) from None
     images, reasons = found
     good = np.array([content not in reasons for content in contents.tolist()])
     place = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
     inverse = inverse.reshape(-1)
     bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
-    return Store(folder, rule, images, place[inverse], bad)
+    return MappedPixelCache(folder, rule, images, place[inverse], bad)
 
 
-def stores(root: Path) -> list[tuple[Path, int]]:
-    """Returns the stores of a cache folder with their sizes in bytes."""
+def cache_folders(root: Path) -> list[tuple[Path, int]]:
+    """Returns the pixel caches of a cache folder with their sizes in bytes."""
     folders = sorted(path.parent for path in root.glob(f"*/{MARKER}"))
     return [(folder, sum(file.stat().st_size for file in folder.iterdir())) for folder in folders]
 
 
-def delete_store(folder: Path) -> bool:
-    """Deletes one store, unless a run is writing it; returns whether it is gone."""
+def delete_cache_folder(folder: Path) -> bool:
+    """Deletes one pixel cache, unless a run is writing it; returns whether it is gone."""
     lock = FileLock(lock_path(folder))
     try:
         with lock.acquire(timeout=0):
@@ -163,9 +163,9 @@ def delete_left_overs(root: Path) -> list[Path]:
     """Deletes what decoding that was killed left in a cache folder, and returns it; folders that are being written stay."""
     gone = []
     for partial in sorted(root.glob("*.partial-*")):
-        store = partial.with_name(partial.name.partition(".partial-")[0])
+        pixel_cache = partial.with_name(partial.name.partition(".partial-")[0])
         try:
-            with FileLock(lock_path(store)).acquire(timeout=0):
+            with FileLock(lock_path(pixel_cache)).acquire(timeout=0):
                 shutil.rmtree(partial)
         except Timeout:
             continue
@@ -174,10 +174,10 @@ def delete_left_overs(root: Path) -> list[Path]:
 
 
 @contextmanager
-def new_store(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes the store's as soon as the block is done, if it has put a marker there.
+def new_cache_folder(folder: Path) -> Iterator[Path]:
+    """Yields a temporary folder that becomes the pixel cache's as soon as the block is done, if it has put a marker there.
 
-    Call it under the store's lock: what killed runs left, and a store that is not whole, are deleted first.
+    Call it under the pixel cache's lock: what killed runs left, and a pixel cache that is not whole, are deleted first.
     """
     for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(left_over)
@@ -194,12 +194,12 @@ def new_store(folder: Path) -> Iterator[Path]:
 
 
 def lock_path(folder: Path) -> Path:
-    """Returns the file whose lock a run holds while it writes the store in a folder."""
+    """Returns the file whose lock a run holds while it writes the pixel cache in a folder."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
-    """Returns the store's images, memory-mapped, and the reasons of bad contents; None if there is no such store, or it is not whole."""
+    """Returns the pixel cache's images, memory-mapped, and the reasons of bad contents; None if there is no such pixel cache, or it is not whole."""
     try:
         reasons = {}
         if (folder / BAD).exists():
@@ -214,16 +214,16 @@ def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndar
 
 
 def marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
-    """Returns what the marker of a store says: images it holds, bad ones it does not hold, and how they were resized."""
+    """Returns what the marker of a pixel cache says: images it holds, bad ones it does not hold, and how they were resized."""
     return {"images": count, "bad": bad, "resize": rule.to_dict()}
 
 
 def _decode(
     table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """Decodes into a new store and returns what `_load` would; called under the lock."""
+    """Decodes into a new pixel cache and returns what `_load` would; called under the lock."""
     _check_space(folder.parent, len(contents), rule)
-    with new_store(folder) as partial:
+    with new_cache_folder(folder) as partial:
         bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
         if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
@@ -233,9 +233,9 @@ def _decode(
             write_json(partial / BAD, reasons)
         write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
         write_json(partial / MARKER, marker(len(contents) - len(bad), len(bad), rule))
-    total = sum(size for _, size in stores(folder.parent))
+    total = sum(size for _, size in cache_folders(folder.parent))
     log.info(
-        f"store     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
+        f"cache     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
     )
     return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), reasons
 
@@ -245,8 +245,8 @@ def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
     needed, free = count * rule.size * rule.size * 3, shutil.disk_usage(root).free
     if needed > free:
         raise DataError(
-            f"store.root: {count:,} images of {rule.size} x {rule.size} px take {human_bytes(needed)}, but '{root}' has {human_bytes(free)} free."
-            " Choose another folder (store.root=...), smaller images (model.image_size=...), or empty the cache: python run.py task=clean_cache"
+            f"cache.root: {count:,} images of {rule.size} x {rule.size} px take {human_bytes(needed)}, but '{root}' has {human_bytes(free)} free."
+            " Choose another folder (cache.root=...), smaller images (model.image_size=...), or empty the cache: python run.py task=clean_cache"
         )
 
 

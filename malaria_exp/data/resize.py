@@ -15,7 +15,7 @@ class ResizeRule:
 
     Attributes:
         size: edge of the result in pixels.
-        mode: "pad" centres the image on a black square first and so keeps the cell's shape; "stretch" does not.
+        mode: "pad" centers the image on a black square first and so keeps the cell's shape; "stretch" does not.
         version: number of the rule's definition; results of different versions are never mixed.
     """
 
@@ -32,7 +32,7 @@ def resize(image: np.ndarray, rule: ResizeRule) -> np.ndarray:
     """Brings an image to the rule's square.
 
     Shrinking averages over exactly the area that each new pixel covers, parts of pixels by their parts, so that nothing
-    aliases; enlarging is bilinear between pixel centres. Each axis is treated on its own, as "stretch" may shrink one and
+    aliases; enlarging is bilinear between pixel centers. Each axis is treated on its own, as "stretch" may shrink one and
     enlarge the other. These are tf.image.resize's methods "area" and "bilinear", rounded.
 
     Args:
@@ -60,13 +60,13 @@ def _weights(length: int, size: int) -> np.ndarray:
         pixels = np.arange(length)
         covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
         return (np.clip(covered, 0, None) * (size / length)).astype(np.float32)
-    centres = (np.arange(size) + 0.5) * (length / size) - 0.5
-    distance = np.abs(np.clip(centres, 0, length - 1)[:, None] - np.arange(length))
+    centers = (np.arange(size) + 0.5) * (length / size) - 0.5
+    distance = np.abs(np.clip(centers, 0, length - 1)[:, None] - np.arange(length))
     return np.clip(1 - distance, 0, None).astype(np.float32)
 
 
 def pad_to_square(image: np.ndarray) -> np.ndarray:
-    """Centres an image (height, width, 3) on a black square of its longer edge; an odd rest goes below and to the right."""
+    """Centers an image (height, width, 3) on a black square of its longer edge; an odd rest goes below and to the right."""
     height, width = image.shape[:2]
     if height == width:
         return image

@@ -9,7 +9,7 @@ import numpy as np
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.augmentation_chain import NO_AUGMENTATION, Chain
 from malaria_exp.data.seeds import position, seed_words, step_seed, to_unit, untuned
-from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.subsets import Cells
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import ConfigError
@@ -31,7 +31,7 @@ class StreamedBatches:
     never meet in a batch (but in the one that spans both), and cells of one shard meet (shards / window) times as often.
 
     Attributes:
-        cells: the training cells; their store is a ShardStore.
+        cells: the training cells; their pixel cache is a ShardCache.
         steps_per_epoch: whole batches in an epoch.
         batch_size: cells in a batch; all of them, if the subset is smaller than the batch asked for.
         shards: int64, numbers of the shards that are read.
@@ -48,28 +48,28 @@ class StreamedBatches:
         weights: np.ndarray | None = None,
         epochs: int = 0,
     ) -> None:
-        if not isinstance(cells.store, ShardStore):
-            raise TypeError(f"Expected cells in shards. Received: {type(cells.store).__name__}")
+        if not isinstance(cells.pixel_cache, ShardCache):
+            raise TypeError(f"Expected cells in shards. Received: {type(cells.pixel_cache).__name__}")
         self.cells, self.chain, self.seed = cells, chain, seed
-        self.store = cells.store
-        self.window = self.store.cells.window
+        self.pixel_cache = cells.pixel_cache
+        self.window = self.pixel_cache.cells.window
         self.batch_size = min(batch_size, len(cells))
         self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
         self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
         # Its number, where there are several.
         self.worker: int | None = None
-        size = self.store.rule.size
+        size = self.pixel_cache.rule.size
         self.shape = (size, size, 3)
         # By record: its label, or -1 where it is no training cell.
-        self._label = np.full(int(self.store.cells.first[-1]), -1, np.int8)
-        self._label[self.store.rows[cells.rows]] = cells.labels
+        self._label = np.full(int(self.pixel_cache.cells.first[-1]), -1, np.int8)
+        self._label[self.pixel_cache.rows[cells.rows]] = cells.labels
         # By record too; weights are optional, and a batch of a run without them has no third part.
         self._weight = None
         if weights is not None:
             self._weight = np.zeros(len(self._label), np.float32)
-            self._weight[self.store.rows[cells.rows]] = weights
+            self._weight[self.pixel_cache.rows[cells.rows]] = weights
         wanted = np.concatenate([[0], np.cumsum(self._label >= 0)])
-        self._count = np.diff(wanted[self.store.cells.first])
+        self._count = np.diff(wanted[self.pixel_cache.cells.first])
         self.shards = np.flatnonzero(self._count)
         log.info(f"stream    {self.describe()}")
 
@@ -138,7 +138,7 @@ class StreamedBatches:
 
     def reading(self) -> AbstractContextManager[None]:
         """Returns the context in which errors of reading shards become a DataError that names the damaged ones."""
-        return self.store.reading()
+        return self.pixel_cache.reading()
 
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
         """Returns the batches from a step of an epoch on; see Batches.
@@ -224,7 +224,7 @@ class StreamedBatches:
         width = min(self.window, len(self.shards))
         # In one order whatever thread is the fastest: the same seed gives the same batches.
         chunks = tf.data.Dataset.from_tensor_slices(shards).interleave(
-            lambda shard: self.store.read_shard(shard, wanted), cycle_length=width, num_parallel_calls=width, deterministic=True
+            lambda shard: self.pixel_cache.read_shard(shard, wanted), cycle_length=width, num_parallel_calls=width, deterministic=True
         )
 
         def shuffle(records: "tf.Tensor", images: "tf.Tensor") -> tuple["tf.Tensor", ...]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from malaria_exp.data.pixel_cache import PixelStore
-from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.pixel_cache import PixelCache
+from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.utils.errors import ConfigError
 
@@ -18,20 +18,20 @@ class Cells:
         subset: its name.
         rows: int64 (N,), rows of the manifest.
         labels: int8 (N,), 1 = parasitized.
-        store: the decoded images.
+        pixel cache: the decoded images.
     """
 
     subset: str
     rows: np.ndarray
     labels: np.ndarray
-    store: PixelStore
+    pixel_cache: PixelCache
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def images(self, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Returns images start to stop of the subset, uint8 (n, size, size, 3)."""
-        return self.store.take(self.rows[start:stop])
+        return self.pixel_cache.take(self.rows[start:stop])
 
 
 @dataclass(eq=False)
@@ -40,12 +40,12 @@ class Data:
 
     Attributes:
         manifest: the split.
-        store: the decoded images, row by row of the manifest.
+        pixel cache: the decoded images, row by row of the manifest.
         opened: name of each subset that evaluation opened, with the reason, in order.
     """
 
     manifest: Manifest
-    store: PixelStore
+    pixel_cache: PixelCache
     opened: list[dict[str, str]] = field(default_factory=list)
 
     def training(self) -> tuple[Cells, Cells]:
@@ -71,8 +71,8 @@ class Data:
 
     def _cells(self, subset: str) -> Cells:
         rows = self.manifest.rows(subset)
-        store = self.store
+        pixel_cache = self.pixel_cache
         # What is scored after every epoch is not read from afar each time; what is scored once is.
-        if isinstance(store, ShardStore) and subset in ("val", "test"):
-            store = store.copy_out(rows, subset)
-        return Cells(subset, rows, self.manifest.label[rows], store)
+        if isinstance(pixel_cache, ShardCache) and subset in ("val", "test"):
+            pixel_cache = pixel_cache.copy_out(rows, subset)
+        return Cells(subset, rows, self.manifest.label[rows], pixel_cache)

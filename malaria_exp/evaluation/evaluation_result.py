@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from malaria_exp.data.bad_images import LEFT_OUT_FILE, describe
+from malaria_exp.data.bad_images import EXCLUDED_FILE, describe
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.predictions import Predictions
@@ -110,17 +110,17 @@ class EvaluationResult:
             notes=[*notes, *manifest.details.get("warnings", ())],
         )
 
-    def note_data(self, table: CellTable, left_out: list[BadImage]) -> None:
+    def note_data(self, table: CellTable, excluded: list[BadImage]) -> None:
         """Puts on record what a reader should know of the data: images that were left out as bad, and the dataset's own notes.
 
         Args:
             table: the cells that were used.
-            left_out: the images that were not.
+            excluded: the images that were not.
         """
-        self.metrics["left_out"] = len(left_out)
-        if left_out:
-            share = describe(left_out, len(table) + len(left_out))
-            self.notes.append(f"{share} were bad and left out; {LEFT_OUT_FILE} lists them.")
+        self.metrics["excluded"] = len(excluded)
+        if excluded:
+            share = describe(excluded, len(table) + len(excluded))
+            self.notes.append(f"{share} were bad and left out; {EXCLUDED_FILE} lists them.")
         self.notes.extend(table.notes)
 
 

@@ -73,7 +73,7 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
         if rule != first[1]:
             raise ConfigError(
                 f"model.runs: the members take different images: '{first[0]}' {first[1].size} px by {first[1].mode}, '{folder}' {rule.size} px by"
-                f" {rule.mode}. Give runs of the same model.image_size and store.resize."
+                f" {rule.mode}. Give runs of the same model.image_size and cache.resize."
             )
     return first[1]
 

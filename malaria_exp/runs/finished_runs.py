@@ -13,7 +13,7 @@ from malaria_exp.data.split_manifest import COLUMNS, Manifest
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import LeakError, RunFolderError, listing
 
-EARLIER_FILE = "earlier_split.csv"
+PARENT_SPLIT_FILE = "parent_split.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +61,9 @@ class FinishedRun:
         provenance = read_json(path / "provenance.json")
         if manifest.hash != provenance.get("split_hash"):
             raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
-        earlier = Manifest.read(path / EARLIER_FILE, "earlier") if (path / EARLIER_FILE).exists() else None
+        earlier = Manifest.read(path / PARENT_SPLIT_FILE, "earlier") if (path / PARENT_SPLIT_FILE).exists() else None
         # The run was allowed to leak then; what is scored of it again stays marked.
-        manifest = guard_against_earlier(manifest, earlier, allow_leak=True)
+        manifest = guard_against_parent_runs(manifest, earlier, allow_leak=True)
         metrics = read_json(path / "metrics.json") if done else {}
         return cls(path, saved["dataset"], manifest, metrics, provenance, earlier)
 
@@ -73,7 +73,7 @@ class FinishedRun:
         return dict(self.metrics["thresholds"])
 
 
-def read_earlier(folders: Sequence[Path]) -> Manifest | None:
+def read_parent_splits(folders: Sequence[Path]) -> Manifest | None:
     """Returns the training and validation cells of runs, and of those that they build on in turn, as one manifest.
 
     Whether the runs had to be finished was checked where they were chosen. Cells may stand in it several times. None without any run.
@@ -91,7 +91,7 @@ def read_earlier(folders: Sequence[Path]) -> Manifest | None:
     return Manifest(protocol="earlier", **columns)
 
 
-def guard_against_earlier(manifest: Manifest, earlier: Manifest | None, *, allow_leak: bool) -> Manifest:
+def guard_against_parent_runs(manifest: Manifest, earlier: Manifest | None, *, allow_leak: bool) -> Manifest:
     """Returns the split, marked as leaky if earlier runs have seen what it validates or tests on.
 
     What an earlier run trained on must not stand in validation or test; what it validated on, and so chose its epoch and threshold

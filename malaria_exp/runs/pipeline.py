@@ -1,6 +1,6 @@
 """The runner: builds the parts in the order of the data's way, hands them to the trainer, evaluates, writes.
 
-dataset -> table -> store -> split -> manifest -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
+dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
 """
 
 import json
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.bad_images import leave_out_bad_images
+from malaria_exp.data.bad_images import exclude_bad_images
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import PixelStore, open_store
+from malaria_exp.data.pixel_cache import PixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
 from malaria_exp.data.subsets import Data
@@ -21,12 +21,12 @@ from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.runs import provenance
 from malaria_exp.runs.ensemble_members import member_folders, members_rule
-from malaria_exp.runs.finished_runs import EARLIER_FILE, guard_against_earlier, read_earlier
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, guard_against_parent_runs, read_parent_splits
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import save_model
 from malaria_exp.runs.storage import open_storage
-from malaria_exp.runs.write_results import write_left_out, write_result
+from malaria_exp.runs.write_results import write_excluded, write_result
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker, open_tracker
 from malaria_exp.training.predict import Scorer, predict
@@ -56,9 +56,9 @@ def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str],
     initial = initial_weights(config, folder)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     write_json(folder / "provenance.json", record)
-    table, store, left_out = load_and_decode(config)
-    write_left_out(folder, left_out)
-    data = split(config, table, store, folder, initial)
+    table, pixel_cache, excluded = load_and_decode(config)
+    write_excluded(folder, excluded)
+    data = split(config, table, pixel_cache, folder, initial)
     data.manifest.write(folder / "split.csv")
     record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
     write_json(folder / "provenance.json", record)
@@ -66,7 +66,7 @@ def _train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str],
     trained = train(config, data, folder, initial, tracker)
     save_model(folder.path, config, data, trained)
     result = evaluate(config, data, trained)
-    result.note_data(table, left_out)
+    result.note_data(table, excluded)
     if initial:
         result.metrics["init_from"] = initial.counts()
         result.notes += initial.notes()
@@ -87,8 +87,8 @@ def train_as_worker(config: Config, folder: RunFolder) -> float:
     config.check_components()
     check_monitor(config)
     initial = initial_weights(config, folder)
-    table, store, _ = load_and_decode(config)
-    trained = train(config, split(config, table, store, folder, initial), folder, initial, Tracker(Loggers({})), worker=True)
+    table, pixel_cache, _ = load_and_decode(config)
+    trained = train(config, split(config, table, pixel_cache, folder, initial), folder, initial, Tracker(Loggers({})), worker=True)
     log.info("worker    done; the chief's folder holds the results")
     return trained.best
 
@@ -121,29 +121,29 @@ def describe_table(table: CellTable) -> None:
         log.warning(f"dataset   {note}")
 
 
-def load_and_decode(config: Config) -> tuple[CellTable, PixelStore, list[BadImage]]:
+def load_and_decode(config: Config) -> tuple[CellTable, PixelCache, list[BadImage]]:
     """Reads the dataset and decodes it, as only decoding shows which images are bad; returns it without them, and what was left out."""
     table = load_table(config)
     if table.unknown_patients:
         # Most splits need to know them; that is said before the decoding, which takes longer.
         build("split", config.one("split").name, config.one("split").params, table)
-    return leave_out_bad_images(table, open_store(table, resize_rule(config), config.store.path, config.store.workers))
+    return exclude_bad_images(table, open_pixel_cache(table, resize_rule(config), config.cache.path, config.cache.workers))
 
 
 def initial_weights(config: Config, folder: RunFolder) -> InitialWeights | None:
     """Returns the weights that training begins with, fetched if they lie elsewhere; None without init_from."""
-    return find_weights(config.init_from, config.store.path, folder.path) if config.init_from else None
+    return find_weights(config.init_from, config.cache.path, folder.path) if config.init_from else None
 
 
-def split(config: Config, table: CellTable, store: PixelStore, folder: RunFolder, initial: InitialWeights | None) -> Data:
+def split(config: Config, table: CellTable, pixel_cache: PixelCache, folder: RunFolder, initial: InitialWeights | None) -> Data:
     """Splits the table, and guards against leaks."""
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
-    earlier = read_earlier(earlier_folders(config) + ([initial.run] if initial and initial.run else []))
-    manifest = guard_against_earlier(manifest, earlier, allow_leak=config.allow_leak)
+    earlier = read_parent_splits(parent_run_folders(config) + ([initial.run] if initial and initial.run else []))
+    manifest = guard_against_parent_runs(manifest, earlier, allow_leak=config.allow_leak)
     if earlier is not None:
-        earlier.write(folder / EARLIER_FILE)
+        earlier.write(folder / PARENT_SPLIT_FILE)
     if config.limit_cells is not None:
         manifest = manifest.limited(config.limit_cells, config.seed)
     known = manifest.patients_known
@@ -151,10 +151,10 @@ def split(config: Config, table: CellTable, store: PixelStore, folder: RunFolder
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {parts} ({manifest.hash[:12]})")
     for warning in manifest.details.get("warnings", ()):
         log.warning(f"split     {warning}")
-    return Data(manifest, store)
+    return Data(manifest, pixel_cache)
 
 
-def earlier_folders(config: Config) -> list[Path]:
+def parent_run_folders(config: Config) -> list[Path]:
     """Returns the folders of the finished runs that this run's weights come from."""
     choice = config.one("model")
     runs = check_params("model", choice.name, choice.params).get("runs")
@@ -170,12 +170,12 @@ def resize_rule(config: Config) -> ResizeRule:
             f"model: '{choice.name}' has no key image_size, to which images are resized. Every model needs the parameter image_size."
         )
     if "runs" not in params:
-        return ResizeRule(params["image_size"], config.store.resize)
+        return ResizeRule(params["image_size"], config.cache.resize)
     rule = members_rule(params["runs"])
-    if rule.mode != config.store.resize:
+    if rule.mode != config.cache.resize:
         raise ConfigError(
-            f"store.resize: received '{config.store.resize}', but the runs of the ensemble were trained with '{rule.mode}'."
-            f" Give store.resize={rule.mode}."
+            f"cache.resize: received '{config.cache.resize}', but the runs of the ensemble were trained with '{rule.mode}'."
+            f" Give cache.resize={rule.mode}."
         )
     return rule
 
@@ -186,7 +186,7 @@ def build_model(config: Config) -> "keras.Model":
     try:
         model: keras.Model = build("model", choice.name, choice.params)
     except ValueError as error:
-        # Keras spreads its reason over many lines and colours it.
+        # Keras spreads its reason over many lines and colors it.
         reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
         raise ConfigError(f"model: '{choice.name}' cannot be built with these parameters. {reason}") from error
     # A net of the user's own may be anything; the project's are tested.
@@ -222,7 +222,7 @@ def train(
         batch_size=config.batch_size,
         augmentations=build_all("aug"),
         seed=config.seed,
-        resident_gb=config.store.resident_gb,
+        resident_gb=config.cache.resident_gb,
         weights=data.patient_weights() if config.count_by == "patient" else None,
         epochs=trainer.settings.epochs,
     )
@@ -231,7 +231,7 @@ def train(
     parts = Parts(
         build_model=lambda: initial(build_model(config)) if initial else build_model(config),
         loss=build("loss", loss.name, loss.params, cells.labels),
-        build_factor=lambda length: build("schedule", schedule.name, schedule.params, length),
+        build_multiplier=lambda length: build("schedule", schedule.name, schedule.params, length),
         build_optimizer=lambda factor: build("optimizer", optimizer.name, optimizer.params, factor),
         batches=batches,
         val=val,
@@ -240,7 +240,7 @@ def train(
         seed=config.seed,
         eval_batch_size=config.evaluation.batch_size,
         identity=speed_identity(config, batches.batch_size),
-        cache=config.store.path,
+        cache=config.cache.path,
         build_metrics=lambda: build_all("metric"),
         build_callbacks=lambda course: build_all("callback", course),
         worker=worker,

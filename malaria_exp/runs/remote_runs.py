@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.runs.finished_runs import EARLIER_FILE
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError, RunFolderError
@@ -65,7 +65,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
             )
     folder = root / FOLDER / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
     if not folder.exists():
-        names = [*NEEDED, *(name for name in (EARLIER_FILE,) if name in sizes)]
+        names = [*NEEDED, *(name for name in (PARENT_SPLIT_FILE,) if name in sizes)]
         log.info(f"fetched   {shown} ({human_bytes(sum(sizes[name] for name in names))}) to {folder}")
 
         def fetch(temporary: Path) -> None:
@@ -114,7 +114,7 @@ def _new_copy(folder: Path, fill: Callable[[Path], object]) -> None:
         # Another run has fetched the same at the same time.
         return
     except OSError as error:
-        raise DataError(f"store.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: store.root=...") from None
+        raise DataError(f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=...") from None
 
 
 def _read_status(content: bytes) -> dict[str, object]:

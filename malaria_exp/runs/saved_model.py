@@ -34,7 +34,7 @@ MODEL_RECORD = "model.json"
 
 def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
     """Writes the model in the formats of `save_as`, and model.json; the checkpoint, which the model now holds, goes."""
-    net, rule = trained.model, data.store.rule
+    net, rule = trained.model, data.pixel_cache.rule
     whole = raw_input(net, rule) if config.model_input == "raw" else net
     files = write_formats(folder, net, whole, config.save_as)
     choice = config.one("model")

@@ -60,7 +60,7 @@ def command(choice: "Choice", folder: Path) -> str:
     """Returns the command that copies a run later, without passwords."""
     defaults = {key: parameter.default for key, parameter in component("storage", choice.name).parameters.items()}
     own = [f"storage.{key}={_plain(value)}" for key, value in choice.params.items() if value != defaults.get(key)]
-    return shlex.join(["python", "run.py", "task=store", f"run={folder}", f"storage={choice.name}", *redact_overrides(own)])
+    return shlex.join(["python", "run.py", "task=upload", f"run={folder}", f"storage={choice.name}", *redact_overrides(own)])
 
 
 def _plain(value: object) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from malaria_exp.runs.finished_runs import EARLIER_FILE
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.initial_weights import REPORT_FILE
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import write_json
@@ -24,7 +24,7 @@ PARTS: dict[Part, tuple[str, ...]] = {
     "report": ("report.html", "plots"),
     "metrics": ("metrics.json", "history.csv", REPORT_FILE),
     "predictions": ("predictions.csv",),
-    "split": ("split.csv", EARLIER_FILE, "left_out.csv"),
+    "split": ("split.csv", PARENT_SPLIT_FILE, "excluded.csv"),
     "log": ("run.log",),
 }
 ALWAYS = (STATUS, "config.yaml", "provenance.json")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.bad_images import LEFT_OUT_FILE
+from malaria_exp.data.bad_images import EXCLUDED_FILE
 from malaria_exp.data.cell_table import BadImage
 from malaria_exp.evaluation.evaluate import cautions, headline
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
@@ -57,7 +57,7 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
     log.log(RESULT, f"report    {report}")
 
 
-def write_left_out(folder: RunFolder, left_out: list[BadImage]) -> None:
+def write_excluded(folder: RunFolder, excluded: list[BadImage]) -> None:
     """Writes what was left out, with reasons, into the run's folder; nothing if everything was used."""
-    if left_out:
-        write_csv(folder / LEFT_OUT_FILE, BadImage._fields, left_out)
+    if excluded:
+        write_csv(folder / EXCLUDED_FILE, BadImage._fields, excluded)

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from malaria_exp.config import plugins
+from malaria_exp.config.app import CONF
 from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.validation import Range, check
 from malaria_exp.runs.run_folder import STATUS
@@ -25,13 +26,13 @@ from malaria_exp.sweeps.multirun_record import (
     read_record,
     unfinished,
 )
-from malaria_exp.sweeps.override_file import read_pairs
+from malaria_exp.sweeps.override_file import read_override_sets
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.redaction import redact_yaml
 from malaria_exp.utils.terminal_log import log
 
-OWN_KEYS = ("sweep", "resume")
+OWN_KEYS = ("override_sets", "resume")
 # Up to so many jobs are all composed before the first is run; of more, so many that every override is among them at least once.
 MOST_COMPOSED = 100
 
@@ -50,7 +51,7 @@ class GridSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Runs the jobs and returns nothing: what became of them stands in their folders."""
         own, others = _split(arguments)
-        jobs = self._jobs(others, own.get("sweep"))
+        jobs = self._jobs(others, own.get("override_sets"))
         named = any(item.startswith("hydra.sweep.dir=") for item in self.config.hydra.overrides.hydra)
         folder = Path(str(self.config.hydra.sweep.dir))
         record = Record.of(jobs)
@@ -66,7 +67,7 @@ class GridSweeper(BasicSweeper):
         self._check_launcher()
         multirun_summary.remember(folder)
         left = unfinished(folder, record) if own.get("resume") else list(numbered)
-        self._check(numbered, [number for number in numbered if number not in left], folder, own.get("sweep"))
+        self._check(numbered, [number for number in numbered if number not in left], folder, own.get("override_sets"))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             record.write(folder)
@@ -99,7 +100,7 @@ class GridSweeper(BasicSweeper):
         combined = [[typed_as.get(item, item) for item in job] for batch in self.split_arguments(overrides, None) for job in batch]
         if pairs is None:
             return combined
-        entries = read_pairs(Path(pairs).expanduser())
+        entries = read_override_sets(Path(pairs).expanduser())
         typed = {override.get_key_element().lstrip("+~") for override in overrides}
         for entry in entries:
             for override in entry:
@@ -117,8 +118,6 @@ class GridSweeper(BasicSweeper):
 
     def _check(self, jobs: dict[int, list[str]], done: Sequence[int], folder: Path, pairs: str | None) -> None:
         """Composes jobs before the first is run; of those that are done, says which would be composed otherwise today."""
-        from malaria_exp.config.app import CONF
-
         finished = set(done)
         for number in (number for number in jobs if number not in finished):
             # Options of the user's own modules have to be known.
@@ -132,7 +131,7 @@ class GridSweeper(BasicSweeper):
                 if pairs is None or not from_composing(error):
                     raise
                 # The command line, of which the message would speak otherwise, does not show what the file says.
-                raise ConfigError(f"sweep: '{pairs}', job {number}: {explain(error, jobs[number], CONF)}") from None
+                raise ConfigError(f"override_sets: '{pairs}', job {number}: {explain(error, jobs[number], CONF)}") from None
         if changed := changed_jobs(folder, {number: _own(composed[number]) for number in looked_at if number in finished}):
             shown = ", ".join(map(str, changed[:10]))
             more = " ..." if len(changed) > 10 or len(looked_at) < len(jobs) else ""
@@ -198,9 +197,9 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         own[key] = override.value()
     if not isinstance(own.get("resume", False), bool):
         raise ConfigError(f"resume: expected true or false, received {own['resume']!r}.")
-    pairs = own.get("sweep")
+    pairs = own.get("override_sets")
     if pairs is not None and not isinstance(pairs, str):
-        own["sweep"] = str(getattr(pairs, "text", pairs))
+        own["override_sets"] = str(getattr(pairs, "text", pairs))
     return own, others
 
 

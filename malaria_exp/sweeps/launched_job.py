@@ -7,7 +7,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+
 from malaria_exp.config import plugins
+from malaria_exp.config.app import CONF
 from malaria_exp.utils.progress_bars import console
 from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
@@ -61,3 +65,21 @@ def gpu_of(number: int, visible: str | None, count: int) -> str | None:
 def tell(text: str) -> None:
     """Prints a line about a job."""
     console().print(text, markup=False, soft_wrap=True)
+
+
+def load_hydra_plugins() -> None:
+    """Has Hydra look for its plugins, among them those of this project in the package hydra_plugins.
+
+    Plugin packages of others may bring launchers of the same names, and Hydra would then check the options of conf/hydra/launcher against
+    their schemas. So these are forgotten.
+    """
+    Plugins.instance()
+    schemas = ConfigStore.instance().repo.get("hydra", {}).get("launcher", {})
+    for path in (CONF / "hydra" / "launcher").glob("*.yaml"):
+        schemas.pop(path.name, None)
+
+
+def threads_per_job(jobs: int) -> str:
+    """Returns each job's share of this machine's cores, at least 1, if so many jobs run at a time; -1 is one a core."""
+    cores = os.cpu_count() or 1
+    return str(max(1, cores // (cores if jobs < 1 else jobs)))

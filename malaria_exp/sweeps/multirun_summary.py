@@ -88,10 +88,10 @@ def print_summary() -> int:
         least = max(16, min(longest, LONGEST)) if column == "overrides" else None
         table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=least)
     for row, items in zip(shown, own, strict=True):
-        colour = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
+        color = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
         numbers = {name: "" if row[name] is None else f"{row[name]:.4f}" for name in (*METRICS, "objective")}
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        texts = {"job": row["job"], "overrides": escape(" ".join(items)), "status": f"[{colour}]{row['status']}[/]", "seconds": seconds}
+        texts = {"job": row["job"], "overrides": escape(" ".join(items)), "status": f"[{color}]{row['status']}[/]", "seconds": seconds}
         table.add_row(*((texts | numbers)[column] for column in columns))
     console().print(table)
     for row in shown:

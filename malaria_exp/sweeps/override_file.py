@@ -1,4 +1,4 @@
-"""sweep=pairs.yaml: overrides that go together, job by job, instead of every combination."""
+"""override_sets=pairs.yaml: overrides that go together, job by job, instead of every combination."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +12,8 @@ from malaria_exp.utils.errors import ConfigError, did_you_mean
 EXAMPLE = "- {model: cellnet, optimizer.learning_rate: 0.004}"
 
 
-def read_pairs(path: Path) -> list[list[str]]:
-    """Returns the overrides of each entry of a file of pairs.
+def read_override_sets(path: Path) -> list[list[str]]:
+    """Returns the overrides of each entry of a file of override sets.
 
     Args:
         path: a YAML list; each entry is a section of keys and values, or a list of overrides as they are typed.
@@ -25,12 +25,12 @@ def read_pairs(path: Path) -> list[list[str]]:
         entries: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = [item.as_posix() for item in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise ConfigError(f"sweep: '{path}' does not exist.{did_you_mean(str(path), near)}") from None
+        raise ConfigError(f"override_sets: '{path}' does not exist.{did_you_mean(str(path), near)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"sweep: '{path}' cannot be read: {' '.join(str(error).split())}.") from None
+        raise ConfigError(f"override_sets: '{path}' cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(entries, list) or not entries:
         raise ConfigError(
-            f"sweep: '{path}': expected a list with an entry for each job, such as '{EXAMPLE}'; received {type(entries).__name__}."
+            f"override_sets: '{path}': expected a list with an entry for each job, such as '{EXAMPLE}'; received {type(entries).__name__}."
         )
     found = []
     for number, entry in enumerate(entries, start=1):
@@ -40,6 +40,6 @@ def read_pairs(path: Path) -> list[list[str]]:
             found.append(list(entry))
         else:
             raise ConfigError(
-                f"sweep: '{path}', entry {number}: expected a section such as '{EXAMPLE}' or a list of key=value, received {entry!r}."
+                f"override_sets: '{path}', entry {number}: expected a section such as '{EXAMPLE}' or a list of key=value, received {entry!r}."
             )
     return found

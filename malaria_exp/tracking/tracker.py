@@ -142,7 +142,7 @@ class Tracker:
             cells, _ = data.training()
             rows = np.concatenate([_spread(np.flatnonzero(cells.labels == label), SAMPLES) for label in (1, 0)])
             captions = [f"{CLASS_NAMES[cells.labels[row]]}, patient {manifest.patient[cells.rows[row]]}" for row in rows]
-            self.loggers.tell("images", "samples", cells.store.take(cells.rows[rows]), captions, to=wanting)
+            self.loggers.tell("images", "samples", cells.pixel_cache.take(cells.rows[rows]), captions, to=wanting)
 
     def training(self, length: RunLength, monitor: str, net: "keras.Model", batches: Batches) -> None:
         """Training is about to begin."""
@@ -255,7 +255,7 @@ def predictions_table(result: EvaluationResult) -> Table:
         )
         for row in rows
     ]
-    return Table(columns, values, cells.store.take(cells.rows[rows]))
+    return Table(columns, values, cells.pixel_cache.take(cells.rows[rows]))
 
 
 def final_numbers(metrics: Mapping[str, Any]) -> Row:

@@ -1,6 +1,6 @@
 """Averaged weights (EMA): what is validated, kept and saved, while training goes on from the raw ones.
 
-Polyak and Juditsky 1992, doi:10.1137/0330046. The optimizer keeps the averages; the statistics of batch normalisations, which
+Polyak and Juditsky 1992, doi:10.1137/0330046. The optimizer keeps the averages; the statistics of batch normalizations, which
 are running averages already, stay as they are.
 """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class CallbackContext:
     """The facts of a training that its callbacks are built with.
 
     Attributes:

@@ -44,7 +44,7 @@ class PrepareImages(keras.layers.Layer):
             return to_unit(tf.ensure_shape(pixels, (None, self.size, self.size, 3)))
 
     def _weights_of_padded(self, length: Any, edge: Any) -> Any:
-        """Returns the weights of an axis that lies centred on a black one: black pixels add nothing, so theirs are left out."""
+        """Returns the weights of an axis that lies centerd on a black one: black pixels add nothing, so theirs are left out."""
         before = (edge - length) // 2
         return self._weights(edge)[:, before : before + length]
 
@@ -54,8 +54,8 @@ class PrepareImages(keras.layers.Layer):
         pixels = tf.range(count)
         edges = tf.range(size + 1, dtype=tf.float64)[:, None] * (count / size)
         covered = (tf.minimum(edges[1:], pixels + 1) - tf.maximum(edges[:-1], pixels)) * (size / count)
-        centres = (tf.range(size, dtype=tf.float64)[:, None] + 0.5) * (count / size) - 0.5
-        near = 1 - tf.abs(tf.clip_by_value(centres, 0, count - 1) - pixels)
+        centers = (tf.range(size, dtype=tf.float64)[:, None] + 0.5) * (count / size) - 0.5
+        near = 1 - tf.abs(tf.clip_by_value(centers, 0, count - 1) - pixels)
         return tf.cast(tf.maximum(tf.where(size < count, covered, near), 0), tf.float32)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

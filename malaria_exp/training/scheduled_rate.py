@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 
 if TYPE_CHECKING:
     import keras
 
-# Decaying the scale and offset of a normalisation, or a bias, regularises nothing and only pulls them off.
+# Decaying the scale and offset of a normalization, or a bias, regularizes nothing and only pulls them off.
 NOT_DECAYED = ["bias", "gamma", "beta", "scale"]
 
 
-def scheduled(learning_rate: float, factor: Factor) -> "keras.optimizers.schedules.LearningRateSchedule":
+def scheduled(learning_rate: float, factor: Multiplier) -> "keras.optimizers.schedules.LearningRateSchedule":
     """Returns the Keras schedule step -> learning_rate * factor(step)."""
     import keras
 
@@ -28,6 +28,6 @@ def scheduled(learning_rate: float, factor: Factor) -> "keras.optimizers.schedul
 
 
 def spare_norms_and_biases(optimizer: "keras.optimizers.Optimizer") -> "keras.optimizers.Optimizer":
-    """Returns the optimizer, its weight decay kept off biases and normalisations; it must not be built yet."""
+    """Returns the optimizer, its weight decay kept off biases and normalizations; it must not be built yet."""
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return optimizer

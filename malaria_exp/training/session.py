@@ -9,10 +9,10 @@ import numpy as np
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.subsets import Cells
 from malaria_exp.training.averaging import averaged_weights
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.precision import choose_precision, set_precision
 from malaria_exp.training.predict import Scorer
-from malaria_exp.training.schedule_factor import Factor
 from malaria_exp.training.settings import Settings, Stage, check_updates
 from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.training.trainable_layers import set_trainable
@@ -97,7 +97,7 @@ class Session:
             # A schedule too long for a later stage is no news for after the first.
             self._factor(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
-        course = Course(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
+        course = CallbackContext(parts.folder, self.length, self.settings.monitor, self.net, self._scale, directions)
         self._mode = course.direction(self.settings.monitor, "trainer.monitor")
         self._callbacks = parts.build_callbacks(course)
         self._scorer = Scorer(self.net, parts.eval_batch_size)
@@ -137,8 +137,8 @@ class Session:
             log.info(f"stage     {number + 1}/{len(self.settings.stages)}: {stage.epochs} epochs, {count:,} parameters are trained")
         return self.shell
 
-    def _factor(self, stage: Stage) -> Factor:
-        return self.parts.build_factor(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
+    def _factor(self, stage: Stage) -> Multiplier:
+        return self.parts.build_multiplier(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
 
     def _compiled(self, net: "keras.Model", stage: Stage) -> "keras.Model":
         import keras

@@ -19,7 +19,7 @@ class Stage:
         epochs: passes over the training cells.
         train: patterns on the names of the layers that are trained; None for all as the net has them.
         learning_rate: factor of optimizer.learning_rate.
-        freeze_norms: whether batch normalisations keep their statistics, scale and offset.
+        freeze_norms: whether batch normalizations keep their statistics, scale and offset.
     """
 
     epochs: int

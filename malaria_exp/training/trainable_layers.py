@@ -26,7 +26,7 @@ def set_trainable(model: "keras.Model", patterns: Sequence[str] | None, *, freez
     Args:
         model: the net.
         patterns: names, or patterns with * and ?; None leaves the layers as the net has them.
-        freeze_norms: batch normalisations do not train, and use the statistics they have.
+        freeze_norms: batch normalizations do not train, and use the statistics they have.
         path: where the patterns stand in the config.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.subsets import Cells
-from malaria_exp.training.callback_context import Course
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.settings import Settings
 from malaria_exp.utils.rows import Row
 
@@ -31,7 +31,7 @@ class Parts:
     Attributes:
         build_model: builds the untrained net in the precision that is set.
         loss: on logits.
-        build_factor: takes the length of a stretch of training and returns its schedule.
+        build_multiplier: takes the length of a stretch of training and returns its schedule.
         build_optimizer: takes the factor of its learning rate.
         batches: of the training cells.
         val: the validation cells.
@@ -49,8 +49,8 @@ class Parts:
 
     build_model: Callable[[], "keras.Model"]
     loss: "keras.losses.Loss"
-    build_factor: Callable[[RunLength], Factor]
-    build_optimizer: Callable[[Factor], "keras.optimizers.Optimizer"]
+    build_multiplier: Callable[[RunLength], Multiplier]
+    build_optimizer: Callable[[Multiplier], "keras.optimizers.Optimizer"]
     batches: Batches
     val: Cells
     tracker: "Tracker"
@@ -60,7 +60,7 @@ class Parts:
     identity: str
     cache: Path
     build_metrics: Callable[[], list["keras.metrics.Metric"]] = list
-    build_callbacks: Callable[[Course], list["keras.callbacks.Callback"]] = lambda _: []
+    build_callbacks: Callable[[CallbackContext], list["keras.callbacks.Callback"]] = lambda _: []
     worker: bool = False
     strategy: "tf.distribute.Strategy | None" = None
 

@@ -27,7 +27,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(
                 f"'{path}' cannot be written: {error.strerror}. Make room there (task=clean_cache empties the cache), or give another disk"
-                " with hydra.run.dir=... or store.root=..."
+                " with hydra.run.dir=... or cache.root=..."
             ) from None
         raise
     finally:

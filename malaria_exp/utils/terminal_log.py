@@ -17,7 +17,7 @@ class TerminalHandler(logging.Handler):
     """Prints through the console that also draws the progress bars, so that neither garbles the other."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints the message as it is; warnings and errors in colour where there is a terminal."""
+        """Prints the message as it is; warnings and errors in color where there is a terminal."""
         if getattr(record, BESIDE_TERMINAL, False):
             return
         style = "red" if record.levelno >= logging.ERROR else "yellow" if record.levelno >= logging.WARNING else None

@@ -16,7 +16,10 @@ from malaria_exp.utils.errors import ConfigError
 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 MODULES = [
-    (group, path.stem) for group in GROUPS for path in sorted((ROOT / "malaria_exp" / group).glob("*.py")) if not path.stem.startswith("_")
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((ROOT / "malaria_exp" / "components" / group).glob("*.py"))
+    if not path.stem.startswith("_")
 ]
 
 

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from malaria_exp.config.registry import GROUPS
-from malaria_exp.config.run_config import NOT_KEYS, Choice, Config, EvaluationConfig, StoreConfig
+from malaria_exp.config.run_config import NOT_KEYS, CacheConfig, Choice, Config, EvaluationConfig
 from malaria_exp.config.validation import check_dataclass
 from malaria_exp.utils.errors import ConfigError
 
@@ -28,7 +28,7 @@ def plain():
 def test_every_key_of_the_yaml_is_typed_and_the_other_way_round(plain):
     fields = {item.name for item in dataclasses.fields(Config)} - NOT_KEYS
     assert set(plain) == fields | set(GROUPS)
-    for section, cls in (("store", StoreConfig), ("evaluation", EvaluationConfig)):
+    for section, cls in (("pixel cache", CacheConfig), ("evaluation", EvaluationConfig)):
         assert list(plain[section]) == [item.name for item in dataclasses.fields(cls)]
         assert all(item.default is dataclasses.MISSING for item in dataclasses.fields(cls)), "numbers stand in the YAML, once"
 
@@ -80,17 +80,17 @@ def test_components_get_plain_python(plain):
         (["init_from=[a]"], ["init_from: expected text or null"]),
         (["model.input=rwa"], ["model.input: expected one of 'prepared', 'raw', received 'rwa' (str). Did you mean 'raw'?"]),
         (["run=5"], ["run: expected text or null, received 5 (int)"]),
-        (["store.resize=strech"], ["store.resize: expected one of 'pad', 'stretch'", "Did you mean 'stretch'?"]),
-        (["store.resident_gb=-0.5"], ["store.resident_gb: expected a number >= 0, received -0.5 (float)"]),
-        (["store.resident_gb=inf"], ["store.resident_gb: expected a number >= 0"]),
+        (["cache.resize=strech"], ["cache.resize: expected one of 'pad', 'stretch'", "Did you mean 'stretch'?"]),
+        (["cache.resident_gb=-0.5"], ["cache.resident_gb: expected a number >= 0, received -0.5 (float)"]),
+        (["cache.resident_gb=inf"], ["cache.resident_gb: expected a number >= 0"]),
         (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)"]),
         (["evaluation.resamples=5"], ["evaluation.resamples: expected a whole number >= 10, received 5 (int)"]),
         (["evaluation=x"], ["evaluation: expected a section with the keys target_sensitivity,", "received 'x'"]),
-        (["+store.rot=x"], ["store.rot: unknown key", "Did you mean 'root'?", "Allowed keys of store: resident_gb"]),
+        (["+pixel cache.rot=x"], ["pixel cache.rot: unknown key", "Did you mean 'root'?", "Allowed keys of pixel cache: resident_gb"]),
         (["+sede=1"], ["sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
         (["+modell=1"], ["modell: unknown key, received modell=1.", "Did you mean 'model'?"]),
         (["~seed"], ["seed: missing from the configuration"]),
-        (["~store.root"], ["store.root: missing; expected text"]),
+        (["~cache.root"], ["cache.root: missing; expected text"]),
         (["~model"], ["model: expected an option of the group", "Choose with model=name"]),
         (["model.name=celnet"], ["model: no option 'celnet'", "Did you mean 'cellnet'?"]),
         (["model.name=null"], ["model: expected an option of the group"]),
@@ -135,4 +135,4 @@ def test_every_model_has_the_key_input_and_no_builder_gets_it(name):
 def test_the_cache_folder_is_that_of_the_environment_with_the_home_resolved(monkeypatch, tmp_path):
     monkeypatch.setenv("MALARIA_EXP_CACHE", "~/cells")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Config.from_plain(values()).store.path == tmp_path / "cells"
+    assert Config.from_plain(values()).pixel_cache.path == tmp_path / "cells"

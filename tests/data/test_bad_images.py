@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.bad_images import leave_out_bad_images, write_left_out
+from malaria_exp.data.bad_images import exclude_bad_images, write_excluded
 from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTable
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.split_manifest import Manifest
@@ -25,7 +25,7 @@ OUTSIDE = BadImage("../x.png", "points outside of the zip; not read")
 
 
 class Rows:
-    """A store that remembers which rows of the first one it holds."""
+    """A pixel cache that remembers which rows of the first one it holds."""
 
     def __init__(self, bad, rows):
         self.bad, self.rows = bad, rows
@@ -55,15 +55,15 @@ def skip(share):
 
 
 def leave_out(table, bad):
-    return leave_out_bad_images(table, Rows(dict(bad), np.arange(len(table))))
+    return exclude_bad_images(table, Rows(dict(bad), np.arange(len(table))))
 
 
 # The policy
 
 
 def test_without_bad_images_nothing_changes():
-    table, store = make(), Rows({}, np.arange(20))
-    assert leave_out_bad_images(table, store) == (table, store, [])
+    table, pixel_cache = make(), Rows({}, np.arange(20))
+    assert exclude_bad_images(table, pixel_cache) == (table, pixel_cache, [])
 
 
 def test_error_names_every_file_with_its_reason_and_both_ways_out():
@@ -82,17 +82,17 @@ def test_where_there_are_no_files_cells_are_named():
 
 
 def test_skip_keeps_the_other_rows_of_table_and_store():
-    table, store, left_out = leave_out(make(policy=skip(0.2), bad=[OUTSIDE]), {7: "torn", 2: "empty"})
+    table, pixel_cache, excluded = leave_out(make(policy=skip(0.2), bad=[OUTSIDE]), {7: "torn", 2: "empty"})
     kept = [row for row in range(20) if row not in (2, 7)]
     assert table.cell_id.tolist() == [f"c{row:02d}" for row in kept]
     assert table.content.tolist() == [f"{row:064x}" for row in kept]
-    assert store.rows.tolist() == kept
-    assert left_out == [OUTSIDE, BadImage("folder/c02.png", "empty"), BadImage("folder/c07.png", "torn")]
+    assert pixel_cache.rows.tolist() == kept
+    assert excluded == [OUTSIDE, BadImage("folder/c02.png", "empty"), BadImage("folder/c07.png", "torn")]
 
 
 def test_files_without_a_row_are_left_out_and_every_row_is_kept():
-    table, store = make(policy=skip(0.2), bad=[OUTSIDE]), Rows({}, np.arange(20))
-    assert leave_out_bad_images(table, store) == (table, store, [OUTSIDE])
+    table, pixel_cache = make(policy=skip(0.2), bad=[OUTSIDE]), Rows({}, np.arange(20))
+    assert exclude_bad_images(table, pixel_cache) == (table, pixel_cache, [OUTSIDE])
 
 
 # Of 20 rows and a file without one, 2 rows: 3 of 21 images.
@@ -106,7 +106,7 @@ def test_skip_leaves_out_at_most_the_stated_share_of_all_images(share, allowed):
         leave_out(table, bad)
     for text in (
         "3 of 21 images (14.3 %)",
-        f"dataset.largest_bad_share={share:g}",
+        f"dataset.max_bad_fraction={share:g}",
         "../x.png",
         "folder/c01.png: torn",
         "folder/c02.png: empty",
@@ -130,11 +130,11 @@ def test_a_class_that_was_never_there_is_not_missed():
 
 
 def test_what_was_left_out_is_written_and_nothing_where_nothing_was(tmp_path):
-    write_left_out(RunFolder(tmp_path), [])
+    write_excluded(RunFolder(tmp_path), [])
     assert list(tmp_path.iterdir()) == []
     odd = BadImage('a "b",\n.png', "reason, with a comma")
-    write_left_out(RunFolder(tmp_path), [odd])
-    with (tmp_path / "left_out.csv").open(newline="") as file:
+    write_excluded(RunFolder(tmp_path), [odd])
+    with (tmp_path / "excluded.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["file", "reason"], list(odd)]
 
 
@@ -216,7 +216,7 @@ def test_with_error_a_run_ends_before_training_with_all_names_and_reasons(run_ta
 
 
 def test_with_skip_and_too_many_a_run_ends_before_training_too(run_task, overrides, harmed, tmp_path, no_training):
-    with pytest.raises(DataError, match=r"5 of \d+ images \(.* %\) are bad.*dataset\.largest_bad_share=0\.01 of the images") as caught:
+    with pytest.raises(DataError, match=r"5 of \d+ images \(.* %\) are bad.*dataset\.max_bad_fraction=0\.01 of the images") as caught:
         run_task([*overrides, "dataset.on_bad_image=skip"], tmp_path / "run")
     in_order([line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")], harmed.bad)
     assert status(tmp_path / "run")["status"] == "failed"
@@ -227,21 +227,21 @@ def skipped(run_task, harmed, tiny_cellnet, tmp_path_factory):
     """A finished run that left the bad images out."""
     own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
     shares = ["split.train=0.5", "split.val=0.25", "split.test=0.25"]
-    data = ["dataset=nih", f"dataset.path={harmed.path}", "dataset.on_bad_image=skip", "dataset.largest_bad_share=0.05"]
+    data = ["dataset=nih", f"dataset.path={harmed.path}", "dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"]
     return run_task([*own, *data, *shares], tmp_path_factory.mktemp("skipped") / "run")
 
 
 def left_out_of(folder):
-    with (folder / "left_out.csv").open(newline="") as file:
+    with (folder / "excluded.csv").open(newline="") as file:
         return [": ".join(row) for row in list(csv.reader(file))[1:]]
 
 
 def test_with_skip_a_run_is_done_and_lists_what_it_left_out(skipped, harmed):
     assert status(skipped)["status"] == "done"
     in_order(left_out_of(skipped), harmed.bad)
-    assert json.loads((skipped / "metrics.json").read_text())["left_out"] == 5
+    assert json.loads((skipped / "metrics.json").read_text())["excluded"] == 5
     report = " ".join((skipped / "report.html").read_text().split())
-    assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and left out; left_out.csv lists them", report)
+    assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and left out; excluded.csv lists them", report)
 
 
 def test_with_skip_a_run_uses_all_good_cells_and_no_other(skipped, harmed):
@@ -261,8 +261,8 @@ def test_without_the_bad_files_a_run_gives_the_same(skipped, harmed, overrides, 
         assert (folder / name).read_bytes() == (skipped / name).read_bytes()
     one, two = (json.loads((path / "provenance.json").read_text()) for path in (folder, skipped))
     assert one["data_hash"] == two["data_hash"]
-    assert json.loads((folder / "metrics.json").read_text())["left_out"] == 0
-    assert not (folder / "left_out.csv").exists()
+    assert json.loads((folder / "metrics.json").read_text())["excluded"] == 0
+    assert not (folder / "excluded.csv").exists()
     assert "left out" not in (folder / "report.html").read_text()
 
 
@@ -271,7 +271,7 @@ def test_such_a_run_is_scored_again_without_the_same_images(skipped, harmed, run
     in_order(left_out_of(folder), harmed.bad)
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (skipped, folder))
     assert first["subsets"] == second["subsets"]
-    assert second["left_out"] == 5
+    assert second["excluded"] == 5
 
 
 def test_other_data_with_bad_images_is_scored_by_its_own_policy(finished_run, harmed, run_task, tmp_path):
@@ -286,7 +286,7 @@ def test_other_data_with_bad_images_is_scored_by_its_own_policy(finished_run, ha
     with pytest.raises(DataError, match="5 bad images"):
         run_task(data, tmp_path / "error")
     assert not (tmp_path / "error" / "predictions.csv").exists()
-    folder = run_task([*data, "dataset.on_bad_image=skip", "dataset.largest_bad_share=0.05"], tmp_path / "skip")
+    folder = run_task([*data, "dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"], tmp_path / "skip")
     in_order(left_out_of(folder), harmed.bad)
     assert set(read(folder / "predictions.csv").cell_id.tolist()) == harmed.good
     assert "were bad and left out" in (folder / "report.html").read_text()

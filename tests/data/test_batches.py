@@ -11,7 +11,7 @@ from malaria_exp.data.augmentation_chain import Chain, Until
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
@@ -47,8 +47,8 @@ def data(tmp_path_factory) -> Data:
         source=Numbered(),
     )
     subset = np.array(["train"] * 4 + ["val"] + ["test"] * 2)[patient]
-    store = open_store(table, ResizeRule(SIZE, "pad"), tmp_path_factory.mktemp("cache"))
-    return Data(Manifest.from_table("drawn", table, subset), store)
+    pixel_cache = open_pixel_cache(table, ResizeRule(SIZE, "pad"), tmp_path_factory.mktemp("cache"))
+    return Data(Manifest.from_table("drawn", table, subset), pixel_cache)
 
 
 def batches(data, *, batch_size=BATCH, augmentations=(), seed=0, resident_gb=1.0):
@@ -122,8 +122,8 @@ def test_an_epoch_visits_each_cell_at_most_once_and_leaves_out_only_the_rest(dat
 
 def test_the_left_out_rest_differs_so_that_every_cell_is_seen(data):
     made = batches(data, batch_size=39)
-    left_out = [set(data.manifest.rows("train").tolist()) - set(rows(images)) for images, _ in take(made, 8)]
-    assert len(set(map(frozenset, left_out))) > 3
+    excluded = [set(data.manifest.rows("train").tolist()) - set(rows(images)) for images, _ in take(made, 8)]
+    assert len(set(map(frozenset, excluded))) > 3
 
 
 def test_a_batch_larger_than_the_subset_is_the_subset(data):
@@ -165,8 +165,8 @@ def test_streamed_and_resident_batches_are_the_same_bit_for_bit(data):
 def test_a_streamed_set_reads_only_the_cells_of_its_batches(data, monkeypatch):
     made = batches(data, resident_gb=0.0)
     taken = []
-    plain = type(made.cells.store).take
-    monkeypatch.setattr(type(made.cells.store), "take", lambda self, index: taken.append(len(index)) or plain(self, index))
+    plain = type(made.cells.pixel_cache).take
+    monkeypatch.setattr(type(made.cells.pixel_cache), "take", lambda self, index: taken.append(len(index)) or plain(self, index))
     take(made, 3)
     assert taken
     assert set(taken) == {BATCH}
@@ -229,7 +229,7 @@ def test_augmentations_run_in_the_order_given(data):
 
 WRONG = {
     "smaller images": lambda images, labels, seed: (images[:, 1:], labels),
-    "grey images": lambda images, labels, seed: (images[..., :1], labels),
+    "gray images": lambda images, labels, seed: (images[..., :1], labels),
     "half the batch": lambda images, labels, seed: (images[::2], labels[::2]),
     "flat labels": lambda images, labels, seed: (images, labels[:, 0]),
     "labels against labels": lambda images, labels, seed: (images, labels * labels[:, 0]),
@@ -250,7 +250,7 @@ def test_an_augmentation_that_changes_a_shape_fails(data, name):
 def test_training_gives_train_and_val_cells_and_nothing_else(data):
     train, val = data.training()
     assert (train.subset, val.subset) == ("train", "val")
-    sealed = {data.store.take(np.array([row])).tobytes() for row in data.manifest.rows("test")}
+    sealed = {data.pixel_cache.take(np.array([row])).tobytes() for row in data.manifest.rows("test")}
     assert len(sealed) == 20
     for cells, size in ((train, 40), (val, 10)):
         assert len(cells) == size == len(cells.labels) == len(cells.images())
@@ -259,13 +259,13 @@ def test_training_gives_train_and_val_cells_and_nothing_else(data):
         for start, stop in ((0, None), (-5, None), (0, 10**6), (5, 9)):
             images = cells.images(start, stop)
             assert not sealed & {image.tobytes() for image in images}
-            assert np.array_equal(images, data.store.take(cells.rows)[start:stop])
+            assert np.array_equal(images, data.pixel_cache.take(cells.rows)[start:stop])
     assert not set(train.rows.tolist()) & set(val.rows.tolist())
     assert data.opened == []
 
 
 def test_opening_a_subset_is_recorded_with_its_reason(data):
-    fresh = Data(data.manifest, data.store)
+    fresh = Data(data.manifest, data.pixel_cache)
     cells = fresh.open("test", "final evaluation")
     fresh.open("val", "threshold")
     assert fresh.opened == [{"subset": "test", "reason": "final evaluation"}, {"subset": "val", "reason": "threshold"}]
@@ -309,7 +309,7 @@ def test_unequal_patients_weigh_alike_too(data):
     subset = manifest.subset.copy()
     first = np.flatnonzero(manifest.patient == manifest.patient[manifest.rows("train")[0]])
     subset[first[:7]] = "excluded"
-    weights = Data(dataclasses.replace(manifest, subset=subset), data.store).patient_weights()
+    weights = Data(dataclasses.replace(manifest, subset=subset), data.pixel_cache).patient_weights()
     patients = manifest.patient[subset == "train"]
     assert weights.mean() == pytest.approx(1)
     assert weights[patients == patients[0]].sum() == pytest.approx(weights[patients != patients[0]].sum() / 3)
@@ -318,7 +318,7 @@ def test_unequal_patients_weigh_alike_too(data):
 def test_patients_that_nobody_knows_cannot_weigh_alike(data):
     patient = np.full(len(data.manifest.patient), "unknown")
     with pytest.raises(ConfigError, match="count_by: received 'patient', but the patients of this data are not known"):
-        Data(dataclasses.replace(data.manifest, patient=patient), data.store).patient_weights()
+        Data(dataclasses.replace(data.manifest, patient=patient), data.pixel_cache).patient_weights()
 
 
 def test_closing_the_pipeline_waits_for_no_tuner(data):

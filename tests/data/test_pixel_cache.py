@@ -1,4 +1,4 @@
-"""Every image is decoded once: one store for equal contents, whoever asks at the same time, and none that is not whole."""
+"""Every image is decoded once: one pixel cache for equal contents, whoever asks at the same time, and none that is not whole."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from conftest import ROOT
 from filelock import FileLock
 
 from malaria_exp.data.cell_table import STOP, BadImageError, BadImagePolicy, CellTable
-from malaria_exp.data.pixel_cache import delete_store, open_store, stores
+from malaria_exp.data.pixel_cache import cache_folders, delete_cache_folder, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.errors import DataError
 
@@ -40,9 +40,9 @@ class Plain:
 def test_images_that_do_not_fit_on_the_disk_are_told_before_the_first(tmp_path):
     table = make()
     with pytest.raises(
-        DataError, match=r"store\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
+        DataError, match=r"pixel cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
     ):
-        open_store(table, ResizeRule(1_000_000, "pad"), tmp_path)
+        open_pixel_cache(table, ResizeRule(1_000_000, "pad"), tmp_path)
     assert table.source.reads == []
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".npy"]
 
@@ -75,38 +75,38 @@ def names(root):
     return sorted(path.name for path in root.iterdir() if not path.name.endswith(".lock"))
 
 
-# What a store holds
+# What a pixel cache holds
 
 
 def test_a_store_holds_each_rows_image(tmp_path):
     table = make()
-    store = open_store(table, RULE, tmp_path)
-    assert np.array_equal(store.take(np.arange(20)), expected(range(20)))
-    assert np.array_equal(store.take(np.array([7, 3, 3])), expected([7, 3, 3]))
-    assert store.images.dtype == np.uint8
-    assert not store.images.flags.writeable
+    pixel_cache = open_pixel_cache(table, RULE, tmp_path)
+    assert np.array_equal(pixel_cache.take(np.arange(20)), expected(range(20)))
+    assert np.array_equal(pixel_cache.take(np.array([7, 3, 3])), expected([7, 3, 3]))
+    assert pixel_cache.images.dtype == np.uint8
+    assert not pixel_cache.images.flags.writeable
     assert sorted(table.source.reads) == list(range(20))
-    assert (store.folder / "contents.txt").read_text().split() == sorted(table.content.tolist())
-    assert json.loads((store.folder / "store.json").read_text()) == {"images": 20, "bad": 0, "resize": RULE.to_dict()}
-    assert names(tmp_path) == [store.folder.name]
+    assert (pixel_cache.folder / "contents.txt").read_text().split() == sorted(table.content.tolist())
+    assert json.loads((pixel_cache.folder / "pixel_cache.json").read_text()) == {"images": 20, "bad": 0, "resize": RULE.to_dict()}
+    assert names(tmp_path) == [pixel_cache.folder.name]
 
 
 def test_the_order_of_rows_makes_no_second_store(tmp_path):
-    first = open_store(make(), RULE, tmp_path)
+    first = open_pixel_cache(make(), RULE, tmp_path)
     order = np.random.default_rng(0).permutation(20).tolist()
     table = make(order)
-    second = open_store(table, RULE, tmp_path)
+    second = open_pixel_cache(table, RULE, tmp_path)
     assert second.folder == first.folder
     assert table.source.reads == []
     assert np.array_equal(second.take(np.arange(20)), expected(order))
 
 
 def test_labels_patients_and_names_make_no_second_store(tmp_path):
-    first = open_store(make(), RULE, tmp_path)
+    first = open_pixel_cache(make(), RULE, tmp_path)
     other = dataclasses.replace(
         make(), label=np.ones(20, np.int8), patient=np.array(["P2"] * 20), cell_id=np.array([f"x{i}" for i in range(20)])
     )
-    assert open_store(other, RULE, tmp_path).folder == first.folder
+    assert open_pixel_cache(other, RULE, tmp_path).folder == first.folder
     assert other.source.reads == []
 
 
@@ -114,30 +114,30 @@ def test_labels_patients_and_names_make_no_second_store(tmp_path):
     "rule", [ResizeRule(7, "pad"), ResizeRule(6, "stretch"), ResizeRule(6, "pad", version=2)], ids=["size", "mode", "version"]
 )
 def test_another_rule_is_another_store(tmp_path, rule):
-    first, second = open_store(make(), RULE, tmp_path), open_store(make(), rule, tmp_path)
+    first, second = open_pixel_cache(make(), RULE, tmp_path), open_pixel_cache(make(), rule, tmp_path)
     assert first.folder != second.folder
     assert np.array_equal(second.take(np.arange(20)), expected(range(20), rule))
     assert np.array_equal(first.take(np.arange(20)), expected(range(20)))
 
 
 def test_another_content_or_one_less_is_another_store(tmp_path):
-    folders = {open_store(make(numbers), RULE, tmp_path).folder for numbers in (range(20), range(19), range(1, 21))}
+    folders = {open_pixel_cache(make(numbers), RULE, tmp_path).folder for numbers in (range(20), range(19), range(1, 21))}
     assert len(folders) == 3
-    assert len(stores(tmp_path)) == 3
+    assert len(cache_folders(tmp_path)) == 3
 
 
 def test_equal_contents_are_stored_once_and_read_from_every_row(tmp_path):
     numbers = [4, 8, 4, 4, 2]
     table = make(numbers)
-    store = open_store(table, RULE, tmp_path)
-    assert len(store.images) == 3
+    pixel_cache = open_pixel_cache(table, RULE, tmp_path)
+    assert len(pixel_cache.images) == 3
     assert sorted(table.source.reads) == [0, 1, 4]
-    assert np.array_equal(store.take(np.arange(5)), expected(numbers))
+    assert np.array_equal(pixel_cache.take(np.arange(5)), expected(numbers))
 
 
 @pytest.mark.parametrize("workers", [1, 7])
 def test_the_number_of_threads_changes_nothing(tmp_path, workers):
-    assert np.array_equal(open_store(make(), RULE, tmp_path, workers).take(np.arange(20)), expected(range(20)))
+    assert np.array_equal(open_pixel_cache(make(), RULE, tmp_path, workers).take(np.arange(20)), expected(range(20)))
 
 
 # Runs that start together, runs that were killed
@@ -147,7 +147,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from malaria_exp.data.resize import ResizeRule
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.cell_table import CellTable
 
 root, counter, die_at, seed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -168,9 +168,9 @@ table = CellTable("drawn", np.array([f"c{i}" for i in range(N)]), np.zeros(N, np
                   np.array([f"{i:064x}" for i in order]), Counted())
 print("ready", flush=True)
 sys.stdin.readline()
-store = open_store(table, ResizeRule(6, "pad"), root, 4)
-assert (store.take(np.arange(N)) == order[:, None, None, None]).all()
-print(store.folder, flush=True)
+pixel cache = open_pixel_cache(table, ResizeRule(6, "pad"), root, 4)
+assert (pixel cache.take(np.arange(N)) == order[:, None, None, None]).all()
+print(pixel cache.folder, flush=True)
 """
 
 
@@ -205,7 +205,7 @@ def test_a_killed_decode_leaves_nothing_that_is_read_and_the_next_run_starts_ane
     finish([child])
     assert child.returncode == -signal.SIGKILL
     assert [".partial-" in name for name in names(root)] == [True]
-    assert stores(root) == []
+    assert cache_folders(root) == []
     done = counter.stat().st_size
     child = start(root, counter, seed=1)
     results = finish([child])
@@ -216,13 +216,13 @@ def test_a_killed_decode_leaves_nothing_that_is_read_and_the_next_run_starts_ane
 
 
 def test_a_run_that_finds_the_lock_taken_says_so_and_waits(tmp_path, monkeypatch, caplog):
-    folder = open_store(make(), RULE, tmp_path).folder
-    assert delete_store(folder)
+    folder = open_pixel_cache(make(), RULE, tmp_path).folder
+    assert delete_cache_folder(folder)
     caplog.set_level(logging.INFO, logger="malaria_exp")
     monkeypatch.setattr(logging.getLogger("malaria_exp"), "propagate", True)
     got = []
     with FileLock(tmp_path / f".{folder.name}.lock"):
-        waiting = threading.Thread(target=lambda: got.append(open_store(make(), RULE, tmp_path)))
+        waiting = threading.Thread(target=lambda: got.append(open_pixel_cache(make(), RULE, tmp_path)))
         waiting.start()
         for _ in range(600):
             waiting.join(0.05)
@@ -242,12 +242,12 @@ def test_a_run_that_finds_the_lock_taken_says_so_and_waits(tmp_path, monkeypatch
     "keep", [0, 5, 100, 500, -200, -1], ids=["nothing", "no header", "half a header", "some rows", "less than the header", "one byte"]
 )
 def test_truncated_images_are_decoded_again(tmp_path, keep):
-    folder = open_store(make(), RULE, tmp_path).folder
+    folder = open_pixel_cache(make(), RULE, tmp_path).folder
     data = (folder / "images.npy").read_bytes()
     (folder / "images.npy").write_bytes(data[:keep])
     table = make()
-    store = open_store(table, RULE, tmp_path)
-    assert store.folder == folder
+    pixel_cache = open_pixel_cache(table, RULE, tmp_path)
+    assert pixel_cache.folder == folder
     assert len(table.source.reads) == 20
     assert (folder / "images.npy").read_bytes() == data
     assert names(tmp_path) == [folder.name]
@@ -258,15 +258,15 @@ def drop_images(folder):
 
 
 def drop_marker(folder):
-    (folder / "store.json").unlink()
+    (folder / "pixel_cache.json").unlink()
 
 
 def cut_marker(folder):
-    (folder / "store.json").write_text('{"images": 2')
+    (folder / "pixel_cache.json").write_text('{"images": 2')
 
 
 def other_marker(folder):
-    (folder / "store.json").write_text(json.dumps({"images": 20, "bad": 0, "resize": {**RULE.to_dict(), "version": 0}}))
+    (folder / "pixel_cache.json").write_text(json.dumps({"images": 20, "bad": 0, "resize": {**RULE.to_dict(), "version": 0}}))
 
 
 def other_shape(folder):
@@ -279,10 +279,10 @@ def zero_images(folder):
 
 @pytest.mark.parametrize("harm", [drop_images, drop_marker, cut_marker, other_marker, other_shape, zero_images])
 def test_a_store_that_is_not_whole_is_decoded_again(tmp_path, harm):
-    folder = open_store(make(), RULE, tmp_path).folder
+    folder = open_pixel_cache(make(), RULE, tmp_path).folder
     harm(folder)
     table = make()
-    assert np.array_equal(open_store(table, RULE, tmp_path).take(np.arange(20)), expected(range(20)))
+    assert np.array_equal(open_pixel_cache(table, RULE, tmp_path).take(np.arange(20)), expected(range(20)))
     assert len(table.source.reads) == 20
 
 
@@ -292,36 +292,36 @@ SKIP = BadImagePolicy("skip", 1.0)
 
 
 def test_without_bad_images_there_is_no_list_of_them(tmp_path):
-    store = open_store(make(policy=SKIP), RULE, tmp_path)
-    assert store.bad == {}
-    assert not (store.folder / "bad.json").exists()
+    pixel_cache = open_pixel_cache(make(policy=SKIP), RULE, tmp_path)
+    assert pixel_cache.bad == {}
+    assert not (pixel_cache.folder / "bad.json").exists()
 
 
 def test_with_skip_the_good_images_stand_in_the_right_rows_and_the_reasons_beside_them(tmp_path):
-    store = open_store(make(bad=(0, 3, 11, 19), policy=SKIP), RULE, tmp_path)
-    assert store.bad == {row: f"bad number {row}" for row in (0, 3, 11, 19)}
+    pixel_cache = open_pixel_cache(make(bad=(0, 3, 11, 19), policy=SKIP), RULE, tmp_path)
+    assert pixel_cache.bad == {row: f"bad number {row}" for row in (0, 3, 11, 19)}
     good = np.setdiff1d(np.arange(20), [0, 3, 11, 19])
-    assert np.array_equal(store.take(good), expected(good))
-    assert len(store.images) == 16
-    assert names(tmp_path) == [store.folder.name]
-    assert {path.name for path in store.folder.iterdir()} == {"images.npy", "contents.txt", "store.json", "bad.json"}
+    assert np.array_equal(pixel_cache.take(good), expected(good))
+    assert len(pixel_cache.images) == 16
+    assert names(tmp_path) == [pixel_cache.folder.name]
+    assert {path.name for path in pixel_cache.folder.iterdir()} == {"images.npy", "contents.txt", "pixel_cache.json", "bad.json"}
     contents = make().content
-    assert (store.folder / "contents.txt").read_text().split() == sorted(contents[good].tolist())
+    assert (pixel_cache.folder / "contents.txt").read_text().split() == sorted(contents[good].tolist())
 
 
 @pytest.mark.parametrize("row", [0, 3, 19])
 def test_a_bad_row_is_never_taken(tmp_path, row):
-    store = open_store(make(bad=(0, 3, 19), policy=SKIP), RULE, tmp_path)
+    pixel_cache = open_pixel_cache(make(bad=(0, 3, 19), policy=SKIP), RULE, tmp_path)
     with pytest.raises(ValueError, match=rf"could be decoded. Received: \[{row}\]"):
-        store.take(np.array([5, row, 6]))
+        pixel_cache.take(np.array([5, row, 6]))
 
 
 def test_the_reasons_are_remembered_and_nothing_is_decoded_again(tmp_path):
-    first = open_store(make(bad=(3, 11), policy=SKIP), RULE, tmp_path)
+    first = open_pixel_cache(make(bad=(3, 11), policy=SKIP), RULE, tmp_path)
     order = np.random.default_rng(0).permutation(20).tolist()
     # As no image is read, nothing can be found to be bad anew.
     table = make(order, policy=SKIP)
-    second = open_store(table, RULE, tmp_path)
+    second = open_pixel_cache(table, RULE, tmp_path)
     assert table.source.reads == []
     assert second.folder == first.folder
     assert second.bad == {order.index(number): f"bad number {number}" for number in (3, 11)}
@@ -330,32 +330,34 @@ def test_the_reasons_are_remembered_and_nothing_is_decoded_again(tmp_path):
 
 
 def test_a_run_that_stops_for_bad_images_finds_those_that_an_earlier_one_skipped(tmp_path):
-    open_store(make(bad=(3,), policy=SKIP), RULE, tmp_path)
+    open_pixel_cache(make(bad=(3,), policy=SKIP), RULE, tmp_path)
     table = make(bad=(3,))
-    assert open_store(table, RULE, tmp_path).bad == {3: "bad number 3"}
+    assert open_pixel_cache(table, RULE, tmp_path).bad == {3: "bad number 3"}
     assert table.source.reads == []
 
 
 def test_all_cells_of_one_bad_content_are_bad_and_it_is_read_once(tmp_path):
     table = make([1, 5, 2, 5, 5], bad=(1,), policy=SKIP)
-    store = open_store(table, RULE, tmp_path)
-    assert store.bad == dict.fromkeys((1, 3, 4), "bad number 5")
+    pixel_cache = open_pixel_cache(table, RULE, tmp_path)
+    assert pixel_cache.bad == dict.fromkeys((1, 3, 4), "bad number 5")
     assert sorted(table.source.reads) == [0, 1, 2]
-    assert np.array_equal(store.take(np.array([2, 0])), expected([2, 1]))
+    assert np.array_equal(pixel_cache.take(np.array([2, 0])), expected([2, 1]))
 
 
 @pytest.mark.parametrize("policy", [STOP, SKIP])
 def test_if_nothing_can_be_decoded_every_row_says_why_and_nothing_is_stored(tmp_path, policy):
-    assert open_store(make(range(3), bad=(0, 1, 2), policy=policy), RULE, tmp_path).bad == {row: f"bad number {row}" for row in range(3)}
+    assert open_pixel_cache(make(range(3), bad=(0, 1, 2), policy=policy), RULE, tmp_path).bad == {
+        row: f"bad number {row}" for row in range(3)
+    }
     assert names(tmp_path) == []
 
 
 def test_with_error_all_bad_images_are_found_and_nothing_is_left_behind(tmp_path):
-    assert open_store(make(bad=(3, 11, 12)), RULE, tmp_path).bad == {row: f"bad number {row}" for row in (3, 11, 12)}
+    assert open_pixel_cache(make(bad=(3, 11, 12)), RULE, tmp_path).bad == {row: f"bad number {row}" for row in (3, 11, 12)}
     assert names(tmp_path) == []
-    assert stores(tmp_path) == []
+    assert cache_folders(tmp_path) == []
     # The lock is free again.
-    assert open_store(make(), RULE, tmp_path).images.shape == (20, 6, 6, 3)
+    assert open_pixel_cache(make(), RULE, tmp_path).images.shape == (20, 6, 6, 3)
 
 
 def drop_reasons(folder):
@@ -388,20 +390,20 @@ def not_text(folder):
 
 @pytest.mark.parametrize("harm", [drop_reasons, cut_reasons, no_mapping, one_reason_less, other_contents, not_text])
 def test_with_damaged_reasons_everything_is_decoded_again(tmp_path, harm):
-    folder = open_store(make(bad=(3, 11), policy=SKIP), RULE, tmp_path).folder
+    folder = open_pixel_cache(make(bad=(3, 11), policy=SKIP), RULE, tmp_path).folder
     harm(folder)
     table = make(bad=(3, 11), policy=SKIP)
-    store = open_store(table, RULE, tmp_path)
+    pixel_cache = open_pixel_cache(table, RULE, tmp_path)
     assert len(table.source.reads) == 20
-    assert store.bad == {3: "bad number 3", 11: "bad number 11"}
-    assert np.array_equal(store.take(np.array([2, 4, 12])), expected([2, 4, 12]))
+    assert pixel_cache.bad == {3: "bad number 3", 11: "bad number 11"}
+    assert np.array_equal(pixel_cache.take(np.array([2, 4, 12])), expected([2, 4, 12]))
 
 
 def test_more_images_than_are_moved_at_once_are_all_moved(tmp_path):
     n = 2100
-    store = open_store(make(range(n), bad=(0, 700, n - 1), policy=SKIP), ResizeRule(2, "pad"), tmp_path)
+    pixel_cache = open_pixel_cache(make(range(n), bad=(0, 700, n - 1), policy=SKIP), ResizeRule(2, "pad"), tmp_path)
     good = np.setdiff1d(np.arange(n), [0, 700, n - 1])
-    assert np.array_equal(store.take(good), expected(good, ResizeRule(2, "pad")))
+    assert np.array_equal(pixel_cache.take(good), expected(good, ResizeRule(2, "pad")))
 
 
 # Some rows only
@@ -410,7 +412,7 @@ def test_more_images_than_are_moved_at_once_are_all_moved(tmp_path):
 def test_a_selection_of_a_store_is_the_store_of_the_selected_table(tmp_path):
     table = make(bad=(3, 11), policy=SKIP)
     rows = np.array([19, 3, 0, 7])
-    part, own = open_store(table, RULE, tmp_path).select(rows), open_store(table.select(rows), RULE, tmp_path)
+    part, own = open_pixel_cache(table, RULE, tmp_path).select(rows), open_pixel_cache(table.select(rows), RULE, tmp_path)
     assert part.bad == own.bad == {1: "bad number 3"}
     assert part.rule == own.rule
     good = np.array([0, 2, 3])
@@ -421,9 +423,9 @@ def test_a_selection_of_a_store_is_the_store_of_the_selected_table(tmp_path):
 
 
 def test_a_selection_of_a_selection_counts_in_the_rows_of_the_first(tmp_path):
-    store = open_store(make(bad=(3,), policy=SKIP), RULE, tmp_path).select(np.arange(2, 12)).select(np.array([5, 1]))
-    assert store.bad == {1: "bad number 3"}
-    assert np.array_equal(store.take(np.array([0])), expected([7]))
+    pixel_cache = open_pixel_cache(make(bad=(3,), policy=SKIP), RULE, tmp_path).select(np.arange(2, 12)).select(np.array([5, 1]))
+    assert pixel_cache.bad == {1: "bad number 3"}
+    assert np.array_equal(pixel_cache.take(np.array([0])), expected([7]))
 
 
 def test_a_source_that_holds_decoded_images_opens_its_own_store(tmp_path):
@@ -434,8 +436,8 @@ def test_a_source_that_holds_decoded_images_opens_its_own_store(tmp_path):
         asked.append((rule, root))
         return "its own"
 
-    table.source.open_store = own
-    assert open_store(table, RULE, tmp_path) == "its own"
+    table.source.open_pixel_cache = own
+    assert open_pixel_cache(table, RULE, tmp_path) == "its own"
     assert asked == [(RULE, tmp_path)]
     assert table.source.reads == []
     assert names(tmp_path) == []
@@ -452,7 +454,7 @@ def test_a_failure_of_the_program_leaves_nothing_behind_either(tmp_path):
 
     table.source.read = fail
     with pytest.raises(ZeroDivisionError):
-        open_store(table, RULE, tmp_path)
+        open_pixel_cache(table, RULE, tmp_path)
     assert names(tmp_path) == []
 
 
@@ -463,50 +465,50 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(
-            DataError, match=r"store\.root: cannot write the decoded images to '.*file.*Choose another folder: store\.root="
+            DataError, match=r"pixel cache\.root: cannot write the decoded images to '.*file.*Choose another folder: pixel cache\.root="
         ):
-            open_store(make(), RULE, root)
+            open_pixel_cache(make(), RULE, root)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match=r"store\.root"):
-        open_store(make(), RULE, tmp_path)
+    with pytest.raises(DataError, match=r"pixel cache\.root"):
+        open_pixel_cache(make(), RULE, tmp_path)
 
 
 def test_a_store_that_exists_is_read_without_writing_or_locking(tmp_path):
-    folder = open_store(make(), RULE, tmp_path).folder
+    folder = open_pixel_cache(make(), RULE, tmp_path).folder
     before = sorted((path, path.stat().st_mtime_ns) for path in folder.iterdir())
     with FileLock(tmp_path / f".{folder.name}.lock"):
-        store = open_store(make(), RULE, tmp_path)
-    assert np.array_equal(store.take(np.arange(20)), expected(range(20)))
+        pixel_cache = open_pixel_cache(make(), RULE, tmp_path)
+    assert np.array_equal(pixel_cache.take(np.arange(20)), expected(range(20)))
     assert sorted((path, path.stat().st_mtime_ns) for path in folder.iterdir()) == before
 
 
 def test_cleaning_up_lists_sizes_and_deletes(tmp_path):
-    folders = [open_store(make(), ResizeRule(size, "pad"), tmp_path).folder for size in (4, 6)]
-    found = stores(tmp_path)
+    folders = [open_pixel_cache(make(), ResizeRule(size, "pad"), tmp_path).folder for size in (4, 6)]
+    found = cache_folders(tmp_path)
     assert [folder for folder, _ in found] == sorted(folders)
     assert dict(found)[folders[1]] == sum(file.stat().st_size for file in folders[1].iterdir())
     assert dict(found)[folders[1]] > 20 * 6 * 6 * 3
-    assert delete_store(folders[0])
+    assert delete_cache_folder(folders[0])
     assert names(tmp_path) == [folders[1].name]
-    assert stores(tmp_path) == [item for item in found if item[0] == folders[1]]
+    assert cache_folders(tmp_path) == [item for item in found if item[0] == folders[1]]
     table = make()
-    open_store(table, ResizeRule(4, "pad"), tmp_path)
+    open_pixel_cache(table, ResizeRule(4, "pad"), tmp_path)
     assert len(table.source.reads) == 20
 
 
 def test_a_store_that_is_being_written_is_not_deleted(tmp_path):
-    folder = open_store(make(), RULE, tmp_path).folder
+    folder = open_pixel_cache(make(), RULE, tmp_path).folder
     with FileLock(tmp_path / f".{folder.name}.lock"):
-        assert not delete_store(folder)
-        assert len(stores(tmp_path)) == 1
-    assert delete_store(folder)
-    assert stores(tmp_path) == []
+        assert not delete_cache_folder(folder)
+        assert len(cache_folders(tmp_path)) == 1
+    assert delete_cache_folder(folder)
+    assert cache_folders(tmp_path) == []
 
 
 def test_an_empty_or_missing_cache_holds_no_stores(tmp_path):
-    assert stores(tmp_path) == []
-    assert stores(tmp_path / "nothing") == []
+    assert cache_folders(tmp_path) == []
+    assert cache_folders(tmp_path / "nothing") == []

@@ -95,7 +95,7 @@ def test_enlarging_is_bilinear():
     image = np.zeros((2, 2, 3), np.uint8)
     image[:, 1] = 100
     got = resize(image, ResizeRule(4, "stretch"))[..., 0]
-    # Pixel centres lie at 0.25, 0.75, 1.25 and 1.75 of the old ones' 0.5 and 1.5.
+    # Pixel centers lie at 0.25, 0.75, 1.25 and 1.75 of the old ones' 0.5 and 1.5.
     assert got.tolist() == [[0, 25, 75, 100]] * 4
 
 
@@ -128,7 +128,7 @@ def test_transposing_commutes_with_resizing(image, size, mode):
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)], ids=["float", "grey", "alpha"]
+    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)], ids=["float", "gray", "alpha"]
 )
 def test_only_rgb_bytes_are_resized(image):
     with pytest.raises(ValueError, match="Expected RGB uint8"):

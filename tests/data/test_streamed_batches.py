@@ -18,7 +18,7 @@ from malaria_exp.data.augmentation_chain import Chain, Copies
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
@@ -64,7 +64,7 @@ def open_data(path, cache, window) -> Data:
     table = shards(path=str(path), window=window)
     number = np.array([int(name[1:]) for name in table.cell_id])
     subset = np.array(["train"] * 20 + ["val"] * 4 + ["test"] * 6)[number // 10]
-    return Data(Manifest.from_table("drawn", table, subset), open_store(table, RULE, cache))
+    return Data(Manifest.from_table("drawn", table, subset), open_pixel_cache(table, RULE, cache))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_an_epoch_visits_each_cell_once_and_leaves_out_only_the_rest(open_window
 
 
 def test_chunks_without_a_wanted_cell_are_no_obstacle(place, tmp_path, monkeypatch):
-    monkeypatch.setattr("malaria_exp.data.shards.store.CHUNK", 2)
+    monkeypatch.setattr("malaria_exp.data.shards.shard_cache.CHUNK", 2)
     data = open_data(place / "set", tmp_path, 3)
     for cells in (data.training()[1], data.open("test", "a test")):
         number = [int(name[1:]) for name in data.manifest.cell_id[cells.rows]]
@@ -155,7 +155,7 @@ def test_a_window_is_shuffled_as_a_whole(open_window):
     shard_of = {
         int(data.manifest.cell_id[row][1:]): shard
         for shard in range(SHARDS)
-        for row in range(data.store.cells.first[shard], data.store.cells.first[shard + 1])
+        for row in range(data.pixel_cache.cells.first[shard], data.pixel_cache.cells.first[shard + 1])
     }
     batches = [{shard_of[number] for number in numbers(images)} for images, _ in take(made, 3)]
     # A batch of 25 from about 100 cells of five shards misses one of them in less than one of a hundred draws.
@@ -184,7 +184,7 @@ def test_from_any_step_on_it_is_the_rest_of_the_whole_stream(open_window, window
 def test_batches_of_a_store_start_at_any_step_too(open_window, resident_gb):
     data = open_window()
     rows = data.manifest.rows("train")
-    cells = Cells("train", rows, data.manifest.label[rows], data.store.copy_out(rows, "train"))
+    cells = Cells("train", rows, data.manifest.label[rows], data.pixel_cache.copy_out(rows, "train"))
     made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=1, resident_gb=resident_gb)
     whole = take(made, 3 * made.steps_per_epoch)
     for epoch, step in [(0, 5), (1, 0), (0, 12)]:
@@ -200,7 +200,7 @@ def test_augmentations_draw_what_they_draw_on_resident_batches(open_window):
 
     data = open_window()
     rows = data.manifest.rows("train")
-    cells = Cells("train", rows, data.manifest.label[rows], data.store.copy_out(rows, "train"))
+    cells = Cells("train", rows, data.manifest.label[rows], data.pixel_cache.copy_out(rows, "train"))
     resident = TrainingBatches(cells, batch_size=BATCH, chain=Chain([drawn, drawn]), seed=5, resident_gb=1)
     ours = take(streamed(data, augmentations=[drawn, drawn], seed=5), 30)
     assert [labels.tolist() for _, labels in ours] == [labels.tolist() for _, labels in take(resident, 30)]
@@ -231,8 +231,8 @@ def test_a_later_start_reads_no_window_before_it(place, tmp_path):
     whole = take(made, made.steps_per_epoch)
     first = numbers(whole[0][0])[0]
     record = int(np.flatnonzero(shards(path=str(folder)).cell_id == f"c{first:03d}")[0])
-    shard = int(np.searchsorted(made.store.cells.first, record, side="right") - 1)
-    path = Path(made.store.files[shard])
+    shard = int(np.searchsorted(made.pixel_cache.cells.first, record, side="right") - 1)
+    path = Path(made.pixel_cache.files[shard])
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.runs.finished_runs import EARLIER_FILE, FinishedRun, guard_against_earlier, read_earlier
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, guard_against_parent_runs, read_parent_splits
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
@@ -42,11 +42,11 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     one = manifest([theirs], ["P1"], ["same"])
     two = manifest([ours], ["P1" if by == "patient" else "P2"], ["other" if by == "patient" else "same"])
     if not leaks:
-        assert guard_against_earlier(two, one, allow_leak=False) is two
+        assert guard_against_parent_runs(two, one, allow_leak=False) is two
         return
     with pytest.raises(LeakError, match="1 patients" if by == "patient" else "1 images"):
-        guard_against_earlier(two, one, allow_leak=False)
-    marked = guard_against_earlier(two, one, allow_leak=True)
+        guard_against_parent_runs(two, one, allow_leak=False)
+    marked = guard_against_parent_runs(two, one, allow_leak=True)
     assert marked.leaky
     assert marked.hash == two.hash
     assert "earlier runs" in marked.details["warnings"][-1]
@@ -54,26 +54,26 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
 
 def test_unknown_patients_are_no_evidence():
     one, two = manifest(["train"], ["unknown"], ["a"]), manifest(["test"], ["unknown"], ["b"])
-    assert guard_against_earlier(two, one, allow_leak=False) is two
+    assert guard_against_parent_runs(two, one, allow_leak=False) is two
 
 
 def test_no_earlier_run_changes_nothing():
     one = manifest(SUBSETS, ["P1", "P2", "P3"])
-    assert read_earlier([]) is None
-    assert guard_against_earlier(one, None, allow_leak=False) is one
+    assert read_parent_splits([]) is None
+    assert guard_against_parent_runs(one, None, allow_leak=False) is one
 
 
 def test_runs_of_runs_are_followed(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])
-    before.write(run / EARLIER_FILE)
-    earlier = read_earlier([run])
+    before.write(run / PARENT_SPLIT_FILE)
+    earlier = read_parent_splits([run])
     assert {"Q1", "Q2"} <= set(earlier.patient)
     assert "Q3" not in earlier.patient
     own = FinishedRun.read(finished_run).manifest
     assert set(earlier.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
     with pytest.raises(LeakError):
-        guard_against_earlier(own, manifest(["train"], [own.patient[own.subset == "test"][0]]), allow_leak=False)
+        guard_against_parent_runs(own, manifest(["train"], [own.patient[own.subset == "test"][0]]), allow_leak=False)
 
 
 def test_an_unfinished_run_is_none_to_build_on(finished_run, tmp_path):
@@ -83,4 +83,4 @@ def test_an_unfinished_run_is_none_to_build_on(finished_run, tmp_path):
     with pytest.raises(RunFolderError, match="no finished training run"):
         FinishedRun.read(run)
     # Weights that it wrote on the way know its patients all the same.
-    assert len(read_earlier([run]).patient)
+    assert len(read_parent_splits([run]).patient)

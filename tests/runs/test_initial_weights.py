@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.runs.finished_runs import FinishedRun, read_earlier
+from malaria_exp.runs.finished_runs import FinishedRun, read_parent_splits
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights, pair_layers
 from malaria_exp.runs.weights_file import open_weights, stored_layers
 from malaria_exp.utils.errors import ConfigError, LeakError
@@ -190,7 +190,7 @@ def test_weights_of_a_run_that_was_cut_off_go_on_and_know_its_patients(file, sta
     initial = find_weights(f"{run}/{file}", tmp_path / "cache", tmp_path)
     assert initial.run == run
     own = FinishedRun.read(finished_run).manifest
-    assert set(read_earlier([initial.run]).patient) == set(own.patient[np.isin(own.subset, ("train", "val"))])
+    assert set(read_parent_splits([initial.run]).patient) == set(own.patient[np.isin(own.subset, ("train", "val"))])
 
 
 def test_a_file_in_a_runs_folder_knows_its_patients_too_and_one_elsewhere_says_that_nobody_does(finished_run, tmp_path):

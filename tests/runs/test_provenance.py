@@ -42,7 +42,7 @@ def test_no_part_of_a_secrets_value_is_kept(value):
 
 
 def test_other_overrides_are_kept_letter_by_letter():
-    overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "store.root=s3://b/c/d=e"]
+    overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "cache.root=s3://b/c/d=e"]
     assert redact_overrides(overrides) == overrides
 
 

@@ -27,7 +27,7 @@ def test_stored_scored_from_there_and_begun_from_there(finished_run, run_task, t
     np.testing.assert_array_equal(read(begun / "predictions.csv").score, read(folder / "predictions.csv").score)
     report = json.loads((begun / "init_from.json").read_text())
     assert (report["source"], report["layers_not_loaded"]) == (there, 0)
-    assert (begun / "earlier_split.csv").exists()
+    assert (begun / "parent_split.csv").exists()
     # Of a file alone, too, the run beside it is known, and so are its patients.
     initial = find_weights(f"{there}/model.weights.h5", tmp_path / "cache", tmp_path)
     assert initial.file.name == "model.weights.h5"

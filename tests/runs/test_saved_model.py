@@ -32,7 +32,7 @@ def save(folder, model, name, takes="prepared", formats=("keras",)):
     save_model(
         folder,
         SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=params_of(name)), save_as=list(formats), model_input=takes),
-        SimpleNamespace(store=SimpleNamespace(rule=RULE), manifest=SimpleNamespace(hash="0" * 64)),
+        SimpleNamespace(pixel_cache=SimpleNamespace(rule=RULE), manifest=SimpleNamespace(hash="0" * 64)),
         SimpleNamespace(model=model, precision="float32"),
     )
     return folder

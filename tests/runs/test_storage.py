@@ -47,7 +47,7 @@ def test_a_copy_that_fails_is_recorded_with_its_reason_and_the_run_is_whole(smal
     assert found["status"] == "done"
     assert "stored" not in found
     assert "sftp://***@bucket/x" in found["not_stored"]
-    assert f"To copy it later: python run.py task=store run={small_run} storage=fsspec storage.url={url}" in caplog.text
+    assert f"To copy it later: python run.py task=upload run={small_run} storage=fsspec storage.url={url}" in caplog.text
     assert "hunter2" not in caplog.text
 
 
@@ -87,7 +87,7 @@ def test_jobs_of_different_multiruns_have_different_names(tmp_path, folder, file
 def test_the_command_for_later_can_be_typed_and_holds_no_password():
     choice = Choice("storage", "fsspec", {"url": "sftp://me:hunter2@host/runs", "what": ["model", "report"]}, "storage")
     assert command(choice, Path("outputs/a b")) == (
-        "python run.py task=store 'run=outputs/a b' storage=fsspec 'storage.url=sftp://***@host/runs' 'storage.what=[model,report]'"
+        "python run.py task=upload 'run=outputs/a b' storage=fsspec 'storage.url=sftp://***@host/runs' 'storage.what=[model,report]'"
     )
     plain = Choice("storage", "path", {"path": "/mnt/x", "what": ["everything"]}, "storage")
-    assert command(plain, Path("outputs/a")) == "python run.py task=store run=outputs/a storage=path storage.path=/mnt/x"
+    assert command(plain, Path("outputs/a")) == "python run.py task=upload run=outputs/a storage=path storage.path=/mnt/x"

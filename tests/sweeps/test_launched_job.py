@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from malaria_exp.sweeps import launched_job
-from malaria_exp.sweeps.hydra_plugins import threads_per_job
+from malaria_exp.sweeps.launched_job import threads_per_job
 
 
 @pytest.mark.parametrize(

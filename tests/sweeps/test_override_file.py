@@ -1,15 +1,15 @@
-"""sweep=pairs.yaml: what is read from the file, and what is refused."""
+"""override_sets=pairs.yaml: what is read from the file, and what is refused."""
 
 import pytest
 
-from malaria_exp.sweeps.override_file import read_pairs
+from malaria_exp.sweeps.override_file import read_override_sets
 from malaria_exp.utils.errors import ConfigError
 
 
 def test_sections_and_lists_are_overrides(tmp_path):
     path = tmp_path / "pairs.yaml"
     path.write_text("- {model: cellnet, optimizer: {learning_rate: 0.01}, aug: [dihedral, mixup]}\n- [model=vit, seed=3]\n")
-    assert read_pairs(path) == [["model=cellnet", "optimizer.learning_rate=0.01", "aug=[dihedral,mixup]"], ["model=vit", "seed=3"]]
+    assert read_override_sets(path) == [["model=cellnet", "optimizer.learning_rate=0.01", "aug=[dihedral,mixup]"], ["model=vit", "seed=3"]]
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_what_is_no_list_of_jobs_is_named(tmp_path, text, message):
     path = tmp_path / "pairs.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read_pairs(path)
+        read_override_sets(path)
 
 
 def test_a_missing_file_is_named_with_the_nearest(tmp_path):
     (tmp_path / "pairs.yaml").write_text("- {a: 1}")
     with pytest.raises(ConfigError, match="Did you mean"):
-        read_pairs(tmp_path / "pair.yaml")
+        read_override_sets(tmp_path / "pair.yaml")

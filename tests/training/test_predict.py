@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.predictions import sigmoid
@@ -13,7 +13,7 @@ from malaria_exp.utils.errors import DataError
 @pytest.fixture(scope="module")
 def data(cache_root):
     table = build("dataset", "synthetic", {"infected_patients": 8, "healthy_patients": 3, "cells_per_patient": 8, "cell_size": 40})
-    return Data(build("split", "patient_holdout", {}, table), open_store(table, ResizeRule(32, "pad"), cache_root))
+    return Data(build("split", "patient_holdout", {}, table), open_pixel_cache(table, ResizeRule(32, "pad"), cache_root))
 
 
 @pytest.fixture(scope="module")

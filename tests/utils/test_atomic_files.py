@@ -49,7 +49,7 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_temporary_file_is_a_neighbour_with_the_same_ending(tmp_path):
+def test_the_temporary_file_is_a_neighbor_with_the_same_ending(tmp_path):
     seen = []
     write_atomically(tmp_path / "model.weights.h5", lambda temporary: (seen.append(temporary), temporary.touch()))
     assert seen[0].parent == tmp_path

@@ -54,7 +54,7 @@ def build_transforms(path: str, transforms: Sequence[Any], *, keep_black: bool =
     Args:
         path: where the list stands in the config.
         transforms: names with their arguments.
-        keep_black: whether transforms that change colours leave black pixels black.
+        keep_black: whether transforms that change colors leave black pixels black.
 
     Raises:
         ConfigError: an unknown transform or argument, a value that does not fit, or a transform that cannot be used here.

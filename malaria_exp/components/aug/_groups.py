@@ -41,15 +41,15 @@ def on_images(numbers: "tf.Tensor") -> "tf.Tensor":
     return numbers[:, None, None, None]
 
 
-def on_colours(numbers: "tf.Tensor", images: "tf.Tensor") -> "tf.Tensor":
-    """Returns a number for each image and colour, (n, 3), to be combined with images (n, H, W, 3): (n, 1, W, 3), as short last axes are slow."""
+def on_colors(numbers: "tf.Tensor", images: "tf.Tensor") -> "tf.Tensor":
+    """Returns a number for each image and color, (n, 3), to be combined with images (n, H, W, 3): (n, 1, W, 3), as short last axes are slow."""
     import tensorflow as tf
 
     return tf.tile(numbers[:, None, None, :], (1, 1, tf.shape(images)[2], 1))
 
 
 def over_pixels(reduce: Callable[..., "tf.Tensor"], images: "tf.Tensor") -> "tf.Tensor":
-    """Reduces (n, H, W, 3) by tf.reduce_sum or another to a number for each image and colour, (n, 3); several times faster than at once."""
+    """Reduces (n, H, W, 3) by tf.reduce_sum or another to a number for each image and color, (n, 3); several times faster than at once."""
     return reduce(reduce(images, axis=1), axis=1)
 
 
@@ -62,14 +62,14 @@ def cell_pixels(images: "tf.Tensor") -> "tf.Tensor":
 
 
 def keep_black(before: "tf.Tensor", after: "tf.Tensor") -> "tf.Tensor":
-    """Returns the images after a change of colour with the black outside of the cell still black, in [0, 1].
+    """Returns the images after a change of color with the black outside of the cell still black, in [0, 1].
 
     The change fades out towards black, over the darkest tenth of the range: cells' rims fade into black over a pixel or two, and
     a hard edge would become a bright ring.
 
     Args:
         before: float32 (n, H, W, 3) in [0, 1].
-        after: the same pixels with other colours; of any range.
+        after: the same pixels with other colors; of any range.
     """
     import tensorflow as tf
 
@@ -78,7 +78,7 @@ def keep_black(before: "tf.Tensor", after: "tf.Tensor") -> "tf.Tensor":
 
 
 def pixel_mean(images: "tf.Tensor") -> "tf.Tensor":
-    """Returns the mean of each pixel's three colours, in all three, (n, H, W, 3); 0 for black alone.
+    """Returns the mean of each pixel's three colors, in all three, (n, H, W, 3); 0 for black alone.
 
     A product with a matrix: on a CPU twice as fast as reducing an axis of three and spreading it again.
     """

@@ -17,7 +17,7 @@ from malaria_exp.utils.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COLOUR = (
+COLOR = (
     "AutoContrast",
     "Equalization",
     "RandomBrightness",
@@ -89,7 +89,7 @@ def _build(path: str, layer: Mapping[str, Any]) -> keras.layers.Layer:
         )
     ((name, arguments),) = layer.items()
     arguments = {} if arguments is None else arguments
-    known = [*COLOUR, *GEOMETRY, *OWN]
+    known = [*COLOR, *GEOMETRY, *OWN]
     if name in ELSEWHERE:
         raise ConfigError(f"{path}.{name}: not possible here. Use {ELSEWHERE[name]}.")
     if name not in known:
@@ -141,7 +141,7 @@ def apply_layers(layers: Sequence[keras.layers.Layer], images: tf.Tensor, seed: 
             ways = {"horizontally": "horizontal" in layer.mode, "vertically": "vertical" in layer.mode}
             images = flip_some(images, drawn["flips"][:, 0, 0, 0], **ways)
         else:
-            images = _recoloured(layer, images, drawn)
+            images = _recolored(layer, images, drawn)
     return images if turned is None else move(images, turned)
 
 
@@ -181,9 +181,9 @@ def _quartered(maps: tf.Tensor, turns: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return maps
 
 
-def _recoloured(layer: keras.layers.Layer, images: tf.Tensor, drawn: Any) -> tf.Tensor:
-    """Returns images after any other layer, with black kept black if it is one of colours."""
+def _recolored(layer: keras.layers.Layer, images: tf.Tensor, drawn: Any) -> tf.Tensor:
+    """Returns images after any other layer, with black kept black if it is one of colors."""
     if type(layer) is keras.layers.RandomContrast:
         return keep_black(images, stretch(images, drawn["contrast_factor"][:, 0, 0, 0]))
     changed = layer.transform_images(images, drawn, training=True)
-    return keep_black(images, changed) if type(layer).__name__ in COLOUR else tf.clip_by_value(changed, 0.0, 1.0)
+    return keep_black(images, changed) if type(layer).__name__ in COLOR else tf.clip_by_value(changed, 0.0, 1.0)

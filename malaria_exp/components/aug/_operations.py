@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.components.aug._groups import Treatment, keep_black, on_colours, on_images, over_pixels, pixel_mean, treat_groups
+from malaria_exp.components.aug._groups import Treatment, keep_black, on_colors, on_images, over_pixels, pixel_mean, treat_groups
 from malaria_exp.components.aug._parts import compiled, in_parts
 from malaria_exp.components.aug._warp import Map, affine
-from malaria_exp.components.aug.color import colour_map, map_colours, mean_grey
+from malaria_exp.components.aug.color import color_map, map_colors, mean_gray
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 Operation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-MOST_TURN, MOST_SHEAR, MOST_SHIFT, MOST_COLOUR = math.radians(30), 0.3, 0.3, 0.9
+MOST_TURN, MOST_SHEAR, MOST_SHIFT, MOST_COLOR = math.radians(30), 0.3, 0.3, 0.9
 
 
 def rotate(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
@@ -69,20 +69,20 @@ def brightness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     """Multiplies the pixels by 0.1 to 1.9."""
     import tensorflow as tf
 
-    return tf.clip_by_value(images * on_images(1 + MOST_COLOUR * strength), 0.0, 1.0)
+    return tf.clip_by_value(images * on_images(1 + MOST_COLOR * strength), 0.0, 1.0)
 
 
 def contrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Multiplies distances from the cell's mean grey by 0.1 to 1.9."""
-    factor = 1 + MOST_COLOUR * strength
-    return keep_black(images, images * on_images(factor) + on_images(mean_grey(images) * (1 - factor)))
+    """Multiplies distances from the cell's mean gray by 0.1 to 1.9."""
+    factor = 1 + MOST_COLOR * strength
+    return keep_black(images, images * on_images(factor) + on_images(mean_gray(images) * (1 - factor)))
 
 
 def saturation(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Multiplies distances from each pixel's grey by 0.1 to 1.9."""
+    """Multiplies distances from each pixel's gray by 0.1 to 1.9."""
     import tensorflow as tf
 
-    return tf.clip_by_value(map_colours(images, colour_map(1 + MOST_COLOUR * strength, tf.zeros_like(strength))), 0.0, 1.0)
+    return tf.clip_by_value(map_colors(images, color_map(1 + MOST_COLOR * strength, tf.zeros_like(strength))), 0.0, 1.0)
 
 
 def sharpness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
@@ -92,12 +92,12 @@ def sharpness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     # The kernel of Pillow's ImageFilter.SMOOTH, (1 1 1, 1 5 1, 1 1 1) / 13; at the edge the mean is that of the pixels that there are.
     square = tf.nn.avg_pool2d(images, 3, 1, "SAME")
     # smooth + (images - smooth) factor, with smooth = (9 square + 4 images) / 13.
-    factor = 1 + MOST_COLOUR * strength
+    factor = 1 + MOST_COLOR * strength
     return keep_black(images, images * on_images((4 + 9 * factor) / 13) + square * on_images((9 - 9 * factor) / 13))
 
 
 def posterize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Keeps 8 to 4 bits of each colour."""
+    """Keeps 8 to 4 bits of each color."""
     import tensorflow as tf
 
     bits = tf.round(4 * tf.abs(strength))
@@ -108,7 +108,7 @@ def posterize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
 
 
 def solarize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Inverts colours above a threshold of 1 to 0; at strength 1 all but black."""
+    """Inverts colors above a threshold of 1 to 0; at strength 1 all but black."""
     import tensorflow as tf
 
     above = tf.cast(images > on_images(1 - tf.abs(strength)), tf.float32)
@@ -116,23 +116,23 @@ def solarize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
 
 
 def autocontrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has none
-    """Stretches each colour of the cell over the whole range."""
+    """Stretches each color of the cell over the whole range."""
     import tensorflow as tf
 
     low = over_pixels(tf.reduce_min, images + tf.cast(pixel_mean(images) <= 0, tf.float32))
     spread = over_pixels(tf.reduce_max, images) - low
     flat = spread <= 1 / 255
     factor = tf.where(flat, 1.0, 1 / tf.maximum(spread, 1 / 255))
-    return keep_black(images, images * on_colours(factor, images) - on_colours(tf.where(flat, 0.0, low * factor), images))
+    return keep_black(images, images * on_colors(factor, images) - on_colors(tf.where(flat, 0.0, low * factor), images))
 
 
 def equalize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has none
-    """Makes every value of each colour of the cell about as frequent."""
+    """Makes every value of each color of the cell about as frequent."""
     import tensorflow as tf
 
     shape = tf.shape(images)
     count, width = shape[0], shape[2]
-    # 256 levels for each colour, one after the other; the fraction below one is cut off.
+    # 256 levels for each color, one after the other; the fraction below one is cut off.
     first = tf.tile(tf.constant([0.5, 256.5, 512.5]), [width])
     levels = tf.cast(tf.reshape(images, (count, shape[1], width * 3)) * 255 + first, tf.int32)
     levels = tf.reshape(levels, (count, -1))

@@ -12,8 +12,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import on_colours, on_images, over_pixels, treat_groups
-from malaria_exp.components.aug._tf_image_colours import recolour
+from malaria_exp.components.aug._groups import on_colors, on_images, over_pixels, treat_groups
+from malaria_exp.components.aug._tf_image_colors import recolor
 from malaria_exp.components.aug.dihedral import apply_symmetry
 from malaria_exp.data.augmentation_chain import Augment
 
@@ -30,7 +30,7 @@ class Strengths:
     Attributes:
         saturation: factor of the saturation.
         brightness: most that is added or taken away.
-        contrast: distances from each colour's mean are multiplied by 1 - this to 1 + this.
+        contrast: distances from each color's mean are multiplied by 1 - this to 1 + this.
     """
 
     saturation: float
@@ -57,7 +57,7 @@ def in_a_row(operations: Sequence[OperationName], p: float, strengths: Strengths
             images, still_to_move = _move(images, still_to_move), None
             row = list(names)
             chosen = [draws.happens(p) for _ in row]
-            images = recolour(images, row, chosen, [_number(name, draws, strengths) for name in row])
+            images = recolor(images, row, chosen, [_number(name, draws, strengths) for name in row])
         return _move(images, still_to_move), labels
 
     return augment
@@ -104,7 +104,7 @@ def _moved(number: int, group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # 
 
 
 def _number(name: OperationName, draws: Draws, strengths: Strengths) -> "tf.Tensor":
-    """Returns what is drawn for one operation on colours, float32 (B,)."""
+    """Returns what is drawn for one operation on colors, float32 (B,)."""
     import tensorflow as tf
 
     if name == "adjust_saturation":
@@ -119,4 +119,4 @@ def stretch(images: "tf.Tensor", factors: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
     mean = over_pixels(tf.reduce_mean, images)
-    return images * on_images(factors) + on_colours(mean * (1 - factors)[:, None], images)
+    return images * on_images(factors) + on_colors(mean * (1 - factors)[:, None], images)

@@ -38,7 +38,7 @@ def affine(
 def move(images: "tf.Tensor", maps: "tf.Tensor") -> "tf.Tensor":
     """Returns images whose pixel in column x, row y is that of the original at column a x + b y + c, row d x + e y + f.
 
-    Four times faster than TensorFlow's ImageProjectiveTransform, which finds its way anew for each colour of a pixel.
+    Four times faster than TensorFlow's ImageProjectiveTransform, which finds its way anew for each color of a pixel.
 
     Args:
         images: float32 (n, H, W, 3).

@@ -36,7 +36,7 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
 
     Args:
         transforms: each a name with its arguments, such as {HorizontalFlip: {p: 0.5}}; OneOf, SomeOf, Sequential and others hold lists of them.
-        keep_black: the black outside of a cell stays black when colours change, and moves when the image does.
+        keep_black: the black outside of a cell stays black when colors change, and moves when the image does.
         p: probability that an image is treated.
     """
     from malaria_exp.components.aug._albumentations_list import build_transforms, load_library
@@ -84,7 +84,7 @@ class Workers:
             list(self._pool.map(lambda part: self._treat(pixels, treated, part, words), parts))
         elif parts:
             self._treat(pixels, treated, parts[0], words)
-        # Where nothing was done the bits are kept, also of colours between two bytes.
+        # Where nothing was done the bits are kept, also of colors between two bytes.
         changed = (treated != pixels).reshape(len(pixels), -1).any(axis=1)
         result = treated.astype(np.float32)
         result *= np.float32(1 / 255)

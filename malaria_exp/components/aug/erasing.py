@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from malaria_exp.components.aug._boxes import draw_sides, paste
 from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import cell_pixels, on_colours, over_pixels
+from malaria_exp.components.aug._groups import cell_pixels, on_colors, over_pixels
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability, Range
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -31,7 +31,7 @@ def erasing(
         min_area: smallest part of the image's area that is painted over.
         max_area: the largest; areas between are evenly spread.
         ratio: the box's width over its height is 1 / this to this.
-        fill: black; mean, the mean colour of the image's cell; or noise, each pixel drawn from [0, 1].
+        fill: black; mean, the mean color of the image's cell; or noise, each pixel drawn from [0, 1].
         p: probability that an image is treated.
     """
     if min_area > max_area:
@@ -48,7 +48,7 @@ def erasing(
         top, left = (tf.cast(draws.uniform() * tf.cast(size - side + 1, tf.float32), tf.int32) for side in (heights, widths))
         paint = tf.zeros((1, 1, tf.shape(images)[2], 3))
         if fill == "mean":
-            paint = on_colours(over_pixels(tf.reduce_sum, images) / cell_pixels(images)[:, None], images)
+            paint = on_colors(over_pixels(tf.reduce_sum, images) / cell_pixels(images)[:, None], images)
         elif fill == "noise":
             paint = tf.random.stateless_uniform(tf.shape(images), draws.next_seed())
         return paste(images, paint, chosen, top, top + heights, left, left + widths), labels

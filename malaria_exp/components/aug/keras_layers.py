@@ -24,7 +24,7 @@ def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1
     """Runs images through preprocessing layers of Keras, in the order given.
 
     Draws come from the run's seed, pixels are in [0, 1] (value_range is set), and the black outside of the cell stays black under
-    layers that change colours.
+    layers that change colors.
 
     Args:
         layers: each a layer's name with its arguments, such as {RandomZoom: {height_factor: 0.1}}; RandomRot90 is this project's own.

@@ -32,7 +32,7 @@ def repeat5(
         copies: the operations of each copy, [] for a copy as it is; as many copies as there are lists.
         saturation: factor of adjust_saturation.
         brightness: random_brightness adds or takes away up to this.
-        contrast: random_contrast multiplies distances from each colour's mean by 1 - this to 1 + this.
+        contrast: random_contrast multiplies distances from each color's mean by 1 - this to 1 + this.
         p: probability of each operation for each image.
     """
     if not copies:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import keep_black, on_colours, treat_some
-from malaria_exp.components.aug.color import map_colours
+from malaria_exp.components.aug._groups import keep_black, on_colors, treat_some
+from malaria_exp.components.aug.color import map_colors
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, NonNegative, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -28,7 +28,7 @@ def stain(*, scale: Fraction = 0.1, shift: NonNegative = 0.02, p: Probability = 
 
     Args:
         scale: each dye's amount is multiplied by 1 - this to 1 + this.
-        shift: and up to this is added or taken away; 1 is an optical density of 1, a tenth of the light at the dye's main colour.
+        shift: and up to this is added or taken away; 1 is an optical density of 1, a tenth of the light at the dye's main color.
         p: probability that an image is treated.
     """
 
@@ -48,8 +48,8 @@ def stain(*, scale: Fraction = 0.1, shift: NonNegative = 0.02, p: Probability = 
             # From light to amounts, scaled, and back to light is one linear map an image.
             maps = tf.matmul(to_amounts * tf.gather(scales, at)[:, None, :], to_light)
             added = tf.matmul(tf.gather(shifts, at), to_light)
-            density = map_colours(tf.math.log(tf.maximum(group, DARKEST)), maps)
-            return keep_black(group, tf.exp(density - on_colours(added, group)))
+            density = map_colors(tf.math.log(tf.maximum(group, DARKEST)), maps)
+            return keep_black(group, tf.exp(density - on_colors(added, group)))
 
         return treat_some(images, chosen, treat), labels
 

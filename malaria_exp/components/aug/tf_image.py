@@ -19,13 +19,13 @@ def tf_image(
 ) -> Augmentation:
     """Treats images by operations of tf.image, each drawn for each image by itself.
 
-    The black outside of the cell stays black, which tf.image's own brightness and contrast would turn grey.
+    The black outside of the cell stays black, which tf.image's own brightness and contrast would turn gray.
 
     Args:
         operations: in the order in which they are done.
         saturation: factor of adjust_saturation, the same for all images that get it, as in the notebooks.
         brightness: random_brightness adds or takes away up to this.
-        contrast: random_contrast multiplies distances from each colour's mean by 1 - this to 1 + this.
+        contrast: random_contrast multiplies distances from each color's mean by 1 - this to 1 + this.
         p: probability of each operation for each image.
     """
     return in_a_row(operations, p, Strengths(saturation, brightness, contrast))

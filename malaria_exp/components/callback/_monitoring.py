@@ -2,7 +2,7 @@
 
 import math
 
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 
 
 class Watched:
@@ -18,7 +18,7 @@ class Watched:
         ConfigError: there is no such metric, or nobody says which way is better.
     """
 
-    def __init__(self, course: Course, path: str, monitor: str | None, min_delta: float = 0.0) -> None:
+    def __init__(self, course: CallbackContext, path: str, monitor: str | None, min_delta: float = 0.0) -> None:
         self.monitor = monitor or course.monitor
         self.sign = 1 if course.direction(self.monitor, path) == "max" else -1
         self.min_delta = min_delta

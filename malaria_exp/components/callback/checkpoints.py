@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, PositiveInt
-from malaria_exp.training.callback_context import Course
-from malaria_exp.training.schedule_factor import steps_within
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.learning_rate_multiplier import steps_within
 from malaria_exp.training.settings import Monitor
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import ConfigError
@@ -20,7 +20,7 @@ FOLDER = "checkpoints"
 
 @register("callback", "checkpoints")
 def checkpoints(
-    course: Course,
+    course: CallbackContext,
     /,
     *,
     every: Duration | None = "1 epochs",

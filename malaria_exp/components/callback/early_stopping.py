@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, PositiveInt
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.settings import Monitor
 from malaria_exp.utils.terminal_log import log
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @register("callback", "early_stopping")
 def early_stopping(
-    course: Course, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
+    course: CallbackContext, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
 ) -> "keras.callbacks.Callback":
     """Stops when a validation metric has not become better for some epochs; the best epoch's weights are kept, as always.
 

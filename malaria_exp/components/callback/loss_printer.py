@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.training.callback_context import Course
-from malaria_exp.training.schedule_factor import steps_within
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.learning_rate_multiplier import steps_within
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @register("callback", "loss_printer")
-def loss_printer(course: Course, /, *, every: Duration = "10%") -> "keras.callbacks.Callback":
+def loss_printer(course: CallbackContext, /, *, every: Duration = "10%") -> "keras.callbacks.Callback":
     """Prints loss and metrics of the epoch so far at regular steps, in lines that stay.
 
     Args:

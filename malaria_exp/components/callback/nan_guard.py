@@ -7,8 +7,8 @@ import numpy as np
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.training.callback_context import Course
-from malaria_exp.training.schedule_factor import steps_within
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.learning_rate_multiplier import steps_within
 from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
 
@@ -22,7 +22,7 @@ ADVICE = (
 
 
 @register("callback", "nan_guard")
-def nan_guard(course: Course, /, *, every: Duration = "1 epochs") -> "keras.callbacks.Callback":
+def nan_guard(course: CallbackContext, /, *, every: Duration = "1 epochs") -> "keras.callbacks.Callback":
     """Stops a run as soon as its loss is NaN or infinite, names the step, and keeps the last good weights.
 
     The loss is looked at after every step; weights are remembered now and then, in memory, and written to last_good.weights.h5 in

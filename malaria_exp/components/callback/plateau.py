@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.settings import Monitor
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @register("callback", "plateau")
 def plateau(
-    course: Course,
+    course: CallbackContext,
     /,
     *,
     monitor: Monitor | None = None,

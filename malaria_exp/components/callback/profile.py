@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, PositiveInt
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @register("callback", "profile")
-def profile(course: Course, /, *, start: Duration = "10 steps", steps: PositiveInt = 10) -> "keras.callbacks.Callback":
+def profile(course: CallbackContext, /, *, start: Duration = "10 steps", steps: PositiveInt = 10) -> "keras.callbacks.Callback":
     """Profiles some steps with TensorFlow's profiler into profile/ in the run's folder.
 
     TensorBoard's profile plugin opens the folder. The log tells the median time of a profiled step, and what part of it was spent

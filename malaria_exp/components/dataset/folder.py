@@ -33,7 +33,7 @@ def folder(
     negative: Name | None = None,
     csv: Annotated[str, Pattern(r".+", "the path of a CSV")] | None = None,
     on_bad_image: OnBadImage = "error",
-    largest_bad_share: Probability = 0.01,
+    max_bad_fraction: Probability = 0.01,
 ) -> CellTable:
     """Any folder or zip with a folder a class: PNG, JPEG, TIFF, BMP, WebP; patients from a CSV.
 
@@ -44,7 +44,7 @@ def folder(
         csv: a CSV with a header and the columns file (below path) and any of patient, slide, field, label; with labels no class
             folders are needed. Without patients no split by patient is possible; where no CSV tells them, NIH file names do.
         on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        largest_bad_share: share of the images that skip may leave out at most.
+        max_bad_fraction: share of the images that skip may leave out at most.
 
     Raises:
         ConfigError: only one of positive and negative is given, or both are the same.
@@ -63,7 +63,7 @@ def folder(
     notes = [*layout.notes, *_patient_notes(cells, listed)]
     hashes, unreadable = hash_files(files, [cell.number for cell in cells])
     bad = [*layout.bad, *unreadable, *(listed.missing if listed else ())]
-    return assemble("folder", files, cells, hashes, bad=bad, policy=BadImagePolicy(on_bad_image, largest_bad_share), notes=notes)
+    return assemble("folder", files, cells, hashes, bad=bad, policy=BadImagePolicy(on_bad_image, max_bad_fraction), notes=notes)
 
 
 def _class_words(positive: str | int | None, negative: str | int | None) -> dict[str, str]:

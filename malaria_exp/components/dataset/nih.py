@@ -27,7 +27,7 @@ def nih(
     url: Annotated[str, Pattern(r"https?://.+", "an address that starts with https:// or http://")] = HOME,
     mappings: list[str] = [],  # noqa: B006
     on_bad_image: OnBadImage = "error",
-    largest_bad_share: Probability = 0.01,
+    max_bad_fraction: Probability = 0.01,
 ) -> CellTable:
     """The NIH cell images: fetched once, or read from a zip or folder of any known form.
 
@@ -41,7 +41,7 @@ def nih(
         mappings: the official patientid_cellmapping_*.csv files; where given, or fetched, every cell must stand in them
             under the slide that its name says.
         on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        largest_bad_share: share of the images that skip may leave out at most.
+        max_bad_fraction: share of the images that skip may leave out at most.
 
     Raises:
         DataError: nothing at the path, nothing that is known, or it cannot be fetched; a class without images; or the
@@ -61,7 +61,7 @@ def nih(
     if mappings:
         check_mappings({f"{cell.cell_id}.png": cell.slide for cell in cells}, [Path(item) for item in mappings])
     hashes, unreadable = hash_files(files, [cell.number for cell in cells])
-    policy = BadImagePolicy(on_bad_image, largest_bad_share)
+    policy = BadImagePolicy(on_bad_image, max_bad_fraction)
     return assemble("nih", files, cells, hashes, bad=[*layout.bad, *bad, *unreadable], policy=policy, notes=layout.notes)
 
 

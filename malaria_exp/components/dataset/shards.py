@@ -6,7 +6,7 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern, PositiveInt
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.shards.cells import ShardCells, read_set, read_table
-from malaria_exp.data.shards.store import damaged_error
+from malaria_exp.data.shards.shard_cache import damaged_error
 from malaria_exp.utils.filesystems import open_place
 from malaria_exp.utils.terminal_log import log
 

@@ -1,8 +1,8 @@
-"""Drawn cells: a data set made of numbers alone, with people, slides, fields and the traps of the real one.
+"""Synthetic cells: a data set made of numbers alone, with people, slides, fields and the traps of the real one.
 
 A small simulator of the NIH set's pictures: stain, light, focus and background per person, slide and photograph; outlines as its masks
 leave them; the blood stages of the parasite; look-alikes on either class. What is simulated from what, with pictures, stands in
-docs/drawn-cells.md. A score on drawn cells says nothing about malaria.
+docs/synthetic-cells.md. A score on synthetic cells says nothing about malaria.
 """
 
 import hashlib
@@ -78,11 +78,11 @@ def synthetic(
     infected_patients: PositiveInt = 40,
     healthy_patients: Count = 14,
     cells_per_patient: Annotated[int, Range(low=4)] = 65,
-    parasitized_share: Fraction = 0.6,
-    late_share: Probability = 0.15,
+    parasitized_fraction: Fraction = 0.6,
+    late_fraction: Probability = 0.15,
     cell_size: Annotated[int, Range(low=24, high=240)] = 130,
-    odd_shape_share: Probability = 0.3,
-    lookalike_share: Probability = 0.3,
+    odd_shape_fraction: Probability = 0.3,
+    lookalike_fraction: Probability = 0.3,
     contrast: NonNegative = 1.0,
     softness: NonNegative = 1.0,
     noise: NonNegative = 1.0,
@@ -97,24 +97,24 @@ def synthetic(
         infected_patients: people with parasitized and uninfected cells; one more person leaves the others as they are.
         healthy_patients: people with uninfected cells only.
         cells_per_patient: cells of a person on average; single people have half of that up to five times as many.
-        parasitized_share: part of an infected person's cells that is parasitized, on average over people.
-        late_share: part of the parasitized cells with a trophozoite, schizont or gametocyte instead of a ring, on average over people.
+        parasitized_fraction: part of an infected person's cells that is parasitized, on average over people.
+        late_fraction: part of the parasitized cells with a trophozoite, schizont or gametocyte instead of a ring, on average over people.
         cell_size: typical height and width of a cell in pixels; single cells differ by about 12%, as in the real set.
-        odd_shape_share: chance that a cell is notched, cut, folded, fringed, or has a piece of a neighbour on it.
-        lookalike_share: chance that a cell of either class carries something that is no parasite: stain grains, a platelet, a scratch.
+        odd_shape_fraction: chance that a cell is notched, cut, folded, fringed, or has a piece of a neighbor on it.
+        lookalike_fraction: chance that a cell of either class carries something that is no parasite: stain grains, a platelet, a scratch.
         contrast: how strongly parasites are stained; below 1 the task is harder, at 0 they cannot be seen.
         softness: factor of how far photographs are out of focus; 0 is sharp.
         noise: factor of the camera's noise; 0 is none.
-        stain_shift: strength of another laboratory's stain on some people's slides; at 1 colours move by about one deviation of real
+        stain_shift: strength of another laboratory's stain on some people's slides; at 1 colors move by about one deviation of real
             people's stains, nothing else changes.
-        shifted_patients: whose slides stain_shift moves: all healthy people's, so that colour alone betrays the ill, whom no split by
+        shifted_patients: whose slides stain_shift moves: all healthy people's, so that color alone betrays the ill, whom no split by
             patient can hide; or every second infected and every second healthy person's (P5003, P5004, P5007, P5008 ...).
         label_noise: chance that the label of an infected person's cell is wrong; the pixels follow the truth, which the table keeps.
 
     Returns:
         A table whose names follow the official grammar, with patients P5001 and up, whom the real set does not have.
     """
-    cells = list(plan(seed, infected_patients, healthy_patients, cells_per_patient, parasitized_share))
+    cells = list(plan(seed, infected_patients, healthy_patients, cells_per_patient, parasitized_fraction))
     number, cell, slide, field, parasitized, names = zip(*cells, strict=True)
     people = np.array(number)
     shifted = is_healthy(people) if shifted_patients == "healthy" else is_second(people)
@@ -128,19 +128,19 @@ def synthetic(
         shift=np.where(shifted, float(stain_shift), 0.0),
         recipe=Recipe(
             cell_size=cell_size,
-            odd_shape_share=odd_shape_share,
-            lookalike_share=lookalike_share,
-            late_share=late_share,
+            odd_shape_fraction=odd_shape_fraction,
+            lookalike_fraction=lookalike_fraction,
+            late_fraction=late_fraction,
             contrast=contrast,
             softness=softness,
             noise=noise,
         ),
     )
     wrong = wrong_labels(seed, people, label_noise)
-    labelled = drawings.parasitized ^ wrong
+    labeled = drawings.parasitized ^ wrong
     return CellTable.from_names(
         "synthetic",
-        {"parasitized": labelled, "uninfected": ~labelled},
+        {"parasitized": labeled, "uninfected": ~labeled},
         cell_id=np.array(names),
         patient=np.array([f"P{one}" for one in number]),
         slide=np.array([name.partition("_IMG_")[0] for name in names]),
@@ -158,7 +158,7 @@ def _notes(wrong: int, cells: int, shift: float, shifted_patients: str) -> tuple
     if wrong:
         notes.append(f"{wrong:,} of {cells:,} labels are wrong on purpose (label_noise); every number counts against the given labels.")
     if shift:
-        notes.append(f"stain_shift={shift:g} on the slides of {shifted_patients} patients: a model may have learnt the stain.")
+        notes.append(f"stain_shift={shift:g} on the slides of {shifted_patients} patients: a model may have learned the stain.")
     return tuple(notes)
 
 

@@ -40,7 +40,7 @@ def tfds(
     data_dir: Annotated[str, Pattern(r".+", "the path of a folder")] | None = None,
     download: bool = True,
     on_bad_image: OnBadImage = "error",
-    largest_bad_share: Probability = 0.01,
+    max_bad_fraction: Probability = 0.01,
 ) -> CellTable:
     """TensorFlow Datasets' malaria, its patients restored by the content of the images.
 
@@ -48,7 +48,7 @@ def tfds(
         data_dir: where TFDS keeps its datasets; null for its own default, $TFDS_DATA_DIR or ~/tensorflow_datasets.
         download: let TFDS fetch and prepare the dataset, if it is not there; 353 MB.
         on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        largest_bad_share: share of the images that skip may leave out at most.
+        max_bad_fraction: share of the images that skip may leave out at most.
 
     Raises:
         ConfigError: tensorflow-datasets is not installed.
@@ -86,7 +86,7 @@ def tfds(
             f"{len(unknown):,} of {len(cells):,} TFDS records are none of the NIH set's 27,558 files, so their patients are not known and splitting by"
             f" patient is impossible:\n{listing(unknown)}"
         )
-    policy = BadImagePolicy(on_bad_image, largest_bad_share)
+    policy = BadImagePolicy(on_bad_image, max_bad_fraction)
     return assemble("tfds", records, cells, hashes, bad=bad, policy=policy, notes=notes)
 
 

@@ -10,5 +10,5 @@ def counts_between(numbers: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarr
         numbers: finite, of any shape and type. Where all are the same, they are in the middle of a range of 1.
         bins: at least 1.
     """
-    # As float64: between two neighbours of float32 there is no room for many bins, which NumPy refuses.
+    # As float64: between two neighbors of float32 there is no room for many bins, which NumPy refuses.
     return np.histogram(numbers.astype(np.float64), bins=bins)

@@ -33,14 +33,14 @@ def console(*, mode: Mode = "auto") -> Logger:
     """Shows progress with loss, monitor, cells per second and time left, and a line an epoch.
 
     Args:
-        mode: rich draws a progress bar and a table of epochs; plain prints labelled lines and no bars, for output that goes to a file;
+        mode: rich draws a progress bar and a table of epochs; plain prints labeled lines and no bars, for output that goes to a file;
             quiet prints warnings and the results at the end; auto is rich on a terminal and plain elsewhere.
     """
     return ConsoleLogger(mode)
 
 
 class ConsoleLogger(Logger):
-    """Prints to the terminal; run.log gets the labelled lines in every mode.
+    """Prints to the terminal; run.log gets the labeled lines in every mode.
 
     Args:
         mode: see `console`.

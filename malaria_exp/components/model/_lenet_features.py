@@ -16,7 +16,7 @@ class LeNetFeatures(layers.Layer):
         kernel_size: edge of both convolutions' kernels in pixels.
         dropout: share of the features dropped between the two.
         l2: L2 penalty on both kernels.
-        momentum: of the batch normalisations' running statistics.
+        momentum: of the batch normalizations' running statistics.
         **kwargs: of any Keras layer, such as its name.
     """
 

@@ -19,7 +19,7 @@ class LeNet(keras.Model):
         units_2: width of the second dense layer.
         dropout: share of the units dropped after the first convolution and the first dense layer.
         l2: L2 penalty on the kernels, before the last layer.
-        momentum: of the batch normalisations' running statistics.
+        momentum: of the batch normalizations' running statistics.
         **kwargs: of any Keras model, such as its name.
     """
 

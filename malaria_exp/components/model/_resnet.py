@@ -10,13 +10,13 @@ from malaria_exp.components.model._sizes import RESNET_BLOCKS
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class ConvNorm(layers.Layer):
-    """A padded convolution without bias, then batch normalisation: (B, H, W, n) to (B, H / strides, W / strides, filters).
+    """A padded convolution without bias, then batch normalization: (B, H, W, n) to (B, H / strides, W / strides, filters).
 
     Args:
         filters: filters of the convolution.
         kernel_size: edge of its kernel in pixels.
         strides: pixels from one place of the kernel to the next.
-        momentum: of the batch normalisation's running statistics.
+        momentum: of the batch normalization's running statistics.
         **kwargs: of any Keras layer, such as its name.
     """
 
@@ -36,7 +36,7 @@ class ConvNorm(layers.Layer):
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def call(self, x: "keras.KerasTensor", training: bool | None = None) -> "keras.KerasTensor":
-        """Returns the normalised responses; `training` takes the batch's own statistics."""
+        """Returns the normalized responses; `training` takes the batch's own statistics."""
         return self.norm(self.conv(x), training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -56,7 +56,7 @@ class ResidualBlock(layers.Layer):
     Args:
         filters: filters of both convolutions.
         strides: of the first convolution; with 1, n must be `filters`.
-        momentum: of the batch normalisations' running statistics.
+        momentum: of the batch normalizations' running statistics.
         **kwargs: of any Keras layer, such as its name.
     """
 
@@ -96,7 +96,7 @@ class ResNet(keras.Model):
         depth: 18 or 34.
         width: filters of the stem and the first stage.
         stem: "3x3" or "7x7".
-        momentum: of the batch normalisations' running statistics.
+        momentum: of the batch normalizations' running statistics.
         **kwargs: of any Keras model, such as its name.
     """
 

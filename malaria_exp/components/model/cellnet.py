@@ -29,7 +29,7 @@ def cellnet(
         stem: filters of the 4 x 4, stride-2 stem.
         widths: filters of each stage.
         dropout: share of the features dropped before the last layer.
-        momentum: of the batch normalisations' running statistics; Keras' own 0.99 needs more steps than a short run has.
+        momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
     import keras
     from keras import layers
@@ -49,7 +49,7 @@ def cellnet(
     inputs = keras.Input((image_size, image_size, 3))
     x = activate(convolve(inputs, stem, kernel=4, strides=2))
     for width in widths:
-        # Pooling before normalisation and activation: the same result for a quarter of the work.
+        # Pooling before normalization and activation: the same result for a quarter of the work.
         x = activate(layers.MaxPooling2D(2)(convolve(x, width)))
         x = layers.Add()([x, activate(convolve(x, width))])
     x = layers.GlobalMaxPooling2D()(x)

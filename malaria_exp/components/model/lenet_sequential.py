@@ -37,7 +37,7 @@ def lenet_sequential(
         units_2: width of the second dense layer.
         dropout: share of the units dropped after the first convolution and the first dense layer.
         l2: L2 penalty on the kernels of convolutions and dense layers, before the last one.
-        momentum: of the batch normalisations' running statistics; Keras' own 0.99 needs more steps than a short run has.
+        momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
     import keras
     from keras import layers

@@ -32,7 +32,7 @@ def resnet_functional(
         depth: layers with weights, counted as the paper does; 18 has 2, 2, 2, 2 blocks, 34 has 3, 4, 6, 3.
         width: filters of the stem and the first stage; the paper has 64.
         stem: 3x3, one convolution of stride 2, for crops up to about 100 px; 7x7, the paper's, with a pooling of stride 2 after it.
-        momentum: of the batch normalisations' running statistics; Keras' own 0.99 needs more steps than a short run has.
+        momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
     import keras
     from keras import layers

@@ -31,7 +31,7 @@ def transfer(
         weights: null (untrained), imagenet (downloaded once by Keras), or a file of the backbone's weights without classifier.
         pooling: what is taken of each feature map: its average or its largest value.
         dropout: share of the features dropped before the last layer.
-        momentum: of the batch normalisations' running statistics, where they are trained; null for the backbone's own, .99 or .999, which short runs cannot use.
+        momentum: of the batch normalizations' running statistics, where they are trained; null for the backbone's own, .99 or .999, which short runs cannot use.
     """
     import keras
     from keras import layers

@@ -28,7 +28,7 @@ def vit(
     """Vision Transformer from scratch: 0.15M parameters at the default width and depth.
 
     The picture is cut into patches, each becomes a token, and blocks of attention let the tokens look at one another. Layers
-    are normalised before each branch (pre-norm), the place of a patch is a learned vector, and the average token decides.
+    are normalized before each branch (pre-norm), the place of a patch is a learned vector, and the average token decides.
 
     Args:
         image_size: edge of the input in pixels; a multiple of patch_size.
@@ -55,10 +55,10 @@ def vit(
         return layers.Add()([x, layers.Dropout(dropout)(layers.Dense(width)(layers.Dropout(dropout)(hidden)))])
 
     inputs = keras.Input((image_size, image_size, 3))
-    # A convolution whose stride is its kernel maps every patch with the same weights and overlaps none. Pixels are centred, and
+    # A convolution whose stride is its kernel maps every patch with the same weights and overlaps none. Pixels are centerd, and
     # the weights begin at a scale set by the patch alone: Keras' default begins so small that few epochs teach the net nothing.
-    centred = layers.Rescaling(2.0, offset=-1.0)(inputs)
-    patches = layers.Conv2D(width, patch_size, strides=patch_size, kernel_initializer="lecun_normal", name="patches")(centred)
+    centerd = layers.Rescaling(2.0, offset=-1.0)(inputs)
+    patches = layers.Conv2D(width, patch_size, strides=patch_size, kernel_initializer="lecun_normal", name="patches")(centerd)
     x = PositionEmbedding(name="position")(layers.Reshape((-1, width))(patches))
     x = layers.Dropout(dropout)(x)
     for _ in range(depth):

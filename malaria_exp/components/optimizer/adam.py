@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Positive, Range
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.scheduled_rate import scheduled
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "adam")
 def adam(
-    factor: Factor,
+    factor: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.001,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Positive, Range
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.scheduled_rate import scheduled, spare_norms_and_biases
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "lion")
 def lion(
-    factor: Factor,
+    factor: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.001,
@@ -22,7 +22,7 @@ def lion(
     beta_2: Annotated[float, Range(low=0, below=1)] = 0.99,
     clip_norm: Positive | None = 1.0,
 ) -> "keras.optimizers.Optimizer":
-    """Every weight moves by the learning rate, only its direction is learnt; biases and normalisations do not decay.
+    """Every weight moves by the learning rate, only its direction is learned; biases and normalizations do not decay.
 
     Wants a 3 to 10 times lower learning rate than AdamW and as much more weight decay (section 5 of the paper).
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Positive, Range
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.scheduled_rate import scheduled, spare_norms_and_biases
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "muon")
 def muon(
-    factor: Factor,
+    factor: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.004,
@@ -23,7 +23,7 @@ def muon(
     beta_2: Annotated[float, Range(low=0, below=1)] = 0.999,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
-    """Kernels move by orthogonalised momentum, all other weights by AdamW; biases and normalisations do not decay.
+    """Kernels move by orthogonalised momentum, all other weights by AdamW; biases and normalizations do not decay.
 
     A convolution's kernel counts as the matrix (height x width x channels in, channels out); one with a single
     output, as the last layer's, goes to AdamW. Steps are as long as AdamW's (Liu et al. 2025, https://arxiv.org/abs/2502.16982), so one

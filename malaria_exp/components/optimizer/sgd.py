@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Positive, Range
-from malaria_exp.training.schedule_factor import Factor
+from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.scheduled_rate import scheduled, spare_norms_and_biases
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "sgd")
 def sgd(
-    factor: Factor,
+    factor: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.05,
@@ -22,7 +22,7 @@ def sgd(
     nesterov: bool = True,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
-    """Gradient descent with Nesterov momentum; biases and normalisations do not decay.
+    """Gradient descent with Nesterov momentum; biases and normalizations do not decay.
 
     Args:
         learning_rate: peak of the schedule.

@@ -3,11 +3,11 @@
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
-from malaria_exp.training.schedule_factor import Factor, warmed_up
+from malaria_exp.training.learning_rate_multiplier import Multiplier, warmed_up
 
 
 @register("schedule", "constant")
-def constant(length: RunLength, /, *, warmup: Duration = "0%") -> Factor:
+def constant(length: RunLength, /, *, warmup: Duration = "0%") -> Multiplier:
     """The full learning rate throughout, after an optional linear warm-up.
 
     Args:

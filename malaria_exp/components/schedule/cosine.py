@@ -6,11 +6,11 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Probability
-from malaria_exp.training.schedule_factor import Factor, progress, steps_within, warmed_up
+from malaria_exp.training.learning_rate_multiplier import Multiplier, progress, steps_within, warmed_up
 
 
 @register("schedule", "cosine")
-def cosine(length: RunLength, /, *, warmup: Duration = "20%", floor: Probability = 0.0) -> Factor:
+def cosine(length: RunLength, /, *, warmup: Duration = "20%", floor: Probability = 0.0) -> Multiplier:
     """Linear warm-up, then half a cosine down to `floor`.
 
     Args:

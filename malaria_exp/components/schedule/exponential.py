@@ -5,7 +5,7 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Positive
-from malaria_exp.training.schedule_factor import Factor, warmed_up
+from malaria_exp.training.learning_rate_multiplier import Multiplier, warmed_up
 from malaria_exp.utils.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ def exponential(
     every: Duration = "1 epoch",
     rate: Positive = 0.1,
     staircase: bool = True,
-) -> Factor:
+) -> Multiplier:
     """The full learning rate until `start`, then x exp(-rate) every so often, as in the notebooks.
 
     In a run that ends before `start` the rate stays.

@@ -5,7 +5,7 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Fraction
-from malaria_exp.training.schedule_factor import Factor, steps_within, warmed_up
+from malaria_exp.training.learning_rate_multiplier import Multiplier, steps_within, warmed_up
 
 
 @register("schedule", "step")
@@ -16,7 +16,7 @@ def step(
     warmup: Duration = "0%",
     drops: list[Duration] = ["50%", "75%"],  # noqa: B006 - never changed, and shown as the default by task=list
     factor: Fraction = 0.1,
-) -> Factor:
+) -> Multiplier:
     """The full learning rate, multiplied by `factor` at each of the given times.
 
     Args:

@@ -5,11 +5,11 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Probability
-from malaria_exp.training.schedule_factor import Factor, progress, steps_within, warmed_up
+from malaria_exp.training.learning_rate_multiplier import Multiplier, progress, steps_within, warmed_up
 
 
 @register("schedule", "triangular")
-def triangular(length: RunLength, /, *, warmup: Duration = "30%", floor: Probability = 0.0) -> Factor:
+def triangular(length: RunLength, /, *, warmup: Duration = "30%", floor: Probability = 0.0) -> Multiplier:
     """One cycle: linear climb to the full rate, then a straight line down to `floor`.
 
     Args:

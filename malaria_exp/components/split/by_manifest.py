@@ -50,10 +50,10 @@ def by_manifest(
     absent = sorted(set(subset_of) - set(column.tolist()))
     if absent:
         raise DataError(f"{path}: {len(absent)} of {len(subset_of)} entries are not in dataset '{table.name}':\n{listing(absent)}")
-    left_out = sorted(set(column.tolist()) - set(subset_of))
-    if left_out and unlisted == "error":
+    excluded = sorted(set(column.tolist()) - set(subset_of))
+    if excluded and unlisted == "error":
         raise DataError(
-            f"{path}: {len(left_out)} of the dataset's {key} entries are not listed:\n{listing(left_out)}\nList them, or leave them out with split.unlisted=exclude."
+            f"{path}: {len(excluded)} of the dataset's {key} entries are not listed:\n{listing(excluded)}\nList them, or leave them out with split.unlisted=exclude."
         )
     subset = np.array([subset_of.get(name, EXCLUDED) for name in column.tolist()])
     return Manifest.from_table("by_manifest", table, subset, {"path": str(path), "excluded_cells": int((subset == EXCLUDED).sum())})

@@ -15,7 +15,7 @@ from malaria_exp.utils.errors import ConfigError
 
 SEEDS = ("seed", "split.seed")
 # Where things are read from, kept and written changes no result: runs that differ in these alone count as one configuration.
-PLACES = ("task", "run", "runs", "plugins", "save_as", "store.root", "store.workers", "logger", "storage")
+PLACES = ("task", "run", "runs", "plugins", "save_as", "cache.root", "cache.workers", "logger", "storage")
 LONGEST_LABEL = 60
 
 

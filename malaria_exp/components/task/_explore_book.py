@@ -9,14 +9,14 @@ from malaria_exp.config.run_config import Config
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
-from malaria_exp.runs.write_results import write_left_out
+from malaria_exp.runs.write_results import write_excluded
 from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     from malaria_exp.components.task._explore_book_cells import Sample
     from malaria_exp.components.task._explore_book_page import Book, Chapter
-    from malaria_exp.data.pixel_cache import PixelStore
+    from malaria_exp.data.pixel_cache import PixelCache
     from malaria_exp.runs.run_folder import RunFolder
 
 PAGE, PLOTS = "book.html", "plots"
@@ -42,9 +42,9 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
     load_tensorflow()
     # What cannot be built is said before anything is decoded.
     chain = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
-    table, store, left_out = load_and_decode(config)
-    write_left_out(folder, left_out)
-    data = _divide(config, table, store, folder)
+    table, pixel_cache, excluded = load_and_decode(config)
+    write_excluded(folder, excluded)
+    data = _divide(config, table, pixel_cache, folder)
     cells, sample = training_sample(data, config.seed)
     chapters = [
         data_chapter(table, data, sample),
@@ -52,7 +52,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
         split_chapter(data),
         *augmentation_chapters(config, data, cells, sample, chain),
     ]
-    book = _bind(config, table, data, sample, left_out, chapters)
+    book = _bind(config, table, data, sample, excluded, chapters)
     for picture in book.pictures:
         write_bytes(folder / PLOTS / f"{picture.name}.png", picture.png)
     page = write_page(folder / PAGE, book)
@@ -60,17 +60,17 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
     log.info(f"explored  {page}, and its {len(book.pictures)} pictures in {folder / PLOTS}")
 
 
-def _divide(config: Config, table: CellTable, store: "PixelStore", folder: "RunFolder") -> Data:
+def _divide(config: Config, table: CellTable, pixel_cache: "PixelCache", folder: "RunFolder") -> Data:
     """Splits the table as a run would; of a single class nothing can be trained or split, so all its cells are shown."""
     from malaria_exp.runs.pipeline import split
 
     if len(np.unique(table.label)) == len(CLASS_NAMES):
-        return split(config, table, store, folder, None)
+        return split(config, table, pixel_cache, folder, None)
     columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
-    return Data(Manifest(protocol="none", subset=np.full(len(table), "train"), **columns), store)
+    return Data(Manifest(protocol="none", subset=np.full(len(table), "train"), **columns), pixel_cache)
 
 
-def _bind(config: Config, table: CellTable, data: Data, sample: "Sample", left_out: list[BadImage], chapters: list["Chapter"]) -> "Book":
+def _bind(config: Config, table: CellTable, data: Data, sample: "Sample", excluded: list[BadImage], chapters: list["Chapter"]) -> "Book":
     from malaria_exp.components.task._explore_book_page import Book
 
     manifest, counts = data.manifest, table.summary()
@@ -78,10 +78,10 @@ def _bind(config: Config, table: CellTable, data: Data, sample: "Sample", left_o
     if manifest.protocol == "none":
         only = CLASS_NAMES[int(table.label[0])]
         notes.append(
-            f"All cells are {only}: nothing can be learnt from one class, and no split is made. All cells count as training cells."
+            f"All cells are {only}: nothing can be learned from one class, and no split is made. All cells count as training cells."
         )
-    if left_out:
-        notes.append(f"{len(left_out):,} bad images were left out; left_out.csv lists them.")
+    if excluded:
+        notes.append(f"{len(excluded):,} bad images were left out; excluded.csv lists them.")
     if 0 < table.unknown_patients < len(table):
         notes.append(f"The patients of {table.unknown_patients:,} cells are not known.")
     known = not table.unknown_patients
@@ -104,7 +104,7 @@ def _bind(config: Config, table: CellTable, data: Data, sample: "Sample", left_o
         ("split", manifest.protocol),
         ("SHA-256 of the split", manifest.hash),
         ("seed", str(config.seed)),
-        ("images", f"{sample.images.shape[1]} x {sample.images.shape[2]} pixels, {data.store.rule.mode}"),
+        ("images", f"{sample.images.shape[1]} x {sample.images.shape[2]} pixels, {data.pixel_cache.rule.mode}"),
         ("augmentation", aug),
         ("batch size", str(config.batch_size)),
     ]

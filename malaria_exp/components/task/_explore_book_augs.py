@@ -81,7 +81,7 @@ def _of_option(tried: Tried, pairs_of: Tried, *, leaky: bool) -> list[Picture]:
         f"{name}: before and after",
         plots.Draw("original", before.images, before.labels),
         tried.draws,
-        labelled=mixes,
+        labeled=mixes,
         leaky=leaky,
     )
     caption = "The same training cells above, and what several draws made of them."
@@ -117,7 +117,7 @@ def _of_option(tried: Tried, pairs_of: Tried, *, leaky: bool) -> list[Picture]:
                 f"sweep_{name}",
                 f"{name}, stronger and stronger",
                 f"One training cell and one seed; along a row only the key in front of it changes{sure}. The value marked (set) is the one above.",
-                png_bytes(plots.sweeps(f"{name}: one key at a time", sweeps, labelled=mixes, leaky=leaky)),
+                png_bytes(plots.sweeps(f"{name}: one key at a time", sweeps, labeled=mixes, leaky=leaky)),
             )
         )
     return pictures

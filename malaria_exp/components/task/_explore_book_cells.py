@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
-from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.utils.progress_bars import track
 
@@ -61,17 +61,17 @@ def training_sample(data: Data, seed: int) -> tuple[Cells, Sample]:
         The training cells, and the sample of them.
     """
     cells = data.training()[0]
-    manifest, store = data.manifest, cells.store
-    each = store.rule.size**2 * 3
-    most = max(8, min(MOST_FROM_SHARDS if isinstance(store, ShardStore) else MOST_CELLS, int(MOST_BYTES // each)))
+    manifest, pixel_cache = data.manifest, cells.pixel_cache
+    each = pixel_cache.rule.size**2 * 3
+    most = max(8, min(MOST_FROM_SHARDS if isinstance(pixel_cache, ShardCache) else MOST_CELLS, int(MOST_BYTES // each)))
     shuffled = np.random.default_rng([seed, 1]).permutation(cells.rows)
     # The first cell of every slide and class, then the second of each, and so on.
     groups = np.char.add(manifest.slide[shuffled].astype(str), manifest.label[shuffled].astype("U1"))
     rows = shuffled[np.argsort(_rank(groups), kind="stable")[:most]]
     # In the order in which they lie, which is the quickest to read.
     order = np.argsort(rows, kind="stable")
-    images = np.empty((len(rows), store.rule.size, store.rule.size, 3), np.uint8)
-    images[order] = store.take(rows[order])
+    images = np.empty((len(rows), pixel_cache.rule.size, pixel_cache.rule.size, 3), np.uint8)
+    images[order] = pixel_cache.take(rows[order])
     sample = Sample(rows, images, manifest.label[rows], manifest.patient[rows], manifest.slide[rows], len(cells))
     return cells, sample
 

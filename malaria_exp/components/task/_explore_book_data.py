@@ -3,7 +3,7 @@
 from malaria_exp.components.task._explore_book_cells import Sample, groups_of, original_sizes, slides_known, slides_of_several
 from malaria_exp.components.task._explore_book_page import Chapter, Picture, Section, Table
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, CellTable, count_cells
-from malaria_exp.data.shards.store import ShardStore
+from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.split_manifest import EXCLUDED
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.plots import cells as cell_plots
@@ -30,7 +30,7 @@ def data_chapter(table: CellTable, data: Data, sample: Sample) -> Chapter:
         Picture(
             "classes",
             "Classes" if not known else "Classes and patients",
-            "All cells of the dataset. A patient is infected if any cell of theirs is labelled parasitized.",
+            "All cells of the dataset. A patient is infected if any cell of theirs is labeled parasitized.",
             png_bytes(figure),
         )
     )
@@ -46,11 +46,11 @@ def data_chapter(table: CellTable, data: Data, sample: Sample) -> Chapter:
         )
     else:
         section.text.append("Nobody knows whose cells these are, so there are no counts by patient.")
-    if isinstance(data.store, ShardStore):
-        section.text.append(f"The shards hold the cells brought to {data.store.rule.size} pixels; how large they were is not kept.")
+    if isinstance(data.pixel_cache, ShardCache):
+        section.text.append(f"The shards hold the cells brought to {data.pixel_cache.rule.size} pixels; how large they were is not kept.")
     else:
         sizes, label, examples = original_sizes(table, sample)
-        figure = data_plots.cell_sizes(sizes, label, examples, data.store.rule.size, leaky=leaky)
+        figure = data_plots.cell_sizes(sizes, label, examples, data.pixel_cache.rule.size, leaky=leaky)
         section.pictures.append(
             Picture(
                 "cell_sizes",
@@ -82,7 +82,7 @@ def cells_chapter(data: Data, sample: Sample, *, samples: int, seed: int) -> Cha
             of_people = "of as many patients as possible, whose names stand below" if known else "drawn at random"
             caption = f"{len(places):,} training cells, {of_people}."
             grids.pictures.append(
-                Picture(f"samples_{CLASS_NAMES[label]}", f"Cells labelled {CLASS_NAMES[label]}", caption, png_bytes(figure))
+                Picture(f"samples_{CLASS_NAMES[label]}", f"Cells labeled {CLASS_NAMES[label]}", caption, png_bytes(figure))
             )
     if known:
         figure = cell_plots.group_grid(groups_of(sample, sample.patient, seed), "Patient by patient", leaky=leaky)
@@ -114,20 +114,20 @@ def _averages(sample: Sample, *, patients_known: bool, leaky: bool) -> Section:
             "mean_cells",
             "The mean cell of each class",
             f"Over {len(sample):,} training cells of as many slides as possible, in steps of brightness from 0 to 255. Spread is the standard"
-            " deviation at each pixel, averaged over the colours. Blue in the difference: parasitized cells are darker there. Other people and"
+            " deviation at each pixel, averaged over the colors. Blue in the difference: parasitized cells are darker there. Other people and"
             " slides stand behind one class than behind the other, so stain and size have their part in it.",
             png_bytes(cell_plots.mean_cells(sample.images, sample.label, leaky=leaky)),
         )
     )
-    colours = cell_plots.cell_colours(sample.images)
+    colors = cell_plots.cell_colors(sample.images)
     people = sample.patient if patients_known else None
-    figure = cell_plots.stain_colours(colours, sample.label, people, leaky=leaky)
+    figure = cell_plots.stain_colors(colors, sample.label, people, leaky=leaky)
     whose = "each patient's training cells" if patients_known else "each training cell, as patients are not known"
     section.pictures.append(
         Picture(
             "stain",
-            "Stain colours",
-            f"The median colour inside of a cell, averaged over {whose}; in CIELAB, where equal distances look equally large. Clusters may"
+            "Stain colors",
+            f"The median color inside of a cell, averaged over {whose}; in CIELAB, where equal distances look equally large. Clusters may"
             " be laboratories, days or cameras. Where infected and healthy people differ, a net may learn the stain instead of the parasite.",
             png_bytes(figure),
         )

@@ -31,8 +31,8 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     load_tensorflow()
     # Those that repeat the cells make epochs longer.
     chain = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
-    table, store, _ = load_and_decode(config)
-    cells = split(config, table, store, folder, None).training()[0]
+    table, pixel_cache, _ = load_and_decode(config)
+    cells = split(config, table, pixel_cache, folder, None).training()[0]
     epochs = sum(stage.epochs for stage in stages)
     batches = training_batches(cells, batch_size=config.batch_size, augmentations=chain, seed=config.seed, resident_gb=0, epochs=epochs)
     length = RunLength(epochs, batches.steps_per_epoch, batches.batch_size)

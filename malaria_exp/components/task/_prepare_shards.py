@@ -55,7 +55,7 @@ def write_shards(table: CellTable, place: Place, rule: ResizeRule, *, shard_mb: 
     except Timeout:
         raise DataError(f"task.to: another process is writing to '{place.url}'.") from None
     except OSError as error:
-        raise DataError(f"store.root: cannot write to '{root}': {error}. Choose another folder: store.root=...") from None
+        raise DataError(f"cache.root: cannot write to '{root}': {error}. Choose another folder: cache.root=...") from None
 
 
 def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:
@@ -92,16 +92,16 @@ def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, 
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    left_out = all_bad_images(table, bad)
-    check_policy(table, left_out)
-    if left_out:
+    excluded = all_bad_images(table, bad)
+    check_policy(table, excluded)
+    if excluded:
         log.warning(
-            f"left out  {describe(left_out, total_images(table))}: {', '.join(item.file for item in left_out[:5])}{' ...' * (len(left_out) > 5)}"
+            f"left out  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
         )
     good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
     notes = list(table.notes)
-    if left_out:
-        notes.append(f"When the shards were written, {describe(left_out, total_images(table))} were bad and left out.")
+    if excluded:
+        notes.append(f"When the shards were written, {describe(excluded, total_images(table))} were bad and left out.")
     found = ShardSet(plan, good.data_hash, tuple(done[number] for number in sorted(done)), tuple(notes))
     # Last of all: a set without it is not finished.
     write_bytes(place, MARKER, found.to_json())

@@ -4,7 +4,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
-from malaria_exp.data.pixel_cache import delete_left_overs, delete_store, stores
+from malaria_exp.data.pixel_cache import cache_folders, delete_cache_folder, delete_left_overs
 from malaria_exp.runs.remote_runs import FOLDER as FETCHED
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.terminal_log import log
@@ -20,13 +20,13 @@ def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
     Args:
         dry_run: only show what would be deleted.
     """
-    root = app.config.store.path
-    found = stores(root)
+    root = app.config.cache.path
+    found = cache_folders(root)
     freed = 0
     for folder, size in found:
         if dry_run:
             log.info(f"would delete {folder} ({human_bytes(size)})")
-        elif delete_store(folder):
+        elif delete_cache_folder(folder):
             freed += size
             log.info(f"deleted {folder} ({human_bytes(size)})")
         else:
@@ -38,4 +38,4 @@ def clean_cache(app: "App", /, *, dry_run: bool = False) -> None:
     if not dry_run:
         shutil.rmtree(root / FETCHED, ignore_errors=True)
     total = sum(size for _, size in found)
-    log.info(f"{root}: {human_bytes(total)} in {len(found)} stores" + ("" if dry_run else f", {human_bytes(freed)} freed"))
+    log.info(f"{root}: {human_bytes(total)} in {len(found)} pixel caches" + ("" if dry_run else f", {human_bytes(freed)} freed"))

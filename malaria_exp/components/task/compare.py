@@ -42,7 +42,7 @@ def compare_runs(config: "Config", folder: RunFolder) -> None:
     from malaria_exp.components.task._compare_table import cautions, compare_configs, configurations
     from malaria_exp.components.task._compare_terminal import print_comparison
 
-    runs = read_runs(find_runs(config.runs, config.store.path, folder.path))
+    runs = read_runs(find_runs(config.runs, config.cache.path, folder.path))
     done = [run for run in runs if run.done]
     if not done:
         reasons = listing(f"{run.name}: {run.status}{f', {run.reason}' if run.reason else ''}" for run in runs)
@@ -81,31 +81,31 @@ def draw_curves(groups: Sequence["Configuration"], *, leaky: bool) -> list[tuple
         leaky: stamps every plot; if only some runs are leaky, their labels say so.
     """
     from malaria_exp.components.task._compare_table import best_first
-    from malaria_exp.evaluation.plots.comparison import COLOURED_OF_MANY, MOST_COLOURED, Series, columns_of, compare_curves
+    from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, MOST_COLORED, Series, columns_of, compare_curves
     from malaria_exp.evaluation.plots.style import png_bytes
 
     with_history = [group for group in groups if any(run.history for run in group.runs)]
     if not with_history:
         return []
     ranked, by = best_first(with_history)
-    many = len(with_history) > MOST_COLOURED
-    in_colour = {id(group) for group in (ranked[:COLOURED_OF_MANY] if many else with_history)}
+    many = len(with_history) > MOST_COLORED
+    in_color = {id(group) for group in (ranked[:COLORED_OF_MANY] if many else with_history)}
 
     def series_of(group: "Configuration", runs: Sequence["ComparedRun"]) -> Series:
         label = f"{'LEAKY ' if group.leaky and not leaky else ''}{group.label}"
-        return Series(label, [run.history for run in runs if run.history], id(group) in in_colour)
+        return Series(label, [run.history for run in runs if run.history], id(group) in in_color)
 
     # Those without results may have ended early, and would cut their configuration's mean short.
     means = [series_of(group, group.done if any(run.history for run in group.done) else group.runs) for group in with_history]
     every = [series_of(group, group.runs) for group in with_history]
     columns = columns_of(every, [run.monitor for group in groups for run in group.runs if run.monitor])
-    grey = f" In colour: the {COLOURED_OF_MANY} {by}, of {len(with_history)}; the others are grey." if many else ""
+    gray = f" In color: the {COLORED_OF_MANY} {by}, of {len(with_history)}; the others are gray." if many else ""
     plots = []
     if any(len(one.histories) > 1 for one in means):
         caption = "The mean over the seeds of a configuration, as far as all of them were trained; the band goes from the smallest to the largest."
-        plots.append(("configurations", "Configurations", caption + grey, png_bytes(compare_curves(means, columns, leaky=leaky))))
+        plots.append(("configurations", "Configurations", caption + gray, png_bytes(compare_curves(means, columns, leaky=leaky))))
     caption = "Each line is a run, in the style of its configuration."
-    plots.append(("runs", "Every run", caption + grey, png_bytes(compare_curves(every, columns, each=True, leaky=leaky))))
+    plots.append(("runs", "Every run", caption + gray, png_bytes(compare_curves(every, columns, each=True, leaky=leaky))))
     return plots
 
 

@@ -41,22 +41,22 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         DataError: the run's own data is no longer what it was.
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
-    from malaria_exp.data.bad_images import leave_out_bad_images
-    from malaria_exp.data.pixel_cache import open_store
+    from malaria_exp.data.bad_images import exclude_bad_images
+    from malaria_exp.data.pixel_cache import open_pixel_cache
     from malaria_exp.data.subsets import Data
     from malaria_exp.evaluation.evaluate import evaluate as judge
     from malaria_exp.evaluation.evaluation_result import EvaluationResult
     from malaria_exp.runs import provenance
     from malaria_exp.runs.pipeline import describe_table
     from malaria_exp.runs.saved_model import load_model, read_record
-    from malaria_exp.runs.write_results import write_left_out, write_result
+    from malaria_exp.runs.write_results import write_excluded, write_result
     from malaria_exp.training.predict import Scorer, predict
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     if config.run is None:
         raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")
     open_storage(config).check()
-    run = FinishedRun.read(local_run(config.run, config.store.path))
+    run = FinishedRun.read(local_run(config.run, config.cache.path))
     asked_for_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
     choice = config.one("dataset")
     name, params = (
@@ -65,8 +65,8 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     table: CellTable = build("dataset", name, params, path="dataset" if asked_for_data else f"{run.path / 'config.yaml'}: dataset")
     describe_table(table)
     rule = read_record(run.path)[1]
-    table, store, left_out = leave_out_bad_images(table, open_store(table, rule, config.store.path, config.store.workers))
-    write_left_out(folder, left_out)
+    table, pixel_cache, excluded = exclude_bad_images(table, open_pixel_cache(table, rule, config.cache.path, config.cache.workers))
+    write_excluded(folder, excluded)
     own = table.data_hash == run.provenance.get("data_hash")
     if not own and not asked_for_data:
         raise DataError(
@@ -86,7 +86,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     manifest = _manifest_of_own(table, run) if own else _everything_external(table)
     load_tensorflow()
     model, _, saved = load_model(run.path)
-    data = Data(manifest, store)
+    data = Data(manifest, pixel_cache)
     cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
     predictions = predict(Scorer(model, config.evaluation.batch_size), manifest, cells)
     settings = config.evaluation
@@ -111,7 +111,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
     result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, _held_out(run, table, own, leaks))
     result.notes += run.manifest.details.get("warnings", ())
-    result.note_data(table, left_out)
+    result.note_data(table, excluded)
     write_result(folder, config, result, record)
 
 

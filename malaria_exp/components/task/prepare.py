@@ -45,7 +45,7 @@ def prepare(
         folder = new_folder(to)
         write_sample(load_table(app.config), folder, cells, seed)
         return
-    place, store = open_place(to, "task.to"), app.config.store
+    place, cache = open_place(to, "task.to"), app.config.cache
     rule = resize_rule(app.config)
     rule = replace(rule, size=size or rule.size)
-    write_shards(load_table(app.config), place, rule, shard_mb=shard_mb, seed=seed, workers=store.workers, root=store.path)
+    write_shards(load_table(app.config), place, rule, shard_mb=shard_mb, seed=seed, workers=cache.workers, root=cache.path)

@@ -54,7 +54,7 @@ def staged(
 
     Args:
         stages: each with epochs, train (names of layers, or patterns: [logit], ['block_16*', logit], ['*']) and learning_rate (factor of optimizer.learning_rate).
-        norms: frozen keeps the statistics, scales and offsets of batch normalisations as they came, in every stage; trained lets them follow `train`.
+        norms: frozen keeps the statistics, scales and offsets of batch normalizations as they came, in every stage; trained lets them follow `train`.
         monitor: validation metric that chooses the best epoch, val_loss or val_ and a metric's name; its direction is known.
         checkpoint: write the best weights so far to checkpoint.weights.h5 after each epoch that improves.
         precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.

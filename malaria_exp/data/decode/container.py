@@ -22,7 +22,7 @@ class Pixels:
         bits: bits a channel in the file, 1 to 16; Pillow gives 16 bits as 8 in most modes.
         orientation: EXIF orientation, 1 to 8.
         palette: uint8 (entries, 4), RGBA, where the image holds indices into it; None lets Pillow's own palette be used.
-        transparent: 8-bit grey or RGB values of the colour that stands for no colour.
+        transparent: 8-bit gray or RGB values of the color that stands for no color.
     """
 
     image: Image.Image

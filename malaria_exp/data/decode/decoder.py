@@ -31,12 +31,12 @@ def decode(data: bytes) -> np.ndarray:
 
     The format is told by content, never by a file's name. What keeps its meaning is converted:
 
-    * grey and black-and-white: all three channels equal; a palette: its colours;
-    * alpha and transparent colours: composed onto black, as outside of a cell is black in this data;
+    * gray and black-and-white: all three channels equal; a palette: its colors;
+    * alpha and transparent colors: composed onto black, as outside of a cell is black in this data;
     * 16 bits a channel: the upper byte, so that full scale stays full scale;
     * EXIF orientation (of TIFF its own orientation): applied. Orientation in XMP or text is not looked for.
 
-    Colour profiles and gamma are ignored: pixels are taken as they are, as by every other reader of this data.
+    Color profiles and gamma are ignored: pixels are taken as they are, as by every other reader of this data.
 
     A PNG's checksums, length and end are checked, and so is that a JPEG's coded data is complete, also where an end mark was put
     after a cut. What no format can show stays unseen: only PNG and deflated TIFF have checksums of their pixels, so that a flipped
@@ -159,35 +159,35 @@ def _to_rgb(pixels: Pixels) -> np.ndarray:
     if image.mode.startswith("I;16"):
         values = (values >> 8).astype(np.uint8)
     elif image.mode not in ("L", "LA", "RGB", "RGBA"):
-        raise BadImageError(f"pixel mode {image.mode}; expected grey, RGB, a palette, or these with alpha")
+        raise BadImageError(f"pixel mode {image.mode}; expected gray, RGB, a palette, or these with alpha")
     values = values.reshape(*values.shape[:2], -1)
-    colours, alpha = (values[..., :-1], values[..., -1:]) if image.mode.endswith("A") else (values, None)
-    if pixels.bits == 16 and colours.max() < LOWEST_BRIGHT_BYTE:
+    colors, alpha = (values[..., :-1], values[..., -1:]) if image.mode.endswith("A") else (values, None)
+    if pixels.bits == 16 and colors.max() < LOWEST_BRIGHT_BYTE:
         raise BadImageError(
             "16 bits a channel, but no value reaches 4,096 of 65,535: a smaller camera's values; scale them to 16 or 8 bits"
         )
     if alpha is not None:
         if not alpha.any():
             raise BadImageError("wholly transparent: there is nothing to see")
-        colours = _onto_black(colours, alpha)
+        colors = _onto_black(colors, alpha)
     if pixels.transparent is not None:
-        colours = np.where((colours == np.array(pixels.transparent, np.uint8)).all(axis=-1, keepdims=True), np.uint8(0), colours)
-    return colours if colours.shape[2] == 3 else np.repeat(colours, 3, axis=2)
+        colors = np.where((colors == np.array(pixels.transparent, np.uint8)).all(axis=-1, keepdims=True), np.uint8(0), colors)
+    return colors if colors.shape[2] == 3 else np.repeat(colors, 3, axis=2)
 
 
 def _look_up(indices: np.ndarray, pixels: Pixels) -> np.ndarray:
-    """Returns the palette's colours, alpha composed onto black."""
+    """Returns the palette's colors, alpha composed onto black."""
     palette = pixels.palette
     if palette is None:
         palette = np.array(pixels.image.getpalette("RGBA"), np.uint8).reshape(-1, 4)
     if indices.max() >= len(palette):
-        raise BadImageError(f"damaged {pixels.image.format or 'PNG'}: colour number {indices.max()} of a palette of {len(palette)}")
+        raise BadImageError(f"damaged {pixels.image.format or 'PNG'}: color number {indices.max()} of a palette of {len(palette)}")
     return _onto_black(palette[:, :3], palette[:, 3:])[indices]
 
 
-def _onto_black(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Returns colours x alpha / 255, rounded; alpha 255 changes nothing."""
-    return ((colours.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+def _onto_black(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Returns colors x alpha / 255, rounded; alpha 255 changes nothing."""
+    return ((colors.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
 
 
 def _orient(image: np.ndarray, orientation: int) -> np.ndarray:

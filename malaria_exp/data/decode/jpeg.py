@@ -60,7 +60,7 @@ class Frame:
 def read_jpeg(data: bytes) -> Pixels:
     """Reads the structure up to the end mark and decodes the pixels.
 
-    libjpeg fills coded data that ends too early with grey and says so only in a warning, which Pillow drops. So the scans have to
+    libjpeg fills coded data that ends too early with gray and says so only in a warning, which Pillow drops. So the scans have to
     bring every coefficient in full and have all their restart marks, and the image is decoded twice, the second time with bytes put
     in wherever coded data ends: if none was missing, libjpeg skips them and no pixel changes.
 
@@ -140,7 +140,7 @@ def _parts(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
 def _frame(content: bytes) -> Frame:
     precision, height, width, channels = struct.unpack_from(">BHHB", content)
     if channels == 4:
-        raise BadImageError("CMYK JPEG: print colours have no one way back to RGB")
+        raise BadImageError("CMYK JPEG: print colors have no one way back to RGB")
     if precision != 8 or channels not in (1, 3):
         raise BadImageError(f"JPEG of {channels} channels with {precision} bits each; expected 1 or 3 with 8 bits each")
     check_size(width, height)

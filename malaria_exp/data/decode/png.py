@@ -16,23 +16,23 @@ from malaria_exp.data.decode.container import Pixels, check_size
 from malaria_exp.data.decode.tiff import exif_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
-CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
-# (colour type, bits a channel) to Pillow's mode and raw mode; no other pair is a PNG.
+GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
+# (color type, bits a channel) to Pillow's mode and raw mode; no other pair is a PNG.
 MODES = {
-    (GREY, 1): ("1", "1"),
-    (GREY, 2): ("L", "L;2"),
-    (GREY, 4): ("L", "L;4"),
-    (GREY, 8): ("L", "L"),
-    (GREY, 16): ("I;16", "I;16B"),
+    (GRAY, 1): ("1", "1"),
+    (GRAY, 2): ("L", "L;2"),
+    (GRAY, 4): ("L", "L;4"),
+    (GRAY, 8): ("L", "L"),
+    (GRAY, 16): ("I;16", "I;16B"),
     (RGB, 8): ("RGB", "RGB"),
     (RGB, 16): ("RGB", "RGB;16B"),
     (PALETTE, 1): ("P", "P;1"),
     (PALETTE, 2): ("P", "P;2"),
     (PALETTE, 4): ("P", "P;4"),
     (PALETTE, 8): ("P", "P"),
-    (GREY_ALPHA, 8): ("LA", "LA"),
-    (GREY_ALPHA, 16): ("RGBA", "LA;16B"),
+    (GRAY_ALPHA, 8): ("LA", "LA"),
+    (GRAY_ALPHA, 16): ("RGBA", "LA;16B"),
     (RGB_ALPHA, 8): ("RGBA", "RGBA"),
     (RGB_ALPHA, 16): ("RGBA", "RGBA;16B"),
 }
@@ -44,7 +44,7 @@ READ = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")
 def read_png(data: bytes) -> Pixels:
     """Checks every chunk up to IEND and decodes the pixels.
 
-    Text, time, colour profile and private chunks are checked for damage and not read further, so that nothing in them can be a
+    Text, time, color profile and private chunks are checked for damage and not read further, so that nothing in them can be a
     bomb. Bytes after IEND are allowed.
 
     Args:
@@ -72,20 +72,20 @@ def read_png(data: bytes) -> Pixels:
     header = chunks[b"IHDR"][0]
     if len(header) != 13:
         raise BadImageError("damaged PNG: header of a wrong length")
-    width, height, bits, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", header)
-    if (colour, bits) not in MODES or compression or filtering or interlace > 1:
+    width, height, bits, color, compression, filtering, interlace = struct.unpack(">IIBBBBB", header)
+    if (color, bits) not in MODES or compression or filtering or interlace > 1:
         raise BadImageError("damaged PNG: its header has values that do not exist")
     check_size(width, height)
-    mode, raw_mode = MODES[colour, bits]
-    rows = _inflate(b"".join(chunks[b"IDAT"]), _length(width, height, bits * CHANNELS[colour], interlace))
+    mode, raw_mode = MODES[color, bits]
+    rows = _inflate(b"".join(chunks[b"IDAT"]), _length(width, height, bits * CHANNELS[color], interlace))
     # Stored instead of deflated: the pixels are inflated once only, and Pillow undoes the filters.
     image = Image.frombytes(mode, (width, height), zlib.compress(rows, 0), "zip", raw_mode, interlace)
     return Pixels(
         image,
         bits,
         exif_orientation(bytes(chunks[b"eXIf"][0])) if chunks[b"eXIf"] else 1,
-        _palette(chunks[b"PLTE"], chunks[b"tRNS"]) if colour == PALETTE else None,
-        _transparent_colour(chunks[b"tRNS"][0], bits, colour) if chunks[b"tRNS"] and colour in (GREY, RGB) else None,
+        _palette(chunks[b"PLTE"], chunks[b"tRNS"]) if color == PALETTE else None,
+        _transparent_color(chunks[b"tRNS"][0], bits, color) if chunks[b"tRNS"] and color in (GRAY, RGB) else None,
     )
 
 
@@ -131,23 +131,23 @@ def _inflate(stream: bytes, length: int) -> bytes:
     return rows
 
 
-def _palette(colours: list[memoryview], alphas: list[memoryview]) -> np.ndarray:
-    if not colours or not 0 < len(colours[0]) <= 768 or len(colours[0]) % 3:
+def _palette(colors: list[memoryview], alphas: list[memoryview]) -> np.ndarray:
+    if not colors or not 0 < len(colors[0]) <= 768 or len(colors[0]) % 3:
         raise BadImageError("damaged PNG: no palette, or one of a wrong length")
-    palette = np.full((len(colours[0]) // 3, 4), 255, np.uint8)
-    palette[:, :3] = np.frombuffer(colours[0], np.uint8).reshape(-1, 3)
+    palette = np.full((len(colors[0]) // 3, 4), 255, np.uint8)
+    palette[:, :3] = np.frombuffer(colors[0], np.uint8).reshape(-1, 3)
     if alphas:
         if len(alphas[0]) > len(palette):
-            raise BadImageError("damaged PNG: transparency of more colours than its palette has")
+            raise BadImageError("damaged PNG: transparency of more colors than its palette has")
         palette[: len(alphas[0]), 3] = np.frombuffer(alphas[0], np.uint8)
     return palette
 
 
-def _transparent_colour(content: memoryview, bits: int, colour: int) -> tuple[int, ...]:
-    if len(content) != 2 * CHANNELS[colour]:
-        raise BadImageError("damaged PNG: transparent colour of a wrong length")
+def _transparent_color(content: memoryview, bits: int, color: int) -> tuple[int, ...]:
+    if len(content) != 2 * CHANNELS[color]:
+        raise BadImageError("damaged PNG: transparent color of a wrong length")
     if bits == 16:
-        # Compared after 16 bits became 8, it would take its neighbours with it.
-        raise BadImageError("16 bits a channel and a transparent colour; expected one or the other")
+        # Compared after 16 bits became 8, it would take its neighbors with it.
+        raise BadImageError("16 bits a channel and a transparent color; expected one or the other")
     top = 2**bits - 1
-    return tuple((value & top) * 255 // top for value in struct.unpack(f">{CHANNELS[colour]}H", content))
+    return tuple((value & top) * 255 // top for value in struct.unpack(f">{CHANNELS[color]}H", content))

@@ -17,14 +17,14 @@ SIGNATURES = (b"II*\0", b"MM\0*")
 BIG_SIGNATURES = (b"II+\0", b"MM\0+")
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANAR, PREDICTOR = 273, 274, 277, 278, 279, 284, 317
-COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT = 320, 322, 323, 324, 325, 338, 339
+COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT = 320, 322, 323, 324, 325, 338, 339
 PIXEL_TAGS = {WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES}
-PIXEL_TAGS |= {PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT}
+PIXEL_TAGS |= {PLANAR, PREDICTOR, COLOR_MAP, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT}
 TYPES = {1: "B", 3: "H", 4: "I"}
 NO_COMPRESSION = 1
 # Lossless, and libtiff refuses damaged data in them: nothing, LZW, deflate under both its numbers, PackBits.
 COMPRESSIONS = (NO_COMPRESSION, 5, 8, 32946, 32773)
-OTHER_COLOURS = {4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "LAB", 9: "LAB", 10: "LAB"}
+OTHER_COLORS = {4: "a mask", 5: "CMYK", 6: "YCbCr", 8: "LAB", 9: "LAB", 10: "LAB"}
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE = 0, 1, 2, 3
 NO_ALPHA, PREMULTIPLIED_ALPHA, ALPHA = 0, 1, 2
 TOGETHER, SEPARATE = 1, 2
@@ -45,14 +45,14 @@ def exif_orientation(data: bytes) -> int:
 def read_tiff(data: bytes) -> Pixels:
     """Checks the one directory of a TIFF and decodes the pixels.
 
-    Pillow is given the same pixel data under a directory that holds nothing but what was checked here: no colour profile, no
+    Pillow is given the same pixel data under a directory that holds nothing but what was checked here: no color profile, no
     text, no further pages.
 
     Args:
         data: the file's bytes, beginning with one of `SIGNATURES`.
 
     Raises:
-        BadImageError: damaged, cut off, several pages, too large, or of colours, bits or compressions that have no one way to
+        BadImageError: damaged, cut off, several pages, too large, or of colors, bits or compressions that have no one way to
             8-bit RGB.
     """
     tags, following = _read_directory(data, PIXEL_TAGS)
@@ -60,10 +60,10 @@ def read_tiff(data: bytes) -> Pixels:
         raise BadImageError("TIFF of several pages")
     width, height = (_one(tags, tag) for tag in (WIDTH, HEIGHT))
     check_size(width, height)
-    bits = _check_colours(tags)
+    bits = _check_colors(tags)
     _check_pieces(tags, width, height, bits, len(data))
     if tags.get(EXTRA_SAMPLES) == (PREMULTIPLIED_ALPHA,):
-        # Colours that are multiplied by alpha already are what composing onto black gives.
+        # Colors that are multiplied by alpha already are what composing onto black gives.
         tags[EXTRA_SAMPLES] = (NO_ALPHA,)
     orientation = _orientation(tags.pop(ORIENTATION, (1,)))
     image = Image.open(io.BytesIO(_with_directory(data, tags)), formats=("TIFF",))
@@ -124,28 +124,28 @@ def _one(tags: Directory, tag: int, default: int | None = None) -> int:
     return values[0]
 
 
-def _check_colours(tags: Directory) -> int:
-    """Returns the bits a channel; raises BadImageError for colours that cannot be made RGB in one way."""
-    colours, samples = _one(tags, PHOTOMETRIC), _one(tags, SAMPLES, 1)
-    if colours not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE):
-        raise BadImageError(f"TIFF in {OTHER_COLOURS.get(colours, f'colours of kind {colours}')}; expected grey, RGB or a palette")
+def _check_colors(tags: Directory) -> int:
+    """Returns the bits a channel; raises BadImageError for colors that cannot be made RGB in one way."""
+    colors, samples = _one(tags, PHOTOMETRIC), _one(tags, SAMPLES, 1)
+    if colors not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE):
+        raise BadImageError(f"TIFF in {OTHER_COLORS.get(colors, f'colors of kind {colors}')}; expected gray, RGB or a palette")
     if set(tags.get(SAMPLE_FORMAT, (1,))) != {1}:
         raise BadImageError("TIFF of signed or floating-point numbers; expected whole numbers from 0")
     extra = tags.get(EXTRA_SAMPLES, ())
-    expected = (3 if colours == RGB else 1) + len(extra)
+    expected = (3 if colors == RGB else 1) + len(extra)
     if samples != expected or len(extra) > 1 or not set(extra) <= {NO_ALPHA, PREMULTIPLIED_ALPHA, ALPHA}:
-        raise BadImageError(f"TIFF of {samples} channels; expected {3 if colours == RGB else 1}, or one more that says it is alpha")
+        raise BadImageError(f"TIFF of {samples} channels; expected {3 if colors == RGB else 1}, or one more that says it is alpha")
     depths = tags.get(BITS, (1,))
     bits = depths[0] if depths else 0
-    if colours == WHITE_IS_ZERO and extra:
-        raise BadImageError("TIFF of inverted grey with alpha")
-    allowed = {RGB: (8, 16), PALETTE: (1, 2, 4, 8), BLACK_IS_ZERO: (1, 2, 4, 8, 16), WHITE_IS_ZERO: (1, 2, 4, 8)}[colours]
-    if extra and colours != RGB:
+    if colors == WHITE_IS_ZERO and extra:
+        raise BadImageError("TIFF of inverted gray with alpha")
+    allowed = {RGB: (8, 16), PALETTE: (1, 2, 4, 8), BLACK_IS_ZERO: (1, 2, 4, 8, 16), WHITE_IS_ZERO: (1, 2, 4, 8)}[colors]
+    if extra and colors != RGB:
         allowed = (8,)
     if set(depths) != {bits} or len(depths) not in (1, samples) or bits not in allowed:
         raise BadImageError(f"TIFF with {', '.join(map(str, depths[:8]))} bits; expected {', '.join(map(str, allowed))} in each channel")
     tags[BITS] = (bits,) * samples
-    if colours == PALETTE and len(tags.get(COLOUR_MAP, ())) != 3 * 2**bits:
+    if colors == PALETTE and len(tags.get(COLOR_MAP, ())) != 3 * 2**bits:
         raise BadImageError("damaged TIFF: no palette, or one of a wrong length")
     return bits
 

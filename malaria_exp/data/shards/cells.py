@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import MARKER as STORE_MARKER
+from malaria_exp.data.pixel_cache import MARKER as CACHE_MARKER
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
-from malaria_exp.data.shards.store import ShardStore, damaged_error
+from malaria_exp.data.shards.shard_cache import ShardCache, damaged_error
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystems import REQUESTS, LocalPlace, Place, local_copy, placed_sha256
@@ -64,7 +64,7 @@ def read_table(place: Place, found: ShardSet) -> dict[str, np.ndarray]:
 
 
 class ShardCells:
-    """The cells of a sharded set; an ImageSource that opens a store of its own.
+    """The cells of a sharded set; an ImageSource that opens a pixel cache of its own.
 
     Attributes:
         place: where the set lies.
@@ -85,7 +85,7 @@ class ShardCells:
         return self.take(np.array([index]))[0]
 
     def take(self, records: np.ndarray) -> np.ndarray:
-        """Returns the images of these records, uint8 (len(records), size, size, 3); neighbours are read together.
+        """Returns the images of these records, uint8 (len(records), size, size, 3); neighbors are read together.
 
         Raises:
             BadImageError: a record is damaged.
@@ -135,8 +135,8 @@ class ShardCells:
         with ThreadPoolExecutor(4) as pool:
             return [line for line in track(pool.map(look, self.set.shards), "checking the shards", total=len(self.set.shards)) if line]
 
-    def open_store(self, rule: ResizeRule, root: Path) -> ShardStore:
-        """Returns the store of the whole set; shards that tf.data cannot read where they are are fetched into the cache first.
+    def open_pixel_cache(self, rule: ResizeRule, root: Path) -> ShardCache:
+        """Returns the pixel cache of the whole set; shards that tf.data cannot read where they are are fetched into the cache first.
 
         Args:
             rule: what the model needs.
@@ -151,17 +151,17 @@ class ShardCells:
             raise ConfigError(
                 f"dataset.path: the shards in '{self.place.url}' hold images of {own.size} px, resized with '{own.mode}' (version {own.version});"
                 f" the run needs {rule.size} px, '{rule.mode}' (version {rule.version}). Type {_what_to_type(own, rule)}, or write"
-                f" shards of that size: python run.py task=prepare task.size={rule.size} store.resize={rule.mode} task.to=... dataset=..."
+                f" shards of that size: python run.py task=prepare task.size={rule.size} cache.resize={rule.mode} task.to=... dataset=..."
             )
         place = self.place if self.place.streams else LocalPlace(str(self._fetch(root)))
-        return ShardStore(self, root, place, np.arange(self.first[-1]))
+        return ShardCache(self, root, place, np.arange(self.first[-1]))
 
     def _fetch(self, root: Path) -> Path:
         folder = root / f"{self.set.plan.dataset}-shards-{self.set.identity[:20]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # First of all, so that task=clean_cache finds also what a killed run has fetched.
-            write_json(folder / STORE_MARKER, {"shards_of": self.place.url})
+            write_json(folder / CACHE_MARKER, {"shards_of": self.place.url})
             have = {path.name: path.stat().st_size for path in folder.iterdir()}
             missing = [shard for shard in self.set.shards if have.get(shard.records) != shard.bytes]
             if missing:
@@ -169,19 +169,19 @@ class ShardCells:
                 free = shutil.disk_usage(folder).free
                 if total > free:
                     raise DataError(
-                        f"store.root: tf.data cannot read '{self.place.url}', so its shards are fetched to '{root}' first: {human_bytes(total)}"
-                        f" are needed, {human_bytes(free)} are free. Choose another folder: store.root=..."
+                        f"cache.root: tf.data cannot read '{self.place.url}', so its shards are fetched to '{root}' first: {human_bytes(total)}"
+                        f" are needed, {human_bytes(free)} are free. Choose another folder: cache.root=..."
                     )
                 with ThreadPoolExecutor(4) as pool:
                     copies = pool.map(lambda shard: local_copy(self.place, shard.records, folder, shard.sha256), missing)
                     for _ in track(copies, "fetching shards", total=len(missing)):
                         pass
-                log.info(f"store     fetched {len(missing)} shards, {human_bytes(total)}, to {folder} (task=clean_cache empties it)")
+                log.info(f"cache     fetched {len(missing)} shards, {human_bytes(total)}, to {folder} (task=clean_cache empties it)")
         except OSError as error:
-            raise DataError(f"store.root: cannot write the shards to '{root}': {error}. Choose another folder: store.root=...") from None
+            raise DataError(f"cache.root: cannot write the shards to '{root}': {error}. Choose another folder: cache.root=...") from None
         return folder
 
 
 def _what_to_type(own: ResizeRule, rule: ResizeRule) -> str:
-    typed = [f"model.image_size={own.size}"] * (own.size != rule.size) + [f"store.resize={own.mode}"] * (own.mode != rule.mode)
+    typed = [f"model.image_size={own.size}"] * (own.size != rule.size) + [f"cache.resize={own.mode}"] * (own.mode != rule.mode)
     return " ".join(typed) or "the command with the version of this program that wrote them"

@@ -164,7 +164,7 @@ class ShardSet:
 
 
 def encode_cell(image: np.ndarray, table: CellTable, row: int) -> bytes:
-    """Returns a cell's serialised tf.train.Example; equal cells give equal bytes."""
+    """Returns a cell's serialized tf.train.Example; equal cells give equal bytes."""
     import tensorflow as tf
 
     def text(value: str) -> "tf.train.Feature":
@@ -178,7 +178,7 @@ def encode_cell(image: np.ndarray, table: CellTable, row: int) -> bytes:
 
 
 def decode_image(record: bytes, size: int) -> np.ndarray:
-    """Returns the image of one serialised cell, uint8 (size, size, 3); a ValueError if there is none of this size."""
+    """Returns the image of one serialized cell, uint8 (size, size, 3); a ValueError if there is none of this size."""
     import tensorflow as tf
 
     try:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, to_pixels, wrapped_grid
-from malaria_exp.evaluation.plots.style import BLUE, GREY, TEXT, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, dress, new_figure, place_legend
 
 BATCH_ACROSS = 12
 
@@ -58,23 +58,23 @@ class Pair:
     weight: float
 
 
-def before_after(title: str, before: Draw, after: Sequence[Draw], *, labelled: bool, leaky: bool = False) -> Figure:
-    """Draws a batch above what several draws made of it; with `labelled` each picture has its label as bar and number."""
+def before_after(title: str, before: Draw, after: Sequence[Draw], *, labeled: bool, leaky: bool = False) -> Figure:
+    """Draws a batch above what several draws made of it; with `labeled` each picture has its label as bar and number."""
     rows = []
     for draw in (before, *after):
         pixels = to_pixels(draw.images)
         labels = draw.labels.tolist()
-        rows.append(Row(draw.name, [_labelled(*one) if labelled else Tile(one[0]) for one in zip(pixels, labels, strict=True)]))
+        rows.append(Row(draw.name, [_labeled(*one) if labeled else Tile(one[0]) for one in zip(pixels, labels, strict=True)]))
     return sheet(rows, title, leaky=leaky)
 
 
-def sweeps(title: str, found: Sequence[Sweep], *, labelled: bool, leaky: bool = False) -> Figure:
+def sweeps(title: str, found: Sequence[Sweep], *, labeled: bool, leaky: bool = False) -> Figure:
     """Draws a row for each key: the cell untreated, then under each value."""
     rows = []
     for sweep in found:
         tiles = [Tile(to_pixels(sweep.original), "original")]
         for value, image, label in zip(sweep.values, to_pixels(sweep.images), sweep.labels, strict=True):
-            tiles.append(Tile(image, f"{value}\nlabel {label:.2f}" if labelled else value, label=float(label) if labelled else None))
+            tiles.append(Tile(image, f"{value}\nlabel {label:.2f}" if labeled else value, label=float(label) if labeled else None))
         rows.append(Row(sweep.key, tiles))
     return sheet(rows, title, leaky=leaky)
 
@@ -82,8 +82,8 @@ def sweeps(title: str, found: Sequence[Sweep], *, labelled: bool, leaky: bool = 
 def mixed_pairs(title: str, pairs: Sequence[Pair], *, leaky: bool = False) -> Figure:
     """Draws a column for each pair: the cell, its partner, and the mixed cell, with their labels; below, the partner's part."""
     rows = [
-        Row("cell", [_labelled(to_pixels(pair.own), pair.own_label) for pair in pairs]),
-        Row("its partner", [_labelled(to_pixels(pair.partner), pair.partner_label) for pair in pairs]),
+        Row("cell", [_labeled(to_pixels(pair.own), pair.own_label) for pair in pairs]),
+        Row("its partner", [_labeled(to_pixels(pair.partner), pair.partner_label) for pair in pairs]),
         Row(
             "mixed",
             [
@@ -100,7 +100,7 @@ def partner_weights(title: str, weights: np.ndarray, *, leaky: bool = False) -> 
     figure = new_figure(leaky, (5.2, 2.8))
     axes: Any = figure.add_subplot()
     axes.hist(weights, np.linspace(0, 1, 21), color=BLUE, edgecolor="white", linewidth=0.6)
-    axes.axvline(weights.mean(), color=GREY, linestyle="--", linewidth=1, label=f"mean {weights.mean():.2f}")
+    axes.axvline(weights.mean(), color=GRAY, linestyle="--", linewidth=1, label=f"mean {weights.mean():.2f}")
     dress(axes, title, "partner's part of the label", f"of {len(weights):,} pairs")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -112,12 +112,12 @@ def batch(title: str, images: np.ndarray, labels: np.ndarray, weights: np.ndarra
     """Draws a batch as the net gets it, each picture with its label as bar and number, and with its weight if it has one."""
     tiles = []
     for place, image in enumerate(to_pixels(images)):
-        tile = _labelled(image, float(labels[place]))
+        tile = _labeled(image, float(labels[place]))
         if weights is not None:
             tile = Tile(image, f"{tile.caption}\nweight {weights[place]:.2f}", label=tile.label)
         tiles.append(tile)
     return sheet(wrapped_grid(tiles, BATCH_ACROSS), title, leaky=leaky)
 
 
-def _labelled(image: np.ndarray, label: float) -> Tile:
+def _labeled(image: np.ndarray, label: float) -> Tile:
     return Tile(image, f"{label:.2f}" if label % 1 else f"{label:.0f}", label=label)

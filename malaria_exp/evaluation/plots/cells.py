@@ -1,4 +1,4 @@
-"""Plots of the cells themselves: grids of samples, mean cells, and the colours that stain and camera gave them."""
+"""Plots of the cells themselves: grids of samples, mean cells, and the colors that stain and camera gave them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE
 from malaria_exp.evaluation.plots.data import HEALTHY, INFECTED
 from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, short, wrapped_grid
-from malaria_exp.evaluation.plots.style import GREY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import GRAY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
 
 FRAMES = (UNINFECTED, PARASITIZED)
 # Outside of a cell is black; edges that the resizing mixed with it are left out too.
@@ -30,7 +30,7 @@ def class_grid(images: np.ndarray, names: Sequence[str], label: int, *, across: 
         leaky: stamps LEAKY across the sheet.
     """
     tiles = [Tile(image, short(name, 11)) for image, name in zip(images, names, strict=True)]
-    return sheet(wrapped_grid(tiles, across), f"Cells labelled {CLASS_NAMES[label]}", leaky=leaky)
+    return sheet(wrapped_grid(tiles, across), f"Cells labeled {CLASS_NAMES[label]}", leaky=leaky)
 
 
 def group_grid(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, *, each: int = 5, leaky: bool = False) -> Figure:
@@ -104,19 +104,19 @@ def _scale(figure: Figure, place: Any, drawn: Any) -> None:
     bar.ax.tick_params(labelsize=TEXT - 3)
 
 
-def cell_colours(images: np.ndarray) -> np.ndarray:
-    """Returns the median colour of each image's cell, float64 (n, 3) in [0, 255]; a picture without any cell is black."""
-    colours = np.zeros((len(images), 3))
+def cell_colors(images: np.ndarray) -> np.ndarray:
+    """Returns the median color of each image's cell, float64 (n, 3) in [0, 255]; a picture without any cell is black."""
+    colors = np.zeros((len(images), 3))
     for row, image in enumerate(images):
         inside = image[image.max(axis=2) > DARK]
         if len(inside):
-            colours[row] = np.median(inside, axis=0)
-    return colours
+            colors[row] = np.median(inside, axis=0)
+    return colors
 
 
-def to_lab(colours: np.ndarray) -> np.ndarray:
+def to_lab(colors: np.ndarray) -> np.ndarray:
     """Brings sRGB in [0, 255] to CIELAB: lightness 0 to 100, a (green to magenta), b (blue to yellow); float64 (n, 3) to (n, 3)."""
-    unit = np.asarray(colours, np.float64) / 255
+    unit = np.asarray(colors, np.float64) / 255
     linear = np.where(unit <= 0.04045, unit / 12.92, ((unit + 0.055) / 1.055) ** 2.4)
     ratio = linear @ RGB_TO_XYZ.T / WHITE
     root = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
@@ -124,19 +124,19 @@ def to_lab(colours: np.ndarray) -> np.ndarray:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
-def stain_colours(colours: np.ndarray, label: np.ndarray, patient: np.ndarray | None, *, leaky: bool = False) -> Figure:
-    """Draws the stain of each patient: its place among the colours, and its uninfected and parasitized cells as swatches.
+def stain_colors(colors: np.ndarray, label: np.ndarray, patient: np.ndarray | None, *, leaky: bool = False) -> Figure:
+    """Draws the stain of each patient: its place among the colors, and its uninfected and parasitized cells as swatches.
 
     Args:
-        colours: of each cell, float64 (n, 3) in [0, 255], as `cell_colours` gives them.
+        colors: of each cell, float64 (n, 3) in [0, 255], as `cell_colors` gives them.
         label: int8 (n,), 1 = parasitized.
         patient: str (n,); None where they are not known: then each cell is drawn by itself.
         leaky: stamps LEAKY across the figure.
     """
-    names = np.arange(len(colours)).astype(str) if patient is None else patient
+    names = np.arange(len(colors)).astype(str) if patient is None else patient
     people, number = np.unique(names, return_inverse=True)
     unit = "cell" if patient is None else "patient"
-    means = _by_group(colours, number, len(people))
+    means = _by_group(colors, number, len(people))
     lab = to_lab(means)
     sick = np.bincount(number, weights=label == POSITIVE, minlength=len(people)) > 0
     figure = new_figure(leaky, (8.6, 5.2))
@@ -158,26 +158,26 @@ def stain_colours(colours: np.ndarray, label: np.ndarray, patient: np.ndarray | 
                     linewidths=1.1,
                     label=f"{word}: {group.sum():,}",
                 )
-        dress(axes, f"Each mark is a {unit}, in its own colour" if place == 0 else "The same, by lightness", across, up)
+        dress(axes, f"Each mark is a {unit}, in its own color" if place == 0 else "The same, by lightness", across, up)
         place_legend(axes, loc="best")
     order = np.argsort(lab[:, 0], kind="stable")
     strip = np.full((2, len(people), 3), 255.0)
     for row, kind in enumerate((1 - POSITIVE, POSITIVE)):
         own = label == kind
         found = np.isin(np.arange(len(people)), number[own])
-        strip[row, found] = _by_group(colours[own], number[own], len(people))[found]
+        strip[row, found] = _by_group(colors[own], number[own], len(people))[found]
     axes = figure.add_subplot(grid[1, :])
     axes.imshow(np.rint(strip[:, order]).astype(np.uint8), interpolation="nearest", aspect="auto")
     axes.set_yticks((0, 1), ("uninfected", "parasitized"), fontsize=TEXT - 1)
     axes.set_xticks([])
-    axes.set_xlabel(f"{unit}s, dark to light; white: no such cell", fontsize=TEXT - 1, color=GREY)
+    axes.set_xlabel(f"{unit}s, dark to light; white: no such cell", fontsize=TEXT - 1, color=GRAY)
     axes.set_title(
-        "Median colour of each cell" if patient is None else "Median colour of each patient's cells", fontsize=TEXT + 1, loc="left"
+        "Median color of each cell" if patient is None else "Median color of each patient's cells", fontsize=TEXT + 1, loc="left"
     )
     return figure
 
 
-def _by_group(colours: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
-    """Returns the mean colour of each group, (groups, 3); black for one without cells."""
+def _by_group(colors: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
+    """Returns the mean color of each group, (groups, 3); black for one without cells."""
     count = np.maximum(1, np.bincount(number, minlength=groups))
-    return np.stack([np.bincount(number, weights=channel, minlength=groups) / count for channel in colours.T], axis=1)
+    return np.stack([np.bincount(number, weights=channel, minlength=groups) / count for channel in colors.T], axis=1)

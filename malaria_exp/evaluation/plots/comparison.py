@@ -13,11 +13,11 @@ from matplotlib.ticker import MaxNLocator
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, TEXT, VERMILLION, dress, new_figure
 
-# A line style for each round of the colours, so that twelve series differ also in grey.
-STYLES = tuple((colour, line) for line, colour in product(("-", (0, (4, 1.5))), (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)))
-MOST_COLOURED = len(STYLES)
-# Of more series than can be told apart, so many of the best are coloured, before all others in grey.
-COLOURED_OF_MANY = 6
+# A line style for each round of the colors, so that twelve series differ also in gray.
+STYLES = tuple((color, line) for line, color in product(("-", (0, (4, 1.5))), (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)))
+MOST_COLORED = len(STYLES)
+# Of more series than can be told apart, so many of the best are colored, before all others in gray.
+COLORED_OF_MANY = 6
 FAINT = "#BDBDBD"
 COLUMNS = ("loss", "val_loss", "val_auc")
 ACROSS = 3
@@ -34,12 +34,12 @@ class Series:
     Attributes:
         label: for the legend.
         histories: of each training, a row an epoch: "epoch" and other columns, nan where there is no number.
-        coloured: whether it stands out; one that does not is a thin grey line without a label.
+        colored: whether it stands out; one that does not is a thin gray line without a label.
     """
 
     label: str
     histories: Sequence[Rows]
-    coloured: bool = True
+    colored: bool = True
 
 
 def columns_of(series: Sequence[Series], monitors: Sequence[str]) -> list[str]:
@@ -50,37 +50,37 @@ def columns_of(series: Sequence[Series], monitors: Sequence[str]) -> list[str]:
 
 
 def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bool = False, leaky: bool = False) -> Figure:
-    """Draws a panel a column over the epochs: of each series the mean line, of coloured ones with a band from the smallest to the largest.
+    """Draws a panel a column over the epochs: of each series the mean line, of colored ones with a band from the smallest to the largest.
 
     The mean goes as far as all trainings of the series went; gaps (nan) are passed over.
 
     Args:
-        series: at least one; of those coloured at most MOST_COLOURED.
+        series: at least one; of those colored at most MOST_COLORED.
         columns: of the histories, at least one.
         each: draws each training as a line of its own instead, in its series' style.
         leaky: stamps LEAKY across the figure.
     """
-    coloured = [one for one in series if one.coloured]
+    colored = [one for one in series if one.colored]
     across = 2 if len(columns) == 4 else min(ACROSS, len(columns))
     down = math.ceil(len(columns) / across)
     # Long labels stand one below the other; two columns of them need the width of two panels.
-    legend_columns = 2 if across > 1 and len(coloured) > 3 else 1
-    legend = 0.19 * math.ceil(len(coloured) / legend_columns) + 0.15 if coloured else 0.0
+    legend_columns = 2 if across > 1 and len(colored) > 3 else 1
+    legend = 0.19 * math.ceil(len(colored) / legend_columns) + 0.15 if colored else 0.0
     figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * down + 0.2 + legend))
-    style = {id(one): STYLES[number % len(STYLES)] for number, one in enumerate(coloured)}
+    style = {id(one): STYLES[number % len(STYLES)] for number, one in enumerate(colored)}
     handles: dict[str, Any] = {}
     for place, column in enumerate(columns, start=1):
         axes = figure.add_subplot(down, across, place)
-        for one in sorted(series, key=lambda one: one.coloured):
-            colour, line = style.get(id(one), (FAINT, "-"))
-            look = {"color": colour, "linestyle": line, "linewidth": 1.6 if one.coloured else 0.7, "zorder": 3 if one.coloured else 2}
+        for one in sorted(series, key=lambda one: one.colored):
+            color, line = style.get(id(one), (FAINT, "-"))
+            look = {"color": color, "linestyle": line, "linewidth": 1.6 if one.colored else 0.7, "zorder": 3 if one.colored else 2}
             for drawn in _lines(axes, one, column, look, each=each):
-                if one.coloured:
+                if one.colored:
                     handles.setdefault(one.label, drawn)
         _dress(axes, column, same=_all_equal(series, column))
     if handles:
         # In the order of the styles, whatever panel each was first drawn in.
-        labels = [one.label for one in coloured if one.label in handles]
+        labels = [one.label for one in colored if one.label in handles]
         figure.legend(
             [handles[label] for label in labels],
             labels,
@@ -103,7 +103,7 @@ def _lines(axes: Any, series: Series, column: str, look: Mapping[str, Any], *, e
     last = min(max(course) for course in courses)
     epochs = sorted({epoch for course in courses for epoch in course if epoch <= last})
     values = [[course[epoch] for course in courses if epoch in course] for epoch in epochs]
-    if series.coloured:
+    if series.colored:
         axes.fill_between(
             epochs, [min(at) for at in values], [max(at) for at in values], color=look["color"], alpha=0.16, linewidth=0, zorder=1
         )

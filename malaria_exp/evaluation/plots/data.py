@@ -12,8 +12,8 @@ from malaria_exp.data.split_manifest import SUBSETS, Manifest
 from malaria_exp.evaluation.plots.image_sheet import short
 from malaria_exp.evaluation.plots.style import (
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     PARASITIZED,
     PURPLE,
@@ -25,10 +25,10 @@ from malaria_exp.evaluation.plots.style import (
 )
 
 MOST_NAMED = 40
-CLASS_COLOURS = (UNINFECTED, PARASITIZED)
+CLASS_COLORS = (UNINFECTED, PARASITIZED)
 CLASS_HATCHES = ("", "///")
 SUBSET_NAMES = {"train": "training", "val": "validation", "test": "test"}
-# (colour, marker) of train, val, test.
+# (color, marker) of train, val, test.
 SUBSET_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "D"))
 # Of the people in whom no parasite was found.
 HEALTHY, INFECTED = GREEN, PURPLE
@@ -45,7 +45,7 @@ def class_counts(counts: Mapping[str, int], *, patients_known: bool, leaky: bool
     figure = new_figure(leaky, (8.6 if patients_known else 5.2, 2.4))
     axes: Any = figure.subplots(1, 2 if patients_known else 1, squeeze=False)[0]
     cells = [("parasitized", PARASITIZED, "///"), ("uninfected", UNINFECTED, "")]
-    _bars(axes[0], [(name, counts[name], colour, hatch) for name, colour, hatch in cells], "Cells by class", "cells")
+    _bars(axes[0], [(name, counts[name], color, hatch) for name, color, hatch in cells], "Cells by class", "cells")
     if patients_known:
         people = [("infected", counts["infected_patients"], INFECTED, "///"), ("healthy", counts["healthy_patients"], HEALTHY, "")]
         _bars(axes[1], people, "Patients", "patients")
@@ -53,10 +53,10 @@ def class_counts(counts: Mapping[str, int], *, patients_known: bool, leaky: bool
 
 
 def _bars(axes: Any, bars: Sequence[tuple[str, int, str, str]], title: str, unit: str) -> None:
-    names, numbers, colours, hatches = zip(*bars, strict=True)
+    names, numbers, colors, hatches = zip(*bars, strict=True)
     places = np.arange(len(bars))[::-1]
     total = max(1, sum(numbers))
-    axes.barh(places, numbers, 0.62, color=colours, hatch=hatches, edgecolor="white", linewidth=0)
+    axes.barh(places, numbers, 0.62, color=colors, hatch=hatches, edgecolor="white", linewidth=0)
     for place, number in zip(places, numbers, strict=True):
         axes.text(number, place, f"  {number:,} ({100 * number / total:.0f} %)", va="center", fontsize=TEXT - 1)
     dress(axes, title, unit, "")
@@ -85,7 +85,7 @@ def cells_per_patient(patient: np.ndarray, label: np.ndarray, *, leaky: bool = F
     axes.bar(ranks, parasitized[order], width, color=PARASITIZED, label="parasitized")
     axes.bar(ranks, (total - parasitized)[order], width, bottom=parasitized[order], color=UNINFECTED, label="uninfected")
     middle = float(np.median(total))
-    axes.axhline(middle, color=GREY, linestyle="--", linewidth=1, label=f"median: {middle:,.4g} cells")
+    axes.axhline(middle, color=GRAY, linestyle="--", linewidth=1, label=f"median: {middle:,.4g} cells")
     tenth = max(1, round(len(names) / 10))
     share = total[order][:tenth].sum() / total.sum()
     subject = f"the {tenth} largest" if tenth > 1 else "the largest"
@@ -119,9 +119,9 @@ def split_bars(counts: Mapping[str, Mapping[str, int]], *, patients_known: bool,
     for axes, (unit, parts) in zip(panels, kinds, strict=True):
         totals = np.array([row[unit] for row in counts.values()])
         start = np.zeros(len(counts))
-        for key, name, colour, hatch in parts:
+        for key, name, color, hatch in parts:
             numbers = np.array([row[key] for row in counts.values()])
-            axes.barh(places, numbers, 0.62, left=start, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+            axes.barh(places, numbers, 0.62, left=start, color=color, hatch=hatch, edgecolor="white", linewidth=0, label=name)
             start = start + numbers
         for place, total in zip(places, totals, strict=True):
             share = 100 * total / max(1, totals.sum())
@@ -139,7 +139,7 @@ def split_patients(manifest: Manifest) -> Figure:
     """Draws each patient as a dot: cells and the parasitized part of them, by the subset that the patient's cells went to."""
     figure = new_figure(manifest.leaky, (8.6, 3.8))
     axes: Any = figure.add_subplot()
-    for subset, (colour, marker) in zip(SUBSETS, SUBSET_STYLES, strict=True):
+    for subset, (color, marker) in zip(SUBSETS, SUBSET_STYLES, strict=True):
         rows = manifest.rows(subset)
         if not len(rows):
             continue
@@ -147,7 +147,7 @@ def split_patients(manifest: Manifest) -> Figure:
         total = np.bincount(number)
         share = np.bincount(number, weights=manifest.label[rows] == 1) / total
         text = f"{SUBSET_NAMES[subset]}: {len(names):,} patients"
-        axes.scatter(total, share, s=34, color=colour, marker=marker, alpha=0.7, edgecolors="white", linewidths=0.6, label=text)
+        axes.scatter(total, share, s=34, color=color, marker=marker, alpha=0.7, edgecolors="white", linewidths=0.6, label=text)
     axes.set_xscale("log")
     # Few decades are spanned, if any: whole numbers say more than powers of ten.
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -181,10 +181,10 @@ def cell_sizes(sizes: np.ndarray, labels: np.ndarray, examples: Sequence[np.ndar
     for number, name in enumerate(CLASS_NAMES):
         own = sizes[labels == number]
         if len(own):
-            options: dict[str, Any] = {"color": CLASS_COLOURS[number], "label": f"{name}: median {np.median(own.max(axis=1)):.0f} px"}
+            options: dict[str, Any] = {"color": CLASS_COLORS[number], "label": f"{name}: median {np.median(own.max(axis=1)):.0f} px"}
             histogram.hist(own.max(axis=1), bins, alpha=0.55, hatch=CLASS_HATCHES[number], edgecolor="white", linewidth=0, **options)
-            scatter.scatter(own[:, 1], own[:, 0], s=14, color=CLASS_COLOURS[number], marker="ox"[number], alpha=0.45, linewidths=0.8)
-    histogram.axvline(image_size, color=GREY, linestyle="--", linewidth=1, label=f"the net's: {image_size} px")
+            scatter.scatter(own[:, 1], own[:, 0], s=14, color=CLASS_COLORS[number], marker="ox"[number], alpha=0.45, linewidths=0.8)
+    histogram.axvline(image_size, color=GRAY, linestyle="--", linewidth=1, label=f"the net's: {image_size} px")
     dress(histogram, "Longer edge", "pixels", "cells")
     histogram.yaxis.set_major_locator(MaxNLocator(integer=True))
     # Room for the legend.
@@ -204,7 +204,7 @@ def _to_one_scale(axes: Any, examples: Sequence[np.ndarray]) -> None:
     for image in examples:
         height, width = image.shape[:2]
         canvas[tallest - height :, x : x + width] = image
-        axes.text(x + width / 2, tallest * 1.04, f"{height} x {width}", ha="center", va="top", fontsize=TEXT - 2, color=GREY)
+        axes.text(x + width / 2, tallest * 1.04, f"{height} x {width}", ha="center", va="top", fontsize=TEXT - 2, color=GRAY)
         x += width + gap
     axes.imshow(canvas, interpolation="nearest", extent=(0, canvas.shape[1], tallest, 0))
     axes.set_title("From the smallest to the largest, to one scale (height x width in pixels)", fontsize=TEXT + 1, loc="left")

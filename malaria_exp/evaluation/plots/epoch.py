@@ -39,9 +39,9 @@ class EpochPlots:
         (axes,) = self._matrix.figure.axes
         parts, cells = matrix_cells(labels, scores, HALF)
         axes.images[0].set_data(parts)
-        written = [(content, colour) for *contents, colour in cells.values() for content in contents]
-        for text, (content, colour) in zip(axes.texts, written, strict=True):
-            text.set(text=content, color=colour)
+        written = [(content, color) for *contents, color in cells.values() for content in contents]
+        for text, (content, color) in zip(axes.texts, written, strict=True):
+            text.set(text=content, color=color)
         return self._matrix.png()
 
     def roc(self, labels: np.ndarray, scores: np.ndarray) -> bytes:

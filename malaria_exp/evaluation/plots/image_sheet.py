@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from malaria_exp.evaluation.plots.style import BLACK, DPI, GREY, PARASITIZED, TEXT, UNINFECTED, new_figure
+from malaria_exp.evaluation.plots.style import BLACK, DPI, GRAY, PARASITIZED, TEXT, UNINFECTED, new_figure
 
 # Pixels of the sheet. A tile is enlarged by a whole factor to about this edge, so that the cell's pixels stay what they are.
 TILE = 112
@@ -30,7 +30,7 @@ class Tile:
         image: uint8 (height, width, 3).
         caption: below it, one line or several.
         label: in [0, 1], as a bar below it, filled as far as the label says parasitized; None for no bar.
-        frame: colour of its frame; None for none.
+        frame: color of its frame; None for none.
     """
 
     image: np.ndarray
@@ -106,7 +106,7 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
     text: dict[str, Any] = {"fontsize": TEXT - 2, "parse_math": False}
     axes.text(MARGIN, TITLE / 2, title, fontsize=TEXT + 1, va="center", parse_math=False)
     for place, name in enumerate(columns):
-        axes.text(left + place * (edge + GAP) + edge / 2, TITLE + LINE / 2, name, ha="center", va="center", color=GREY, **text)
+        axes.text(left + place * (edge + GAP) + edge / 2, TITLE + LINE / 2, name, ha="center", va="center", color=GRAY, **text)
     for row, images, lines, top in zip(rows, big, labels, tops, strict=True):
         if lines:
             axes.text(MARGIN, top + edge / 2, "\n".join(lines), va="center", color=BLACK, **text)
@@ -117,7 +117,7 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
             _paint(canvas, tile, image, x, top)
             if tile.caption:
                 below = top + edge + 3 + (BAR + 3 if tile.label is not None else 0)
-                axes.text(x + edge / 2, below, tile.caption, ha="center", va="top", color=GREY, linespacing=1.1, **text)
+                axes.text(x + edge / 2, below, tile.caption, ha="center", va="top", color=GRAY, linespacing=1.1, **text)
     axes.set(xlim=(0, width), ylim=(height, 0))
     # With an alpha of its own, lest one be made and sampled beside it.
     opaque = np.dstack([canvas, np.full((height, width), 255, np.uint8)])
@@ -137,13 +137,13 @@ def _paint(canvas: np.ndarray, tile: Tile, image: np.ndarray, x: int, y: int) ->
     """Puts a tile with its frame and its bar on the canvas."""
     height, width = image.shape[:2]
     if tile.frame is not None:
-        canvas[y - 3 : y + height + 3, x - 3 : x + width + 3] = _colour(tile.frame)
+        canvas[y - 3 : y + height + 3, x - 3 : x + width + 3] = _color(tile.frame)
     canvas[y : y + height, x : x + width] = image
     if tile.label is not None:
         top = y + height + 4
-        canvas[top : top + BAR, x : x + width] = _colour(UNINFECTED)
-        canvas[top : top + BAR, x : x + round(width * tile.label)] = _colour(PARASITIZED)
+        canvas[top : top + BAR, x : x + width] = _color(UNINFECTED)
+        canvas[top : top + BAR, x : x + round(width * tile.label)] = _color(PARASITIZED)
 
 
-def _colour(name: str) -> np.ndarray:
+def _color(name: str) -> np.ndarray:
     return np.rint(np.array(to_rgb(name)) * 255).astype(np.uint8)

@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from malaria_exp.evaluation.model_summary import ModelFacts
 from malaria_exp.evaluation.plots.model_diagram import Box, boxes_of, describe_shape
-from malaria_exp.evaluation.plots.style import BLACK, GREY, TEXT
+from malaria_exp.evaluation.plots.style import BLACK, GRAY, TEXT
 
 # A tint for each family, light enough for black text; names of classes contain these words. The text says what a tint says.
 FAMILIES = (
@@ -17,7 +17,7 @@ FAMILIES = (
     ("attention", ("Attention", "Embedding"), "#EBCFE0"),
     ("dense", ("Dense", "Logit"), "#FBDDB0"),
     ("pooling, flattening", ("Pool", "Flatten"), "#BFE5D6"),
-    ("normalisation", ("Norm",), "#DADADA"),
+    ("normalization", ("Norm",), "#DADADA"),
 )
 OTHER = ("other", (), "#F6F6F6")
 # Inches: the picture, the boxes' left and right, the right ends of the columns, lines, gaps.
@@ -43,9 +43,9 @@ def draw_architecture(name: str, facts: ModelFacts) -> Figure:
     axes.axis("off")
     axes.text(LEFT, 0.26, name, fontsize=TEXT + 3, weight="bold", va="center")
     size = f"{facts.parameters:,} parameters, {human_flops(facts.flops)} to score a cell, {len(facts.layers)} layers"
-    axes.text(LEFT, 0.53, size, fontsize=TEXT, color=GREY, va="center")
+    axes.text(LEFT, 0.53, size, fontsize=TEXT, color=GRAY, va="center")
     for column, x in COLUMNS.items():
-        axes.text(x, HEAD - 0.13, column, fontsize=TEXT - 2, color=GREY, ha="right", va="center")
+        axes.text(x, HEAD - 0.13, column, fontsize=TEXT - 2, color=GRAY, ha="right", va="center")
     for box, top, height in zip(boxes, tops, heights, strict=True):
         _draw_box(axes, box, top, height)
     _draw_arrows(axes, boxes, tops, heights)
@@ -77,7 +77,7 @@ def _family(box: Box) -> tuple[str, str]:
 def _draw_box(axes: Any, box: Box, top: float, height: float) -> None:
     tint = _family(box)[1] if box.kind else "white"
     style = "round,pad=0,rounding_size=0.05"
-    axes.add_patch(FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, boxstyle=style, facecolor=tint, edgecolor=GREY, linewidth=0.9))
+    axes.add_patch(FancyBboxPatch((LEFT, top), RIGHT - LEFT, height, boxstyle=style, facecolor=tint, edgecolor=GRAY, linewidth=0.9))
     first = top + (PADDING + LINE) / 2
     for number, line in enumerate(box.lines):
         axes.text(LEFT + 0.1, first + LINE * number, line, fontsize=TEXT - 1, va="center")
@@ -119,10 +119,10 @@ def _draw_blocks(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights
         if not name:
             continue
         top, bottom = tops[members[0]], tops[members[-1]] + heights[members[-1]]
-        axes.plot([LEFT - 0.06, LEFT - 0.14, LEFT - 0.14, LEFT - 0.06], [top, top, bottom, bottom], color=GREY, linewidth=1)
+        axes.plot([LEFT - 0.06, LEFT - 0.14, LEFT - 0.14, LEFT - 0.06], [top, top, bottom, bottom], color=GRAY, linewidth=1)
         longest = max(3, int((bottom - top) / 0.075))
         short = name if len(name) <= longest else f"{name[: longest - 1]}\u2026"
-        axes.text(LEFT - 0.27, (top + bottom) / 2, short, fontsize=TEXT - 1, color=GREY, rotation=90, ha="center", va="center")
+        axes.text(LEFT - 0.27, (top + bottom) / 2, short, fontsize=TEXT - 1, color=GRAY, rotation=90, ha="center", va="center")
 
 
 def _draw_legend(axes: Any, families: Sequence[tuple[str, str]], y: float) -> None:
@@ -130,6 +130,6 @@ def _draw_legend(axes: Any, families: Sequence[tuple[str, str]], y: float) -> No
     order = [family[0] for family in (*FAMILIES, OTHER)]
     x = LEFT
     for name, tint in sorted(set(families), key=lambda family: order.index(family[0])):
-        axes.add_patch(FancyBboxPatch((x, y - 0.06), 0.16, 0.12, boxstyle="square,pad=0", facecolor=tint, edgecolor=GREY, linewidth=0.8))
-        axes.text(x + 0.22, y, name, fontsize=TEXT - 2, color=GREY, va="center")
+        axes.add_patch(FancyBboxPatch((x, y - 0.06), 0.16, 0.12, boxstyle="square,pad=0", facecolor=tint, edgecolor=GRAY, linewidth=0.8))
+        axes.text(x + 0.22, y, name, fontsize=TEXT - 2, color=GRAY, va="center")
         x += 0.42 + 0.073 * len(name)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.plots.style import GREEN, GREY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import GRAY, GREEN, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
 
 MOST_NAMED_PATIENTS = 30
 LONGEST_PATIENT = 14
@@ -66,13 +66,13 @@ def worst_errors(missed: Sequence[ErrorCell], alarms: Sequence[ErrorCell], *, ac
             axes.set_axis_off()
         for axes, cell in zip(grid.flat, cells, strict=False):
             axes.imshow(cell.image, interpolation="nearest")
-            # Crops of any shape, centred in equal squares, so that the captions line up.
+            # Crops of any shape, centerd in equal squares, so that the captions line up.
             axes.set_adjustable("datalim")
             axes.set_box_aspect(1)
             patient = cell.patient if len(cell.patient) <= LONGEST_PATIENT else f"{cell.patient[: LONGEST_PATIENT - 1]}…"
             axes.set_title(f"{cell.score:.3f} · {patient}", fontsize=TEXT - 2, parse_math=False)
             name = "\n".join(textwrap.wrap(cell.cell_id, 22, max_lines=3))
-            axes.text(0.5, -0.03, name, transform=axes.transAxes, ha="center", va="top", fontsize=TEXT - 4, color=GREY, parse_math=False)
+            axes.text(0.5, -0.03, name, transform=axes.transAxes, ha="center", va="top", fontsize=TEXT - 4, color=GRAY, parse_math=False)
     return figure
 
 
@@ -85,7 +85,7 @@ def per_patient(rows: Sequence[Mapping[str, Any]], *, threshold: str = "half", l
         leaky: stamps LEAKY across the figure.
     """
     figure = new_figure(leaky, (8.6, 3.8))
-    for place, (rate, kind, colour, hits) in enumerate(
+    for place, (rate, kind, color, hits) in enumerate(
         (("sensitivity", "parasitized", PARASITIZED, "tp"), ("specificity", "uninfected", UNINFECTED, "tn")), start=1
     ):
         axes = figure.add_subplot(1, 2, place)
@@ -94,11 +94,11 @@ def per_patient(rows: Sequence[Mapping[str, Any]], *, threshold: str = "half", l
         cells = np.array([row[kind] for row in own])
         ranks = np.arange(1, len(own) + 1)
         axes.scatter(
-            ranks, values, s=8 + 160 * cells / max(1, cells.max(initial=1)), color=colour, alpha=0.6, edgecolors="white", linewidths=0.6
+            ranks, values, s=8 + 160 * cells / max(1, cells.max(initial=1)), color=color, alpha=0.6, edgecolors="white", linewidths=0.6
         )
         if own:
             overall = sum(row["at"][threshold][hits] for row in own) / cells.sum()
-            axes.axhline(overall, color=GREY, linestyle="--", linewidth=1, label=f"all cells together: {overall:.3f}")
+            axes.axhline(overall, color=GRAY, linestyle="--", linewidth=1, label=f"all cells together: {overall:.3f}")
             axes.axhline(np.mean(values), color=GREEN, linestyle=":", linewidth=1.3, label=f"mean of patients: {np.mean(values):.3f}")
             place_legend(axes, loc="lower right", title=f"area: cells, at most {cells.max():,}", title_fontsize=TEXT - 2)
         else:

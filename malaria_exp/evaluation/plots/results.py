@@ -15,7 +15,7 @@ from malaria_exp.evaluation.metrics import Ranking, count
 from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
 from malaria_exp.evaluation.plots.style import (
     BLUE,
-    GREY,
+    GRAY,
     PARASITIZED,
     SKY,
     TEXT,
@@ -69,9 +69,9 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
     figure = new_figure(leaky, (4.6, 4.2))
     axes = figure.add_subplot()
     axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), (number, percent, colour) in cells.items():
-        axes.text(column, row - 0.1, number, ha="center", va="center", fontsize=TEXT + 7, color=colour)
-        axes.text(column, row + 0.18, percent, ha="center", va="center", fontsize=TEXT - 0.5, color=colour)
+    for (row, column), (number, percent, color) in cells.items():
+        axes.text(column, row - 0.1, number, ha="center", va="center", fontsize=TEXT + 7, color=color)
+        axes.text(column, row + 0.18, percent, ha="center", va="center", fontsize=TEXT - 0.5, color=color)
     dress(axes, f"Threshold {f'{name} = ' if name else ''}{threshold:.4g}", "Called", "Truth (percentages are of each row)")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -84,7 +84,7 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
 def matrix_cells(
     labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, dict[tuple[int, int], tuple[str, str, str]]]:
-    """Returns the parts of each true class, (2, 2), and by (row, column) what is written there: count, percentage, and in which colour."""
+    """Returns the parts of each true class, (2, 2), and by (row, column) what is written there: count, percentage, and in which color."""
     counts = count(labels, scores, threshold)
     matrix = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
     totals = matrix.sum(axis=1, keepdims=True)
@@ -138,13 +138,13 @@ def roc(
                 view.fill_between(grid, *band, color=SKY, alpha=0.35, linewidth=0, label="95% band over patients")
             label = _with_interval("AUC", auc or {"value": value, "low": None, "high": None})
             view.plot(np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1]), color=BLUE, linewidth=1.8, label=label)
-            for (key, threshold), (colour, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
+            for (key, threshold), (color, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
                 at = count(labels, scores, threshold)
                 look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "zorder": 3, "label": f"{key} = {threshold:.3g}"}
-                view.plot(1 - at.specificity, at.sensitivity, marker, color=colour, **look)
+                view.plot(1 - at.specificity, at.sensitivity, marker, color=color, **look)
     else:
         axes.text(0.5, 0.5, "undefined: one class only", ha="center", va="center", fontsize=TEXT)
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=":", label="chance")
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.9, linestyle=":", label="chance")
     dress(axes, "ROC curve", "1 - specificity (part of uninfected cells called parasitized)", "Sensitivity")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     place_legend(axes, loc="lower right")
@@ -180,14 +180,14 @@ def precision_recall(
         label = _with_interval("AP", average_precision)
         # Steps, not straight lines: between two thresholds PPV does not run linearly (Davis and Goadrich 2006).
         axes.step(tp / tp[-1], tp / (tp + fp), where="pre", color=BLUE, linewidth=1.8, label=label)
-        for (key, value), (colour, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
+        for (key, value), (color, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
             at = count(labels, scores, value)
             axes.plot(
-                at.sensitivity, at.ppv, marker, color=colour, markersize=7, markeredgecolor="white", label=f"{key} = {value:.3g}", zorder=3
+                at.sensitivity, at.ppv, marker, color=color, markersize=7, markeredgecolor="white", label=f"{key} = {value:.3g}", zorder=3
             )
     else:
         axes.text(0.5, 0.5, "undefined: no parasitized cell", ha="center", va="center", fontsize=TEXT)
-    axes.axhline(prevalence, color=GREY, linewidth=0.9, linestyle=":", label=f"prevalence {prevalence:.3f}")
+    axes.axhline(prevalence, color=GRAY, linewidth=0.9, linestyle=":", label=f"prevalence {prevalence:.3f}")
     dress(axes, "Precision and recall", "Sensitivity (recall)", "PPV (precision)")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     place_legend(axes, loc="lower left")
@@ -210,12 +210,12 @@ def score_histogram(
     figure = new_figure(leaky)
     axes = figure.add_subplot()
     bins = np.linspace(0, 1, 41).tolist()
-    for label, name, colour, hatch in ((0, "uninfected", UNINFECTED, ""), (1, "parasitized", PARASITIZED, "////")):
+    for label, name, color, hatch in ((0, "uninfected", UNINFECTED, ""), (1, "parasitized", PARASITIZED, "////")):
         own = scores[labels == label]
-        axes.hist(own, bins, histtype="stepfilled", color=colour, alpha=0.3, hatch=hatch, log=log, label=f"{name} ({len(own):,})")
-        axes.hist(own, bins, histtype="step", color=colour, linewidth=1.4, log=log)
-    for (key, value), (colour, _, line) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
-        axes.axvline(value, color=colour, linestyle=line, linewidth=1.3, label=f"{key} = {value:.3g}")
+        axes.hist(own, bins, histtype="stepfilled", color=color, alpha=0.3, hatch=hatch, log=log, label=f"{name} ({len(own):,})")
+        axes.hist(own, bins, histtype="step", color=color, linewidth=1.4, log=log)
+    for (key, value), (color, _, line) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
+        axes.axvline(value, color=color, linestyle=line, linewidth=1.3, label=f"{key} = {value:.3g}")
     dress(axes, "Scores by class", "Score (probability of parasitized)", f"Cells{', logarithmic' if log else ''}")
     axes.set_xlim(0, 1)
     # Room for the legend above the highest bar.

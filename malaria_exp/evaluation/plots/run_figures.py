@@ -41,7 +41,7 @@ def draw_plots(result: EvaluationResult, *, seed: int, worst: int) -> dict[str, 
 
 
 def _pictures(shown: Predictions, cells: Cells, rows: np.ndarray) -> list[Any]:
-    images = cells.store.take(cells.rows[rows])
+    images = cells.pixel_cache.take(cells.rows[rows])
     return [
         results.ErrorCell(image, str(shown.cell_id[row]), str(shown.patient[row]), float(shown.score[row]))
         for image, row in zip(images, rows, strict=True)

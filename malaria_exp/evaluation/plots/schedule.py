@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.evaluation.plots.style import BLUE, GREEN, GREY, TEXT, VERMILLION, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, GREEN, TEXT, VERMILLION, dress, new_figure, place_legend
 
 
 def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequence[int] = ()) -> Figure:
@@ -25,13 +25,13 @@ def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequ
     epochs = np.arange(len(rates)) / length.steps_per_epoch
     axes.plot(epochs, rates, color=BLUE, linewidth=1.8)
     for number, end in enumerate(np.cumsum(stages)[:-1]):
-        axes.axvline(end, color=GREY, linestyle=":", linewidth=1.2, label=None if number else "next stage")
+        axes.axvline(end, color=GRAY, linestyle=":", linewidth=1.2, label=None if number else "next stage")
     peak = int(np.argmax(rates))
-    for step, colour, marker, label in (
+    for step, color, marker, label in (
         (peak, VERMILLION, "o", f"peak {rates[peak]:.3g}, step {peak + 1:,}"),
         (len(rates) - 1, GREEN, "D", f"last {rates[-1]:.3g}, step {len(rates):,}"),
     ):
-        axes.plot(epochs[step], rates[step], color=colour, marker=marker, linestyle="none", label=label, zorder=3, clip_on=False)
+        axes.plot(epochs[step], rates[step], color=color, marker=marker, linestyle="none", label=label, zorder=3, clip_on=False)
     dress(axes, title, "Epochs done", "Learning rate")
     axes.set_xlim(0, length.epochs)
     axes.set_ylim(0, 1.08 * float(rates.max()))

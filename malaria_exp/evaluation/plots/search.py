@@ -11,10 +11,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from malaria_exp.evaluation.plots.style import BLUE, GREY, SKY, TEXT, VERMILLION, dress, new_figure
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, SKY, TEXT, VERMILLION, dress, new_figure
 
-# Dark to light in even steps, for colour-blind people too: Nuñez et al. 2018, https://doi.org/10.1371/journal.pone.0199239
-COLOURS = "cividis"
+# Dark to light in even steps, for color-blind people too: Nuñez et al. 2018, https://doi.org/10.1371/journal.pone.0199239
+COLORS = "cividis"
 ACROSS = 3
 MOST_LABELS, LONGEST_LABEL = 12, 14
 
@@ -73,7 +73,7 @@ def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, lea
         best = (np.maximum if larger_is_better else np.minimum).accumulate([trial.value for trial in done])
         end = max(trial.number for trial in ordered)
         axes.step([*(t.number for t in done), end], [*best, best[-1]], where="post", color=VERMILLION, linewidth=1.6, label="best so far")
-    dress(axes, "Course of the search", "trial", metric)
+    dress(axes, "CallbackContext of the search", "trial", metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(
         fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", loc="lower right" if larger_is_better else "upper right"
@@ -96,20 +96,20 @@ def importance(shares: Mapping[str, float], *, leaky: bool = False) -> Figure:
 def parallel(
     dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False
 ) -> Figure:
-    """Draws a line a trial through its values, in the colour of its metric; the best are drawn last."""
+    """Draws a line a trial through its values, in the color of its metric; the best are drawn last."""
     figure = new_figure(leaky, (max(5.0, 1.6 * (len(dimensions) + 1)), 4.2))
     axes = figure.add_subplot()
     values = np.array([trial.value for trial in trials])
     columns = [_unit(dimension.places()) for dimension in dimensions] + [_unit(values)]
     shade = Normalize(values.min(), values.max() if values.max() > values.min() else values.min() + 1e-9)
-    colours = ScalarMappable(shade, COLOURS)
+    colors = ScalarMappable(shade, COLORS)
     order = np.argsort(values if larger_is_better else -values, kind="stable")
     for row in order:
         heights = [column[row] for column in columns]
         early = trials[row].early
-        axes.plot(heights, color=colours.to_rgba(values[row]), linewidth=1.0 if early else 1.8, alpha=0.5 if early else 0.9)
+        axes.plot(heights, color=colors.to_rgba(values[row]), linewidth=1.0 if early else 1.8, alpha=0.5 if early else 0.9)
     for place, (column, dimension) in enumerate(zip(columns, [*dimensions, None], strict=True)):
-        axes.axvline(place, color=GREY, linewidth=0.8)
+        axes.axvline(place, color=GRAY, linewidth=0.8)
         for height, text in _ticks(dimension, column, values):
             axes.text(
                 place + 0.03,
@@ -125,7 +125,7 @@ def parallel(
     axes.set_xlim(-0.1, len(columns) - 0.45)
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     axes.set_title("Parallel coordinates", fontsize=TEXT + 1, loc="left")
-    bar = figure.colorbar(colours, ax=axes, pad=0.01, fraction=0.03)
+    bar = figure.colorbar(colors, ax=axes, pad=0.01, fraction=0.03)
     bar.set_label(metric, fontsize=TEXT - 1)
     bar.ax.tick_params(labelsize=TEXT - 2)
     return figure

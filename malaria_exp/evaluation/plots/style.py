@@ -1,4 +1,4 @@
-"""The look that all plots share: figures without global state, colours that colour-blind people can tell apart, the LEAKY stamp."""
+"""The look that all plots share: figures without global state, colors that color-blind people can tell apart, the LEAKY stamp."""
 
 import io
 import os
@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from malaria_exp.utils.atomic_files import write_bytes
 
-# Okabe and Ito 2008, "Color Universal Design"; the two classes also differ in hatch or marker, for prints in grey.
+# Okabe and Ito 2008, "Color Universal Design"; the two classes also differ in hatch or marker, for prints in gray.
 VERMILLION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK = "#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000"
 PARASITIZED, UNINFECTED = VERMILLION, BLUE
-GREY = "#595959"
-# (colour, marker, line style) of thresholds in the order they come: half, chosen, others.
+GRAY = "#595959"
+# (color, marker, line style) of thresholds in the order they come: half, chosen, others.
 THRESHOLD_STYLES = ((BLACK, "o", "--"), (GREEN, "D", "-."), (PURPLE, "s", ":"), (ORANGE, "^", "--"))
 SIZE = (5.2, 4.4)
 TEXT = 10
@@ -52,7 +52,7 @@ def dress(axes: Any, title: str, x: str, y: str) -> None:
 
 
 def place_legend(axes: Any, **options: Any) -> None:
-    """Adds a legend of the labelled artists in the common size."""
+    """Adds a legend of the labeled artists in the common size."""
     axes.legend(fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", **options)
 
 

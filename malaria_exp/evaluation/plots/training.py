@@ -42,10 +42,10 @@ def training_curves(
     best = (monitor, best_epoch) if best_epoch else _best_epoch(columns, epochs, monitor)
     for place, base in enumerate(bases, start=1):
         axes = figure.add_subplot(math.ceil(len(bases) / across), across, place)
-        for name, label, colour, line in ((base, "training", BLUE, "-"), (f"val_{base}", "validation", VERMILLION, "--")):
+        for name, label, color, line in ((base, "training", BLUE, "-"), (f"val_{base}", "validation", VERMILLION, "--")):
             if name in columns:
                 marker = "o" if len(history) < 2 else None
-                axes.plot(epochs, columns[name], color=colour, linestyle=line, marker=marker, linewidth=1.5, label=label)
+                axes.plot(epochs, columns[name], color=color, linestyle=line, marker=marker, linewidth=1.5, label=label)
         if best is not None:
             axes.axvline(best[1], color=GREEN, linestyle=":", linewidth=1.3, label=f"best by {best[0]}: epoch {best[1]:g}")
         title = METRICS[base].label if base in METRICS else base.replace("_", " ").capitalize()

@@ -4,16 +4,18 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from malaria_exp.runs.run_folder import LAUNCH
+from malaria_exp.sweeps.launched_job import load_hydra_plugins
+from malaria_exp.utils.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Job:
         context: Hydra's, with what composes configurations.
         config: the multirun's.
         launch: of the jobs that were handed over together.
+        task_function: what runs a job, as Hydra handed it to the launcher.
     """
 
     number: int
@@ -33,6 +36,7 @@ class Job:
     context: HydraContext
     config: DictConfig
     launch: str
+    task_function: TaskFunction
 
     def __call__(self) -> bool:
         """Runs the job in this process and returns whether it ended as it should; its results are in its folder."""
@@ -40,12 +44,11 @@ class Job:
         from hydra.core.utils import run_job as run_with_hydra
 
         from malaria_exp.config import plugins
-        from malaria_exp.main import run_job
         from malaria_exp.sweeps.multirun_record import begin_again
 
         # In a process of a launcher nobody has done this yet. Hydra keeps what it found in the process.
         setup_globals()
-        Plugins.instance()
+        load_hydra_plugins()
         plugins.load(self.overrides)
         config = self.context.config_loader.load_sweep_config(self.config, list(self.overrides))
         with open_dict(config):
@@ -58,7 +61,7 @@ class Job:
             return True
         done = run_with_hydra(
             hydra_context=self.context,
-            task_function=run_job,
+            task_function=self.task_function,
             config=config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -67,19 +70,34 @@ class Job:
 
 
 class ProcessLauncher(Launcher):
-    """Runs jobs in other processes; what they came to stands in their folders, so nothing is sent back."""
+    """Runs jobs in other processes; what they came to stands in their folders, so nothing is sent back.
 
+    Attributes:
+        engine: the package that the launcher needs, which is also the name of the extra that installs it; None for none.
+    """
+
+    engine: str | None = None
     config: DictConfig
     context: HydraContext
+    task_function: TaskFunction
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra hands a launcher."""
-        self.context, self.config = hydra_context, config
+        """Takes what Hydra hands a launcher.
+
+        Raises:
+            ConfigError: the launcher's engine is not installed.
+        """
+        if self.engine is not None and find_spec(self.engine) is None:
+            raise ConfigError(
+                f"hydra/launcher: '{self.engine}' is not installed, which this launcher needs. Install it: pip install 'malaria_exp[{self.engine}]'"
+            )
+        self.context, self.config, self.task_function = hydra_context, config, task_function
 
     def jobs(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
         """Returns the jobs, the first with the number `first`."""
         launch = secrets.token_hex(8)
-        return [Job(first + place, list(overrides), self.context, self.config, launch) for place, overrides in enumerate(job_overrides)]
+        shared = (self.context, self.config, launch, self.task_function)
+        return [Job(first + place, list(overrides), *shared) for place, overrides in enumerate(job_overrides)]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[Any]:
         """Runs the jobs and returns when all have ended."""

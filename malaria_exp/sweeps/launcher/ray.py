@@ -35,6 +35,8 @@ class RayLauncher(ProcessLauncher):
         retries: how often a job is begun again whose process or node died.
     """
 
+    engine = "ray"
+
     def __init__(
         self, address: str | None = None, cpus: int = 1, gpus: float = 0, memory_gb: float | None = None, retries: int = 3
     ) -> None:
@@ -69,7 +71,7 @@ class RayLauncher(ProcessLauncher):
             remote = ray.remote(**self.options)(run_there)
             # What all jobs share is sent to a node once.
             jobs = self.jobs(job_overrides, initial_job_idx)
-            shared = ray.put((self.context, self.config, jobs[0].launch))
+            shared = ray.put((self.context, self.config, jobs[0].launch, self.task_function))
             waiting = {
                 remote.remote(shared, job.number, job.overrides, str(Path.cwd())): job.overrides[-1].rpartition("=")[2] for job in jobs
             }
@@ -124,7 +126,7 @@ def run_there(shared: Any, number: int, overrides: list[str], place: str) -> boo
     try:
         return Job(number, overrides, *shared)()
     except KeyboardInterrupt:
-        # Ray takes an interrupt for a cancelled job, and would not begin it again elsewhere if it is the node that ends.
+        # Ray takes an interrupt for a canceled job, and would not begin it again elsewhere if it is the node that ends.
         raise JobStoppedError from None
     finally:
         # By which Ray ends a process that waits for its next job.

@@ -24,6 +24,8 @@ class SubmititLauncher(ProcessLauncher):
         params: what submitit's executor takes: timeout_min, cpus_per_task, mem_gb, slurm_partition ...; null is left out.
     """
 
+    engine = "submitit"
+
     def __init__(self, cluster: Literal["slurm", "local"], submitit_folder: str, array_size: int = 1000, **params: Any) -> None:
         if array_size < 1:
             raise ConfigError(f"hydra.launcher.array_size: expected a whole number from 1. Received: {array_size}")

@@ -198,8 +198,8 @@ def _read_metric(path: Path, node: Any, method: Method) -> Metric:
     if goal not in ("maximize", "minimize"):
         raise ConfigError(f"{path}: metric.goal: expected maximize or minimize, received {goal!r}.")
     if known and goal != known:
-        left_out = "" if "goal" in node else " (W&B's, where the file says nothing)"
-        raise ConfigError(f"{path}: metric.goal: received {goal}{left_out}, but of {column} the best is the one to {known}: goal: {known}.")
+        excluded = "" if "goal" in node else " (W&B's, where the file says nothing)"
+        raise ConfigError(f"{path}: metric.goal: received {goal}{excluded}, but of {column} the best is the one to {known}: goal: {known}.")
     return Metric(name, goal)
 
 

@@ -20,7 +20,7 @@ from malaria_exp.utils.terminal_log import RESULT, log
 
 LEADERBOARD, BEST, REPORT = "leaderboard.csv", "best.json", "report.html"
 SHOWN = 10
-COLOURS = {"done": "green", "failed": "red", "no number": "red"}
+COLORS = {"done": "green", "failed": "red", "no number": "red"}
 
 
 def conclude(sweep: SweepFile, folder: Path, overrides: list[str], seed: int) -> dict[str, Any]:
@@ -87,9 +87,9 @@ def print_table(sweep: SweepFile, ranked: list[Trial]) -> None:
     for trial in ranked[:SHOWN]:
         value = "" if trial.objective is None else f"{trial.objective:.4f}"
         settings = [f"{head}={text_of(trial.values[name])}" for head, name in zip(heads, names, strict=True) if name in trial.values]
-        colour = COLOURS.get(trial.status, "yellow")
+        color = COLORS.get(trial.status, "yellow")
         seconds = "" if trial.seconds is None else f"{trial.seconds:.0f}"
-        table.add_row(trial.name, f"[{colour}]{trial.status}[/]", value, escape(" ".join(settings)), seconds)
+        table.add_row(trial.name, f"[{color}]{trial.status}[/]", value, escape(" ".join(settings)), seconds)
     console().print(table)
     if len(ranked) > SHOWN:
         console().print(f"... and {len(ranked) - SHOWN} more, see {LEADERBOARD}")

@@ -138,7 +138,7 @@ def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[tuple[str, st
     found = [
         (
             "course",
-            "Course of the search",
+            "CallbackContext of the search",
             "A point is a trial, at the best of its epochs; one ended early is hollow.",
             png_bytes(plots.course(scored, metric, larger_is_better=larger, leaky=leaky)),
         )

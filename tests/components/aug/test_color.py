@@ -1,4 +1,4 @@
-"""Colour jitter against its definition, one change at a time."""
+"""Color jitter against its definition, one change at a time."""
 
 import colorsys
 
@@ -40,19 +40,19 @@ def test_brightness_multiplies_by_a_number_from_its_range(batch):
     assert abs(factors.mean() - 1) < 4 * 0.4 / np.sqrt(3 * 60)
 
 
-def test_contrast_keeps_the_mean_grey_of_the_cell(batch):
+def test_contrast_keeps_the_mean_gray_of_the_cell(batch):
     images, labels = batch
     got = treat("color", images, labels, **NOTHING | {"contrast": 0.3})[0]
     inside = images.max(axis=-1) > 0
     for before, after, cell in zip(images, got, inside, strict=True):
-        grey = (before @ LUMA)[cell], (after @ LUMA)[cell]
-        assert grey[0].mean() == pytest.approx(grey[1].mean(), abs=0.01)
+        gray = (before @ LUMA)[cell], (after @ LUMA)[cell]
+        assert gray[0].mean() == pytest.approx(gray[1].mean(), abs=0.01)
     spreads = [after[cell].std() / before[cell].std() for before, after, cell in zip(images, got, inside, strict=True)]
     assert min(spreads) < 0.85
     assert max(spreads) > 1.15
 
 
-def test_saturation_keeps_each_pixels_grey(batch):
+def test_saturation_keeps_each_pixels_gray(batch):
     images, labels = batch
     got = treat("color", images, labels, **NOTHING | {"saturation": 0.5})[0]
     bright = images.min(axis=-1) > BRIGHT
@@ -61,7 +61,7 @@ def test_saturation_keeps_each_pixels_grey(batch):
     assert away[0] != pytest.approx(away[1], rel=1e-3)
 
 
-def test_hue_turns_the_circle_of_colours(batch):
+def test_hue_turns_the_circle_of_colors(batch):
     images, labels = batch
     got = treat("color", images, labels, **NOTHING | {"hue": 0.1})[0]
     middle = images.shape[1] // 2

@@ -59,7 +59,7 @@ def test_images_of_a_batch_are_treated_independently():
     results = apply(images, np.zeros((64, 1), np.float32))[0]
     used = which(images, results)
     assert len(set(used.tolist())) == 8
-    # Neighbours neither agree nor alternate.
+    # Neighbors neither agree nor alternate.
     assert 0 < (used[1:] == used[:-1]).mean() < 0.5
 
 
@@ -78,7 +78,7 @@ def test_pixels_are_only_moved_and_labels_are_kept(count, size, p, seed):
     assert results.shape == images.shape
     assert np.array_equal(kept, labels)
     for image, result in zip(images, results, strict=True):
-        # Whole pixels: the three colours of one stay together.
+        # Whole pixels: the three colors of one stay together.
         assert sorted(map(tuple, image.reshape(-1, 3).tolist())) == sorted(map(tuple, result.reshape(-1, 3).tolist()))
     assert results.min() >= 0
     assert results.max() <= 1

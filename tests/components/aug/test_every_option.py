@@ -15,8 +15,8 @@ from malaria_exp.data.augmentation_chain import Chain
 
 MIXING = {"mixup", "cutmix", "mix"}
 NEEDS_EXTRA = {"albumentations": "albumentations"}
-# Draws a box for every image, of which the colour ones keep the black outside.
-COLOUR = {
+# Draws a box for every image, of which the color ones keep the black outside.
+COLOR = {
     "color": {"brightness": 0.9, "contrast": 0.9, "saturation": 0.9, "hue": 0.5, "p": 1.0},
     "stain": {"scale": 0.5, "shift": 0.3, "p": 1.0},
     "tf_image": {"operations": ["adjust_saturation", "random_brightness", "random_contrast"], "p": 1.0},
@@ -153,26 +153,26 @@ def test_images_of_a_batch_are_treated_each_in_its_own_way(name):
     assert len(different) >= 5, f"{len(different)} different results of 40"
 
 
-@pytest.mark.parametrize("name", sorted(COLOUR))
-def test_the_outside_of_a_cell_stays_black_under_changes_of_colour(name):
+@pytest.mark.parametrize("name", sorted(COLOR))
+def test_the_outside_of_a_cell_stays_black_under_changes_of_color(name):
     images, labels = cells(30)
-    got = treat(name, images, labels, **COLOUR[name])[0]
+    got = treat(name, images, labels, **COLOR[name])[0]
     outside = images.max(axis=-1) == 0
     assert outside.any()
     assert np.abs(got - images)[~outside].max() > 0.1
     assert (got[outside] == 0).all()
 
 
-def test_every_option_that_changes_colours_is_tested_for_it():
+def test_every_option_that_changes_colors_is_tested_for_it():
     moving = {"dihedral", "resized_crop", "erasing"}
-    assert set(ALL) - set(COLOUR) - moving - MIXING == {"albumentations"} & set(ALL)
+    assert set(ALL) - set(COLOR) - moving - MIXING == {"albumentations"} & set(ALL)
 
 
 def test_a_chain_runs_them_in_order_each_on_a_seed_of_its_own():
     images, labels = cells(12, 16)
-    turn, colour = (build("aug", name, {"p": 1.0}) for name in ("dihedral", "color"))
-    both = run(Chain([turn, colour]), images, labels)[0]
-    assert not np.allclose(both, run(Chain([colour, turn]), images, labels)[0])
+    turn, color = (build("aug", name, {"p": 1.0}) for name in ("dihedral", "color"))
+    both = run(Chain([turn, color]), images, labels)[0]
+    assert not np.allclose(both, run(Chain([color, turn]), images, labels)[0])
     twice = run(Chain([turn, turn]), images, labels)[0]
     seed = tf.constant([3, 4], tf.int32)
     by_hand = turn(*turn(tf.constant(images), tf.constant(labels), tf.random.fold_in(seed, 0)), tf.random.fold_in(seed, 1))[0]

@@ -7,7 +7,7 @@ import tensorflow as tf
 from aug_tools import cells, noise, run, treat
 
 from malaria_exp.components.aug import _keras_layers
-from malaria_exp.components.aug._keras_layers import COLOUR, ELSEWHERE, GEOMETRY, OWN, StepSeeds, apply_layers, build_layers
+from malaria_exp.components.aug._keras_layers import COLOR, ELSEWHERE, GEOMETRY, OWN, StepSeeds, apply_layers, build_layers
 from malaria_exp.components.aug._rot90_layer import RandomRot90
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
@@ -32,7 +32,7 @@ ARGUMENTS = {
     "RandomTranslation": {"height_factor": 0.3, "width_factor": 0.3},
     "RandomZoom": {"height_factor": 0.4},
 }
-LAYERS = sorted([*COLOUR, *GEOMETRY, *OWN])
+LAYERS = sorted([*COLOR, *GEOMETRY, *OWN])
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -108,7 +108,7 @@ def test_every_image_layer_of_keras_is_offered_or_explained():
         if isinstance(getattr(keras.layers, name), type) and issubclass(getattr(keras.layers, name), base)
     }
     odd = {"MaxNumBoundingBoxes", "ContrastLimitedAdaptiveHistogramEqualization"}
-    assert theirs - odd <= {*COLOUR, *GEOMETRY, *ELSEWHERE}
+    assert theirs - odd <= {*COLOR, *GEOMETRY, *ELSEWHERE}
 
 
 def test_the_layers_run_in_float32_whatever_the_precision():

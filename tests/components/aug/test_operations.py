@@ -61,7 +61,7 @@ def as_pillow(function, images):
 )
 def test_they_do_what_pillow_does_inside_the_cell(name, strength, pillow, tolerance, batch):
     got, want = operate(name, batch, strength), as_pillow(pillow, batch)
-    # Pillow leaves the outermost pixels as they are when it sharpens, and our colours fade at the rim.
+    # Pillow leaves the outermost pixels as they are when it sharpens, and our colors fade at the rim.
     inside = tf.nn.max_pool2d(-batch.min(axis=-1, keepdims=True), 3, 1, "SAME").numpy()[..., 0] < -0.12
     assert inside.sum() > 200
     error = np.abs(got - want)[inside]

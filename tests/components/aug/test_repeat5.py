@@ -8,7 +8,7 @@ from aug_tools import noise, run
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.utils.errors import ConfigError
@@ -28,7 +28,9 @@ def test_each_copy_is_treated_by_its_own_operations():
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     table = build("dataset", "synthetic", {"infected_patients": 6, "healthy_patients": 3, "cells_per_patient": 5, "cell_size": 24})
-    return Data(build("split", "patient_holdout", {}, table), open_store(table, ResizeRule(16, "pad"), tmp_path_factory.mktemp("cache")))
+    return Data(
+        build("split", "patient_holdout", {}, table), open_pixel_cache(table, ResizeRule(16, "pad"), tmp_path_factory.mktemp("cache"))
+    )
 
 
 @pytest.mark.parametrize("resident_gb", [1.0, 0.0], ids=["resident", "mapped"])

@@ -29,7 +29,7 @@ def test_as_tensorflow_moves_them(count):
     np.testing.assert_allclose(move(images, by), theirs, atol=2e-5)
 
 
-def test_neighbours_make_no_difference():
+def test_neighbors_make_no_difference():
     images, by = noise(2 * TOGETHER + 3, 12)[0], maps(2 * TOGETHER + 3)
     whole = move(images, by).numpy()
     for first, last in ((0, 1), (5, 9), (TOGETHER, 2 * TOGETHER + 3)):

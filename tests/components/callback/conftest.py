@@ -6,7 +6,7 @@ import pytest
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 
 STEPS = 4
 
@@ -17,7 +17,7 @@ class Driver:
     def __init__(self, folder, name, epochs=20, **params):
         self.net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inner"), keras.layers.Dense(1)])
         self.net.compile("sgd", "mse")
-        self.course = Course(
+        self.course = CallbackContext(
             folder, RunLength(epochs, STEPS, 4), "val_auc", self.net, keras.Variable(1.0), {"val_own": "min", "val_tp": None}
         )
         self.callback = build("callback", name, params, self.course, path=f"callback.{name}")

@@ -6,11 +6,11 @@ import pytest
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
-from malaria_exp.training.callback_context import Course
+from malaria_exp.training.callback_context import CallbackContext
 
 
 def fit(tmp_path, run_steps, **params):
-    course = Course(tmp_path, RunLength(1, run_steps, 4), "val_auc", None, keras.Variable(1.0))
+    course = CallbackContext(tmp_path, RunLength(1, run_steps, 4), "val_auc", None, keras.Variable(1.0))
     callback = build("callback", "profile", params, course)
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     net.compile("sgd", "mse")
@@ -28,7 +28,7 @@ def test_so_many_steps_are_profiled_also_in_a_short_run(tmp_path, run_steps, par
 
 
 def test_training_that_stops_early_still_leaves_a_profile(tmp_path):
-    course = Course(tmp_path, RunLength(5, 4, 4), "val_auc", None, keras.Variable(1.0))
+    course = CallbackContext(tmp_path, RunLength(5, 4, 4), "val_auc", None, keras.Variable(1.0))
     callback = build("callback", "profile", {"start": "1 steps", "steps": 10}, course)
     net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     net.compile("sgd", "mse")

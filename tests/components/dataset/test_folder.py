@@ -165,7 +165,7 @@ def test_bad_images_of_every_kind_are_in_the_list(write):
     (path / "healthy" / "copy.png").write_bytes(image(1))
     (path / "infected" / "other.png").write_bytes(image(2))
     (path / "infected" / "gone.png").symlink_to("nowhere")
-    table = folder(path=str(path), on_bad_image="skip", largest_bad_share=0.9)
+    table = folder(path=str(path), on_bad_image="skip", max_bad_fraction=0.9)
     assert dict(table.bad) == {
         "infected/empty.png": "empty file (0 bytes)",
         "healthy/copy.png": "the same image as healthy/b.png",

@@ -13,10 +13,10 @@ from PIL import Image
 
 from malaria_exp.components.dataset.nih import nih
 from malaria_exp.config.registry import build
-from malaria_exp.data.bad_images import leave_out_bad_images
+from malaria_exp.data.bad_images import exclude_bad_images
 from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.decode import decode
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.utils.errors import ConfigError, DataError
 
@@ -309,14 +309,14 @@ def test_all_that_is_bad_stops_the_run_in_one_list(nih_files, tmp_path, make_nih
     path = str(make_nih_zip(tmp_path / "cells.zip", files))
     table = nih(path=path)
     with pytest.raises(DataError, match="dataset 'nih': 5 bad images:") as caught:
-        leave_out_bad_images(table, open_store(table, ResizeRule(8, "pad"), tmp_path / "cache"))
+        exclude_bad_images(table, open_pixel_cache(table, ResizeRule(8, "pad"), tmp_path / "cache"))
     assert set(listed(caught.value)) == {f"cell_images/{names[number]}" for number in (0, 1, 2, 5, 9)}
     assert "dataset.on_bad_image=skip" in str(caught.value)
-    table = nih(path=path, on_bad_image="skip", largest_bad_share=0.5)
-    kept, store, left_out = leave_out_bad_images(table, open_store(table, ResizeRule(8, "pad"), tmp_path / "cache"))
-    assert {item.file for item in left_out} == set(listed(caught.value))
+    table = nih(path=path, on_bad_image="skip", max_bad_fraction=0.5)
+    kept, pixel_cache, excluded = exclude_bad_images(table, open_pixel_cache(table, ResizeRule(8, "pad"), tmp_path / "cache"))
+    assert {item.file for item in excluded} == set(listed(caught.value))
     assert len(kept) == len(nih_files) - 5
-    assert store.take(np.arange(len(kept))).shape == (len(kept), 8, 8, 3)
+    assert pixel_cache.take(np.arange(len(kept))).shape == (len(kept), 8, 8, 3)
 
 
 def test_a_file_damaged_after_the_table_was_read_is_a_bad_image(official, nih_files):

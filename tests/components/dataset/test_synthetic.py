@@ -1,4 +1,4 @@
-"""Drawn cells: the same for the same seed, named like the real ones, and telling their class by the parasite alone."""
+"""Synthetic cells: the same for the same seed, named like the real ones, and telling their class by the parasite alone."""
 
 import hashlib
 import pickle
@@ -111,9 +111,9 @@ def test_content_is_equal_exactly_when_the_pixels_are(table, pictures):
     changes = {
         "cell_size": 60,
         "contrast": 0.5,
-        "lookalike_share": 0.9,
-        "late_share": 0.5,
-        "odd_shape_share": 0.5,
+        "lookalike_fraction": 0.9,
+        "late_fraction": 0.5,
+        "odd_shape_fraction": 0.5,
         "softness": 2,
         "noise": 2,
     }
@@ -145,7 +145,7 @@ def test_people_have_fields_and_some_have_two_slides_but_no_slide_has_two_people
 
 def test_only_infected_people_have_parasitized_cells_and_they_have_both_classes():
     for seed in range(5):
-        table = synthetic(seed=seed, infected_patients=30, healthy_patients=10, cells_per_patient=4, parasitized_share=0.9)
+        table = synthetic(seed=seed, infected_patients=30, healthy_patients=10, cells_per_patient=4, parasitized_fraction=0.9)
         shares = {patient: table.label[table.patient == patient].mean() for patient in np.unique(table.patient)}
         assert sum(share == 0 for share in shares.values()) == 10
         assert sum(0 < share < 1 for share in shares.values()) == 30
@@ -154,7 +154,7 @@ def test_only_infected_people_have_parasitized_cells_and_they_have_both_classes(
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("cells", [30, 100])
 def test_counts_and_classes_are_as_configured(share, cells):
-    table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_share=share)
+    table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_fraction=share)
     summary = table.summary()
     assert summary["patients"] == 90
     assert summary["infected_patients"] == 60
@@ -204,20 +204,20 @@ def test_size_tells_nothing_about_the_class(table, features):
     assert auc(numbers, table.label) < 0.55
 
 
-def test_mean_colour_tells_little_about_the_class(table, features):
+def test_mean_color_tells_little_about_the_class(table, features):
     people = np.unique(table.patient[table.infected])
     for name in ("mean red", "mean green", "mean blue", "median red", "median green", "median blue"):
         assert auc(features[name], table.label) < 0.7, name
         # Among one person's cells the stain is the same: what is left is the parasite's own small area.
-        centred = features[name].copy()
+        centerd = features[name].copy()
         for slide in np.unique(table.slide):
-            centred[table.slide == slide] -= np.median(features[name][table.slide == slide])
+            centerd[table.slide == slide] -= np.median(features[name][table.slide == slide])
         rows = np.isin(table.patient, people)
-        assert auc(centred[rows], table.label[rows]) < 0.65, name
+        assert auc(centerd[rows], table.label[rows]) < 0.65, name
 
 
 def test_bodies_and_lookalikes_do_not_depend_on_the_class():
-    table = small(contrast=0.0, lookalike_share=0.5, odd_shape_share=0.5)
+    table = small(contrast=0.0, lookalike_fraction=0.5, odd_shape_fraction=0.5)
     swapped = pickle.loads(pickle.dumps(table.source))
     swapped.parasitized[:] = ~swapped.parasitized
     assert all(np.array_equal(swapped.read(index), table.source.read(index)) for index in range(len(table)))
@@ -240,15 +240,15 @@ def test_parasitized_cells_hold_darker_purple_than_plain_ones_of_the_same_slide(
 
 
 def test_lookalikes_fall_on_both_classes_alike():
-    without, with_them = small(lookalike_share=0.0, contrast=0.0), small(lookalike_share=1.0, contrast=0.0)
+    without, with_them = small(lookalike_fraction=0.0, contrast=0.0), small(lookalike_fraction=1.0, contrast=0.0)
     changed = np.array([not np.array_equal(without.source.read(index), with_them.source.read(index)) for index in range(len(without))])
     assert changed[without.label == 1].all()
     assert changed[without.label == 0].all()
 
 
 def test_lookalikes_come_at_their_rate_in_both_classes():
-    options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_share": 0.5}
-    without, with_them = synthetic(lookalike_share=0.0, **options), synthetic(lookalike_share=0.4, **options)
+    options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_fraction": 0.5}
+    without, with_them = synthetic(lookalike_fraction=0.0, **options), synthetic(lookalike_fraction=0.4, **options)
     changed = np.array([not np.array_equal(without.source.read(row), with_them.source.read(row)) for row in range(len(without))])
     for label in (0, 1):
         assert changed[without.label == label].mean() == pytest.approx(0.4, abs=0.07)
@@ -256,7 +256,7 @@ def test_lookalikes_come_at_their_rate_in_both_classes():
 
 def test_contrast_makes_parasites_stand_out():
     def spread(contrast: float) -> float:
-        table = small(contrast=contrast, lookalike_share=0.0)
+        table = small(contrast=contrast, lookalike_fraction=0.0)
         greens = [picture[..., 1][picture.any(axis=-1)] for picture in map(table.source.read, np.flatnonzero(table.label))]
         return float(np.mean([np.median(green) - np.percentile(green, 0.5) for green in greens]))
 
@@ -267,7 +267,7 @@ def masks_of(table: CellTable) -> list[np.ndarray]:
     return [table.source.read(row).any(axis=-1) for row in range(len(table))]
 
 
-@pytest.mark.parametrize("key", ["late_share", "lookalike_share", "contrast", "softness", "noise", "stain_shift"])
+@pytest.mark.parametrize("key", ["late_fraction", "lookalike_fraction", "contrast", "softness", "noise", "stain_shift"])
 def test_outlines_depend_on_the_person_and_the_cell_alone(key):
     assert all(map(np.array_equal, masks_of(small()), masks_of(small(**{key: 0.7}))))
 
@@ -279,22 +279,22 @@ def test_a_parameter_changes_only_what_it_names():
         seen, hidden = small(noise=0.0, **changes), small(noise=0.0, contrast=0.0, **changes)
         return [seen.source.read(row).astype(int) - hidden.source.read(row) for row in np.flatnonzero(seen.label)]
 
-    bare, littered = parasites(lookalike_share=0.0), parasites(lookalike_share=1.0)
-    # A parasite painted over a look-alike changes other colours; where it lies stays.
+    bare, littered = parasites(lookalike_fraction=0.0), parasites(lookalike_fraction=1.0)
+    # A parasite painted over a look-alike changes other colors; where it lies stays.
     overlap = [np.mean(one.any(axis=-1) == other.any(axis=-1)) for one, other in zip(bare, littered, strict=True)]
     assert min(overlap) > 0.98
-    plain, late = small(contrast=0.0), small(contrast=0.0, late_share=1.0)
+    plain, late = small(contrast=0.0), small(contrast=0.0, late_fraction=1.0)
     assert digests(plain) == digests(late)
 
 
 def test_odd_shapes_fill_less_of_their_frame():
-    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_share=share))]) for share in (0.0, 1.0)]
+    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_fraction=share))]) for share in (0.0, 1.0)]
     assert filled[1] < filled[0] - 0.03
 
 
 def test_softness_blurs_parasites_and_noise_roughens_bodies():
     def steps(**changes: float) -> np.ndarray:
-        """Differences of neighbouring pixels' green inside the cells, by size."""
+        """Differences of neighboring pixels' green inside the cells, by size."""
         found = []
         for picture in map(small(**changes).source.read, range(40)):
             inside = picture.any(axis=-1)
@@ -309,7 +309,7 @@ def test_softness_blurs_parasites_and_noise_roughens_bodies():
 
 
 @pytest.mark.parametrize(("who", "moved"), [("healthy", {"P5002", "P5004"}), ("every_second", {"P5003", "P5004", "P5007"})])
-def test_a_stain_shift_moves_the_colours_of_one_group_and_nothing_else(who, moved):
+def test_a_stain_shift_moves_the_colors_of_one_group_and_nothing_else(who, moved):
     plain, shifted = small(), small(stain_shift=1.0, shifted_patients=who)
     for column in ("cell_id", "label", "patient", "slide", "field"):
         assert np.array_equal(getattr(plain, column), getattr(shifted, column))
@@ -321,12 +321,12 @@ def test_a_stain_shift_moves_the_colours_of_one_group_and_nothing_else(who, move
         step.setdefault(plain.patient[row], []).append((after[inside].astype(int) - before[inside]).mean(axis=0))
         assert (plain.content[row] == shifted.content[row]) == np.array_equal(before, after)
     for patient, steps in step.items():
-        # A little less than the shift itself, as colours end at 255 and specks of dust keep theirs.
+        # A little less than the shift itself, as colors end at 255 and specks of dust keep theirs.
         assert np.mean(steps, axis=0) == pytest.approx(SHIFT if patient in moved else np.zeros(3), abs=1.5)
     assert moved < set(step)
 
 
-def test_a_stain_shift_of_the_healthy_lets_colour_betray_them():
+def test_a_stain_shift_of_the_healthy_lets_color_betray_them():
     def betrayed(shift: float) -> float:
         table = synthetic(infected_patients=30, healthy_patients=30, cells_per_patient=6, cell_size=30, stain_shift=shift)
         red_to_blue = [
@@ -357,9 +357,9 @@ def test_label_noise_flips_labels_at_its_rate_keeps_the_truth_and_leaves_the_pix
 
 
 EXTREMES = {
-    "late_share": st.floats(0, 1),
-    "odd_shape_share": st.sampled_from([0.0, 1.0]),
-    "lookalike_share": st.sampled_from([0.0, 1.0]),
+    "late_fraction": st.floats(0, 1),
+    "odd_shape_fraction": st.sampled_from([0.0, 1.0]),
+    "lookalike_fraction": st.sampled_from([0.0, 1.0]),
     "cell_size": st.integers(24, 240),
     "contrast": st.sampled_from([0.0, 1.0, 1e6]),
     "softness": st.sampled_from([0.0, 1.0, 50.0]),
@@ -391,15 +391,15 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
         ("infected_patients", 0),
         ("healthy_patients", -1),
         ("cells_per_patient", 3),
-        ("parasitized_share", 0),
-        ("parasitized_share", 1.0),
+        ("parasitized_fraction", 0),
+        ("parasitized_fraction", 1.0),
         ("cell_size", 10),
         ("cell_size", 1000),
-        ("lookalike_share", 1.5),
+        ("lookalike_fraction", 1.5),
         ("contrast", -0.1),
         ("contrast", "strong"),
-        ("late_share", 1.1),
-        ("odd_shape_share", -0.1),
+        ("late_fraction", 1.1),
+        ("odd_shape_fraction", -0.1),
         ("softness", -1),
         ("noise", -1),
         ("stain_shift", -1),

@@ -18,10 +18,10 @@ from malaria_exp.components.dataset import tfds as module
 from malaria_exp.components.dataset.nih import nih
 from malaria_exp.components.dataset.tfds import Records, prepared_builder, tfds
 from malaria_exp.config.registry import build
-from malaria_exp.data.bad_images import leave_out_bad_images
+from malaria_exp.data.bad_images import exclude_bad_images
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.data.decode import decode
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.readers.index import Known
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import guard_against_leaks
@@ -52,7 +52,7 @@ def write_folder(root, files):
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Drawn cells as files of the official layout, prepared by TFDS: (files, data_dir)."""
+    """Synthetic cells as files of the official layout, prepared by TFDS: (files, data_dir)."""
     import io
 
     from PIL import Image
@@ -75,7 +75,7 @@ def no_plots(monkeypatch):
 
 @pytest.fixture
 def known(drawn, monkeypatch):
-    """As if the drawn cells stood in the index; its entries, by SHA-256, may be changed."""
+    """As if the synthetic cells stood in the index; its entries, by SHA-256, may be changed."""
     index = {}
     for name, data in drawn[0].items():
         folder, _, file = name.partition("/")
@@ -163,10 +163,10 @@ def test_bad_records_are_left_to_the_policy(drawn, tmp_path):
     assert reasons[2].startswith("the same image as record ")
     rule = ResizeRule(8, "pad")
     with pytest.raises(DataError, match=r"(?s)4 bad images:.*record \d+: truncated PNG"):
-        leave_out_bad_images(table, open_store(table, rule, tmp_path / "cache"))
-    table = tfds(data_dir=str(data_dir), on_bad_image="skip", largest_bad_share=0.1)
-    kept, _, left_out = leave_out_bad_images(table, open_store(table, rule, tmp_path / "cache"))
-    assert (len(kept), len(left_out)) == (len(files) - 4, 4)
+        exclude_bad_images(table, open_pixel_cache(table, rule, tmp_path / "cache"))
+    table = tfds(data_dir=str(data_dir), on_bad_image="skip", max_bad_fraction=0.1)
+    kept, _, excluded = exclude_bad_images(table, open_pixel_cache(table, rule, tmp_path / "cache"))
+    assert (len(kept), len(excluded)) == (len(files) - 4, 4)
 
 
 # Cells that are not in the index

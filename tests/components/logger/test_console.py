@@ -76,7 +76,7 @@ def test_the_monitor_is_shown_whatever_it_is(run, lines):
     assert lines[1] == "epoch   1/2  loss 0.5000  val_auc 0.7500  val_log_loss 0.7500  1.5 s"
 
 
-def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labelled_lines_in_the_log(run, lines, screen):
+def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labeled_lines_in_the_log(run, lines, screen):
     logger = build("logger", "console", {})
     assert logger.mode == "rich"
     train(logger, run)

@@ -161,8 +161,8 @@ def test_the_summary_has_the_best_value_as_a_plain_number_under_the_metrics_own_
     assert not found.metrics["epoch/val_auc"].summary.ByteSize()
 
 
-def test_histograms_of_neighbouring_numbers_are_counted(run):
-    """Between two neighbours of float32 NumPy finds no room for bins."""
+def test_histograms_of_neighboring_numbers_are_counted(run):
+    """Between two neighbors of float32 NumPy finds no room for bins."""
     logger = logger_of(run)
     near = np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32)
     logger.histograms(1, {"weights/near": near, "weights/nan": np.array([np.nan])})

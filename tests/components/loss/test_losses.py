@@ -121,7 +121,7 @@ def test_it_trains_in_a_graph_with_sample_weights(name):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.5), make(name))
     labels = (points[:, :1] > 0).astype(np.float32)
-    # The second half is mislabelled and weighs nothing.
+    # The second half is mislabeled and weighs nothing.
     labels[32:] = 1 - labels[32:]
     weights = np.repeat([1.0, 0.0], 32)
     model.fit(points, labels, sample_weight=weights, epochs=30, batch_size=64, verbose=0)

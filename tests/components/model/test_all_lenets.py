@@ -56,7 +56,7 @@ def test_weights_copied_over_give_the_same_outputs_and_penalties(name):
     for model in (one, other):
         model.set_weights(weights)
     np.testing.assert_allclose(one(IMAGES, training=False), other(IMAGES, training=False), rtol=1e-6)
-    # Four kernels are penalised, at 0.1 for each unit of their squared weights.
+    # Four kernels are penalized, at 0.1 for each unit of their squared weights.
     squares = sum(float(np.square(value).sum()) for value in weights if value.ndim > 1 and value.shape[-1] > 1)
     assert penalty(one) == pytest.approx(0.1 * squares, rel=1e-5)
     assert penalty(other) == pytest.approx(penalty(one), rel=1e-6)

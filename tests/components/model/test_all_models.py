@@ -95,7 +95,7 @@ def test_a_run_saves_it_and_gives_it_back(name, tmp_path):
     save_model(
         tmp_path,
         SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=params_of(name)), save_as=["keras"], model_input="prepared"),
-        SimpleNamespace(store=SimpleNamespace(rule=ResizeRule(32, "pad")), manifest=SimpleNamespace(hash="0" * 64)),
+        SimpleNamespace(pixel_cache=SimpleNamespace(rule=ResizeRule(32, "pad")), manifest=SimpleNamespace(hash="0" * 64)),
         SimpleNamespace(model=model, precision="float32"),
     )
     loaded, rule, record = load_model(tmp_path)

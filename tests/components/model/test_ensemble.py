@@ -169,8 +169,8 @@ def test_members_of_other_images_do_not_fit(runs, run_task, tiny, tmp_path):
     (other / "model.json").write_text(json.dumps(record | {"input": record["input"] | {"size": 24}}))
     with pytest.raises(ConfigError, match=r"32 px by pad.*24 px by pad"):
         run_task(overrides([runs[0], other], tiny), tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"store\.resize: received 'stretch'.*Give store\.resize=pad"):
-        run_task([*overrides(runs, tiny), "store.resize=stretch"], tmp_path / "run2")
+    with pytest.raises(ConfigError, match=r"pixel cache\.resize: received 'stretch'.*Give pixel cache\.resize=pad"):
+        run_task([*overrides(runs, tiny), "cache.resize=stretch"], tmp_path / "run2")
     with pytest.raises(ConfigError, match=r"model\.image_size: received 48, but the members take images of 32 px"):
         build("model", "ensemble", {"runs": [str(runs[0])], "image_size": 48})
 
@@ -183,7 +183,7 @@ def test_on_another_split_of_the_same_people_it_leaks(runs, run_task, tiny, tmp_
     assert json.loads((leaky / "status.json").read_text())["leaky"] is True
     assert "earlier runs" in (leaky / "report.html").read_text()
     # Who evaluates the ensemble later is told whom its members have seen.
-    assert (leaky / "earlier_split.csv").is_file()
+    assert (leaky / "parent_split.csv").is_file()
     again = run_task(["task=evaluate", f"run={leaky}", *(item for item in tiny if item.startswith("evaluation"))], tmp_path / "again")
     assert json.loads((again / "status.json").read_text())["leaky"] is True
     assert "earlier runs" in (again / "report.html").read_text()

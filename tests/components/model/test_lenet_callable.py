@@ -16,6 +16,6 @@ def test_the_extractor_can_be_used_by_itself():
 def test_the_extractor_can_be_frozen_by_itself():
     model = build("model", "lenet_callable", {"image_size": 32})
     model.get_layer("features").trainable = False
-    # Left: three dense layers and two normalisations, two weights each.
+    # Left: three dense layers and two normalizations, two weights each.
     assert len(model.trainable_variables) == 10
     assert not [weight.path for weight in model.trainable_variables if "conv" in weight.path]

@@ -41,9 +41,9 @@ def test_every_number_is_a_parameter():
     assert [layer.units for layer in by_kind["Dense"]] == [7, 4, 1]
     assert {layer.rate for layer in by_kind["Dropout"]} == {0.5}
     assert {layer.momentum for layer in by_kind["BatchNormalization"]} == {0.5}
-    penalised = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None) is not None]
-    assert len(penalised) == 4
-    assert all(float(layer.kernel_regularizer.l2) == pytest.approx(0.1) for layer in penalised)
+    penalized = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None) is not None]
+    assert len(penalized) == 4
+    assert all(float(layer.kernel_regularizer.l2) == pytest.approx(0.1) for layer in penalized)
 
 
 def test_no_penalty_without_l2():

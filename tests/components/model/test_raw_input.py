@@ -36,7 +36,7 @@ def prepare():
 
 
 def levels_off(image, rule, prepare):
-    """By how many of the 255 levels the layer's pixels differ from the store's."""
+    """By how many of the 255 levels the layer's pixels differ from the pixel cache's."""
     outside = resize(image, rule).astype(np.float32) * np.float32(1 / 255)
     inside = prepare(image, rule)
     assert inside.dtype == np.float32

@@ -32,7 +32,7 @@ def test_a_block_that_adds_nothing_passes_its_input_on():
     np.testing.assert_array_equal(before, after)
 
 
-def test_momentum_reaches_every_normalisation():
+def test_momentum_reaches_every_normalization():
     model = build("model", "resnet_functional", {"image_size": 32, "width": 2, "momentum": 0.25})
     norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
     # One a convolution: the stem, two in each of eight blocks, and three on the way past where the picture shrinks.

@@ -45,7 +45,7 @@ def test_patches_meet_only_in_attention():
 
 def test_every_block_adds_the_papers_numbers_of_weights():
     counts = [build("model", "vit", {**SMALL, "depth": depth, "mlp_ratio": 3.0}).count_params() for depth in (1, 2, 3)]
-    # Attention's four projections, the MLP's two, each with its bias, and two normalisations.
+    # Attention's four projections, the MLP's two, each with its bias, and two normalizations.
     block = 4 * (16 * 16 + 16) + (16 * 48 + 48) + (48 * 16 + 16) + 2 * 2 * 16
     assert np.diff(counts).tolist() == [block, block]
 
@@ -77,6 +77,6 @@ def test_tokens_begin_at_the_scale_of_the_pixels():
 
     model = build("model", "vit", SMALL)
     tokens = keras.Model(model.input, model.get_layer("patches").output)(np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32))
-    # Centred pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.
+    # Centerd pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.
     assert 0.45 < float(np.std(tokens)) < 0.75
     assert abs(float(np.mean(tokens))) < 0.1

@@ -103,7 +103,7 @@ def net():
 
 
 @pytest.mark.parametrize("name", DECAYING)
-def test_kernels_decay_and_neither_biases_nor_normalisations(name, net):
+def test_kernels_decay_and_neither_biases_nor_normalizations(name, net):
     import tensorflow as tf
 
     weights = net.trainable_variables

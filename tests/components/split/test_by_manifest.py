@@ -99,12 +99,12 @@ def test_what_the_dataset_does_not_have_is_listed(table, by_patient, tmp_path):
 
 def test_unlisted_cells_stop_the_run_or_are_left_out(table, by_patient, tmp_path):
     rows = cells(table, by_patient)
-    left_out = next(cell for cell, subset in rows if subset == "train")
-    path = write(tmp_path / "a.csv", [row for row in rows if row[0] != left_out])
-    with pytest.raises(DataError, match=rf"1 of the dataset's cell_id entries are not listed:\n  {left_out}\n.*split\.unlisted=exclude"):
+    excluded = next(cell for cell, subset in rows if subset == "train")
+    path = write(tmp_path / "a.csv", [row for row in rows if row[0] != excluded])
+    with pytest.raises(DataError, match=rf"1 of the dataset's cell_id entries are not listed:\n  {excluded}\n.*split\.unlisted=exclude"):
         by_manifest(table, path=path)
     got = by_manifest(table, path=path, unlisted="exclude")
-    assert got.cell_id[got.subset == EXCLUDED].tolist() == [left_out]
+    assert got.cell_id[got.subset == EXCLUDED].tolist() == [excluded]
     assert got.details["excluded_cells"] == 1
 
 

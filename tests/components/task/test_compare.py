@@ -55,7 +55,7 @@ def test_another_seed_of_the_split_is_a_seed_and_another_fold_is_none(copy_run, 
 
 
 def test_other_loggers_and_folders_are_no_other_configuration(copy_run, compared):
-    runs = [copy_run("a"), copy_run("b", {"store.root": "/elsewhere", "seed": 1, "logger.jsonl": {}})]
+    runs = [copy_run("a"), copy_run("b", {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}})]
     assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b"]
 
 

@@ -1,4 +1,4 @@
-"""The overlaid curves: means no further than all seeds, gaps, and what is in colour when there are many."""
+"""The overlaid curves: means no further than all seeds, gaps, and what is in color when there are many."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 
 from malaria_exp.components.task._compare_read import ComparedRun
 from malaria_exp.components.task._compare_table import Configuration, best_first, shorten
-from malaria_exp.evaluation.plots.comparison import COLOURED_OF_MANY, FAINT, MOST_COLOURED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, FAINT, MOST_COLORED, STYLES, Series, columns_of, compare_curves
 
 
 def course(values, column="val_auc"):
@@ -35,22 +35,22 @@ def test_only_what_has_numbers_is_drawn():
 
 
 def test_twelve_series_differ_and_one_that_diverges_does_not_flatten_them():
-    assert len(set(STYLES)) == MOST_COLOURED == 12
-    series = [Series(str(number), [course([0.5 + number / 50, 0.4], "loss")]) for number in range(MOST_COLOURED)]
+    assert len(set(STYLES)) == MOST_COLORED == 12
+    series = [Series(str(number), [course([0.5 + number / 50, 0.4], "loss")]) for number in range(MOST_COLORED)]
     (axes,) = compare_curves(series, ["loss"]).axes
     assert len({(line.get_color(), line.get_linestyle(), str(line._unscaled_dash_pattern)) for line in axes.lines}) == 12
     assert axes.get_yscale() == "linear"
-    (axes,) = compare_curves([*series, Series("diverged", [course([0.5, 1e6], "loss")], coloured=False)], ["loss"]).axes
+    (axes,) = compare_curves([*series, Series("diverged", [course([0.5, 1e6], "loss")], colored=False)], ["loss"]).axes
     assert axes.get_yscale() == "log"
 
 
-def test_a_hundred_series_are_grey_behind_the_best():
-    series = [Series(str(number), [course([0.5, 0.6]), course([0.6, 0.7])], number < COLOURED_OF_MANY) for number in range(100)]
+def test_a_hundred_series_are_gray_behind_the_best():
+    series = [Series(str(number), [course([0.5, 0.6]), course([0.6, 0.7])], number < COLORED_OF_MANY) for number in range(100)]
     figure = compare_curves(series, ["val_auc"])
     (axes,) = figure.axes
     assert sum(line.get_color() == FAINT for line in axes.lines) == 94
-    assert len(axes.collections) == COLOURED_OF_MANY
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLOURED_OF_MANY)]
+    assert len(axes.collections) == COLORED_OF_MANY
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLORED_OF_MANY)]
     assert figure.get_figheight() < 5
 
 

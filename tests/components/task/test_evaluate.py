@@ -43,7 +43,7 @@ def test_other_people_are_scored_all_of_them_at_the_frozen_thresholds(finished_r
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["thresholds"] == json.loads((finished_run / "metrics.json").read_text())["thresholds"]
     assert metrics["subsets"]["external"]["counted"]["cells"] == len(predictions)
-    # Drawn people of another seed have the same numbers: as patients they leak, and the report says so.
+    # Synthetic people of another seed have the same numbers: as patients they leak, and the report says so.
     assert metrics["leaky"] is True
     assert "LEAKY" in (folder / "report.html").read_text()
 
@@ -181,7 +181,7 @@ def test_a_configuration_without_dataset_or_split_is_named(copy_of_run, run_task
 
 @pytest.fixture
 def nameless(tmp_path):
-    """A folder of drawn cells whose names tell nothing."""
+    """A folder of synthetic cells whose names tell nothing."""
     table = build(
         "dataset", "synthetic", {"seed": 9, "infected_patients": 2, "healthy_patients": 1, "cells_per_patient": 8, "cell_size": 40}
     )

@@ -69,7 +69,7 @@ def pictures(folder):
 
 
 class Watched:
-    """A store or a source that notes which rows are taken from it."""
+    """A pixel cache or a source that notes which rows are taken from it."""
 
     def __init__(self, inner, seen):
         self._inner, self._seen = inner, seen
@@ -96,14 +96,14 @@ def hasten(patch):
 
 @pytest.fixture(scope="module")
 def book(run_task, tmp_path_factory):
-    """The folder of a book on drawn cells, the rows whose pictures were taken, and the manifest."""
+    """The folder of a book on synthetic cells, the rows whose pictures were taken, and the manifest."""
     seen, kept = set(), {}
     load, split = pipeline.load_and_decode, pipeline.split
 
     def watched_load(config):
-        table, store, left_out = load(config)
+        table, pixel_cache, excluded = load(config)
         object.__setattr__(table, "source", Watched(table.source, seen))
-        return table, Watched(store, seen), left_out
+        return table, Watched(pixel_cache, seen), excluded
 
     def kept_split(*args):
         kept["manifest"] = split(*args).manifest
@@ -204,12 +204,12 @@ def changed_table(monkeypatch, change):
     load = pipeline.load_and_decode
 
     def changed(config):
-        table, store, left_out = load(config)
+        table, pixel_cache, excluded = load(config)
         rows, columns = change(table)
         table = table.select(rows)
         for name, column in columns.items():
             object.__setattr__(table, name, column)
-        return table, store.select(rows), left_out
+        return table, pixel_cache.select(rows), excluded
 
     monkeypatch.setattr(pipeline, "load_and_decode", changed)
 

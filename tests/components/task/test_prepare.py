@@ -196,14 +196,14 @@ def test_bad_images_that_may_be_left_out_are(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    for path, cache, words in [("file/set", "cache", "file/set' cannot be"), ("set", "file", "store.root: cannot write to")]:
+    for path, cache, words in [("file/set", "cache", "file/set' cannot be"), ("set", "file", "cache.root: cannot write to")]:
         with pytest.raises(DataError, match=words):
             write_shards(draw(), open_place(str(tmp_path / path), "task.to"), RULE, shard_mb=1, seed=0, workers=1, root=tmp_path / cache)
 
 
 def test_the_task_takes_the_models_size_or_its_own(run_task, tiny_cellnet, tmp_path):
     run_task(["task=prepare", f"task.to={tmp_path / 'a'}", *tiny_cellnet], tmp_path)
-    run_task(["task=prepare", f"task.to={tmp_path / 'b'}", "task.size=20", "store.resize=stretch", *tiny_cellnet], tmp_path)
+    run_task(["task=prepare", f"task.to={tmp_path / 'b'}", "task.size=20", "cache.resize=stretch", *tiny_cellnet], tmp_path)
     assert shards(path=str(tmp_path / "a")).source.set.rule == ResizeRule(32, "pad")
     assert shards(path=str(tmp_path / "b")).source.set.rule == ResizeRule(20, "stretch")
 

@@ -1,4 +1,4 @@
-"""Parts for trainers, on a few drawn cells."""
+"""Parts for trainers, on a few synthetic cells."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import pytest
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.pixel_cache import open_store
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.tracking.logger_interface import Logger
@@ -43,10 +43,10 @@ class RecordingTracker(Tracker):
 
 @pytest.fixture(scope="session")
 def trainer_data(cache_root):
-    """Cells of 14 drawn people, 32 px."""
+    """Cells of 14 synthetic people, 32 px."""
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
     manifest = build("split", "patient_holdout", {}, table)
-    return Data(manifest, open_store(table, ResizeRule(32, "pad"), cache_root))
+    return Data(manifest, open_pixel_cache(table, ResizeRule(32, "pad"), cache_root))
 
 
 CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2})
@@ -74,7 +74,7 @@ def make_parts_in(trainer_data):
         return Parts(
             build_model=lambda: build("model", *model),
             loss=loss or build("loss", "bce", {}),
-            build_factor=lambda length: build("schedule", schedule, {}, length),
+            build_multiplier=lambda length: build("schedule", schedule, {}, length),
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
             batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
             val=val,

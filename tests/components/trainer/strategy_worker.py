@@ -24,7 +24,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     from malaria_exp.config.registry import build
     from malaria_exp.data.augmentation_chain import Chain
     from malaria_exp.data.batches import TrainingBatches
-    from malaria_exp.data.pixel_cache import open_store
+    from malaria_exp.data.pixel_cache import open_pixel_cache
     from malaria_exp.data.resize import ResizeRule
     from malaria_exp.data.subsets import Data
     from malaria_exp.tracking.logger_queue import Loggers
@@ -35,14 +35,14 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     opened = open_strategy(strategy)
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
     manifest = build("split", "patient_holdout", {}, table)
-    data = Data(manifest, open_store(table, ResizeRule(32, "pad"), folder.parent / "cache"))
+    data = Data(manifest, open_pixel_cache(table, ResizeRule(32, "pad"), folder.parent / "cache"))
     cells, val = data.training()
     for case in cases:
         trainer, model, params = CASES[case]
         parts = Parts(
             build_model=lambda model=model: build("model", *model),
             loss=build("loss", "bce", {}),
-            build_factor=lambda length: build("schedule", "cosine", {}, length),
+            build_multiplier=lambda length: build("schedule", "cosine", {}, length),
             build_optimizer=lambda factor: build("optimizer", "adamw", {"learning_rate": 0.003}, factor),
             batches=TrainingBatches(cells, batch_size=16, chain=Chain([build("aug", "dihedral", {})]), seed=1, resident_gb=1),
             val=val,

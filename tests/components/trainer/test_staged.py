@@ -52,7 +52,7 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
     assert moved(states[0], states[1]) == {"logit"}
     assert moved(states[1], states[2]) == {"conv2d_2", "logit"}
-    # Statistics of the normalisations, their scales and offsets stay, as the default says.
+    # Statistics of the normalizations, their scales and offsets stay, as the default says.
     assert moved(states[2], states[3]) == {"conv2d", "conv2d_1", "conv2d_2", "logit"}
     steps = parts.batches.steps_per_epoch
     for epochs, peak, seen in ((2, 0.02, rates[: 2 * steps]), (1, 0.01, rates[2 * steps : 3 * steps]), (1, 0.02, rates[3 * steps :])):
@@ -79,7 +79,7 @@ def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_
     assert "batch_normalization" in moved(states[0], states[1])
 
 
-def test_a_frozen_normalisation_uses_the_statistics_it_came_with(make_parts):
+def test_a_frozen_normalization_uses_the_statistics_it_came_with(make_parts):
     """Frozen, a net gives in training what it gives in evaluation."""
     net = make_parts(model=("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})).build_model()
     images = np.random.default_rng(0).random((8, 32, 32, 3)).astype(np.float32)
@@ -123,7 +123,7 @@ def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_par
     made = make_parts()
     steps = made.batches.steps_per_epoch
     long = {"warmup": f"{2 * steps} steps"}
-    made = dataclasses.replace(made, build_factor=lambda length: build("schedule", "cosine", long, length))
+    made = dataclasses.replace(made, build_multiplier=lambda length: build("schedule", "cosine", long, length))
     with pytest.raises(ConfigError, match=f"schedule.warmup: '{2 * steps} steps' is {2 * steps} steps, and the run ends after {steps}"):
         train(made, [{"epochs": 3, "train": ["*"]}, {"epochs": 1, "train": ["*"]}])
     assert made.tracker.recorder.steps == []

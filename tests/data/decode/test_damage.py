@@ -71,7 +71,7 @@ def test_a_file_cut_off_anywhere_is_refused_or_lacks_no_pixel(kind, options):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}, {"subsampling": 0, "quality": 95}], ids=str)
 def test_a_jpeg_with_an_end_mark_after_the_cut_is_refused(options):
-    # Pillow alone fills what is missing with grey.
+    # Pillow alone fills what is missing with gray.
     data = encode(SMOOTH, "JPEG", **options)
     whole, start = decode(data), data.index(b"\xff\xda") + 14
     for length in range(start, len(data) - 2, 3):
@@ -210,7 +210,7 @@ def test_mutated_files_give_an_image_or_a_bad_image_error(kind, mode, options):
 
 
 def flipped_bits():
-    """A PNG of true colour, and one whose colours, transparency and orientation stand in parts beside the pixels."""
+    """A PNG of true color, and one whose colors, transparency and orientation stand in parts beside the pixels."""
     exif = Image.Exif()
     exif[0x112] = 3
     return [encode(IMAGE[:9, :9]), encode(Image.fromarray(IMAGE[:9, :9]).quantize(4), transparency=1, exif=exif.tobytes())]

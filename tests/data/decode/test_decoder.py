@@ -69,26 +69,26 @@ def test_a_profile_text_and_bytes_after_the_end_change_nothing():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
-def test_grey_becomes_three_equal_channels(kind):
-    grey = IMAGE[..., 0]
-    assert np.array_equal(decode(encode(grey, kind)), np.repeat(grey[..., None], 3, axis=2))
-    black_or_white = decode(encode(grey > 99, kind))
-    assert np.array_equal(black_or_white, np.where((grey > 99)[..., None], np.uint8([255] * 3), np.uint8(0)))
+def test_gray_becomes_three_equal_channels(kind):
+    gray = IMAGE[..., 0]
+    assert np.array_equal(decode(encode(gray, kind)), np.repeat(gray[..., None], 3, axis=2))
+    black_or_white = decode(encode(gray > 99, kind))
+    assert np.array_equal(black_or_white, np.where((gray > 99)[..., None], np.uint8([255] * 3), np.uint8(0)))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_few_bits_of_grey_reach_from_black_to_white(bits):
+def test_few_bits_of_gray_reach_from_black_to_white(bits):
     values = np.resize(np.arange(2**bits, dtype=np.uint8), (2, 16))
     rows = b"".join(b"\0" + np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:]).tobytes() for row in values)
-    assert np.array_equal(decode(png(16, 2, rows, bits=bits, colour=0))[..., 1], values * (255 // (2**bits - 1)))
-    # The transparent colour is said in the file's own bits.
+    assert np.array_equal(decode(png(16, 2, rows, bits=bits, color=0))[..., 1], values * (255 // (2**bits - 1)))
+    # The transparent color is said in the file's own bits.
     hidden = chunk(b"tRNS", struct.pack(">H", 1))
     expected = np.where(values == 1, 0, values) * (255 // (2**bits - 1))
-    assert np.array_equal(decode(png(16, 2, rows, bits=bits, colour=0, extra=hidden))[..., 1], expected)
+    assert np.array_equal(decode(png(16, 2, rows, bits=bits, color=0, extra=hidden))[..., 1], expected)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
-def test_a_palette_becomes_its_colours(kind):
+def test_a_palette_becomes_its_colors(kind):
     data = encode(Image.fromarray(IMAGE).quantize(50), kind)
     assert np.array_equal(decode(data), plain(data))
 
@@ -112,7 +112,7 @@ def test_alpha_of_bmp_is_what_its_masks_say():
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_grey_with_alpha_is_composed_onto_black(kind):
+def test_gray_with_alpha_is_composed_onto_black(kind):
     values = IMAGE[..., :2]
     got = decode(encode(Image.fromarray(values, "LA"), kind))
     assert np.array_equal(got, np.repeat(np.rint(values[..., :1] * (values[..., 1:] / 255)).astype(np.uint8), 3, axis=2))
@@ -122,22 +122,22 @@ def test_transparent_palette_entries_are_composed_onto_black():
     rows = rows_of(np.uint8([[[0], [1], [2]]] * 2))
     extra = chunk(b"PLTE", bytes([10, 20, 30, 40, 50, 60, 200, 100, 50])) + chunk(b"tRNS", bytes([255, 0, 51]))
     expected = [[10, 20, 30], [0, 0, 0], [40, 20, 10]]
-    assert decode(png(3, 2, rows, colour=3, extra=extra)).tolist() == [expected] * 2
+    assert decode(png(3, 2, rows, color=3, extra=extra)).tolist() == [expected] * 2
 
 
-def test_a_transparent_colour_is_black():
+def test_a_transparent_color_is_black():
     image = np.uint8([[[1, 2, 3], [1, 2, 4]], [[9, 9, 9], [1, 2, 3]]])
     data = png(2, 2, rows_of(image), extra=chunk(b"tRNS", struct.pack(">3H", 1, 2, 3)))
     assert decode(data).tolist() == [[[0, 0, 0], [1, 2, 4]], [[9, 9, 9], [0, 0, 0]]]
 
 
-@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["grey", "rgb", "grey+alpha", "rgb+alpha"])
-def test_of_16_bits_in_png_the_upper_byte_is_kept(colour, channels):
+@pytest.mark.parametrize(("color", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["gray", "rgb", "gray+alpha", "rgb+alpha"])
+def test_of_16_bits_in_png_the_upper_byte_is_kept(color, channels):
     values = RNG.integers(0, 65536, (5, 7, channels), dtype=np.uint16)
     if channels in (2, 4):
         values[..., -1] = 65535
     expected = (values[..., : 1 if channels < 3 else 3] >> 8).astype(np.uint8)
-    assert np.array_equal(decode(png(7, 5, rows_of(values), bits=16, colour=colour)), np.broadcast_to(expected, (5, 7, 3)))
+    assert np.array_equal(decode(png(7, 5, rows_of(values), bits=16, color=color)), np.broadcast_to(expected, (5, 7, 3)))
 
 
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
@@ -146,8 +146,8 @@ def test_of_16_bits_in_tiff_the_upper_byte_is_kept(order):
     data = tiff(rgb_tags(5, 7, _258=(3, [16] * 3), _279=(4, [210])), values.astype(order + "u2").tobytes(), order)
     assert np.array_equal(decode(data), values >> 8)
     for compression in ("raw", "tiff_lzw"):
-        grey = encode(values[..., 0], "TIFF", compression=compression)
-        assert np.array_equal(decode(grey)[..., 2], values[..., 0] >> 8)
+        gray = encode(values[..., 0], "TIFF", compression=compression)
+        assert np.array_equal(decode(gray)[..., 2], values[..., 0] >> 8)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
@@ -182,9 +182,9 @@ def test_interlaced_png(size, bits):
         part = image[top::down, left::across]
         if part.size:
             rows += rows_of(part) if bits == 8 else b"".join(b"\0" + np.packbits(row).tobytes() for row in part)
-    data = png(width, height, rows, bits=bits, colour=2 if bits == 8 else 0, interlace=1)
+    data = png(width, height, rows, bits=bits, color=2 if bits == 8 else 0, interlace=1)
     assert np.array_equal(decode(data), np.broadcast_to(image * (1 if bits == 8 else 255), (height, width, 3)))
-    refused(png(width, height, rows[:-1], bits=bits, colour=2 if bits == 8 else 0, interlace=1), "truncated PNG")
+    refused(png(width, height, rows[:-1], bits=bits, color=2 if bits == 8 else 0, interlace=1), "truncated PNG")
 
 
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
@@ -201,14 +201,14 @@ def test_tiff_in_strips_tiles_and_planes(order):
     assert np.array_equal(decode(tiff(rgb_tags(19, 23, **tiles), blocks, order)), IMAGE)
 
 
-def test_inverted_grey_and_premultiplied_alpha_of_tiff():
-    grey = rgb_tags(19, 23, _258=(3, [8]), _262=(3, [0]), _277=None, _279=(4, [437]))
-    assert np.array_equal(decode(tiff(grey, IMAGE[..., 0].tobytes()))[..., 0], 255 - IMAGE[..., 0])
+def test_inverted_gray_and_premultiplied_alpha_of_tiff():
+    gray = rgb_tags(19, 23, _258=(3, [8]), _262=(3, [0]), _277=None, _279=(4, [437]))
+    assert np.array_equal(decode(tiff(gray, IMAGE[..., 0].tobytes()))[..., 0], 255 - IMAGE[..., 0])
     # Dividing by this alpha and multiplying again would change some values.
-    colours = np.minimum(IMAGE, 250)
-    alpha = np.concatenate([colours, np.full((19, 23, 1), 250, np.uint8)], axis=2)
+    colors = np.minimum(IMAGE, 250)
+    alpha = np.concatenate([colors, np.full((19, 23, 1), 250, np.uint8)], axis=2)
     tags = rgb_tags(19, 23, _258=(3, [8] * 4), _277=(3, [4]), _338=(3, [1]), _279=(4, [1748]))
-    assert np.array_equal(decode(tiff(tags, alpha.tobytes())), colours)
+    assert np.array_equal(decode(tiff(tags, alpha.tobytes())), colors)
 
 
 # What is refused
@@ -246,10 +246,10 @@ def frames(kind, **options):
             "16 bits .* and a transparent",
         ),
         (
-            png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), colour=3, extra=chunk(b"PLTE", bytes(6))),
-            "colour number 2 of a palette of 2",
+            png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3, extra=chunk(b"PLTE", bytes(6))),
+            "color number 2 of a palette of 2",
         ),
-        (png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), colour=3), "no palette"),
+        (png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3), "no palette"),
         (png(3, 2, bytes(20), bits=7), "values that do not exist"),
         (encode(IMAGE, "JPEG", exif=b"Exif\0\0not EXIF"), "EXIF data: damaged"),
     ],
@@ -263,7 +263,7 @@ def test_the_reason_for_an_empty_file_is_shared():
     refused(b"", f"^{EMPTY.replace('(', '.').replace(')', '.')}$")
 
 
-def test_one_single_colour_is_no_fault():
+def test_one_single_color_is_no_fault():
     for kind in FORMATS:
         image = np.full((20, 20, 3), 0, np.uint8)
         assert np.array_equal(decode(encode(image, kind)), image)

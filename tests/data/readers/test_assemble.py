@@ -104,8 +104,8 @@ ROWS = st.lists(
 
 @given(ROWS)
 def test_what_is_left_is_unique_and_nothing_is_left_out_for_nothing(rows):
-    left_out = doubtful(*rows)
-    kept = [row for row in rows if row[0] not in left_out]
+    excluded = doubtful(*rows)
+    kept = [row for row in rows if row[0] not in excluded]
     for column in (2, 4):
         assert max(Counter(row[column] for row in kept).values(), default=1) == 1
     facts = defaultdict(set)
@@ -113,7 +113,7 @@ def test_what_is_left_is_unique_and_nothing_is_left_out_for_nothing(rows):
         facts[content].add((class_name, patient))
     for row in rows:
         others = [other for other in rows if other[0] != row[0]]
-        if row[0] in left_out:
+        if row[0] in excluded:
             assert any(other[2] == row[2] or other[4] == row[4] for other in others)
         else:
             # Whoever stays is of one class and one patient only.
@@ -121,7 +121,7 @@ def test_what_is_left_is_unique_and_nothing_is_left_out_for_nothing(rows):
     for content, known in facts.items():
         group = [row for row in rows if row[4] == content]
         if len(known) == 1 and all(Counter(row[2] for row in rows)[row[2]] == 1 for row in group):
-            assert sum(row[0] not in left_out for row in group) == 1
+            assert sum(row[0] not in excluded for row in group) == 1
 
 
 @given(ROWS, st.randoms())

@@ -67,8 +67,8 @@ def test_the_index_of_a_table_is_what_is_packaged_of_it(nih_files, make_nih_zip,
         (cell_id, class_name, content[:DIGITS])
         for cell_id, class_name, content in zip(table.cell_id.tolist(), classes.tolist(), table.content.tolist(), strict=True)
     }
-    relabelled = dataclasses.replace(table, label=1 - table.label)
-    assert index_bytes(relabelled) != data
+    relabeled = dataclasses.replace(table, label=1 - table.label)
+    assert index_bytes(relabeled) != data
 
 
 def test_the_packaged_file_is_as_index_bytes_writes_it(known):

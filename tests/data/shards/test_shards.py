@@ -13,7 +13,7 @@ from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import Store, delete_store, open_store, stores
+from malaria_exp.data.pixel_cache import MappedPixelCache, cache_folders, delete_cache_folder, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import MARKER
 from malaria_exp.data.subsets import Data
@@ -82,16 +82,16 @@ def test_it_splits_like_the_one_that_was_written(table, written):
 def test_the_pixels_are_those_of_the_one_resize_rule(table, written):
     found = shards(path=written)
     rows = original_rows(table, found)
-    store = open_store(found, RULE, Path("unused"))
+    pixel_cache = open_pixel_cache(found, RULE, Path("unused"))
     index = np.random.default_rng(0).permutation(len(found))
     expected = np.stack([resize(table.source.read(int(row)), RULE) for row in rows])
-    assert np.array_equal(store.take(index), expected[index])
-    assert np.array_equal(store.take(np.arange(len(found))), expected)
-    assert store.take(index[:0]).shape == (0, 16, 16, 3)
+    assert np.array_equal(pixel_cache.take(index), expected[index])
+    assert np.array_equal(pixel_cache.take(np.arange(len(found))), expected)
+    assert pixel_cache.take(index[:0]).shape == (0, 16, 16, 3)
     assert np.array_equal(found.source.read(int(index[0])), expected[index[0]])
-    assert np.array_equal(store.select(index[:20]).take(np.arange(3, 9)), expected[index[3:9]])
-    assert store.bad == {}
-    assert store.rule == RULE
+    assert np.array_equal(pixel_cache.select(index[:20]).take(np.arange(3, 9)), expected[index[3:9]])
+    assert pixel_cache.bad == {}
+    assert pixel_cache.rule == RULE
 
 
 @pytest.mark.parametrize("scheme", ["ram", "memory"])
@@ -102,30 +102,30 @@ def test_a_set_lies_in_any_place(scheme, table, written, tmp_path):
     assert found.source.set.identity == local.source.set.identity
     rows = np.array([5, 0, 77])
     assert np.array_equal(found.source.read(5), local.source.read(5))
-    store = open_store(found, RULE, tmp_path / "cache")
-    assert np.array_equal(store.copy_out(np.sort(rows), "val").take(rows), local.source.take(rows))
+    pixel_cache = open_pixel_cache(found, RULE, tmp_path / "cache")
+    assert np.array_equal(pixel_cache.copy_out(np.sort(rows), "val").take(rows), local.source.take(rows))
 
 
 def test_shards_that_tf_data_cannot_read_are_fetched_once_and_checked(table, tmp_path):
     url = write(table, f"memory://{tmp_path.name}/set", tmp_path / "cache")
     found = shards(path=url)
-    store = open_store(found, RULE, tmp_path / "cache")
-    folder = Path(store.files[0]).parent
-    assert [path for path, _ in stores(tmp_path / "cache")] == [folder], "task=clean_cache finds them"
+    pixel_cache = open_pixel_cache(found, RULE, tmp_path / "cache")
+    folder = Path(pixel_cache.files[0]).parent
+    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [folder], "task=clean_cache finds them"
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.tfrecord")}
     assert len(before) == len(found.source.set.shards)
     (folder / found.source.set.shards[0].records).unlink()
-    open_store(found, RULE, tmp_path / "cache")
+    open_pixel_cache(found, RULE, tmp_path / "cache")
     after = {path: path.stat().st_mtime_ns for path in folder.glob("*.tfrecord")}
     assert set(after) == set(before)
     assert sum(after[path] != before[path] for path in before) == 1
-    delete_store(folder)
+    delete_cache_folder(folder)
     shard = found.source.set.shards[2]
     data = bytearray(found.source.place.read(shard.records))
     data[100] ^= 1
     found.source.place._files.pipe_file(f"{found.source.place._path}/{shard.records}", bytes(data))
     with pytest.raises(DataError, match=rf"{shard.records}' is damaged: its SHA-256 is"):
-        open_store(found, RULE, tmp_path / "cache")
+        open_pixel_cache(found, RULE, tmp_path / "cache")
 
 
 # Validation and test cells
@@ -134,30 +134,30 @@ def test_shards_that_tf_data_cannot_read_are_fetched_once_and_checked(table, tmp
 def test_validation_cells_are_copied_out_once_and_then_found(table, copied, tmp_path):
     found = shards(path=str(copied))
     manifest = build("split", "patient_holdout", {}, found)
-    data = Data(manifest, open_store(found, RULE, tmp_path / "cache"))
+    data = Data(manifest, open_pixel_cache(found, RULE, tmp_path / "cache"))
     train, val = data.training()
-    assert train.store is data.store, "streamed"
-    assert isinstance(val.store, Store)
-    expected = data.store.take(val.rows)
+    assert train.pixel_cache is data.pixel_cache, "streamed"
+    assert isinstance(val.pixel_cache, MappedPixelCache)
+    expected = data.pixel_cache.take(val.rows)
     assert np.array_equal(val.images(), expected)
     assert np.array_equal(val.images(3, 9), expected[3:9])
     with pytest.raises(ValueError, match="could be decoded"):
-        val.store.take(manifest.rows("test")[:1])
-    assert [path for path, _ in stores(tmp_path / "cache")] == [val.store.folder], "task=clean_cache finds it"
+        val.pixel_cache.take(manifest.rows("test")[:1])
+    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [val.pixel_cache.folder], "task=clean_cache finds it"
     for path in copied.glob("*.tfrecord"):
         flip(path)
-    assert np.array_equal(Data(manifest, data.store).training()[1].images(), expected), "not read again"
+    assert np.array_equal(Data(manifest, data.pixel_cache).training()[1].images(), expected), "not read again"
     with pytest.raises(DataError, match=r"damaged files:\n  cells-0000"):
         data.open("test", "final evaluation")
-    assert [path for path, _ in stores(tmp_path / "cache")] == [val.store.folder], "nothing half-written"
+    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [val.pixel_cache.folder], "nothing half-written"
     assert not list((tmp_path / "cache").glob("*.partial-*"))
 
 
 def test_cells_that_are_scored_once_are_not_copied(written, tmp_path):
     found = shards(path=written)
     manifest = build("split", "patient_holdout", {}, found)
-    data = Data(manifest, open_store(found, RULE, tmp_path / "cache"))
-    assert data._cells("external").store is data.store
+    data = Data(manifest, open_pixel_cache(found, RULE, tmp_path / "cache"))
+    assert data._cells("external").pixel_cache is data.pixel_cache
 
 
 # What is wrong
@@ -166,9 +166,9 @@ def test_cells_that_are_scored_once_are_not_copied(written, tmp_path):
 def test_another_size_is_answered_with_both_and_what_to_type(written, tmp_path):
     found = shards(path=written)
     with pytest.raises(ConfigError, match=r"images of 16 px, .*the run needs 64 px.*Type model\.image_size=16, or write .*task\.size=64"):
-        open_store(found, ResizeRule(64, "pad"), tmp_path)
-    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type store\.resize=pad, or"):
-        open_store(found, ResizeRule(16, "stretch"), tmp_path)
+        open_pixel_cache(found, ResizeRule(64, "pad"), tmp_path)
+    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type pixel cache\.resize=pad, or"):
+        open_pixel_cache(found, ResizeRule(16, "stretch"), tmp_path)
 
 
 def test_no_set_says_how_to_write_one(tmp_path):
@@ -269,10 +269,10 @@ def test_a_run_on_damaged_shards_ends_with_their_names(tiny_cellnet, run_task, t
 
 def test_damage_while_training_ends_the_run_with_its_name(written, cache_root, tmp_path):
     found = shards(path=written)
-    data = Data(build("split", "patient_holdout", {}, found), open_store(found, RULE, cache_root))
+    data = Data(build("split", "patient_holdout", {}, found), open_pixel_cache(found, RULE, cache_root))
     folder = Path(shutil.copytree(written, tmp_path / "set"))
     damaged = shards(path=str(folder))
-    train = Data(data.manifest, open_store(damaged, RULE, cache_root)).training()[0]
+    train = Data(data.manifest, open_pixel_cache(damaged, RULE, cache_root)).training()[0]
     batches = training_batches(train, batch_size=8, augmentations=[], seed=0, resident_gb=1)
     flip(sorted(folder.glob("*.tfrecord"))[2])
     with pytest.raises(DataError, match=r"damaged files:\n  cells-00002"), batches.reading():

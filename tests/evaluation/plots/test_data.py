@@ -8,7 +8,7 @@ from PIL import Image
 
 from malaria_exp.data.cell_table import count_cells
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.evaluation.plots.cells import cell_colours, class_grid, group_grid, mean_cells, stain_colours, to_lab
+from malaria_exp.evaluation.plots.cells import cell_colors, class_grid, group_grid, mean_cells, stain_colors, to_lab
 from malaria_exp.evaluation.plots.data import cell_sizes, cells_per_patient, class_counts, split_bars, split_patients
 from malaria_exp.evaluation.plots.style import png_bytes
 
@@ -101,17 +101,17 @@ def test_grids_means_and_stains_of_one_class_or_two(labels):
     drawn(class_grid(pictures, ["P$1$"] * 12, 1))
     drawn(group_grid({"a patient": (pictures, labels), "P$2$": (pictures[:1], labels[:1])}, "Title"))
     drawn(mean_cells(pictures, labels))
-    drawn(stain_colours(cell_colours(pictures), labels, np.repeat(["a", "b", "c"], 4)))
-    drawn(stain_colours(cell_colours(pictures), labels, None))
+    drawn(stain_colors(cell_colors(pictures), labels, np.repeat(["a", "b", "c"], 4)))
+    drawn(stain_colors(cell_colors(pictures), labels, None))
 
 
-def test_the_black_outside_has_no_say_in_a_cells_colour():
+def test_the_black_outside_has_no_say_in_a_cells_color():
     picture = np.zeros((2, 20, 20, 3), np.uint8)
     picture[0, 8:12, 8:12] = (200, 120, 160)
-    assert cell_colours(picture).tolist() == [[200, 120, 160], [0, 0, 0]]
+    assert cell_colors(picture).tolist() == [[200, 120, 160], [0, 0, 0]]
 
 
-def test_lab_of_known_colours():
+def test_lab_of_known_colors():
     # http://www.brucelindbloom.com, sRGB and D65: white, black, pure red.
     got = to_lab(np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0]]))
     assert got == pytest.approx(np.array([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]]), abs=0.05)

@@ -45,8 +45,8 @@ def test_images_over_twice_the_tile_are_averaged_over_whole_blocks():
 @pytest.mark.parametrize("label", [0.0, 0.3, 1.0])
 def test_the_bar_is_filled_as_far_as_the_label_says(label):
     picture = drawn(sheet([Row("", [Tile(np.zeros((56, 56, 3), np.uint8), label=label)])], "T"))
-    colours = [tuple(int(name[place : place + 2], 16) for place in (1, 3, 5)) for name in (PARASITIZED, UNINFECTED)]
-    counts = [(picture == colour).all(axis=-1).sum() for colour in colours]
+    colors = [tuple(int(name[place : place + 2], 16) for place in (1, 3, 5)) for name in (PARASITIZED, UNINFECTED)]
+    counts = [(picture == color).all(axis=-1).sum() for color in colors]
     assert counts[0] / sum(counts) == pytest.approx(label, abs=0.01)
 
 

@@ -65,7 +65,7 @@ def test_draws_the_same_bytes_and_stamps_only_what_leaks(name):
 
 
 @pytest.mark.parametrize("name", ["confusion_matrix", "roc", "precision_recall", "score_histogram", "per_patient"])
-def test_axes_are_labelled(name):
+def test_axes_are_labeled(name):
     for axes in PLOTS[name]().axes:
         assert axes.get_xlabel()
         assert axes.get_ylabel()
@@ -166,7 +166,7 @@ def test_save_png_replaces_whole_files(tmp_path):
 
 def test_pyplot_is_never_imported():
     program = (
-        "import sys, numpy as np; from malaria_exp.evaluation.plots.results import results as plots;"
+        "import sys, numpy as np; from malaria_exp.evaluation.plots import results as plots;"
         "plots.png_bytes(plots.roc(np.array([0, 1]), np.array([.1, .9])));"
         "print('matplotlib.pyplot' in sys.modules, 'tensorflow' in sys.modules)"
     )

@@ -60,7 +60,11 @@ def basic(quick, tmp_path_factory):
     root = tmp_path_factory.mktemp("basic")
     (root / "pairs.yaml").write_text(PAIRS)
     own = [item for item in quick if not item.startswith("trainer.precision")]
-    return [*own, f"sweep={root / 'pairs.yaml'}"], root / "out", multirun([*own, f"sweep={root / 'pairs.yaml'}"], root / "out")
+    return (
+        [*own, f"override_sets={root / 'pairs.yaml'}"],
+        root / "out",
+        multirun([*own, f"override_sets={root / 'pairs.yaml'}"], root / "out"),
+    )
 
 
 def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
@@ -71,7 +75,7 @@ def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
     statuses = [json.loads((folder / str(number) / "status.json").read_text()) for number in range(3)]
     assert "trainer.precision=bfloat16" in statuses[0]["overrides"]
     assert "seed: expected a whole number" in statuses[1]["reason"]
-    assert not any("sweep=" in override for status in statuses for override in status["overrides"])
+    assert not any("override_sets=" in override for status in statuses for override in status["overrides"])
     assert "1 of 3 jobs did not end well; the same command with resume=true runs only those" in told
 
 
@@ -147,7 +151,7 @@ def test_ray_begins_a_job_again_whose_worker_was_killed(quick, basic, tmp_path):
     pytest.importorskip("ray")
     folder = tmp_path / "out"
     ray = ["hydra/launcher=ray", "hydra.launcher.address=local"]
-    own = [*(item for item in quick if not item.startswith("trainer.precision")), f"sweep={tmp_path / 'pairs.yaml'}"]
+    own = [*(item for item in quick if not item.startswith("trainer.precision")), f"override_sets={tmp_path / 'pairs.yaml'}"]
     (tmp_path / "pairs.yaml").write_text(PAIRS)
     killer = kill_when(folder, 2, times=1)
     code, told = multirun([*own, *ray, *[f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]], folder)
@@ -173,10 +177,10 @@ def test_a_ray_cluster_that_is_not_there_is_told_at_once(call_main, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sweep=none.yaml"], "sweep: 'none.yaml' does not exist"),
+        (["override_sets=none.yaml"], "override_sets: 'none.yaml' does not exist"),
         (["resume=true", "seed=0,1"], "holds no multirun"),
         (["resume=perhaps"], "resume: expected true or false"),
-        (["sweep=a.yaml,b.yaml"], "sweep: one for the whole multirun"),
+        (["override_sets=a.yaml,b.yaml"], "override_sets: one for the whole multirun"),
         (["hydra/launcher=jobli"], "Did you mean 'joblib'"),
     ],
 )
@@ -192,7 +196,7 @@ def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_
     from malaria_exp.sweeps.launcher.submitit import SubmititLauncher
     from malaria_exp.utils.errors import ConfigError
 
-    arrays, cancelled = [], []
+    arrays, canceled = [], []
 
     class Sent:
         job_id = "1"
@@ -201,7 +205,7 @@ def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_
             return True
 
         def cancel(self):
-            cancelled.append(self)
+            canceled.append(self)
 
     class Executor:
         def __init__(self, **_):
@@ -220,11 +224,11 @@ def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_
     launcher = SubmititLauncher("slurm", "%j", array_size=2)
     launcher.setup(hydra_context=None, task_function=None, config=OmegaConf.create({"hydra": {"launcher": {"submitit_folder": "a/%j"}}}))
     assert launcher.launch([["seed=0"]] * 5, 0) == []
-    assert arrays == [2, 2, 1] and not cancelled
+    assert arrays == [2, 2, 1] and not canceled
     arrays[:] = [0]
     with pytest.raises(ConfigError, match="cannot send the jobs: no more"):
         launcher.launch([["seed=0"]] * 5, 0)
-    assert arrays == [0, 2, 2] and len(cancelled) == 4
+    assert arrays == [0, 2, 2] and len(canceled) == 4
     with pytest.raises(ConfigError, match=r"hydra\.launcher\.array_size"):
         SubmititLauncher("slurm", "%j", array_size=0)
 
@@ -244,16 +248,49 @@ def call_main(monkeypatch, capsys, tmp_path):
     return call
 
 
-def test_without_its_package_a_launcher_names_the_extra(monkeypatch):
-    from malaria_exp.sweeps import hydra_plugins
-    from malaria_exp.utils.errors import ConfigError
+def test_without_its_package_a_launcher_names_the_extra(call_main, tmp_path, monkeypatch):
+    from malaria_exp.sweeps.launcher import process_launcher
 
-    monkeypatch.setattr(hydra_plugins, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'malaria_exp\[submitit\]'"):
-        hydra_plugins.register_with_hydra(["-m", "hydra/launcher=submitit_slurm"])
+    monkeypatch.setattr(process_launcher, "find_spec", lambda name: None)
+    code, told = call_main("-m", "hydra/launcher=submitit_slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'out'}")
+    assert code == 2
+    assert "pip install 'malaria_exp[submitit]'" in told
+    assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("argument", ["resume=true", "sweep=pairs.yaml"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "hydra/launcher='joblib'", "seed=abc,-1"],
+        ["--multi", "hydra/launcher=joblib", "seed=abc,-1"],
+        ["hydra.mode=MULTIRUN", "seed=abc,-1"],
+        ["-m", "experiment=parallel", "seed=abc,-1"],
+    ],
+    ids=["quoted", "abbreviated", "by its mode", "in a preset"],
+)
+def test_a_multirun_and_its_launcher_are_known_however_they_are_spelled(call_main, tmp_path, arguments):
+    preset = tmp_path / "presets" / "experiment" / "parallel.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("# @package _global_\ndefaults:\n  - override /hydra/launcher: joblib\n")
+    call_main(*arguments, f"hydra.searchpath=[file://{tmp_path / 'presets'}]", f"hydra.sweep.dir={tmp_path / 'out'}")
+    assert states(tmp_path / "out") == {0: "failed", 1: "failed"}
+
+
+def test_a_launcher_of_the_same_name_elsewhere_changes_nothing(tmp_path):
+    """As if hydra-joblib-launcher were installed, whose schema knows other options."""
+    package = tmp_path / "hydra_plugins" / "other_joblib"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from dataclasses import dataclass\nfrom hydra.core.config_store import ConfigStore\n"
+        "@dataclass\nclass Schema:\n    _target_: str = 'other'\n    backend: str = 'loky'\n"
+        "ConfigStore.instance().store(group='hydra/launcher', name='joblib', node=Schema, provider='other')\n"
+    )
+    told = multirun(["hydra/launcher=joblib", "seed=abc,-1"], tmp_path / "out", PYTHONPATH=str(tmp_path))[1]
+    assert states(tmp_path / "out") == {0: "failed", 1: "failed"}
+    assert "schema" not in told
+
+
+@pytest.mark.parametrize("argument", ["resume=true", "override_sets=pairs.yaml"])
 def test_a_single_run_has_no_use_for_them(call_main, tmp_path, argument):
     code, told = call_main(argument, f"hydra.run.dir={tmp_path / 'out'}")
     assert code == 2

@@ -14,7 +14,7 @@ def draw_body(
     *,
     softness: float,
     noise: float,
-    odd_shape_share: float,
+    odd_shape_fraction: float,
     oddities: tuple[Oddity, ...] = ODDITIES,
 ) -> Canvas:
     """Returns a canvas with an empty cell on it, cropped to the cell.
@@ -24,28 +24,28 @@ def draw_body(
         look: the look of its photograph.
         radius: typical radius in pixels.
         softness: width of edges in pixels.
-        noise: deviation of the camera's noise, in grey levels.
-        odd_shape_share: chance of a notch, cut, fold, fringe or piece of a neighbour.
+        noise: deviation of the camera's noise, in gray levels.
+        odd_shape_fraction: chance of a notch, cut, fold, fringe or piece of a neighbor.
         oddities: those to choose from.
     """
-    outline, mask = draw_outline(rng, radius, look.roughness, odd_shape_share, oddities)
+    outline, mask = draw_outline(rng, radius, look.roughness, odd_shape_fraction, oddities)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     crop = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     shade = enlarge(_shade(rng, look, outline, crop))
     height, width = shade.shape
     stained, red, green, blue, all_three = rng.standard_normal(5).tolist()
     span = look.background - look.cell
-    colour = look.cell + span * np.float32(0.15 * stained) + np.array((red, green, blue), np.float32) * 2 + np.float32(3 * all_three)
+    color = look.cell + span * np.float32(0.15 * stained) + np.array((red, green, blue), np.float32) * 2 + np.float32(3 * all_three)
     planes = cut_window(rng, camera_grain(), height, width) * np.float32(noise)
     for channel in range(3):
         planes[channel] += shade * span[channel]
-        planes[channel] += colour[channel]
-    centre = (0.5 - float(outline.offset[rows[0]])) * BLOCK, (0.5 - float(outline.offset[columns[0]])) * BLOCK
-    return Canvas(planes, mask[crop], centre, softness)
+        planes[channel] += color[channel]
+    center = (0.5 - float(outline.offset[rows[0]])) * BLOCK, (0.5 - float(outline.offset[columns[0]])) * BLOCK
+    return Canvas(planes, mask[crop], center, softness)
 
 
 def _shade(rng: np.random.Generator, look: Look, outline: Outline, crop: tuple[slice, slice]) -> np.ndarray:
-    """Returns how far each block's colour lies on the way from the body's (0) to the background's (1); below 0 is darker than the body."""
+    """Returns how far each block's color lies on the way from the body's (0) to the background's (1); below 0 is darker than the body."""
     blocks = outline.blocks
     level = outline.level[crop]
     y, x = outline.offset[crop[0], None] * np.float32(1 / blocks), outline.offset[crop[1]] * np.float32(1 / blocks)

@@ -31,7 +31,7 @@ def grain(blocks: int) -> np.ndarray:
 def camera_grain() -> np.ndarray:
     """Returns a fixed tile of a camera's noise after JPEG: float32 (3, 512, 512), deviation about 1.
 
-    JPEG keeps brightness well and colour badly: of the colour noise only the slowest waves of each 8 px block are left.
+    JPEG keeps brightness well and color badly: of the color noise only the slowest waves of each 8 px block are left.
     """
     rng = np.random.default_rng([0, 0, 1])
     step = np.arange(JPEG_BLOCK)
@@ -66,12 +66,12 @@ class Canvas:
     Args:
         planes: float32 (3, height, width); painted in place.
         mask: bool (height / BLOCK, width / BLOCK), the blocks that belong to the cell.
-        centre: the cell's centre, (y, x) in pixels.
+        center: the cell's center, (y, x) in pixels.
         softness: width of every edge in pixels: how far out of focus the picture is.
     """
 
-    def __init__(self, planes: np.ndarray, mask: np.ndarray, centre: Position, softness: float) -> None:
-        self.planes, self.mask, self.centre, self.softness = planes, mask, centre, softness
+    def __init__(self, planes: np.ndarray, mask: np.ndarray, center: Position, softness: float) -> None:
+        self.planes, self.mask, self.center, self.softness = planes, mask, center, softness
 
     def inside(self, at: Position) -> bool:
         """Tells whether the position belongs to the cell."""
@@ -79,7 +79,7 @@ class Canvas:
         rows, columns = self.mask.shape
         return 0 <= row < rows and 0 <= column < columns and bool(self.mask[row, column])
 
-    def spot(self, at: Position, half: float, colour: np.ndarray, alpha: float, *, squeeze: float, angle: float) -> None:
+    def spot(self, at: Position, half: float, color: np.ndarray, alpha: float, *, squeeze: float, angle: float) -> None:
         """Paints an ellipse: `half` its longer half axis, `squeeze` in (0, 1] the shorter one as a part of it."""
         window = self._window(at, half + self.softness)
         if window is None:
@@ -88,10 +88,10 @@ class Canvas:
         sin, cos = math.sin(angle), math.cos(angle)
         long, short = u * cos + v * sin, (v * cos - u * sin) * (1 / squeeze)
         cover = (half - np.sqrt(long * long + short * short)) * (squeeze / self.softness) + 0.5
-        _blend(view, np.minimum(np.maximum(cover, 0), 1) * alpha, colour)
+        _blend(view, np.minimum(np.maximum(cover, 0), 1) * alpha, color)
 
     def ring(
-        self, at: Position, radius: float, width: float, colour: np.ndarray, alpha: float, *, squeeze: float, angle: float, lean: float
+        self, at: Position, radius: float, width: float, color: np.ndarray, alpha: float, *, squeeze: float, angle: float, lean: float
     ) -> None:
         """Paints a ring of line width `width`, `squeeze` times as wide as high; `lean` in [0, 1] fades it opposite of `angle`."""
         window = self._window(at, radius + width)
@@ -102,9 +102,9 @@ class Canvas:
         distance = np.sqrt(u * u + v * v) + np.float32(1e-3)
         cover = np.maximum(1 - np.abs(distance - radius) * (1 / width), 0)
         facing = (u * math.cos(angle) + v * math.sin(angle)) / distance
-        _blend(view, cover * (alpha * (1 - lean / 2) + (alpha * lean / 2) * facing), colour)
+        _blend(view, cover * (alpha * (1 - lean / 2) + (alpha * lean / 2) * facing), color)
 
-    def crescent(self, at: Position, bend: float, length: float, width: float, colour: np.ndarray, alpha: float, *, angle: float) -> None:
+    def crescent(self, at: Position, bend: float, length: float, width: float, color: np.ndarray, alpha: float, *, angle: float) -> None:
         """Paints a crescent around a point `bend` away in direction `angle`; `length` and `width` are half of what they measure."""
         window = self._window(at, length + self.softness)
         if window is None:
@@ -115,7 +115,7 @@ class Canvas:
         outwards = np.sqrt(aside * aside + along * along) - bend
         taper = np.sqrt(np.maximum(1 - (np.arctan2(along, aside) * (bend / length)) ** 2, 0))
         cover = np.minimum(np.maximum((width * taper - np.abs(outwards)) * (1 / self.softness) + 0.5, 0), 1)
-        _blend(view, np.where(taper > 0, cover, 0) * alpha, colour)
+        _blend(view, np.where(taper > 0, cover, 0) * alpha, color)
 
     def finish(self) -> np.ndarray:
         """Returns the picture as uint8 (height, width, 3): black outside the cell and nowhere inside it."""
@@ -150,12 +150,12 @@ def enlarge(blocks: np.ndarray) -> np.ndarray:
 
 
 def _between(lines: np.ndarray, thirds: np.ndarray) -> None:
-    """Fills `thirds` (BLOCK, n, m): each of the n lines in the middle, a third of the way to its neighbours before and after it."""
+    """Fills `thirds` (BLOCK, n, m): each of the n lines in the middle, a third of the way to its neighbors before and after it."""
     step = (lines[1:] - lines[:-1]) * np.float32(1 / BLOCK)
     thirds[:] = lines
     thirds[0, 1:] -= step
     thirds[2, :-1] += step
 
 
-def _blend(view: np.ndarray, cover: np.ndarray, colour: np.ndarray) -> None:
-    view += cover * (colour[:, None, None] - view)
+def _blend(view: np.ndarray, cover: np.ndarray, color: np.ndarray) -> None:
+    view += cover * (color[:, None, None] - view)

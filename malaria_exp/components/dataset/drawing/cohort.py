@@ -1,4 +1,4 @@
-"""The people of a drawn data set: how many cells each has, which are parasitized, and their official file names."""
+"""The people of a synthetic data set: how many cells each has, which are parasitized, and their official file names."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class Cell(NamedTuple):
     cell_id: str
 
 
-def plan(seed: int, infected: int, healthy: int, cells_per_patient: int, parasitized_share: float) -> Iterator[Cell]:
+def plan(seed: int, infected: int, healthy: int, cells_per_patient: int, parasitized_fraction: float) -> Iterator[Cell]:
     """Yields all cells, person by person. A person stays the same when the number of people changes.
 
     Infected people have odd numbers from 5001, healthy people even ones from 5002: so neither group moves when the other grows.
@@ -35,14 +35,14 @@ def plan(seed: int, infected: int, healthy: int, cells_per_patient: int, parasit
         infected: how many infected people.
         healthy: how many healthy people.
         cells_per_patient: cells of a person on average, 2 or more.
-        parasitized_share: part of an infected person's cells that is parasitized, on average.
+        parasitized_fraction: part of an infected person's cells that is parasitized, on average.
     """
     for index in range(infected):
         number = FIRST_NUMBER + 2 * index
         spread, part = _spread(seed, index)
         count = _cell_count(cells_per_patient, spread)
         # part ** (1 / share - 1) has the mean `share`: people with hardly any parasite and people with many.
-        parasitized = int(np.clip(round(count * part ** (1 / parasitized_share - 1)), 1, count - 1))
+        parasitized = int(np.clip(round(count * part ** (1 / parasitized_fraction - 1)), 1, count - 1))
         yield from _person(seed, number, count, parasitized)
     for index in range(healthy):
         number = FIRST_NUMBER + 1 + 2 * index

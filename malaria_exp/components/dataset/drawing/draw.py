@@ -22,22 +22,22 @@ LOOKALIKE_BRANCH, PARASITE_BRANCH = 1, 2  # 0 is the outline's
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is the same for all cells of a drawn data set.
+    """What is the same for all cells of a synthetic data set.
 
     Attributes:
         cell_size: typical height and width of a cell in pixels.
-        odd_shape_share: chance of a notch, cut, fold, fringe or piece of a neighbour.
-        lookalike_share: chance of a look-alike in a cell of either class.
-        late_share: part of the parasitized cells with a trophozoite, schizont or gametocyte.
+        odd_shape_fraction: chance of a notch, cut, fold, fringe or piece of a neighbor.
+        lookalike_fraction: chance of a look-alike in a cell of either class.
+        late_fraction: part of the parasitized cells with a trophozoite, schizont or gametocyte.
         contrast: how strongly parasites are stained; 1 is as on the slides, 0 hides them.
         softness: factor of the width of all edges.
         noise: factor of the camera's noise.
     """
 
     cell_size: int
-    odd_shape_share: float
-    lookalike_share: float
-    late_share: float
+    odd_shape_fraction: float
+    lookalike_fraction: float
+    late_fraction: float
     contrast: float
     softness: float
     noise: float
@@ -47,7 +47,7 @@ def draw_cell(rng: np.random.Generator, look: Look, recipe: Recipe, *, parasitiz
     """Returns a picture of one cell, cut out tightly: RGB, uint8 (height, width, 3), black outside the cell.
 
     The cell itself and its look-alikes are drawn before anything depends on `parasitized`, so both classes have the same sizes,
-    shapes, colours and look-alikes. Outline, body, look-alikes and parasites have random numbers of their own, so a parameter
+    shapes, colors and look-alikes. Outline, body, look-alikes and parasites have random numbers of their own, so a parameter
     changes only what it names.
 
     Args:
@@ -59,16 +59,16 @@ def draw_cell(rng: np.random.Generator, look: Look, recipe: Recipe, *, parasitiz
     radius = min(recipe.cell_size / (2 * BULGE) * look.size * _size(rng), MAX_RADIUS)
     softness = max(SHARPEST, look.softness * recipe.softness * recipe.cell_size / REFERENCE_SIZE)
     noise = look.noise * recipe.noise
-    canvas = draw_body(rng, look, radius, softness=softness, noise=noise, odd_shape_share=recipe.odd_shape_share)
-    if rng.random() < recipe.lookalike_share:
+    canvas = draw_body(rng, look, radius, softness=softness, noise=noise, odd_shape_fraction=recipe.odd_shape_fraction)
+    if rng.random() < recipe.lookalike_fraction:
         own = branch(rng, LOOKALIKE_BRANCH)
-        litter(Pen(canvas, own, look, *canvas.centre, radius, dark=0.2 + 0.8 * float(own.random()) ** 2))
+        litter(Pen(canvas, own, look, *canvas.center, radius, dark=0.2 + 0.8 * float(own.random()) ** 2))
     if parasitized:
         # Some parasites are out of focus or hardly stained: without them the task would be solved without a mistake.
         own = branch(rng, PARASITE_BRANCH)
         faint, stained = own.random(2).tolist()
         dark = 0.05 + 0.35 * stained if faint < FAINT_SHARE else 0.7 + 0.3 * stained
-        infect(Pen(canvas, own, look, *canvas.centre, radius, dark=min(1.0, dark * look.strength * recipe.contrast)), recipe.late_share)
+        infect(Pen(canvas, own, look, *canvas.center, radius, dark=min(1.0, dark * look.strength * recipe.contrast)), recipe.late_fraction)
     return canvas.finish()
 
 

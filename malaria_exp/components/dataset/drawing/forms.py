@@ -103,18 +103,18 @@ ZONES: dict[Thing, tuple[float, float]] = {applique: (0.82, 0.95), schizont: (0.
 ANYWHERE = (0.0, 0.82)
 
 
-def infect(pen: Pen, late_share: float) -> None:
+def infect(pen: Pen, late_fraction: float) -> None:
     """Paints the parasites of one cell: one as a rule, two in one cell of six, three now and then, and clefts where the blood has them.
 
     Args:
-        pen: its position is the cell's centre; each parasite gets one of its own.
-        late_share: chance that a cell's parasite is a trophozoite, schizont or gametocyte, on average over people.
+        pen: its position is the cell's center; each parasite gets one of its own.
+        late_fraction: chance that a cell's parasite is a trophozoite, schizont or gametocyte, on average over people.
     """
     rng = pen.rng
     late, marked, second, third = rng.random(4).tolist()
-    # People are 0 to 2 times as far on as the average, or as near to it from the other side, so that the mean is late_share.
+    # People are 0 to 2 times as far on as the average, or as near to it from the other side, so that the mean is late_fraction.
     far = pen.look.lateness
-    share = 2 * late_share * far if late_share <= 0.5 else 1 - 2 * (1 - late_share) * (1 - far)
+    share = 2 * late_fraction * far if late_fraction <= 0.5 else 1 - 2 * (1 - late_fraction) * (1 - far)
     if marked < pen.look.clefts:
         clefts(pen)
     for number in range(1 + int(second < 0.16) + int(third < 0.05)):

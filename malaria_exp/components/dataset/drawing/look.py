@@ -17,9 +17,9 @@ PALETTE = (
     ((162, 158, 179), (199, 197, 190), (130, 48, 169), 0.10),
     ((148, 140, 176), (200, 199, 188), (120, 38, 162), 0.09),
 )
-COLOURS = np.array([row[:3] for row in PALETTE], np.float32)
+COLORS = np.array([row[:3] for row in PALETTE], np.float32)
 SHARES = np.cumsum([row[3] for row in PALETTE])
-# What another laboratory's stain does to every colour at strength 1: about one deviation of real people's cells in red and in blue.
+# What another laboratory's stain does to every color at strength 1: about one deviation of real people's cells in red and in blue.
 SHIFT = np.array((-20, -8, 15), np.float32)
 
 
@@ -29,19 +29,19 @@ class Look:
 
     Attributes:
         cell: RGB of the cell's body, float32 (3,), in [0, 255].
-        background: RGB of the smear between the cells, seen at their margins, through their thin centres and around ragged masks.
+        background: RGB of the smear between the cells, seen at their margins, through their thin centers and around ragged masks.
         chromatin: RGB of the parasite's nucleus.
         cytoplasm: RGB of the parasite's body.
         strength: how well parasites took the stain, 0.8 to 1.
-        pallor: how pale the cells' centres are, 0.1 to 1.2.
-        pallor_edge: how soft the pale centre's border is, 0.2 (a punched hole) to 1.
+        pallor: how pale the cells' centers are, 0.1 to 1.2.
+        pallor_edge: how soft the pale center's border is, 0.2 (a punched hole) to 1.
         rim: how far the cells' margin fades into the background, 0.3 to 1.
         roughness: how ragged the outlines are, as a factor.
         size: the person's cells' size, as a factor.
         lateness: how far on the person's parasites are, 0 to 1.
         clefts: chance that a parasitized cell is strewn with Maurer's clefts, 0 to 0.6.
         softness: width of edges in pixels at a cell size of 130 px, 1.8 (sharp) to about 8 (out of focus).
-        noise: deviation of the camera's noise, in grey levels.
+        noise: deviation of the camera's noise, in gray levels.
         mottle: unevenness of the cell's body, as a part of the way from body to background.
     """
 
@@ -69,16 +69,16 @@ def draw_look(person: np.random.Generator, slide: np.random.Generator, field: np
         person: the person's random numbers; the same state must be handed over for each of their photographs.
         slide: the slide's random numbers, likewise.
         field: the photograph's own random numbers.
-        shift: strength of another laboratory's stain, added to every colour after all else.
+        shift: strength of another laboratory's stain, added to every color after all else.
     """
     main, other = np.searchsorted(SHARES[:-1], person.random(2), side="right")
     mix = person.uniform(0, 0.3) + slide.uniform(0, 0.1)
-    colours = COLOURS[main] * (1 - mix) + COLOURS[other] * mix
+    colors = COLORS[main] * (1 - mix) + COLORS[other] * mix
     tint = person.normal(0, 3, 3) + slide.normal(0, 2.5, 3) + _light(field)
     brightness = person.uniform(0.93, 1.06) * slide.uniform(0.97, 1.03)
     contrast = slide.uniform(0.85, 1.15)
-    middle = colours[0].mean()
-    cell, background, chromatin = (((colours - middle) * contrast + middle + tint) * brightness + shift * SHIFT).astype(np.float32)
+    middle = colors[0].mean()
+    cell, background, chromatin = (((colors - middle) * contrast + middle + tint) * brightness + shift * SHIFT).astype(np.float32)
     violet = np.array((-6, 0, 12), np.float32) * np.float32(person.uniform(0, 1))
     pale = person.random()
     return Look(
@@ -101,6 +101,6 @@ def draw_look(person: np.random.Generator, slide: np.random.Generator, field: np
 
 
 def _light(field: np.random.Generator) -> np.ndarray:
-    """Returns what light and white balance add to a photograph's colours: little as a rule, much in one of eight."""
+    """Returns what light and white balance add to a photograph's colors: little as a rule, much in one of eight."""
     much = 3.0 if field.random() < 0.125 else 1.0
     return field.normal(0, 1.8 * much, 3) + field.normal(0, 1.8 * much)

@@ -34,10 +34,10 @@ def platelet(pen: Pen) -> None:
     """Paints a platelet over the cell: a grainy violet disc in a pale halo."""
     size, squeeze, turn, pink = pen.numbers(4)
     half = 0.12 + 0.13 * size
-    colour = pen.look.cytoplasm + REDDER * np.float32(pink)
+    color = pen.look.cytoplasm + REDDER * np.float32(pink)
     shape = {"squeeze": 0.65 + 0.35 * squeeze, "angle": turn * TURN}
     pen.spot(1.3 * half, pen.look.background, 0.15 + 0.45 * squeeze, **shape)
-    pen.spot(half, colour, 0.6 * pen.dark, **shape)
+    pen.spot(half, color, 0.6 * pen.dark, **shape)
     for far, turn, grain in pen.rows(6, 3):
         pen.spot(0.03 + 0.025 * grain, pen.look.chromatin, 0.4 * pen.dark, away=0.75 * half * far, towards=turn * TURN, squeeze=0.9)
 
@@ -63,41 +63,41 @@ def cabot_ring(pen: Pen) -> None:
     """Paints a Cabot-like ring: a large thin reddish loop or figure of eight, without chromatin or vacuole."""
     size, squeeze, turn, eight = pen.numbers(4)
     size = 0.3 + 0.3 * size
-    colour = pen.look.cytoplasm + REDDER
+    color = pen.look.cytoplasm + REDDER
     if eight < 0.35:
         step = pen.radius * 0.55 * size
         for side in (-1, 1):
             half = replace(pen, y=pen.y + side * step * math.sin(turn * TURN), x=pen.x + side * step * math.cos(turn * TURN))
-            half.circle(0.55 * size, 0.02, colour, 0.5 * pen.dark, angle=turn * TURN, lean=0.1)
+            half.circle(0.55 * size, 0.02, color, 0.5 * pen.dark, angle=turn * TURN, lean=0.1)
     else:
-        pen.circle(size, 0.02, colour, 0.5 * pen.dark, squeeze=0.7 + 0.3 * squeeze, angle=turn * TURN, lean=0.3)
+        pen.circle(size, 0.02, color, 0.5 * pen.dark, squeeze=0.7 + 0.3 * squeeze, angle=turn * TURN, lean=0.3)
 
 
 def debris(pen: Pen) -> None:
     """Paints a smear of dirt: overlapping lumps, brownish or pink, pale or dark."""
     tone, red, size = pen.numbers(3)
-    colour = pen.look.background + REDDER * np.float32(red) - np.float32(100 * tone)
+    color = pen.look.background + REDDER * np.float32(red) - np.float32(100 * tone)
     for far, turn, half, squeeze in pen.rows(3, 4):
         shape = {"squeeze": 0.3 + 0.6 * squeeze, "angle": turn * TURN}
-        pen.spot((0.06 + 0.13 * half) * (0.6 + size), colour, 0.55 * pen.dark, away=0.12 * far, towards=turn * TURN * 3, **shape)
+        pen.spot((0.06 + 0.13 * half) * (0.6 + size), color, 0.55 * pen.dark, away=0.12 * far, towards=turn * TURN * 3, **shape)
 
 
 def scratch(pen: Pen) -> None:
     """Paints scratches in the smear: straight thin lines, side by side, pale or dark."""
     turn, length, pale = pen.numbers(3)
-    colour = pen.look.background + 8 if pale < 0.65 else pen.look.cell * np.float32(0.7)
+    color = pen.look.background + 8 if pale < 0.65 else pen.look.cell * np.float32(0.7)
     for aside, half, wide in pen.rows(1 + int(2 * pen.rng.random()), 3):
         shape = {"away": 0.3 * (aside - 0.5), "towards": turn * TURN + math.pi / 2, "angle": turn * TURN + 0.1 * aside}
-        pen.spot(0.4 + 0.9 * length * half, colour, 0.9 * pen.dark, squeeze=0.012 + 0.025 * wide, **shape)
+        pen.spot(0.4 + 0.9 * length * half, color, 0.9 * pen.dark, squeeze=0.012 + 0.025 * wide, **shape)
 
 
 def dust(pen: Pen) -> None:
-    """Paints specks of dust, one or a few: dark grey, or rusty, which under the microscope looks almost as chromatin does."""
+    """Paints specks of dust, one or a few: dark gray, or rusty, which under the microscope looks almost as chromatin does."""
     rust = pen.rng.random()
-    colour = DUST if rust < 0.5 else RUST
+    color = DUST if rust < 0.5 else RUST
     for far, turn, half, squeeze in pen.rows(1 + int(3 * pen.rng.random()), 4):
         shape = {"squeeze": 0.4 + 0.6 * squeeze, "angle": turn * 5}
-        pen.spot(0.02 + 0.035 * half, colour, 0.8 * pen.dark, away=0.12 * far, towards=turn * TURN, **shape)
+        pen.spot(0.02 + 0.035 * half, color, 0.8 * pen.dark, away=0.12 * far, towards=turn * TURN, **shape)
 
 
 def bubble(pen: Pen) -> None:

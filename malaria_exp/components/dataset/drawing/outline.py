@@ -1,4 +1,4 @@
-"""Outlines of cut-out cells: oval, ragged, notched, cut, folded, fringed, or with a piece of a neighbour left on them."""
+"""Outlines of cut-out cells: oval, ragged, notched, cut, folded, fringed, or with a piece of a neighbor left on them."""
 
 import math
 from collections.abc import Callable
@@ -33,12 +33,12 @@ TEETH = RAGGED * (np.arange(2 + len(BEND), HARMONICS + 1, dtype=np.float32) / 3)
 
 @lru_cache(maxsize=256)
 def polar_grid(reach: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns a square grid of blocks around a centre, side 2 * reach + 1.
+    """Returns a square grid of blocks around a center, side 2 * reach + 1.
 
     Returns:
-        offset: float32 (side,), the blocks' distance from the centre along an axis, in blocks.
+        offset: float32 (side,), the blocks' distance from the center along an axis, in blocks.
         distance: float32 (side, side), in blocks.
-        angle: int64 (side, side), direction from the centre, in ANGLES-ths of a turn.
+        angle: int64 (side, side), direction from the center, in ANGLES-ths of a turn.
     """
     offset = np.arange(-reach, reach + 1, dtype=np.float32)
     distance = np.sqrt(offset[:, None] ** 2 + offset**2)
@@ -50,13 +50,13 @@ def polar_grid(reach: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @dataclass
 class Outline:
-    """A cell's shape on a grid of blocks around its centre, and what gave it that shape.
+    """A cell's shape on a grid of blocks around its center, and what gave it that shape.
 
     Attributes:
         blocks: the radius in blocks.
-        offset: float32 (side,), the blocks' distance from the centre along an axis, in blocks.
+        offset: float32 (side,), the blocks' distance from the center along an axis, in blocks.
         level: float32 (side, side), below 1 inside the cell, 1 on its outline; falls by about 1 / blocks a block inwards.
-        pale: float32 (side, side) or None, how far folds, seams and left-over pieces move the colour towards the background.
+        pale: float32 (side, side) or None, how far folds, seams and left-over pieces move the color towards the background.
     """
 
     blocks: float
@@ -69,7 +69,7 @@ class Outline:
         self.pale = pale if self.pale is None else self.pale + pale
 
     def disc(self, turn: float, away: float, half: float) -> np.ndarray:
-        """Returns a disc as a level: its middle `away` radii from the centre in direction `turn`, its radius `half` radii."""
+        """Returns a disc as a level: its middle `away` radii from the center in direction `turn`, its radius `half` radii."""
         v, u = (self.offset - self.blocks * away * part for part in (math.sin(turn), math.cos(turn)))
         return 1 + np.sqrt(v[:, None] ** 2 + u**2) * np.float32(1 / self.blocks) - np.float32(half)
 
@@ -79,7 +79,7 @@ class Outline:
         return self.offset[:, None] * np.float32(math.sin(turn) * scale) + self.offset * np.float32(math.cos(turn) * scale)
 
     def edge(self, turn: float) -> float:
-        """Returns the outline's distance from the centre in direction `turn`, in radii."""
+        """Returns the outline's distance from the center in direction `turn`, in radii."""
         middle, out = len(self.offset) // 2, 0.6 * self.blocks
         rows, columns = middle + round(out * math.sin(turn)), middle + round(out * math.cos(turn))
         level = float(self.level[rows, columns])
@@ -90,7 +90,7 @@ Oddity = Callable[[np.random.Generator, Outline], None]
 
 
 def draw_outline(
-    rng: np.random.Generator, radius: float, roughness: float, odd_shape_share: float, oddities: tuple[Oddity, ...]
+    rng: np.random.Generator, radius: float, roughness: float, odd_shape_fraction: float, oddities: tuple[Oddity, ...]
 ) -> tuple[Outline, np.ndarray]:
     """Returns a cell's outline and its mask.
 
@@ -98,7 +98,7 @@ def draw_outline(
         rng: the cell's random numbers.
         radius: typical radius in pixels.
         roughness: how ragged outlines are on this slide, as a factor.
-        odd_shape_share: chance of a notch, cut, fold, fringe or piece of a neighbour.
+        odd_shape_fraction: chance of a notch, cut, fold, fringe or piece of a neighbor.
         oddities: those to choose from.
 
     Returns:
@@ -106,7 +106,7 @@ def draw_outline(
         mask: bool (side, side), the blocks that belong to the cell: one piece.
     """
     blocks = radius / BLOCK
-    odd = rng.random() < odd_shape_share
+    odd = rng.random() < odd_shape_fraction
     offset, distance, angle = polar_grid(min(MAX_REACH, math.ceil(blocks * (ODD_REACH if odd else PLAIN_REACH))))
     level = distance / (blocks * _profile(rng, roughness))[angle]
     outline = Outline(blocks, offset, level)
@@ -118,7 +118,7 @@ def draw_outline(
 
 
 def _profile(rng: np.random.Generator, roughness: float) -> np.ndarray:
-    """Returns the outline's distance from the centre by angle, float32 (ANGLES,), in radii."""
+    """Returns the outline's distance from the center by angle, float32 (ANGLES,), in radii."""
     amplitude = rng.standard_normal((2, HARMONICS - 1), dtype=np.float32)
     strong, rough = rng.random(2).tolist()
     amplitude[:, : len(BEND)] *= BEND * (2.0 if strong < 0.12 else 1.0)
@@ -146,7 +146,7 @@ def _one_piece(mask: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def _leads_inwards(mask: np.ndarray) -> bool:
-    """Tells whether every block but the middle one has a neighbour in the mask nearer to the middle: then all are connected."""
+    """Tells whether every block but the middle one has a neighbor in the mask nearer to the middle: then all are connected."""
     middle = len(mask) // 2
     inwards = np.zeros_like(mask)
     inwards[:middle] = mask[1 : middle + 1]
@@ -158,7 +158,7 @@ def _leads_inwards(mask: np.ndarray) -> bool:
 
 
 def notched(rng: np.random.Generator, outline: Outline) -> None:
-    """Takes away what a neighbour covers."""
+    """Takes away what a neighbor covers."""
     turn, size, depth = rng.random(3).tolist()
     half = 0.2 + 0.5 * size * size
     away = outline.edge(turn * TURN) + half - 0.1 - 0.3 * depth * half
@@ -166,7 +166,7 @@ def notched(rng: np.random.Generator, outline: Outline) -> None:
 
 
 def cut(rng: np.random.Generator, outline: Outline) -> None:
-    """Cuts straight pieces off, as where neighbours press on the cell."""
+    """Cuts straight pieces off, as where neighbors press on the cell."""
     for _ in range(1 + int(2 * rng.random())):
         turn, out = rng.random(2).tolist()
         outline.level = np.maximum(outline.level, outline.across(turn * TURN) + np.float32(0.4 - 0.3 * out))
@@ -183,7 +183,7 @@ def folded(rng: np.random.Generator, outline: Outline) -> None:
 
 
 def joined(rng: np.random.Generator, outline: Outline) -> None:
-    """Leaves a piece of a touching neighbour on the cell, with a pale seam between the two."""
+    """Leaves a piece of a touching neighbor on the cell, with a pale seam between the two."""
     turn, size, sunk, seam, tone = rng.random(5).tolist()
     half = 0.14 + 0.26 * size * size
     piece = outline.disc(turn * TURN, outline.edge(turn * TURN) + half * (0.2 + 0.6 * sunk), half)
@@ -194,7 +194,7 @@ def joined(rng: np.random.Generator, outline: Outline) -> None:
 
 
 def fringed(rng: np.random.Generator, outline: Outline) -> None:
-    """Leaves strips of background and of neighbours on the cell, as masks do that ran out along a dirty margin."""
+    """Leaves strips of background and of neighbors on the cell, as masks do that ran out along a dirty margin."""
     pale = float(rng.random()) ** 2
     for turn, length, bend, width in rng.random((1 + int(4 * rng.random()), 4)).tolist():
         start = turn * TURN

@@ -42,50 +42,50 @@ class Pen:
         return self.rng.random((count, each)).tolist()
 
     def spot(
-        self, half: float, colour: np.ndarray, alpha: float, *, away: float = 0, towards: float = 0, squeeze: float = 1, angle: float = 0
+        self, half: float, color: np.ndarray, alpha: float, *, away: float = 0, towards: float = 0, squeeze: float = 1, angle: float = 0
     ) -> None:
         """Paints an ellipse of the longer half axis `half`, its middle `away` from the position in the direction `towards`."""
         y, x = self.y + self.radius * away * math.sin(towards), self.x + self.radius * away * math.cos(towards)
-        self.canvas.spot((y, x), self.radius * half, colour, alpha, squeeze=squeeze, angle=angle)
+        self.canvas.spot((y, x), self.radius * half, color, alpha, squeeze=squeeze, angle=angle)
 
-    def circle(self, size: float, width: float, colour: np.ndarray, alpha: float, *, squeeze: float = 1, angle: float, lean: float) -> None:
+    def circle(self, size: float, width: float, color: np.ndarray, alpha: float, *, squeeze: float = 1, angle: float, lean: float) -> None:
         """Paints a ring, never thinner than the picture is sharp."""
         wall = self.radius * width + self.canvas.softness / 2
-        self.canvas.ring((self.y, self.x), self.radius * size, wall, colour, alpha, squeeze=squeeze, angle=angle, lean=lean)
+        self.canvas.ring((self.y, self.x), self.radius * size, wall, color, alpha, squeeze=squeeze, angle=angle, lean=lean)
 
-    def crescent(self, bend: float, length: float, width: float, colour: np.ndarray, alpha: float, *, angle: float) -> None:
+    def crescent(self, bend: float, length: float, width: float, color: np.ndarray, alpha: float, *, angle: float) -> None:
         """Paints a crescent with the position in its middle, hollow towards `angle`; `length` and `width` are half of what they measure."""
         bend, length, width = (self.radius * part for part in (bend, length, width))
-        self.canvas.crescent((self.y, self.x), bend, length, width, colour, alpha, angle=angle)
+        self.canvas.crescent((self.y, self.x), bend, length, width, color, alpha, angle=angle)
 
     def chromatin(self, half: float, *, away: float, towards: float, squeeze: float, angle: float) -> None:
         """Paints a dot of chromatin: two ellipses, since the real ones are seldom round."""
-        colour = self.look.chromatin
-        self.spot(half, colour, 0.97 * self.dark, away=away, towards=towards, squeeze=squeeze, angle=angle)
+        color = self.look.chromatin
+        self.spot(half, color, 0.97 * self.dark, away=away, towards=towards, squeeze=squeeze, angle=angle)
         shifted = math.hypot(away, 0.4 * half), towards + math.atan2(0.4 * half, away + 1e-6)
-        self.spot(0.75 * half, colour, 0.85 * self.dark, away=shifted[0], towards=shifted[1], squeeze=0.7, angle=2 * angle)
+        self.spot(0.75 * half, color, 0.85 * self.dark, away=shifted[0], towards=shifted[1], squeeze=0.7, angle=2 * angle)
 
     @property
     def outwards(self) -> float:
-        """Direction from the cell's centre to the position, in radians."""
-        return math.atan2(self.y - self.canvas.centre[0], self.x - self.canvas.centre[1])
+        """Direction from the cell's center to the position, in radians."""
+        return math.atan2(self.y - self.canvas.center[0], self.x - self.canvas.center[1])
 
 
 Thing = Callable[[Pen], None]
 
 
 def place(rng: np.random.Generator, canvas: Canvas, radius: float, near: float, far: float) -> Position:
-    """Returns a random position (y, x) in the cell, `near` to `far` radii from its centre, evenly spread over that area."""
+    """Returns a random position (y, x) in the cell, `near` to `far` radii from its center, evenly spread over that area."""
     for _ in range(8):
         turn, out = rng.random(2).tolist()
         away = radius * math.sqrt(near**2 + (far**2 - near**2) * out)
         sin, cos = math.sin(turn * TURN), math.cos(turn * TURN)
-        y, x = canvas.centre
+        y, x = canvas.center
         # A little farther out there must be cell too, or too much of the thing would be cut off.
         beyond = away + 0.08 * radius
         if canvas.inside((y + beyond * sin, x + beyond * cos)):
             return y + away * sin, x + away * cos
-    return canvas.centre
+    return canvas.center
 
 
 def choose(rng: np.random.Generator, things: tuple[tuple[Thing, float], ...]) -> Thing:

@@ -1,4 +1,4 @@
-"""Brushes: they mix a colour in, wherever they are put, and never leave the cell."""
+"""Brushes: they mix a color in, wherever they are put, and never leave the cell."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from malaria_exp.components.dataset.drawing.canvas import BLOCK, Canvas, camera_grain, cut_window, enlarge, grain
 
-COLOUR = np.array((160, 30, 120), np.float32)
+COLOR = np.array((160, 30, 120), np.float32)
 
 
 def canvas(softness: float = 2.0) -> Canvas:
@@ -19,20 +19,20 @@ def canvas(softness: float = 2.0) -> Canvas:
 PLACES = st.tuples(st.floats(-60, 90), st.floats(-60, 90))
 SIZES = st.floats(0.2, 60)
 BRUSHES = {
-    "spot": lambda on, at, size, squeeze, alpha, angle: on.spot(at, size, COLOUR, alpha, squeeze=squeeze, angle=angle),
-    "ring": lambda on, at, size, squeeze, alpha, angle: on.ring(at, size, 2.0, COLOUR, alpha, squeeze=squeeze, angle=angle, lean=0.7),
-    "crescent": lambda on, at, size, squeeze, alpha, angle: on.crescent(at, 1.2 * size, size, squeeze * size, COLOUR, alpha, angle=angle),
+    "spot": lambda on, at, size, squeeze, alpha, angle: on.spot(at, size, COLOR, alpha, squeeze=squeeze, angle=angle),
+    "ring": lambda on, at, size, squeeze, alpha, angle: on.ring(at, size, 2.0, COLOR, alpha, squeeze=squeeze, angle=angle, lean=0.7),
+    "crescent": lambda on, at, size, squeeze, alpha, angle: on.crescent(at, 1.2 * size, size, squeeze * size, COLOR, alpha, angle=angle),
 }
 
 
 @pytest.mark.parametrize("brush", BRUSHES)
 @settings(max_examples=60, deadline=None)
 @given(at=PLACES, size=SIZES, squeeze=st.floats(0.02, 1), alpha=st.floats(0, 1), angle=st.floats(-7, 7), softness=st.floats(0.5, 9))
-def test_a_brush_never_goes_beyond_its_colour_wherever_it_is_put(brush, at, size, squeeze, alpha, angle, softness):
+def test_a_brush_never_goes_beyond_its_color_wherever_it_is_put(brush, at, size, squeeze, alpha, angle, softness):
     painted = canvas(softness)
     BRUSHES[brush](painted, at, size, squeeze, alpha, angle)
     assert painted.planes.max() <= 200.01
-    assert (painted.planes >= COLOUR[:, None, None] - 0.01).all()
+    assert (painted.planes >= COLOR[:, None, None] - 0.01).all()
 
 
 @pytest.mark.parametrize("brush", BRUSHES)
@@ -43,7 +43,7 @@ def test_a_brush_paints_at_its_place_alone_and_fully_at_alpha_one(brush):
     rows, columns = np.nonzero(changed)
     assert changed.any()
     assert np.hypot(rows - 15.5, columns - 17.5).max() < 9
-    assert np.abs(painted.planes[:, changed] - COLOUR[:, None]).min(axis=1).max() < 20
+    assert np.abs(painted.planes[:, changed] - COLOR[:, None]).min(axis=1).max() < 20
 
 
 def test_a_picture_is_black_outside_the_mask_and_nowhere_inside():
@@ -61,16 +61,16 @@ def test_enlarging_keeps_the_mean_of_a_slope_and_a_constant():
     assert enlarge(slope)[5, 3:-3] == pytest.approx(np.arange(3, 15) / 3 - 1 / 3)
 
 
-def test_grain_is_of_unit_strength_and_seamless_and_colour_noise_is_slower_than_brightness():
+def test_grain_is_of_unit_strength_and_seamless_and_color_noise_is_slower_than_brightness():
     for tile in (grain(2), grain(5), *camera_grain()):
         assert tile.mean() == pytest.approx(0, abs=0.01)
         assert tile.std() == pytest.approx(1, abs=0.15)
     assert np.abs(grain(5)[0] - grain(5)[-1]).mean() < 0.6 < np.abs(grain(5)[0] - grain(5)[200]).mean()
     red, _, blue = camera_grain()
-    colour, brightness = red - blue, camera_grain().mean(axis=0)
+    color, brightness = red - blue, camera_grain().mean(axis=0)
 
     def quickness(tile: np.ndarray) -> float:
         return float(np.diff(tile, axis=1).std() / tile.std())
 
-    assert quickness(colour) < 0.7 * quickness(brightness)
+    assert quickness(color) < 0.7 * quickness(brightness)
     assert cut_window(np.random.default_rng(0), camera_grain(), 500, 40).shape == (3, 500, 40)

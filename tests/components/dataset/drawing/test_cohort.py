@@ -1,4 +1,4 @@
-"""The people of a drawn data set: their photographs, and whose labels go wrong."""
+"""The people of a synthetic data set: their photographs, and whose labels go wrong."""
 
 import numpy as np
 import pytest

@@ -34,14 +34,14 @@ def look_of(seed: int) -> Look:
 
 def empty_cell(seed: int, *, noise: float = 1.0, softness: float = 2.5) -> tuple[Canvas, np.random.Generator, Look]:
     look, rng = look_of(seed), np.random.default_rng([seed, 9])
-    return draw_body(rng, look, RADIUS, softness=softness, noise=noise, odd_shape_share=0.5), rng, look
+    return draw_body(rng, look, RADIUS, softness=softness, noise=noise, odd_shape_fraction=0.5), rng, look
 
 
 def painted(form, seed: int, dark: float = 0.9, **how: float) -> tuple[np.ndarray, np.ndarray, Canvas]:
     """The cell before and after, and its canvas."""
     canvas, rng, look = empty_cell(seed, **how)
     before = canvas.finish()
-    y, x = place(rng, canvas, RADIUS, *ZONES.get(form, ANYWHERE)) if form is not clefts else canvas.centre
+    y, x = place(rng, canvas, RADIUS, *ZONES.get(form, ANYWHERE)) if form is not clefts else canvas.center
     form(Pen(canvas, rng, look, y, x, RADIUS, dark))
     return before, canvas.finish(), canvas
 
@@ -81,7 +81,7 @@ def test_a_schizont_holds_many_separate_merozoites():
     counts = []
     for seed in range(15):
         canvas, rng, look = empty_cell(seed, noise=0.0, softness=0.5)
-        schizont(Pen(canvas, rng, look, *canvas.centre, RADIUS, 1.0))
+        schizont(Pen(canvas, rng, look, *canvas.center, RADIUS, 1.0))
         near = np.abs(canvas.planes - look.chromatin[:, None, None]).max(axis=0) < 30
         counts.append(connected(near)[1])
     assert np.median(counts) >= 7
@@ -94,15 +94,15 @@ def test_applique_forms_lie_at_the_margin_and_rings_anywhere():
             before, after, canvas = painted(form, seed)
             rows, columns = np.nonzero(np.abs(after.astype(int) - before).max(axis=-1) > 30)
             if len(rows):
-                away.append(np.hypot(rows.mean() - canvas.centre[0], columns.mean() - canvas.centre[1]))
+                away.append(np.hypot(rows.mean() - canvas.center[0], columns.mean() - canvas.center[1]))
         return float(np.mean(away)) / RADIUS
 
     assert distance(applique) > 0.75
     assert distance(ring) < 0.65
 
 
-@pytest.mark.parametrize("late_share", [0.0, 0.15, 0.5, 0.8, 1.0])
-def test_late_share_is_the_mean_over_people_and_some_cells_hold_two_parasites(late_share, monkeypatch):
+@pytest.mark.parametrize("late_fraction", [0.0, 0.15, 0.5, 0.8, 1.0])
+def test_late_share_is_the_mean_over_people_and_some_cells_hold_two_parasites(late_fraction, monkeypatch):
     seen = []
     monkeypatch.setattr(forms, "EARLY", ((lambda pen: seen[-1].append("early"), 1.0),))
     monkeypatch.setattr(forms, "LATE", ((lambda pen: seen[-1].append("late"), 1.0),))
@@ -111,7 +111,7 @@ def test_late_share_is_the_mean_over_people_and_some_cells_hold_two_parasites(la
         look = look_of(person)
         for _ in range(4):
             seen.append([])
-            infect(Pen(canvas, rng, look, *canvas.centre, RADIUS, 0.9), late_share)
-    assert np.mean(["late" in kinds for kinds in seen]) == pytest.approx(late_share, abs=0.05)
+            infect(Pen(canvas, rng, look, *canvas.center, RADIUS, 0.9), late_fraction)
+    assert np.mean(["late" in kinds for kinds in seen]) == pytest.approx(late_fraction, abs=0.05)
     assert all(kinds.count("late") <= 1 for kinds in seen)
     assert np.mean([len(kinds) > 1 for kinds in seen]) == pytest.approx(0.2, abs=0.05)

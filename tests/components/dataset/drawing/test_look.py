@@ -5,9 +5,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from malaria_exp.components.dataset.drawing.look import COLOURS, PALETTE, SHIFT, Look, draw_look
+from malaria_exp.components.dataset.drawing.look import COLORS, PALETTE, SHIFT, Look, draw_look
 
-COLOUR_FIELDS = ("cell", "background", "chromatin", "cytoplasm")
+COLOR_FIELDS = ("cell", "background", "chromatin", "cytoplasm")
 
 
 def look(person: int, slide: int = 0, field: int = 0, shift: float = 0.0) -> Look:
@@ -15,11 +15,11 @@ def look(person: int, slide: int = 0, field: int = 0, shift: float = 0.0) -> Loo
     return draw_look(person_rng, slide_rng, field_rng, shift)
 
 
-def test_a_shift_moves_every_colour_alike_and_nothing_else():
+def test_a_shift_moves_every_color_alike_and_nothing_else():
     for person in range(20):
         here, there = asdict(look(person)), asdict(look(person, shift=1.5))
         for name, value in here.items():
-            if name in COLOUR_FIELDS:
+            if name in COLOR_FIELDS:
                 assert there[name] - value == pytest.approx(1.5 * SHIFT, abs=1e-3)
             else:
                 assert there[name] == value
@@ -41,7 +41,7 @@ def test_a_person_keeps_what_is_theirs_and_a_slide_what_is_its():
 
 def test_background_is_lighter_and_chromatin_darker_than_the_cell():
     assert sum(row[3] for row in PALETTE) == pytest.approx(1)
-    assert (COLOURS[:, 1].mean(axis=1) > COLOURS[:, 0].mean(axis=1)).all()
+    assert (COLORS[:, 1].mean(axis=1) > COLORS[:, 0].mean(axis=1)).all()
     for person in range(200):
         one = look(person)
         assert one.chromatin[1] < one.cytoplasm[1] < one.cell[1] < one.background[1]

@@ -16,7 +16,7 @@ THINGS = tuple(thing for thing, _ in LOOKALIKES)
 def pen_of(seed: int, zone: tuple[float, float], dark: float = 0.8) -> Pen:
     person, slide, field = (np.random.default_rng([seed, stream]) for stream in range(3))
     look, rng = draw_look(person, slide, field), np.random.default_rng([seed, 9])
-    canvas = draw_body(rng, look, RADIUS, softness=look.softness, noise=look.noise, odd_shape_share=0.5)
+    canvas = draw_body(rng, look, RADIUS, softness=look.softness, noise=look.noise, odd_shape_fraction=0.5)
     y, x = place(rng, canvas, RADIUS, *zone)
     return Pen(canvas, rng, look, y, x, RADIUS, dark)
 

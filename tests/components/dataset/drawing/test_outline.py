@@ -53,7 +53,7 @@ def test_notches_cuts_and_folds_only_take_away(oddity):
 
 
 @pytest.mark.parametrize("oddity", [joined, fringed])
-def test_neighbours_and_fringes_only_add(oddity):
+def test_neighbors_and_fringes_only_add(oddity):
     larger = []
     for seed in range(30):
         plain, odd = mask_of(seed), mask_of(seed, oddity=oddity)

@@ -1,4 +1,4 @@
-"""The store of a sharded set: training cells are streamed from it; subsets that are read again and again are copied out once."""
+"""The pixel cache of a sharded set: training cells are streamed from it; subsets that are read again and again are copied out once."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import IMAGES, MARKER, Store, lock_path, marker, new_store
+from malaria_exp.data.pixel_cache import IMAGES, MARKER, MappedPixelCache, lock_path, marker, new_cache_folder
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes, write_json
@@ -58,7 +58,7 @@ class SetOfShards(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class ShardStore:
+class ShardCache:
     """The images of a table, in shards.
 
     Attributes:
@@ -92,12 +92,12 @@ class ShardStore:
         except BadImageError as error:
             raise DataError(f"dataset.path: a cell is {error}.") from None
 
-    def select(self, rows: np.ndarray) -> "ShardStore":
-        """Returns the store of `table.select(rows)`."""
+    def select(self, rows: np.ndarray) -> "ShardCache":
+        """Returns the pixel cache of `table.select(rows)`."""
         return replace(self, rows=self.rows[rows])
 
-    def copy_out(self, rows: np.ndarray, what: str) -> Store:
-        """Returns a store of these table rows alone, memory-mapped in the cache folder; other rows cannot be taken from it.
+    def copy_out(self, rows: np.ndarray, what: str) -> MappedPixelCache:
+        """Returns a pixel cache of these table rows alone, memory-mapped in the cache folder; other rows cannot be taken from it.
 
         The first call reads all shards once and holds no more than a few chunks of them in memory; later calls, of later runs
         too, find the copy.
@@ -122,11 +122,11 @@ class ShardStore:
                     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             raise DataError(
-                f"store.root: cannot write the {what} cells to '{self.root}': {error}. Choose another folder: store.root=..."
+                f"cache.root: cannot write the {what} cells to '{self.root}': {error}. Choose another folder: cache.root=..."
             ) from None
         places = np.full(len(self.rows), -1, np.int64)
         places[rows] = np.searchsorted(ordered, records)
-        return Store(folder, self.rule, images, places)
+        return MappedPixelCache(folder, self.rule, images, places)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -142,9 +142,9 @@ class ShardStore:
             raise damaged_error(self.place, lines) from error
 
     def _copy(self, records: np.ndarray, folder: Path, what: str) -> None:
-        """Streams the records (ascending) into a new store folder; called under its lock."""
+        """Streams the records (ascending) into a new pixel cache folder; called under its lock."""
         shape = (len(records), self.rule.size, self.rule.size, 3)
-        with new_store(folder) as partial:
+        with new_cache_folder(folder) as partial:
             # Written, not mapped: mapped pages would count as this process's memory until the disk has them.
             with (partial / IMAGES).open("wb") as file:
                 np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -159,7 +159,7 @@ class ShardStore:
             if written != len(records):
                 raise DataError(f"'{self.cells.place.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
             write_json(partial / MARKER, marker(len(records), 0, self.rule))
-        log.info(f"store     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
+        log.info(f"cache     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
 
     def _wanted(self, records: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the images of the records (ascending) in runs, each with the position of its first image among them."""
@@ -177,7 +177,7 @@ class ShardStore:
         with self.reading():
             for numbers, images in track(runs.prefetch(COPY_READERS), f"copying the {what} cells", total=chunks):
                 if len(numbers):
-                    # Of a chunk's records all the wanted ones are there, so they are neighbours among the wanted ones too.
+                    # Of a chunk's records all the wanted ones are there, so they are neighbors among the wanted ones too.
                     yield int(np.searchsorted(records, int(numbers[0]))), images.numpy()
 
     def read_shard(self, shard: "tf.Tensor", wanted: "tf.Tensor") -> "tf.data.Dataset":

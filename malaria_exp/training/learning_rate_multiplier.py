@@ -7,10 +7,10 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.utils.errors import ConfigError
 
 # Step (0 before the first update; number or tensor) -> factor of the optimizer's learning rate, float32 in [0, 1].
-Factor = Callable[[Any], Any]
+Multiplier = Callable[[Any], Any]
 
 
-def warmed_up(length: RunLength, warmup: str, shape: Callable[[Any], Any]) -> Factor:
+def warmed_up(length: RunLength, warmup: str, shape: Callable[[Any], Any]) -> Multiplier:
     """Returns `shape`, multiplied by a factor that climbs linearly to 1 over the warm-up.
 
     Args:

@@ -12,7 +12,7 @@ def copy_of_run(finished_run, tmp_path):
 
 
 def test_a_finished_run_is_copied_later_once(copy_of_run, run_task, tmp_path):
-    overrides = ["task=store", f"run={copy_of_run}", "storage=path", f"storage.path={tmp_path / 'kept'}"]
+    overrides = ["task=upload", f"run={copy_of_run}", "storage=path", f"storage.path={tmp_path / 'kept'}"]
     run_task(overrides, tmp_path / "x")
     assert json.loads((copy_of_run / "status.json").read_text())["stored"] == str(tmp_path / "kept" / "mine")
     assert (tmp_path / "kept" / "mine" / "report.html").read_bytes() == (copy_of_run / "report.html").read_bytes()
@@ -23,18 +23,18 @@ def test_a_finished_run_is_copied_later_once(copy_of_run, run_task, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["storage=path", "storage.path={}/kept"], r"run: received None; task=store needs"),
-        (["run={}/mine"], r"storage: received 'none'; task=store needs a place"),
+        (["storage=path", "storage.path={}/kept"], r"run: received None; task=upload needs"),
+        (["run={}/mine"], r"storage: received 'none'; task=upload needs a place"),
         (["run=memory://a/b", "storage=path", "storage.path={}/kept"], "needs the local folder"),
     ],
 )
 def test_what_is_missing_is_said(copy_of_run, run_task, tmp_path, overrides, message):
     with pytest.raises(ConfigError, match=message):
-        run_task(["task=store", *(item.format(tmp_path) for item in overrides)], tmp_path / "x")
+        run_task(["task=upload", *(item.format(tmp_path) for item in overrides)], tmp_path / "x")
 
 
 def test_an_unfinished_run_is_not_copied(copy_of_run, run_task, tmp_path):
     (copy_of_run / "status.json").write_text('{"status": "running"}')
     with pytest.raises(RunFolderError, match="no finished run: status running"):
-        run_task(["task=store", f"run={copy_of_run}", "storage=path", f"storage.path={tmp_path / 'kept'}"], tmp_path / "x")
+        run_task(["task=upload", f"run={copy_of_run}", "storage=path", f"storage.path={tmp_path / 'kept'}"], tmp_path / "x")
     assert not (tmp_path / "kept").exists()

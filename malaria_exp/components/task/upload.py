@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from malaria_exp.config.app import App
 
 
-@register("task", "store")
-def store(app: "App", /) -> None:
+@register("task", "upload")
+def upload(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
     from malaria_exp.runs.saved_model import read_json
     from malaria_exp.runs.storage import name_of, note_copy, open_storage
@@ -20,9 +20,9 @@ def store(app: "App", /) -> None:
     config = app.config
     config.check_components()
     if config.run is None or scheme_of(config.run) not in ("", "file"):
-        raise ConfigError(f"run: received {config.run!r}; task=store needs the local folder of a finished run: run=outputs/...")
+        raise ConfigError(f"run: received {config.run!r}; task=upload needs the local folder of a finished run: run=outputs/...")
     if config.one("storage").name == "none":
-        raise ConfigError("storage: received 'none'; task=store needs a place to copy to: storage=path storage.path=/mnt/runs")
+        raise ConfigError("storage: received 'none'; task=upload needs a place to copy to: storage=path storage.path=/mnt/runs")
     folder = LocalPlace(config.run).folder
     status = read_json(folder / STATUS).get("status")
     if status != "done":

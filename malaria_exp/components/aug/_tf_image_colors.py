@@ -1,4 +1,4 @@
-"""tf.image's operations on colours, for a row of them at once: a pixel is read and written once, however many there are."""
+"""tf.image's operations on colors, for a row of them at once: a pixel is read and written once, however many there are."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,11 +9,11 @@ from malaria_exp.components.aug._parts import compiled, in_parts
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The three colours of images, each float32 (n, H, W).
+# The three colors of images, each float32 (n, H, W).
 Planes = list["tf.Tensor"]
 
 
-def recolour(images: "tf.Tensor", operations: Sequence[str], chosen: Sequence["tf.Tensor"], numbers: Sequence["tf.Tensor"]) -> "tf.Tensor":
+def recolor(images: "tf.Tensor", operations: Sequence[str], chosen: Sequence["tf.Tensor"], numbers: Sequence["tf.Tensor"]) -> "tf.Tensor":
     """Returns images after operations in a row, in [0, 1]; an image that none was chosen for as it was, bit for bit.
 
     The black outside of the cell stays black, as `keep_black` keeps it.
@@ -46,7 +46,7 @@ def _compiled_row(operations: tuple[str, ...]) -> Any:
 
 
 def _saturation(planes: Planes, factor: "tf.Tensor") -> Planes:
-    """Multiplies HSV's saturation, at most to 1: hue and value stay, so distances from the largest colour are multiplied."""
+    """Multiplies HSV's saturation, at most to 1: hue and value stay, so distances from the largest color are multiplied."""
     import tensorflow as tf
 
     high, low = (reduce(reduce(planes[0], planes[1]), planes[2]) for reduce in (tf.maximum, tf.minimum))

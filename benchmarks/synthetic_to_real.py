@@ -1,16 +1,16 @@
-"""What drawn cells are worth on real ones: the tables of docs/drawn-cells.md.
+"""What synthetic cells are worth on real ones: the tables of docs/synthetic-cells.md.
 
-    python benchmarks/drawn_to_real.py cell_images.zip [alone] [few]
+    python benchmarks/synthetic_to_real.py cell_images.zip [alone] [few]
 
-alone   the default net trained on drawn cells alone, scored on every real cell; four sets of drawn people and seeds.
-few     a few real people alone against the same people plus drawn cells, tested on all other real people; three choices of 3 and of
-        8 people. One of 3 and two of 8 validate, that is, choose the best epoch, on both sides; drawn cells only train. Both sides
+alone   the default net trained on synthetic cells alone, scored on every real cell; four sets of synthetic people and seeds.
+few     a few real people alone against the same people plus synthetic cells, tested on all other real people; three choices of 3 and of
+        8 people. One of 3 and two of 8 validate, that is, choose the best epoch, on both sides; synthetic cells only train. Both sides
         train for the same number of steps, so that the small set is not judged by a short training.
 
 The drawing was fitted to real people with odd patient numbers. The few people are such people; everyone else is tested. The columns
 "even numbers" count only the others, to whom nothing was fitted.
 
-Everything is written under outputs/drawn_to_real/; what is there already is only read. Prints the machine and the tables; both
+Everything is written under outputs/synthetic_to_real/; what is there already is only read. Prints the machine and the tables; both
 together take about forty minutes on two cores.
 """
 
@@ -35,7 +35,7 @@ from malaria_exp.evaluation.intervals import patient_bootstrap
 from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = Path("outputs") / "drawn_to_real"
+FOLDER = Path("outputs") / "synthetic_to_real"
 SEEDS = 4
 DRAWN_ALONE = {"infected_patients": 120, "healthy_patients": 30}
 DRAWN_BESIDE = {"infected_patients": 45, "healthy_patients": 10, "seed": 100}
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def alone(path: Path) -> None:
-    """Trains on drawn cells, scores the real ones, and prints a row a seed."""
+    """Trains on synthetic cells, scores the real ones, and prints a row a seed."""
     lines, values = [], []
     for seed in range(SEEDS):
         drawn = [*(f"dataset.{key}={value}" for key, value in DRAWN_ALONE.items()), f"dataset.seed={seed}"]
@@ -78,7 +78,7 @@ def alone(path: Path) -> None:
 
 
 def few(path: Path) -> None:
-    """Trains on few real people with and without drawn cells beside them, and prints a row a choice of people."""
+    """Trains on few real people with and without synthetic cells beside them, and prints a row a choice of people."""
     table = nih(path=str(path))
     drawn = synthetic(**DRAWN_BESIDE)  # type: ignore[arg-type]
     both = merge(path, table, drawn)
@@ -86,7 +86,7 @@ def few(path: Path) -> None:
     parasitized = {patient: int(table.label[table.patient == patient].sum()) for patient in real.tolist()}
     eligible = [patient for patient, count in parasitized.items() if count >= FEWEST and not is_even(patient)]
     print(
-        "\n| real people | choice | AUC, they alone | AUC, with drawn cells | even numbers, alone | even numbers, with drawn cells |\n|---|---|---|---|---|---|"
+        "\n| real people | choice | AUC, they alone | AUC, with synthetic cells | even, alone | even, with synthetic cells |\n|---|---|---|---|---|---|"
     )
     for people, validating in VALIDATING.items():
         rows = []
@@ -138,7 +138,7 @@ class Run:
 
 
 def run(name: str, overrides: list[str]) -> Run:
-    """Runs run.py into outputs/drawn_to_real/<name>, unless a finished run is there."""
+    """Runs run.py into outputs/synthetic_to_real/<name>, unless a finished run is there."""
     folder = FOLDER / name
     status = folder / "status.json"
     if not status.is_file() or json.loads(status.read_text(encoding="utf-8"))["status"] != "done":
@@ -153,7 +153,7 @@ def is_even(patient: str) -> bool:
 
 
 def merge(path: Path, table: CellTable, drawn: CellTable) -> Path:
-    """Writes the real cells' files and the drawn cells into one zip of the official layout, and returns it."""
+    """Writes the real cells' files and the synthetic cells into one zip of the official layout, and returns it."""
     target = FOLDER / "real_and_drawn.zip"
     if target.is_file():
         return target

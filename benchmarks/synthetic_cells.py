@@ -1,6 +1,6 @@
 """Measures how many cells a second `dataset=synthetic` draws, in one thread and in two.
 
-Run from the repository root: python benchmarks/draw_cells.py
+Run from the repository root: python benchmarks/synthetic_cells.py
 """
 
 import os

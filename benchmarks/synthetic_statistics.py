@@ -1,6 +1,6 @@
-"""How drawn cells compare with real ones in numbers: the table of docs/drawn-cells.md.
+"""How synthetic cells compare with real ones in numbers: the table of docs/synthetic-cells.md.
 
-    python benchmarks/drawn_statistics.py cell_images.zip
+    python benchmarks/synthetic_statistics.py cell_images.zip
 
 Only real people with odd patient numbers are measured: the drawing was fitted to them, and people with even numbers were kept out to
 test it. Prints the median (and 5% to 95%) over cells, at most 60 of a person, and how much people differ.
@@ -59,14 +59,14 @@ def measure(table: CellTable, wanted: np.ndarray) -> list[Measures]:
 
 
 def measures_of(picture: np.ndarray) -> Measures:
-    """Returns the measures of one cell, RGB, uint8 (height, width, 3); colours in grey levels of 0 to 255."""
-    colours = picture.astype(np.float32)
+    """Returns the measures of one cell, RGB, uint8 (height, width, 3); colors in gray levels of 0 to 255."""
+    colors = picture.astype(np.float32)
     inside: np.ndarray = np.any(picture, axis=-1)
-    green = colours[..., 1]
+    green = colors[..., 1]
     inner = shrunk(inside, INNER)
     inner = inner if inner.sum() > 100 else inside
     margin = shrunk(inside, 1) & ~shrunk(inside, MARGIN)
-    body = np.median(colours[inner], axis=0)
+    body = np.median(colors[inner], axis=0)
     rows, columns = np.nonzero(inside)
     radius = np.sqrt(inside.sum() / np.pi)
     down, right = np.ogrid[: inside.shape[0], : inside.shape[1]]
@@ -84,7 +84,7 @@ def measures_of(picture: np.ndarray) -> Measures:
         "green of the body": float(body[1]),
         "blue of the body": float(body[2]),
         "green of the margin, less the body's": median(margin) - float(body[1]),
-        "green of the centre, less that halfway out": median(inside & (away < 0.3)) - median(inside & (away > 0.5) & (away < 0.7)),
+        "green of the center, less that halfway out": median(inside & (away < 0.3)) - median(inside & (away > 0.5) & (away < 0.7)),
         "noise of green": float(1.48 * np.median(np.abs(green - smooth)[inner])),
         "green's change from pixel to pixel, steepest 0.5%": float(np.percentile(slope[inner], 99.5)),
         "green of the darkest 0.7%, less the body's": float(np.percentile(green[inner], 0.35) - body[1]),

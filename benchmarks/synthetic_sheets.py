@@ -1,8 +1,8 @@
-"""Draws the sheets of docs/drawn-cells.md: a sheet for every kind of thing that is drawn, and one for every parameter.
+"""Draws the sheets of docs/synthetic-cells.md: a sheet for every kind of thing that is drawn, and one for every parameter.
 
-    python benchmarks/drawn_sheets.py [folder]
+    python benchmarks/synthetic_sheets.py [folder]
 
-Writes drawn-*.png into the folder, docs/images by default. The same code draws the same sheets.
+Writes synthetic-*.png into the folder, docs/images by default. The same code draws the same sheets.
 """
 
 import sys
@@ -26,7 +26,7 @@ from malaria_exp.data.cell_table import CellTable
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 TILE, GAP, LABEL = 96, 2, 140
 COLUMNS = 8
-COLOURS = 256  # of a sheet's palette: its file is a third as large, and the eye does not see it
+COLORS = 256  # of a sheet's palette: its file is a third as large, and the eye does not see it
 RADIUS = 62.0
 BACKGROUND, INK = (46, 46, 50), (235, 235, 235)
 LONG_NAMES = {
@@ -37,10 +37,10 @@ LONG_NAMES = {
 }
 # Keys with values that tell what they do, and the rows' heading.
 PARAMETERS: dict[str, tuple[Any, ...]] = {
-    "late_share": (0.0, 0.5, 1.0),
+    "late_fraction": (0.0, 0.5, 1.0),
     "cell_size": (60, 130, 180),
-    "odd_shape_share": (0.0, 0.3, 1.0),
-    "lookalike_share": (0.0, 0.3, 1.0),
+    "odd_shape_fraction": (0.0, 0.3, 1.0),
+    "lookalike_fraction": (0.0, 0.3, 1.0),
     "contrast": (0.0, 0.3, 0.6, 1.0),
     "softness": (0.0, 1.0, 4.0),
     "noise": (0.0, 1.0, 4.0),
@@ -61,7 +61,7 @@ def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     sheets: dict[str, Callable[[], Iterable[Row]]] = {
-        "people": people,
+        "patients": patients,
         "parasites": partial(things, (*forms.EARLY, *forms.LATE, (forms.clefts, 1.0)), forms.ZONES, forms.ANYWHERE),
         "infections": infections,
         "lookalikes": partial(things, lookalikes.LOOKALIKES, lookalikes.ZONES, lookalikes.ANYWHERE),
@@ -69,14 +69,14 @@ def main() -> int:
         **{key: partial(parameter, key, values) for key, values in PARAMETERS.items()},
     }
     for name, rows in sheets.items():
-        path = folder / f"drawn-{name.replace('_', '-')}.png"
+        path = folder / f"synthetic-{name.replace('_', '-')}.png"
         # Cells keep their sizes beside each other only where size is the matter.
         sheet(list(rows()), scale=TILE / 220 if name == "cell_size" else None).save(path, optimize=True)
         print(f"{path} ({path.stat().st_size / 1000:.0f} kB)")
     return 0
 
 
-def people() -> Iterable[Row]:
+def patients() -> Iterable[Row]:
     """Yields people of the default set: infected ones with both classes, the last one healthy."""
     table = synthetic()
     infected = np.unique(table.patient[table.label == 1])[:6].tolist()
@@ -93,8 +93,8 @@ def things(kinds: tuple[tuple[Thing, float], ...], zones: dict[Thing, tuple[floa
         pictures = []
         for number in range(COLUMNS):
             rng, look = np.random.default_rng([7, number]), _look(number)
-            canvas = draw_body(rng, look, RADIUS, softness=look.softness, noise=look.noise, odd_shape_share=0.0)
-            y, x = canvas.centre if thing is forms.clefts else place(rng, canvas, RADIUS, *zones.get(thing, anywhere))
+            canvas = draw_body(rng, look, RADIUS, softness=look.softness, noise=look.noise, odd_shape_fraction=0.0)
+            y, x = canvas.center if thing is forms.clefts else place(rng, canvas, RADIUS, *zones.get(thing, anywhere))
             thing(Pen(canvas, rng, look, y, x, RADIUS, dark=0.85))
             pictures.append(canvas.finish())
         share_text = "" if thing is forms.clefts else f"\n{100 * share:.0f}%"
@@ -103,9 +103,9 @@ def things(kinds: tuple[tuple[Thing, float], ...], zones: dict[Thing, tuple[floa
 
 def infections() -> Iterable[Row]:
     """Yields whole parasitized cells by how well they are stained."""
-    table = synthetic(seed=3, infected_patients=30, healthy_patients=0, cells_per_patient=12, lookalike_share=0.0)
+    table = synthetic(seed=3, infected_patients=30, healthy_patients=0, cells_per_patient=12, lookalike_fraction=0.0)
     parasitized = np.flatnonzero(table.label == 1)
-    blank = synthetic(seed=3, infected_patients=30, healthy_patients=0, cells_per_patient=12, lookalike_share=0.0, contrast=0.0)
+    blank = synthetic(seed=3, infected_patients=30, healthy_patients=0, cells_per_patient=12, lookalike_fraction=0.0, contrast=0.0)
     cells = [(table.source.read(index), blank.source.read(index)) for index in parasitized.tolist()]
     change = [np.abs(drawn.astype(int) - plain.astype(int)).max() for drawn, plain in cells]
     order = np.argsort(change)
@@ -125,7 +125,7 @@ def outlines() -> Iterable[Row]:
                 RADIUS,
                 softness=look.softness,
                 noise=look.noise,
-                odd_shape_share=float(oddity is not None),
+                odd_shape_fraction=float(oddity is not None),
                 oddities=choice,
             )
             pictures.append(canvas.finish())
@@ -136,7 +136,7 @@ def parameter(key: str, values: tuple[Any, ...]) -> Iterable[Row]:
     """Yields the same cells at several values of one parameter: parasitized ones, then uninfected ones."""
     for value in values:
         table = synthetic(seed=5, infected_patients=8, healthy_patients=4, cells_per_patient=16, **{key: value})
-        plain = key in ("odd_shape_share", "lookalike_share")
+        plain = key in ("odd_shape_fraction", "lookalike_fraction")
         groups = (
             _every(table.infected & (table.label == 1), 0 if plain else 5),
             _every(~table.infected, COLUMNS if plain else 3),
@@ -178,7 +178,7 @@ def sheet(rows: list[Row], scale: float | None) -> Image.Image:
             small = Image.fromarray(picture).resize((max(1, round(width * factor)), max(1, round(height * factor))), Image.Resampling.BOX)
             left = LABEL + column * (TILE + GAP)
             paper.paste(small, (left + (TILE - small.width) // 2, top + (TILE - small.height) // 2))
-    return paper.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    return paper.quantize(COLORS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":
