@@ -131,7 +131,7 @@ def status_overrides(folder: Path) -> list[str]:
 
 def measure(rows: list[dict[str, Any]]) -> None:
     """Adds to each row its facts and the seconds that scoring 1,000 cells took, each round; the models take turns."""
-    from malaria_exp.data.pixel_cache import Store
+    from malaria_exp.data.pixel_cache import MappedPixelCache
     from malaria_exp.data.resize import ResizeRule
     from malaria_exp.evaluation.model_summary import model_facts
     from malaria_exp.runs.saved_model import load_model
@@ -142,8 +142,8 @@ def measure(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         # A net takes as long for noise as for cells.
         images = draws.integers(0, 256, (SCORED, row["size"], row["size"], 3), np.uint8)
-        store = Store(row["folder"], ResizeRule(row["size"], "pad"), images, np.arange(SCORED))
-        cells = Cells("test", np.arange(SCORED), np.zeros(SCORED, np.int8), store)
+        pixel_cache = MappedPixelCache(row["folder"], ResizeRule(row["size"], "pad"), images, np.arange(SCORED))
+        cells = Cells("test", np.arange(SCORED), np.zeros(SCORED, np.int8), pixel_cache)
         model = load_model(row["folder"])[0]
         row["facts"], row["score"] = model_facts(model), []
         scorers.append((row, Scorer(model, BATCH), cells))

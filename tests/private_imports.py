@@ -12,7 +12,7 @@ NAMES = re.compile(r"import\s+\(?(.*)")
 class PrivateImports(Contract):
     """Finds `from malaria_exp.a._b import c` outside of malaria_exp.a, and `from malaria_exp.a.b import _c` anywhere."""
 
-    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: FBT001 - import-linter's own signature
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Returns what was found."""
         found = []
         for importer in sorted(graph.modules):

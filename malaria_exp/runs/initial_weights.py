@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.components.callback.checkpoints import FOLDER as CHECKPOINTS
-from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.config.run_files import CHECKPOINTS, MODEL_FILE
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.remote_runs import local_file, local_run
 from malaria_exp.runs.run_folder import STATUS

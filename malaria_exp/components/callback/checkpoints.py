@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
+from malaria_exp.config.run_files import CHECKPOINTS
 from malaria_exp.config.validation import Duration, PositiveInt
 from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.learning_rate_multiplier import steps_within
@@ -14,8 +15,6 @@ from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras
-
-FOLDER = "checkpoints"
 
 
 @register("callback", "checkpoints")
@@ -45,7 +44,7 @@ def checkpoints(
         )
     steps = max(steps_within(course.length, "callback.checkpoints.every", every), 1) if every else None
     watched = [Watched(course, f"callback.checkpoints.monitors[{number}]", monitor) for number, monitor in enumerate(monitors)]
-    folder = course.folder / FOLDER
+    folder = course.folder / CHECKPOINTS
 
     class Checkpoints(keras.callbacks.Callback):
         """Writes and clears away."""

@@ -134,7 +134,7 @@ JOB = """
 import sys
 from pathlib import Path
 import mlflow
-from malaria_exp.tracking.tracker.logger_interface import Run
+from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.config.registry import build
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ PROGRAM = """
 import sys, time, urllib.request
 from pathlib import Path
 import wandb
-from malaria_exp.tracking.tracker.logger_interface import Run
+from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.tracking.tracker.logger_queue import Loggers
 from malaria_exp.tracking.tracker.wandb_settings import choose_mode
 from malaria_exp.components.logger.wandb import WandbLogger

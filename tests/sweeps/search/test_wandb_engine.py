@@ -31,7 +31,7 @@ from malaria_exp.sweeps.search.trials import read_values
 
 def track(folder):
     import wandb
-    from malaria_exp.tracking.tracker.logger_interface import Run
+    from malaria_exp.tracking.logger_interface import Run
     from malaria_exp.tracking.tracker.wandb_settings import choose_mode
     from malaria_exp.components.logger.wandb import WandbLogger
 
