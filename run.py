@@ -1,4 +1,4 @@
-"""The only entry point: python run.py --help shows what it can do."""
+"""The program from a clone: python run.py --help shows what it can do."""
 
 import sys
 
@@ -8,4 +8,11 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         # Ctrl-C while the program was still being read: nothing had begun.
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("malaria_exp"):
+            raise
+        sys.exit(
+            f"error: the package '{error.name}' is not installed for {sys.executable}. Run `make run` once and activate its environment with"
+            " `source .venv/bin/activate`, or install into this one: python -m pip install --constraint constraints.txt --editable ."
+        )
     main()

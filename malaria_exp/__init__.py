@@ -1,3 +1,95 @@
-"""malaria_exp: an experiment framework for diagnosing malaria from images of single blood cells."""
+"""malaria_exp: an experiment framework for diagnosing malaria from images of single blood cells.
 
-__version__ = "0.1.0"
+What the command line does, from Python:
+
+    import malaria_exp
+
+    run = malaria_exp.run(["model=resnet_functional", "aug=[dihedral,cutmix]", "trainer.epochs=3"])
+    run.metrics["subsets"]["test"]["ranking"]["auc"]
+    malaria_exp.load_run(run.folder).model()
+    malaria_exp.list_components("model")
+
+A wrong override raises malaria_exp.utils.errors.UserError with the message that the command line prints.
+"""
+
+from collections.abc import Iterable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from malaria_exp.utils.version import __version__
+
+if TYPE_CHECKING:
+    from malaria_exp.config.run_config import Config
+    from malaria_exp.runs.run import Run
+
+__all__ = ["__version__", "compose", "list_components", "load_run", "run"]
+
+
+def run(overrides: Iterable[str] = ()) -> "Run":
+    """Trains, evaluates and reports, as `python run.py OVERRIDES` does, with the same result to the byte.
+
+    Args:
+        overrides: as on the command line: ["model=vit", "seed=1"]. With "task=evaluate" and "run=..." a finished run is scored again.
+
+    Returns:
+        The finished run; its folder is outputs/..., or what "hydra.run.dir=..." says.
+
+    Raises:
+        UserError: an override is wrong, or the run cannot be made; the message says what to do.
+    """
+    from malaria_exp.main import run_in_process
+    from malaria_exp.runs.run import Run
+
+    return Run(run_in_process(list(overrides)))
+
+
+def compose(overrides: Iterable[str] = ()) -> "Config":
+    """Composes and checks the configuration of a run without running it.
+
+    Args:
+        overrides: as on the command line.
+
+    Returns:
+        The checked configuration, with every component's parameters.
+
+    Raises:
+        ConfigError: an override is wrong; the message says what is allowed and what is nearest.
+    """
+    from malaria_exp.main import compose_app
+
+    config = compose_app(list(overrides)).config
+    config.check_components()
+    return config
+
+
+def load_run(folder: str | PathLike[str]) -> "Run":
+    """Returns a finished run, to read its metrics, history, predictions and model.
+
+    Args:
+        folder: the run folder, or its URL (gs://..., s3://...), from where what reading it takes is fetched into the cache folder.
+
+    Raises:
+        RunFolderError: there is no finished run.
+    """
+    from malaria_exp.main import compose_app
+    from malaria_exp.runs.remote_runs import local_run
+    from malaria_exp.runs.run import Run
+
+    return Run(local_run(str(folder), compose_app([]).config.cache.path))
+
+
+def list_components(group: str | None = None) -> dict[str, str]:
+    """Returns the options of a config group with a line of help for each, or, without a group, the groups.
+
+    Args:
+        group: model, aug, loss ...
+
+    Raises:
+        ConfigError: there is no such group; the message lists them.
+    """
+    from malaria_exp.config.registry import GROUPS, check_group, options
+
+    if group is None:
+        return {name: item.help for name, item in GROUPS.items()}
+    check_group(group)
+    return options(group)

@@ -7,23 +7,27 @@ import sys
 import traceback
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config import plugins
-from malaria_exp.config.app import CONF, App
+from malaria_exp.config.app import CONF, App, make_app
 from malaria_exp.config.composition_errors import explain, from_composing
-from malaria_exp.config.registry import GROUPS, build, options
+from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
+from malaria_exp.runs.run import TASKS
 from malaria_exp.runs.run_folder import record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
+from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
@@ -42,6 +46,7 @@ _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK n
 if not OmegaConf.has_resolver("run_id"):
     # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
     OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
+    OmegaConf.register_new_resolver("program", program)
     OmegaConf.register_new_resolver("threads_per_job", launched_job.threads_per_job)
 
 
@@ -91,14 +96,10 @@ def run_job(composed: DictConfig) -> float | None:
         if not _started:
             launched_job.prepare(job.job.num, overrides)
             launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
-        app = _make_app(composed, overrides, folder, dict(job.runtime.choices))
-        if job.mode.name != "MULTIRUN" and app.config.override_sets is not None:
-            raise ConfigError(
-                "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
-            )
+        app = make_app(composed, overrides, folder, dict(job.runtime.choices))
         task = app.config.one("task")
-        if job.mode.name != "MULTIRUN" and app.config.resume and task.name != "sweep":
-            raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")
+        if job.mode.name != "MULTIRUN":
+            _check_single(app.config)
         objective: float | None = build("task", task.name, task.params, app)
     except Exception as error:  # noqa: BLE001 - a job's error is its own; the others go on
         _failures.append(_report(error))
@@ -115,52 +116,63 @@ def run_job(composed: DictConfig) -> float | None:
 _compose_and_run = hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run_job)
 
 
+def compose_app(overrides: list[str]) -> App:
+    """Composes and checks a configuration inside of a Python program, a notebook say, which may use Hydra itself.
+
+    Args:
+        overrides: as on the command line.
+
+    Raises:
+        ConfigError: an override is wrong.
+    """
+    plugins.load(overrides)
+    # Hydra has one state for the whole process; whoever calls this gets theirs back.
+    theirs = get_gh_backup()
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = hydra.compose("config", overrides, return_hydra_config=True)
+        choices, folder = dict(composed.hydra.runtime.choices), Path(composed.hydra.run.dir)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if not from_composing(error):
+            raise
+        raise explain(error, overrides, CONF) from None
+    finally:
+        restore_gh_from_backup(theirs)
+    return make_app(OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), overrides, folder, choices)
+
+
+def run_in_process(overrides: list[str]) -> Path:
+    """Runs a task that leaves a run folder (train, evaluate) inside of a Python program and returns the folder.
+
+    Raises:
+        UserError: an override is wrong, or the run cannot be made.
+    """
+    start_terminal_log()
+    app = compose_app(overrides)
+    task = app.config.one("task")
+    if task.name not in TASKS:
+        raise ConfigError(f"task: malaria_exp.run takes {' and '.join(TASKS)}, received '{task.name}'. On the command line all tasks run.")
+    _check_single(app.config)
+    build("task", task.name, task.params, app)
+    return app.output_dir
+
+
+def _check_single(config: Config) -> None:
+    """Refuses what has a meaning for a multirun alone."""
+    if config.override_sets is not None:
+        raise ConfigError(
+            "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
+        )
+    if config.resume and config.one("task").name != "sweep":
+        raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")
+
+
 def _refuse_pickles(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in arguments):
         raise ConfigError(
             "--experimental-rerun: reads a pickle, which may run anything. A run's overrides stand in its status.json; type them again."
         )
-
-
-def _make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:
-    try:
-        missing = sorted(OmegaConf.missing_keys(composed))
-        plain = OmegaConf.to_container(composed, resolve=True)
-    except OmegaConfBaseException as error:
-        raise explain(error, overrides, CONF) from None
-    if missing:
-        key = missing[0]
-        group = key.partition(".")[0]
-        where = f" (conf/{group}/{choices[group]}.yaml)" if choices.get(group) else ""
-        raise ConfigError(f"{key}: missing; this option needs it{where}. Set it on the command line: {key}=...")
-    if not isinstance(plain, dict):
-        raise TypeError("Expected a mapping as the composed configuration.")
-    values = {str(key): value for key, value in plain.items()}
-    for override in OverridesParser.create().parse_overrides([item for item in overrides if item.partition("=")[0] in GROUPS]):
-        if isinstance(names := override.value(), list):
-            _check_list(override.key_or_group, [str(name) for name in names])
-    for group, choice in choices.items():
-        node = values.get(group)
-        if group in GROUPS and isinstance(node, dict) and isinstance(choice, str) and node.get("name", choice) != choice:
-            raise ConfigError(
-                f"{group}.name: received '{node['name']}', but the keys are those of conf/{group}/{choice}.yaml. Choose the option with {group}={node['name']}."
-            )
-    return App(Config.from_plain(values), OmegaConf.to_yaml(OmegaConf.create(plain)), overrides, output_dir)
-
-
-def _check_list(group: str, names: list[str]) -> None:
-    """Refuses what Hydra would merge without a word: several options of a group that holds one, and the same option twice."""
-    received = f"received {group}=[{','.join(names)}]"
-    if not GROUPS[group].many:
-        raise ConfigError(
-            f"{group}: expected the name of one option, {received}. One run for each: -m {group}={','.join(names) or 'first,second'}"
-        )
-    if not names and not GROUPS[group].may_be_empty:
-        none = f" For none: {group}=none." if "none" in options(group) else ""
-        raise ConfigError(f"{group}: expected at least one option, {received}.{none} Options of {group}: {', '.join(options(group))}.")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{group}: '{twice}' is named twice, {received}. Each option stands in a list once.")
 
 
 def _output_error(error: OSError) -> RunFolderError:

@@ -104,8 +104,7 @@ def register(group: str, name: str) -> Callable[[Builder], Builder]:
 
 def component(group: str, name: str) -> Component:
     """Returns the component, importing its built-in module if need be; an unknown name is a ConfigError."""
-    if group not in GROUPS:
-        raise ConfigError(f"{group}: no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
+    check_group(group)
     if (group, name) not in _components and name in _builtin_names(group):
         importlib.import_module(f"{PACKAGE}.{group}.{name}")
     if (group, name) not in _components:
@@ -115,6 +114,12 @@ def component(group: str, name: str) -> Component:
             " An option of your own needs plugins=[your_module]."
         )
     return _components[group, name]
+
+
+def check_group(group: str) -> None:
+    """Raises a ConfigError if there is no such group."""
+    if group not in GROUPS:
+        raise ConfigError(f"{group}: no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
 
 
 def check_params(group: str, name: str, params: Mapping[str, Any], path: str | None = None) -> dict[str, Any]:

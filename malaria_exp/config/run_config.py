@@ -34,7 +34,7 @@ COMMON_KEYS: dict[str, dict[str, Parameter]] = {
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """Where and how images are decoded once. See conf/config.yaml, `pixel cache`."""
+    """Where and how images are decoded once. See conf/config.yaml, `cache`."""
 
     root: str
     resize: Resize
@@ -104,6 +104,10 @@ class Config:
         model_input = choices["model"][0].params.pop("input", COMMON_KEYS["model"]["input"].default)
         check("model.input", model_input, ModelInput, hint=f"(input: {COMMON_KEYS['model']['input'].help})")
         return cls(**{key: getattr(checked, key) for key in keys}, model_input=model_input, choices=choices)
+
+    def __repr__(self) -> str:
+        chosen = {group: "+".join(choice.name for choice in choices) or "none" for group, choices in self.choices.items()}
+        return f"Config({', '.join(f'{group}={names}' for group, names in chosen.items())}, seed={self.seed})"
 
     def one(self, group: str) -> Choice:
         """Returns the choice of a group that holds one component."""

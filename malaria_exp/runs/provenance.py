@@ -6,9 +6,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import malaria_exp
+from malaria_exp.config.app import PACKAGE
 from malaria_exp.utils.machine import machine
+from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact_overrides
+from malaria_exp.utils.version import __version__
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
 
@@ -16,9 +18,9 @@ PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow",
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
     """Returns code state, packages, machine, command and seed as plain values; data and split hashes are the runner's to add."""
     return {
-        "malaria_exp": malaria_exp.__version__,
-        "git": git_state(Path(malaria_exp.__file__).parent),
-        "command": " ".join(["python", "run.py", *redact_overrides(overrides)]),
+        "malaria_exp": __version__,
+        "git": git_state(),
+        "command": " ".join([program(), *redact_overrides(overrides)]),
         "seed": seed,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -26,9 +28,15 @@ def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Returns {commit, changed} of the code, or None where it is not a git checkout."""
+def git_state(folder: Path = PACKAGE.parent) -> dict[str, Any] | None:
+    """Returns {commit, changed} of the code, or None where it is not a git checkout.
+
+    Args:
+        folder: the root of the checkout. A package that was installed into an environment inside of somebody's checkout is none.
+    """
     try:
+        if Path(_git(folder, "rev-parse", "--show-toplevel")).resolve() != folder.resolve():
+            return None
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.SubprocessError):

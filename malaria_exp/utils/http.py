@@ -12,7 +12,7 @@ from urllib.error import URLError
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, UnknownHandler
 
-from malaria_exp import __version__
+from malaria_exp.utils.version import __version__
 
 CHUNK = 1 << 20
 REDIRECTS = (301, 302, 303, 307, 308)

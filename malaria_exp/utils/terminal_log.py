@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from malaria_exp.utils.program import as_called
 from malaria_exp.utils.progress_bars import console
 
 log = logging.getLogger("malaria_exp")
@@ -21,7 +22,7 @@ class TerminalHandler(logging.Handler):
         if getattr(record, BESIDE_TERMINAL, False):
             return
         style = "red" if record.levelno >= logging.ERROR else "yellow" if record.levelno >= logging.WARNING else None
-        console().print(self.format(record), style=style, markup=False, soft_wrap=True)
+        console().print(as_called(self.format(record)), style=style, markup=False, soft_wrap=True)
 
 
 def start_terminal_log() -> None:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import malaria_exp
 from malaria_exp.components.logger import _mlflow_store as store
 from malaria_exp.components.logger._picture_grid import captioned_grid
 from malaria_exp.config.registry import register
@@ -28,6 +27,7 @@ from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.version import __version__
 
 ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 # What MLflow takes at most: parameters and metrics in one call, letters of a value and of a digest.
@@ -106,9 +106,9 @@ class MlflowLogger(Logger):
     def start(self, run: Run) -> None:
         """Begins the run; the store is made first if need be."""
         self.place = place = store.place_of(run, self.uri)
-        tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": malaria_exp.__version__}
+        tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": __version__}
         tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}
-        if code := git_state(Path(malaria_exp.__file__).parent):
+        if code := git_state():
             tags |= {"mlflow.source.git.commit": code["commit"], "malaria_exp.code_changed": str(code["changed"])}
         # One at a time: several jobs that begin together would all make the tables, the experiment and the parent.
         with store.waiting(place):

@@ -9,6 +9,7 @@ from malaria_exp.config.registry import GROUPS, component, options, register
 from malaria_exp.config.run_config import COMMON_KEYS
 from malaria_exp.config.validation import describe
 from malaria_exp.utils.errors import ConfigError, did_you_mean
+from malaria_exp.utils.program import program
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
@@ -25,7 +26,7 @@ def list_options(app: "App", /, *, show: str | None = None) -> None:  # noqa: AR
     if show is None:
         for group in GROUPS:
             _show_group(out, group)
-        out.print("Choose with group=option; details: python run.py task=list task.show=group/option")
+        out.print(f"Choose with group=option; details: {program()} task=list task.show=group/option")
         return
     group, _, name = show.partition("/")
     if group not in GROUPS:
