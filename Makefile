@@ -1,4 +1,4 @@
-# make run: the main job on drawn cells.  make test: all tests.  Both make .venv and install into it first.
+# make run: the main job on synthetic cells.  make test: all tests.  Both make .venv and install into it first.
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
@@ -19,7 +19,7 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/run.stamp
-	$(VENV)/bin/python benchmarks/draw_cells.py
+	$(VENV)/bin/python benchmarks/synthetic_cells.py
 	$(VENV)/bin/python benchmarks/decode_cells.py
 	$(VENV)/bin/python benchmarks/runner_overhead.py
 	$(VENV)/bin/python benchmarks/start_up.py

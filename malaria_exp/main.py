@@ -154,6 +154,7 @@ def run_in_process(overrides: list[str]) -> Path:
     if task.name not in TASKS:
         raise ConfigError(f"task: malaria_exp.run takes {' and '.join(TASKS)}, received '{task.name}'. On the command line all tasks run.")
     _check_single(app.config)
+    app.config.check_components()
     build("task", task.name, task.params, app)
     return app.output_dir
 

@@ -11,7 +11,7 @@ def program() -> str:
     called = Path(sys.argv[0])
     if called.stem == "malaria-exp":
         return "malaria-exp"
-    return "python -m malaria_exp" if called.name == "__main__.py" else CLONE
+    return "python -m malaria_exp" if called.parts[-2:] == ("malaria_exp", "__main__.py") else CLONE
 
 
 def as_called(text: str) -> str:

@@ -82,6 +82,8 @@ def test_git_state_tells_changes_and_no_checkout(tmp_path):
     assert (len(clean["commit"]), clean["changed"]) == (40, False)
     (tmp_path / "a.py").write_text("2")
     assert git_state(tmp_path) == {"commit": clean["commit"], "changed": True}
+    (tmp_path / "environment").mkdir()
+    assert git_state(tmp_path / "environment") is None, "somebody else's checkout"
 
 
 def test_without_git_the_rest_is_recorded(monkeypatch):

@@ -1,0 +1,63 @@
+"""The Python API: the command line's results and messages, twice in one process, and nobody else's state touched."""
+
+import pytest
+from conftest import TINY, TINY_CELLNET
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+import malaria_exp
+from malaria_exp.utils.errors import ConfigError, RunFolderError
+
+EPOCHS = "trainer.epochs=2"
+
+
+def test_a_run_is_that_of_the_command_line_also_the_second_time(finished_run, tmp_path):
+    for name in ("first", "second"):
+        run = malaria_exp.run([*TINY, *TINY_CELLNET, EPOCHS, f"hydra.run.dir={tmp_path / name}"])
+        assert run.folder == tmp_path / name
+        assert (run.folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
+
+
+def test_what_stands_in_a_run_is_read_from_its_folder(finished_run):
+    run = malaria_exp.load_run(finished_run)
+    assert [row["epoch"] for row in run.history] == [1, 2]
+    assert set(run.predictions.subsets) == {"val", "test"}
+    assert run.config["model"]["name"] == "cellnet"
+    assert run.metrics["split_hash"]
+    assert run.report.exists()
+    assert run.model().input_shape == (None, 32, 32, 3)
+    assert len(repr(run)) < 300
+    assert "test AUC" in repr(run)
+
+
+def test_mistakes_are_errors_with_the_message_of_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for overrides, message in (
+        (["modle=vit"], "Did you mean 'model'"),
+        (["model=vitt"], "Did you mean 'vit'"),
+        (["model.stem=abc"], "model.stem: expected a whole number"),
+        (["seed=0,1"], "several values"),
+        (["task=list"], "takes train and evaluate, received 'list'"),
+        (["resume=true"], "resume: goes on with a multirun"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            malaria_exp.run(overrides)
+    with pytest.raises(ConfigError, match="no such group"):
+        malaria_exp.list_components("modle")
+    with pytest.raises(RunFolderError, match=r"has no status\.json"):
+        malaria_exp.load_run(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_uses_hydra_too_keeps_what_was_set_up(tmp_path):
+    (tmp_path / "own.yaml").write_text("mine: 1\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert malaria_exp.compose(["model=vit"]).one("model").name == "vit"
+        assert compose("own") == {"mine": 1}
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_components_are_listed_with_their_help():
+    assert "model" in malaria_exp.list_components()
+    assert malaria_exp.list_components("loss")["bce"]
+    assert "model=vit" in repr(malaria_exp.compose(["model=vit"]))
