@@ -1,4 +1,4 @@
-"""From the command line to a task: Hydra composes, this module checks, calls the task, and turns errors into messages and exit codes."""
+"""From the command line to a task: Hydra composes the configuration; this module checks it, calls the task, and turns errors into messages and exit codes."""
 
 import os
 import secrets
@@ -35,16 +35,16 @@ INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
-# This process, once the program's own start has run in it; in those of a launcher it never does.
+# Not empty once main() has run. A launcher's processes call run_job alone, so there it stays empty.
 _started: list[int] = []
-# Whether the user asked for full errors: then every error shows its traceback. `main` sets the variable too, for Hydra, and
-# marks that with one of its own, lest the processes of a launcher take it for the user's.
+# The user may ask for tracebacks with HYDRA_FULL_ERROR=1. main() sets that variable too, because Hydra then hands its errors over instead
+# of printing them. The mark tells the processes of a launcher, which inherit both, that the user did not ask.
 OWN_MARK = "MALARIA_EXP_SHOWS_ERRORS"
 _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK not in os.environ
 
 
 if not OmegaConf.has_resolver("run_id"):
-    # The hex digits tell apart two runs that start in the same microsecond, on two machines of a cluster say.
+    # Two machines of a cluster may start a run in the same microsecond; the random digits tell such runs apart.
     OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
     OmegaConf.register_new_resolver("program", program)
     OmegaConf.register_new_resolver("threads_per_job", launched_job.threads_per_job)
@@ -53,13 +53,13 @@ if not OmegaConf.has_resolver("run_id"):
 def main() -> None:
     """Runs the program and exits with 0, or with the error's code."""
     start_terminal_log()
-    # Hydra then hands its errors to this function instead of printing them itself.
+    # Hydra raises its errors instead of printing them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if not _debug:
         os.environ[OWN_MARK] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _started.append(os.getpid())
-    # A scheduler's SIGTERM ends a run as Ctrl-C does: its status says so.
+    # SIGTERM, by which schedulers end a run, is handled as Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     code = 0
     try:
@@ -72,10 +72,10 @@ def main() -> None:
         log.error("Interrupted.")
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output (head, less) has seen enough; nothing is left to say it to when Python flushes at exit.
+        # The reader of the output (head, less) has closed it. Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except Exception as error:  # noqa: BLE001 - the last place where any error can become a message
+    except Exception as error:  # noqa: BLE001 - every error becomes a message
         code = _report(error)
     finally:
         table_code = multirun_summary.print_summary()
@@ -83,12 +83,16 @@ def main() -> None:
 
 
 def run_job(composed: DictConfig) -> float | None:
-    """Runs one job; returns its objective (the best validation value of the trainer's monitor) for sweepers.
+    """Runs one job: a single run, or a job of a multirun in this process or in one that a launcher started.
 
-    A launcher calls it in processes of its own, which find it by its name.
+    Args:
+        composed: the configuration as Hydra composed it.
+
+    Returns:
+        The objective: the best validation value of the trainer's monitor. None for tasks that have none, and for a job that failed.
     """
     job = HydraConfig.get()
-    # As typed: an interpolation among them belongs to the run's configuration, not to Hydra's.
+    # Not resolved: an interpolation such as ${seed} refers to the run's configuration, not to Hydra's.
     overrides = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
     folder = Path(job.runtime.output_dir)
     name = folder.name
@@ -101,7 +105,7 @@ def run_job(composed: DictConfig) -> float | None:
         if job.mode.name != "MULTIRUN":
             _check_single(app.config)
         objective: float | None = build("task", task.name, task.params, app)
-    except Exception as error:  # noqa: BLE001 - a job's error is its own; the others go on
+    except Exception as error:  # noqa: BLE001 - the other jobs of a multirun go on
         _failures.append(_report(error))
         if job.mode.name == "MULTIRUN":
             record_refusal(folder, overrides=overrides, reason=str(error))
@@ -117,7 +121,7 @@ _compose_and_run = hydra.main(version_base="1.3", config_path=str(CONF), config_
 
 
 def compose_app(overrides: list[str]) -> App:
-    """Composes and checks a configuration inside of a Python program, a notebook say, which may use Hydra itself.
+    """Composes and checks a configuration inside a Python program or a notebook.
 
     Args:
         overrides: as on the command line.
@@ -126,7 +130,7 @@ def compose_app(overrides: list[str]) -> App:
         ConfigError: an override is wrong.
     """
     plugins.load(overrides)
-    # Hydra has one state for the whole process; whoever calls this gets theirs back.
+    # Hydra has one state per process. The caller may use Hydra too, so the state is put back afterwards.
     theirs = get_gh_backup()
     GlobalHydra.instance().clear()
     try:
@@ -143,7 +147,7 @@ def compose_app(overrides: list[str]) -> App:
 
 
 def run_in_process(overrides: list[str]) -> Path:
-    """Runs a task that leaves a run folder (train, evaluate) inside of a Python program and returns the folder.
+    """Runs a task that writes a run folder (train, evaluate) inside a Python program and returns the folder.
 
     Raises:
         UserError: an override is wrong, or the run cannot be made.
@@ -160,7 +164,7 @@ def run_in_process(overrides: list[str]) -> Path:
 
 
 def _check_single(config: Config) -> None:
-    """Refuses what has a meaning for a multirun alone."""
+    """Refuses the keys that only a multirun can follow."""
     if config.override_sets is not None:
         raise ConfigError(
             "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
@@ -172,7 +176,7 @@ def _check_single(config: Config) -> None:
 def _refuse_pickles(arguments: list[str]) -> None:
     if any(argument.startswith("--experimental-rerun") for argument in arguments):
         raise ConfigError(
-            "--experimental-rerun: reads a pickle, which may run anything. A run's overrides stand in its status.json; type them again."
+            "--experimental-rerun: not supported, because it reads a pickle, which can run any code. Type the run's overrides again; its status.json lists them."
         )
 
 
@@ -184,11 +188,11 @@ def _output_error(error: OSError) -> RunFolderError:
 
 
 def _report(error: Exception) -> int:
-    """Prints the error's message (its traceback, if it is nobody's mistake) and returns its exit code."""
+    """Prints an error's message and returns its exit code. An error that is no UserError is a bug and shows its traceback."""
     if from_composing(error):
         error = explain(error, sys.argv[1:], CONF)
     elif isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir":
-        # Hydra makes the run's folder before the run is called; whatever a run itself meets is handled there.
+        # Hydra creates the run folder before it calls run_job; later errors of this kind are handled where they occur.
         error = _output_error(error)
     if _debug or not isinstance(error, UserError):
         log.error("Full error:" if _debug else "Unexpected error; the lines below belong into a bug report.", exc_info=error)

@@ -39,7 +39,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Pattern:
-    """The form a string must have: a regular expression for the whole of it, and its description for people."""
+    """The form a string must have: a regular expression for the whole of it, and its description in words for messages."""
 
     regex: str
     words: str
