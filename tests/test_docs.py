@@ -26,7 +26,7 @@ EXAMPLES = {"malaria_exp/components/loss/poly.py", "conf/loss/poly.yaml", "tests
 API = {"run", "compose", "load_run", "list_components"}
 
 # Commands whose components, files or flags are the reader's own.
-OWN = ("my_", "mine", "plugins=", "sqlite", "--experimental-rerun")
+OWN = ("my_", "mine", "plugins=", "poly", "sqlite", "--experimental-rerun")
 FLAGS = {"-m", "--multirun", "--cfg", "--help", "-h", "--hydra-help"}
 COMMAND = r"(?:python run\.py|python -m malaria_exp|malaria-exp)(?= |$)"
 
