@@ -1,4 +1,4 @@
-"""The program from a clone: python run.py --help shows what it can do."""
+"""Starts the program in a clone: `python run.py --help`. Where the package is installed, `malaria-exp` and `python -m malaria_exp` do the same."""
 
 import sys
 
