@@ -32,7 +32,7 @@ MARKER = "pixel_cache.json"
 IMAGES = "images.npy"
 BAD = "bad.json"
 # Raise it whenever the decoder would give other pixels, or take or refuse other files.
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 
 
 class PixelCache(Protocol):

@@ -40,7 +40,7 @@ class Plain:
 def test_images_that_do_not_fit_on_the_disk_are_told_before_the_first(tmp_path):
     table = make()
     with pytest.raises(
-        DataError, match=r"pixel cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
+        DataError, match=r"cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
     ):
         open_pixel_cache(table, ResizeRule(1_000_000, "pad"), tmp_path)
     assert table.source.reads == []
@@ -168,9 +168,9 @@ table = CellTable("drawn", np.array([f"c{i}" for i in range(N)]), np.zeros(N, np
                   np.array([f"{i:064x}" for i in order]), Counted())
 print("ready", flush=True)
 sys.stdin.readline()
-pixel cache = open_pixel_cache(table, ResizeRule(6, "pad"), root, 4)
-assert (pixel cache.take(np.arange(N)) == order[:, None, None, None]).all()
-print(pixel cache.folder, flush=True)
+pixel_cache = open_pixel_cache(table, ResizeRule(6, "pad"), root, 4)
+assert (pixel_cache.take(np.arange(N)) == order[:, None, None, None]).all()
+print(pixel_cache.folder, flush=True)
 """
 
 
@@ -465,7 +465,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for root in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(
-            DataError, match=r"pixel cache\.root: cannot write the decoded images to '.*file.*Choose another folder: pixel cache\.root="
+            DataError, match=r"cache\.root: cannot write the decoded images to '.*file.*Choose another folder: cache\.root="
         ):
             open_pixel_cache(make(), RULE, root)
 
@@ -473,7 +473,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match=r"pixel cache\.root"):
+    with pytest.raises(DataError, match=r"cache\.root"):
         open_pixel_cache(make(), RULE, tmp_path)
 
 

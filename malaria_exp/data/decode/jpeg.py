@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.decode.container import Pixels, check_size
-from malaria_exp.data.decode.tiff import exif_orientation
+from malaria_exp.data.decode.exif import exif_orientation
+from malaria_exp.data.decode.pixels import Pixels, check_size
 
 SOI = b"\xff\xd8"
 HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
@@ -104,7 +104,7 @@ def read_jpeg(data: bytes) -> Pixels:
     image, filled = (Image.frombytes(mode, (frame.width, frame.height), coded, "jpeg", mode, "") for coded in (data, _fill(data, ends)))
     if not np.array_equal(np.asarray(image), np.asarray(filled)):
         raise BadImageError("truncated or damaged JPEG: pixel data is missing")
-    return Pixels(image, orientation=exif_orientation(exif) if exif else 1)
+    return Pixels(image, orientation=exif_orientation(exif))
 
 
 def _ceil(number: int, divisor: int) -> int:

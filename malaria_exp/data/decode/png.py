@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.decode.container import Pixels, check_size
-from malaria_exp.data.decode.tiff import exif_orientation
+from malaria_exp.data.decode.exif import exif_orientation
+from malaria_exp.data.decode.pixels import Pixels, check_size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -83,7 +83,7 @@ def read_png(data: bytes) -> Pixels:
     return Pixels(
         image,
         bits,
-        exif_orientation(bytes(chunks[b"eXIf"][0])) if chunks[b"eXIf"] else 1,
+        exif_orientation(b"".join(chunks[b"eXIf"])),
         _palette(chunks[b"PLTE"], chunks[b"tRNS"]) if color == PALETTE else None,
         _transparent_color(chunks[b"tRNS"][0], bits, color) if chunks[b"tRNS"] and color in (GRAY, RGB) else None,
     )

@@ -167,7 +167,7 @@ def test_another_size_is_answered_with_both_and_what_to_type(written, tmp_path):
     found = shards(path=written)
     with pytest.raises(ConfigError, match=r"images of 16 px, .*the run needs 64 px.*Type model\.image_size=16, or write .*task\.size=64"):
         open_pixel_cache(found, ResizeRule(64, "pad"), tmp_path)
-    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type pixel cache\.resize=pad, or"):
+    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type cache\.resize=pad, or"):
         open_pixel_cache(found, ResizeRule(16, "stretch"), tmp_path)
 
 
