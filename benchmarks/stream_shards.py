@@ -30,7 +30,7 @@ from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -144,7 +144,7 @@ def streamed(cells: Cells) -> StreamedBatches:
 
 def measure_writing(folder: Path) -> dict[str, float]:
     """Draws and writes the cells."""
-    from malaria_exp.components.task._prepare_shards import write_shards
+    from malaria_exp.data.shards.write_shards import write_shards
 
     table = build("dataset", "synthetic", DRAWN)
     before = memory()
@@ -152,7 +152,13 @@ def measure_writing(folder: Path) -> dict[str, float]:
     sampler.start()
     start = time.perf_counter()
     write_shards(
-        table, open_place(str(folder / "set"), "task.to"), ResizeRule(SIZE, "pad"), shard_mb=64, seed=0, workers=0, root=folder / "cache"
+        table,
+        open_filesystem(str(folder / "set"), "task.to"),
+        ResizeRule(SIZE, "pad"),
+        shard_mb=64,
+        seed=0,
+        workers=0,
+        root=folder / "cache",
     )
     return {
         "cells": len(table),

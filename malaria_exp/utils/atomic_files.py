@@ -6,7 +6,9 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary local folder, and renames it to `path` when the block is done; nothing appears if it fails.
+
+    Raises:
+        FileExistsError: something lies at `path`.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        # A rename would take the place of an empty folder without a word.
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists already")
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.bad_images import exclude_bad_images, write_excluded
+from malaria_exp.data.bad_images import exclude_bad_images
 from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTable
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.runs.run_folder import RunFolder
+from malaria_exp.runs.write_results import write_excluded
 from malaria_exp.utils.errors import DataError
 
 OUTSIDE = BadImage("../x.png", "points outside of the zip; not read")

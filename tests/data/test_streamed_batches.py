@@ -13,18 +13,18 @@ import tensorflow as tf
 from conftest import ROOT
 
 from malaria_exp.components.dataset.shards import shards
-from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.data.augmentation_chain import Chain, Copies
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.shards.write_shards import write_shards
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.utils.errors import ConfigError, DataError
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 
 N, SIZE, SHARDS = 300, 4, 10
 TRAIN, BATCH = 200, 16
@@ -55,7 +55,7 @@ def place(tmp_path_factory):
     )
     root = tmp_path_factory.mktemp("shards")
     write_shards(
-        table, open_place(str(root / "set"), "task.to"), RULE, shard_mb=N * 348e-6 / SHARDS, seed=0, workers=2, root=root / "cache"
+        table, open_filesystem(str(root / "set"), "task.to"), RULE, shard_mb=N * 348e-6 / SHARDS, seed=0, workers=2, root=root / "cache"
     )
     return root
 

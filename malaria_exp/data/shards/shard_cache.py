@@ -17,7 +17,7 @@ from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import DataError, listing
-from malaria_exp.utils.filesystems import Place
+from malaria_exp.utils.filesystems import Filesystem
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
@@ -32,10 +32,10 @@ READ_AHEAD = 4 * 2**20
 COPY_READERS = 4
 
 
-def damaged_error(place: Place, lines: list[str]) -> DataError:
+def damaged_error(filesystem: Filesystem, lines: list[str]) -> DataError:
     """Returns the error that names damaged files of a set."""
     return DataError(
-        f"'{place.url}': {len(lines)} damaged files:\n{listing(lines)}\nFetch them again, or write them again: the command of"
+        f"'{filesystem.url}': {len(lines)} damaged files:\n{listing(lines)}\nFetch them again, or write them again: the command of"
         " task=prepare that wrote the set keeps the good ones. Copies in the cache folder go with task=clean_cache."
     )
 
@@ -43,7 +43,7 @@ def damaged_error(place: Place, lines: list[str]) -> DataError:
 class SetOfShards(Protocol):
     """The cells of a sharded set, read out of turn; see `malaria_exp.data.shards.cells.ShardCells`."""
 
-    place: Place
+    filesystem: Filesystem
     set: ShardSet
     first: np.ndarray
     window: int
@@ -52,7 +52,7 @@ class SetOfShards(Protocol):
         """Returns the images of these records, uint8 (len(records), size, size, 3)."""
         ...
 
-    def damage(self, place: Place | None = None) -> list[str]:
+    def damage(self, filesystem: Filesystem | None = None) -> list[str]:
         """Returns a line for each shard that is not the one that was written."""
         ...
 
@@ -64,14 +64,14 @@ class ShardCache:
     Attributes:
         cells: the set.
         root: the cache folder.
-        place: where tf.data reads the shards: where the set lies, or where they were fetched to.
+        filesystem: where tf.data reads the shards: where the set lies, or where they were fetched to.
         rows: int64 (N,), number of the record for each row of the table.
         bad: always empty: bad images never get into shards.
     """
 
     cells: SetOfShards
     root: Path
-    place: Place
+    filesystem: Filesystem
     rows: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class ShardCache:
     @property
     def files(self) -> list[str]:
         """The shards' TFRecord files, as tf.data reads them."""
-        return [f"{self.place.url}/{shard.records}" for shard in self.cells.set.shards]
+        return [f"{self.filesystem.url}/{shard.records}" for shard in self.cells.set.shards]
 
     def take(self, index: np.ndarray) -> np.ndarray:
         """Returns the images of these table rows, uint8 (len(index), size, size, 3), read out of turn."""
@@ -136,10 +136,10 @@ class ShardCache:
         try:
             yield
         except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-            lines = self.cells.damage(self.place)
+            lines = self.cells.damage(self.filesystem)
             if not lines:
                 raise
-            raise damaged_error(self.place, lines) from error
+            raise damaged_error(self.filesystem, lines) from error
 
     def _copy(self, records: np.ndarray, folder: Path, what: str) -> None:
         """Streams the records (ascending) into a new pixel cache folder; called under its lock."""
@@ -157,7 +157,7 @@ class ShardCache:
                 file.flush()
                 os.fsync(file.fileno())
             if written != len(records):
-                raise DataError(f"'{self.cells.place.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
+                raise DataError(f"'{self.cells.filesystem.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
             write_json(partial / MARKER, marker(len(records), 0, self.rule))
         log.info(f"cache     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
 
