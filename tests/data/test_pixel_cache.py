@@ -15,8 +15,9 @@ import pytest
 from conftest import ROOT
 from filelock import FileLock
 
+from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
 from malaria_exp.data.cell_table import STOP, BadImageError, BadImagePolicy, CellTable
-from malaria_exp.data.pixel_cache import cache_folders, delete_cache_folder, open_pixel_cache
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.errors import DataError
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from malaria_exp.data.cell_table import BadImage
 from malaria_exp.data.readers.files import Files, clean_name
-from malaria_exp.data.split_manifest import read_csv
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
 COLUMNS = ("patient", "slide", "field", "label")

@@ -4,8 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from malaria_exp.utils.download import RemoteFile, fetch
+from malaria_exp.utils.download import fetch
 from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.resuming_download import RemoteFile
 
 HOME = "https://data.lhncbc.nlm.nih.gov/public/Malaria"
 ZIP = "cell_images.zip"

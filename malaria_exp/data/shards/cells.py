@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from malaria_exp.data.cache_folders import MARKER as CACHE_MARKER
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import MARKER as CACHE_MARKER
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
 from malaria_exp.data.shards.shard_cache import ShardCache, damaged_error

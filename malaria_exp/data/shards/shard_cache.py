@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from filelock import FileLock
 
+from malaria_exp.data.cache_folders import IMAGES, MARKER, lock_path, marker, new_cache_folder
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import IMAGES, MARKER, MappedPixelCache, lock_path, marker, new_cache_folder
+from malaria_exp.data.pixel_cache import MappedPixelCache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes, write_json

@@ -2,7 +2,8 @@ import pytest
 from filelock import FileLock
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.pixel_cache import cache_folders, open_pixel_cache
+from malaria_exp.data.cache_folders import cache_folders
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 
 

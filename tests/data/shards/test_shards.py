@@ -10,9 +10,10 @@ import pytest
 
 from malaria_exp.components.dataset.shards import shards
 from malaria_exp.config.registry import build
+from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import MappedPixelCache, cache_folders, delete_cache_folder, open_pixel_cache
+from malaria_exp.data.pixel_cache import MappedPixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import MARKER
 from malaria_exp.data.shards.write_shards import write_shards
