@@ -3,7 +3,7 @@
 A pixel cache is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
 image) and pixel_cache.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
 rows are sorted by content, so the order in which a dataset lists its cells makes no second pixel cache. Images that cannot be
-decoded stand in bad.json with the reason; what becomes of them is not the pixel cache's business.
+decoded are listed in bad.json with the reason; the dataset's policy decides what becomes of them (`bad_images`).
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
 BAD = "bad.json"
-# Raise it whenever the decoder would give other pixels, or take or refuse other files.
+# Raise it whenever the decoder gives other pixels, or accepts or refuses other files.
 DECODER_VERSION = 3
 
 
@@ -131,10 +131,10 @@ def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: in
         ) from None
     images, reasons = found
     good = np.array([content not in reasons for content in contents.tolist()])
-    place = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
+    position = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
     inverse = inverse.reshape(-1)
     bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
-    return MappedPixelCache(folder, rule, images, place[inverse], bad)
+    return MappedPixelCache(folder, rule, images, position[inverse], bad)
 
 
 def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
@@ -161,7 +161,7 @@ def _decode(
         bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
         if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
-            # The run ends with this; what it decoded would lie in the cache for nothing, as mended files are other contents.
+            # The run ends here, and mended files are other contents: nobody would read what was decoded.
             return np.empty((0, rule.size, rule.size, 3), np.uint8), reasons
         if reasons:
             write_json(partial / BAD, reasons)
@@ -197,7 +197,7 @@ def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, wor
 
     # In the source's own order: a zip or a disk is read from front to back.
     order = np.argsort(first, kind="stable").tolist()
-    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    # The images are resized in parallel already; threads of BLAS within each would only compete with them.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         bad = dict(sorted(filter(None, track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)))))
     images.flush()

@@ -91,7 +91,7 @@ class Manifest:
 
     @property
     def leaky(self) -> bool:
-        """Whether any patient or content crosses subsets, seen from the cells, whatever the split is called; or an earlier run saw them."""
+        """Whether a patient or content stands in several subsets, by the cells themselves; or an earlier run has trained on held-out cells."""
         return bool(self.crossing_patients or self.crossing_contents or self.inherited_leak)
 
     @cached_property

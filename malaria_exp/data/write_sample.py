@@ -79,9 +79,9 @@ def new_sample_folder(to: str) -> Path:
 
 
 def choose(table: CellTable, cells: int | None, seed: int) -> np.ndarray:
-    """Returns rows of the table, ascending (int64): at most `cells`, the same share of each person's cells of either class.
+    """Returns rows of the table, ascending (int64): at most `cells`, the same fraction of each patient's cells of either class.
 
-    Every person keeps a cell of each class they have, as long as there are enough cells for that.
+    Every patient keeps a cell of each class that is there, as long as `cells` allows it.
     """
     if cells is None or cells >= len(table):
         return np.arange(len(table))
@@ -91,7 +91,7 @@ def choose(table: CellTable, cells: int | None, seed: int) -> np.ndarray:
     order = np.argsort(kinds, kind="stable")
     sizes = np.bincount(kinds)
     rank = np.arange(len(table)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    # The first of each kind comes at 0, the others evenly up to 1, so any beginning of this order has equal shares.
+    # The first of each kind comes at 0, the others evenly up to 1, so that any beginning of this order has equal fractions.
     turn = np.argsort(rank / sizes[kinds[order]], kind="stable")
     return np.sort(mixed[order][turn[:cells]])
 

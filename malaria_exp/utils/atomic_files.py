@@ -1,4 +1,4 @@
-"""Writing so that nobody ever sees half a file."""
+"""Writing files and folders so that they appear whole or not at all."""
 
 import csv
 import errno
@@ -47,7 +47,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        # A rename would take the place of an empty folder without a word.
+        # A rename would silently replace an empty folder.
         if path.exists():
             raise FileExistsError(f"'{path}' exists already")
         temporary.rename(path)
@@ -80,7 +80,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def write_between(path: str | os.PathLike[str], name: str, text: str) -> Path:
-    """Writes what stands between the marks `<!-- name: begin -->` and `<!-- name: end -->` of a page anew, all or nothing.
+    """Replaces the text between the marks `<!-- name: begin -->` and `<!-- name: end -->` of a page, all or nothing.
 
     A page without the marks, or that does not exist, gets them at its end.
     """
@@ -105,7 +105,7 @@ def write_json(path: str | os.PathLike[str], data: Any) -> Path:
 
 
 def human_bytes(size: float) -> str:
-    """Returns a size for people: "189 MB"."""
+    """Returns a size in bytes as text with a unit: "189 MB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 10 else f"{size:.1f} {unit}"

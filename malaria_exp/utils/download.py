@@ -22,8 +22,8 @@ def fetch(
 ) -> Path:
     """Returns `path`, holding the file: downloads it unless a checked copy lies there already.
 
-    What a cut-off download leaves behind is taken up by the next call, in this process or a later one; calls that run at the
-    same time download once. A server that cannot be reached at first is not tried again, so being offline is told at once.
+    The next call goes on where a download was cut off, in this process or a later one; calls that run at the same time download
+    once. A server that cannot be reached at first is not tried again, so that being offline shows at once.
 
     Args:
         remote: the file.
@@ -84,7 +84,7 @@ def _check_record(path: Path, sha256: str) -> dict[str, int | str]:
 
 
 def _remember(path: Path, checked: dict[str, int | str]) -> None:
-    # A folder of shared data may be read-only, a disk full to the last byte: then the file is read again next time.
+    # The folder may be read-only or the disk full; the file is then checked again next time.
     with contextlib.suppress(OSError):
         write_json(beside(path, "ok"), checked)
 

@@ -56,7 +56,7 @@ class ResumingDownload:
 
     Attributes:
         received, digest: count and SHA-256 of the bytes in the partial file.
-        version: `sha256` of the file they are part of, and the ETag and Last-Modified that came with them.
+        version: `sha256` of the whole file, and the ETag and Last-Modified that came with the bytes.
         answered: whether the server has answered at all.
     """
 
@@ -92,7 +92,7 @@ class ResumingDownload:
         log.info(f"download  done, checksum right: {self.path} ({time.monotonic() - started:.0f} s)")
 
     def _take_up(self) -> None:
-        """Counts what an earlier run has left, unless it is part of another file."""
+        """Counts the bytes that an earlier run has left, unless they belong to another file."""
         found = read_json(self.sidecar)
         self.version = {key: text for key, text in found.items() if isinstance(text, str)} if isinstance(found, dict) else {}
         if self.version.get("sha256", self.sha256) != self.sha256:
@@ -100,11 +100,11 @@ class ResumingDownload:
         self.file.seek(0)
         while chunk := self.file.read(CHUNK):
             self._count(chunk)
-        # The bar's speed is that of the network, not that of reading what is here already.
+        # The bar shows the speed of the network, not that of reading the part that is here already.
         self.bar.reset(self.task, completed=self.received)
 
     def _fill(self) -> None:
-        """Receives what is missing; what turns out damaged, however it came, is fetched once more from the start."""
+        """Receives what is missing; a file that turns out damaged is fetched once more from the start."""
         for last in (False, True):
             self._receive()
             digest = self.digest.hexdigest()
@@ -123,7 +123,7 @@ class ResumingDownload:
             try:
                 self._request()
             except CutError as cut:
-                # Bytes that came once before are no progress: a server that always starts over and breaks off is given up as well.
+                # Only new bytes are progress: a server that always starts over and breaks off is given up too.
                 failures = 1 if self.received > furthest else failures + 1
                 furthest = max(furthest, self.received)
                 if failures > self.attempts:
@@ -144,7 +144,7 @@ class ResumingDownload:
         with open_url(self.remote.url, headers, self.patience, self.answered) as response:
             self.answered = True
             self._judge(response)
-            # One byte too many is enough to know: an endless answer does not fill the disk.
+            # One byte too many is enough to know that it is another file; an endless answer must not fill the disk.
             while self.received <= self.remote.size and (chunk := read_some(response, self.patience)):
                 self.file.write(chunk)
                 self._count(chunk)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
-from malaria_exp.data.split_manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks, read_csv
+from malaria_exp.data.split_manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, LeakError
 
 # Two cells of either class for each of six people, two people a subset.

@@ -1,4 +1,4 @@
-"""Writing datasets in other forms: shards to stream from, or a sample in the official layout."""
+"""Writing a dataset as shards to stream from, or a sample of it in the official layout."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal

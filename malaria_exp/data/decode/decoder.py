@@ -14,11 +14,11 @@ from malaria_exp.data.decode.png import SIGNATURE, read_png
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 EMPTY = "empty file (0 bytes)"
-# First bytes of what is found in folders of images, or comes instead of an image from a failed download.
+# First bytes of other files that are found in folders of images, or that a failed download leaves.
 OTHER_FILES = {b"GIF8": "GIF", b"%PDF": "PDF", b"PK\3\4": "zip", b"<": "HTML or XML", b"\0\0\0\x0cjP  ": "JPEG 2000", b"8BPS": "Photoshop"}
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 BIG_TIFF_SIGNATURES = (b"II+\0", b"MM\0+")
-# Cameras of 12 bits and fewer reach 4,095 at most: an upper byte of 15.
+# Values of cameras of up to 12 bits reach 4,095: an upper byte of 15.
 LOWEST_BRIGHT_BYTE = 16
 
 
@@ -34,10 +34,10 @@ def decode(data: bytes) -> np.ndarray:
 
     Color profiles and gamma are ignored: pixels are taken as they are, as by every other reader of this data.
 
-    A PNG's checksums, length and end are checked, and so is that a JPEG's coded data is complete, also where an end mark was put
-    after a cut. What no format can show stays unseen: only PNG and deflated TIFF have checksums of their pixels, so that a flipped
-    bit in another file may give other pixels. Bytes after an image's end are allowed. On damaged compressed TIFF, libtiff writes
-    a line of its own to the error stream, which Pillow has no way to stop.
+    A PNG's checksums, length and end are checked. A JPEG's coded data must be complete, also where an end mark was put after a cut.
+    The other formats are read as Pillow reads them, but missing pixels are refused. Only PNG and deflated TIFF have checksums of their
+    pixels, so that a flipped bit in another file may give other pixels. Bytes after an image's end are allowed. On damaged compressed
+    TIFF, libtiff itself writes a line to the error stream, which Pillow cannot stop.
 
     Args:
         data: the file's bytes: PNG, JPEG, TIFF, BMP or WebP.

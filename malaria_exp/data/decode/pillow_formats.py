@@ -3,6 +3,7 @@
 import io
 import logging
 import warnings
+from typing import Any, cast
 
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
@@ -89,7 +90,7 @@ def _check_complete(image: ImageFile, size: int) -> None:
         left, top, right, bottom = extents or (0, 0, *image.size)
         covered += (right - left) * (bottom - top)
         if codec == "raw":
-            stride = arguments[1] or ((right - left) * bits + 7) // 8
+            stride = cast("tuple[Any, int, int]", arguments)[1] or ((right - left) * bits + 7) // 8
             if offset + stride * (bottom - top) > size:
                 raise BadImageError(f"truncated {image.format}: fewer pixels than its size needs")
     if image.tile and covered != planes * image.width * image.height:

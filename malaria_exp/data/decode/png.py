@@ -1,6 +1,6 @@
-"""PNG files, read to the letter: every checksum, and exactly as many pixels as the header promises.
+"""PNG files: every checksum is checked, and exactly as many pixels as the header says must be there.
 
-Pillow checks less: it stops at the last row, and takes a pixel stream that ends early for rows of black.
+Pillow checks less: it stops at the last row, and makes the rows black that are missing at the end.
 Source: PNG specification, third edition, https://www.w3.org/TR/png-3/
 """
 
@@ -44,8 +44,8 @@ READ = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")
 def read_png(data: bytes) -> Pixels:
     """Checks every chunk up to IEND and decodes the pixels.
 
-    Text, time, color profile and private chunks are checked for damage and not read further, so that nothing in them can be a
-    bomb. Bytes after IEND are allowed.
+    Text, time, color profile and private chunks are checked for damage and not unpacked, so that they cannot be decompression bombs.
+    Bytes after IEND are allowed.
 
     Args:
         data: the file's bytes, beginning with `SIGNATURE`.
@@ -147,7 +147,7 @@ def _transparent_color(content: memoryview, bits: int, color: int) -> tuple[int,
     if len(content) != 2 * CHANNELS[color]:
         raise BadImageError("damaged PNG: transparent color of a wrong length")
     if bits == 16:
-        # Compared after 16 bits became 8, it would take its neighbors with it.
+        # After 16 bits became 8, neighboring colors would be transparent too.
         raise BadImageError("16 bits a channel and a transparent color; expected one or the other")
     top = 2**bits - 1
     return tuple((value & top) * 255 // top for value in struct.unpack(f">{CHANNELS[color]}H", content))

@@ -1,4 +1,4 @@
-"""Reading a sharded set: its table, single cells out of turn, and what is wrong with damaged files."""
+"""Reading a sharded set: its table, single cells, and what is wrong with damaged files."""
 
 import hashlib
 import shutil
@@ -161,7 +161,7 @@ class ShardCells:
         folder = root / f"{self.set.plan.dataset}-shards-{self.set.identity[:20]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # First of all, so that task=clean_cache finds also what a killed run has fetched.
+            # Written first, so that task=clean_cache also finds what a killed run has fetched.
             write_json(folder / CACHE_MARKER, {"shards_of": self.filesystem.url})
             have = {path.name: path.stat().st_size for path in folder.iterdir()}
             missing = [shard for shard in self.set.shards if have.get(shard.records) != shard.bytes]

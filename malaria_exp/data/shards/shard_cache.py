@@ -1,4 +1,4 @@
-"""The pixel cache of a sharded set: training cells are streamed from it; subsets that are read again and again are copied out once."""
+"""The pixel cache of a sharded set: training cells are streamed; subsets that are read after every epoch are copied out once."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ def damaged_error(filesystem: Filesystem, lines: list[str]) -> DataError:
 
 
 class SetOfShards(Protocol):
-    """The cells of a sharded set, read out of turn; see `malaria_exp.data.shards.cells.ShardCells`."""
+    """The cells of a sharded set, read one by one; see `malaria_exp.data.shards.cells.ShardCells`."""
 
     filesystem: Filesystem
     set: ShardSet
@@ -87,7 +87,7 @@ class ShardCache:
         return [f"{self.filesystem.url}/{shard.records}" for shard in self.cells.set.shards]
 
     def take(self, index: np.ndarray) -> np.ndarray:
-        """Returns the images of these table rows, uint8 (len(index), size, size, 3), read out of turn."""
+        """Returns the images of these table rows, uint8 (len(index), size, size, 3), read one by one."""
         try:
             return self.cells.take(self.rows[index])
         except BadImageError as error:
@@ -184,7 +184,7 @@ class ShardCache:
     def read_shard(self, shard: "tf.Tensor", wanted: "tf.Tensor") -> "tf.data.Dataset":
         """Returns a shard's wanted cells in chunks: record numbers int64 (m,), images uint8 (m, size * size * 3).
 
-        What is not wanted is left out before it is parsed.
+        Other cells are dropped before they are parsed.
 
         Args:
             shard: its number, a scalar.
@@ -199,11 +199,11 @@ class ShardCache:
         def parse(number: "tf.Tensor", records: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
             start = begin + number * CHUNK
             numbers = tf.range(start, start + tf.size(records, out_type=tf.int64))
-            # Whatever the file holds beyond its table belongs to no row.
+            # Records beyond the table belong to no row.
             numbers = numbers[: tf.maximum(end - start, 0)]
             kept = tf.where(tf.gather(wanted, numbers))[:, 0]
             found = tf.io.parse_example(tf.gather(records, kept), {"image": tf.io.FixedLenFeature([], tf.string)})
-            # Of no strings at all, decode_raw makes an array without columns.
+            # From no strings, decode_raw makes an array without columns.
             images = tf.reshape(tf.io.decode_raw(found["image"], tf.uint8), (tf.size(kept), pixels))
             return tf.gather(numbers, kept), images
 

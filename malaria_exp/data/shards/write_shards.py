@@ -1,4 +1,4 @@
-"""Writing a sharded set: side by side, with flat memory, and so that a killed run goes on where it stopped."""
+"""Writing a sharded set: in parallel, with constant memory; after a kill, the same command goes on where it stopped."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
 
-# What a record holds beside the pixels: names, patient, slide, field, content hash and framing, about.
+# Bytes of a record beside the pixels, about: names, patient, slide, field, content hash and framing.
 RECORD_TEXT = 300
 
 
@@ -72,13 +72,13 @@ def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: Re
     def work(number: int) -> tuple[int, Shard | None, dict[int, str], bool]:
         name = plan.shard_name(number)
         kept = _kept(filesystem, plan, name, sizes, finished)
-        # One that left out bad images is written again, to know them.
+        # A shard without its bad images is written again: only so are they known.
         if kept is not None and kept.cells == len(rows_of[number]):
             return number, kept, {}, False
         shard, reasons = _write_shard(table, filesystem, plan, rule, name, rows_of[number], stop)
         return number, shard, reasons, True
 
-    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    # The shards are written in parallel already; threads of BLAS within each would only compete with them.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         try:
             futures = [pool.submit(work, number) for number in range(plan.shards)]
@@ -96,14 +96,14 @@ def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: Re
     check_policy(table, excluded)
     if excluded:
         log.warning(
-            f"left out  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
+            f"excluded  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
         )
     good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
     notes = list(table.notes)
     if excluded:
-        notes.append(f"When the shards were written, {describe(excluded, total_images(table))} were bad and left out.")
+        notes.append(f"When the shards were written, {describe(excluded, total_images(table))} were bad and excluded.")
     found = ShardSet(plan, good.data_hash, tuple(done[number] for number in sorted(done)), tuple(notes))
-    # Last of all: a set without it is not finished.
+    # Written last: a set without it is not finished.
     write_bytes(filesystem, MARKER, found.to_json())
     total = sum(shard.bytes for shard in found.shards)
     log.info(

@@ -157,8 +157,8 @@ def test_bad_images_that_may_be_left_out_are(tmp_path):
         kept = np.setdiff1d(np.arange(len(table)), list(errors))
         assert sorted(found.cell_id.tolist()) == sorted(table.cell_id[kept].tolist())
         assert found.data_hash == found.source.set.data_hash == table.select(kept).data_hash
-        assert any("2 of " in note and "were bad and left out" in note for note in found.notes)
-    with pytest.raises(DataError, match="leaves out at most"):
+        assert any("2 of " in note and "were bad and excluded" in note for note in found.notes)
+    with pytest.raises(DataError, match="excludes at most"):
         write(draw(errors, policy=BadImagePolicy("skip", 0.001)), tmp_path / "other")
 
 
