@@ -17,7 +17,7 @@ CLASSES = ("parasitized", "uninfected")
 class Named:
     """Files with names alone."""
 
-    place = "cells"
+    path = "cells"
     folders = unsafe = ()
 
     def __init__(self, names):
