@@ -348,7 +348,7 @@ def test_more_images_than_are_moved_at_once_are_all_moved(tmp_path):
 # Some rows only
 
 
-def test_a_selection_of_a_cache_is_the_store_of_the_selected_table(tmp_path):
+def test_a_selection_of_a_cache_is_the_cache_of_the_selected_table(tmp_path):
     table = make(bad=(3, 11), policy=SKIP)
     rows = np.array([19, 3, 0, 7])
     part, own = open_pixel_cache(table, RULE, tmp_path).select(rows), open_pixel_cache(table.select(rows), RULE, tmp_path)

@@ -104,7 +104,7 @@ def test_chunks_without_a_wanted_cell_are_no_obstacle(written, tmp_path, monkeyp
     assert images.shape == (BATCH, SIZE, SIZE, 3)
 
 
-def test_epochs_and_seeds_differ_in_order_and_in_what_is_left_out(open_window):
+def test_epochs_and_seeds_differ_in_order_and_in_the_rest(open_window):
     made = streamed(open_window(), batch_size=150)
     orders = [numbers(images) for images, _ in take(made, 4)]
     orders += [numbers(take(streamed(open_window(), batch_size=150, seed=seed), 1)[0][0]) for seed in (1, 2**32)]
@@ -143,7 +143,7 @@ def test_from_any_step_on_it_is_the_rest_of_the_whole_stream(open_window, window
 
 
 @pytest.mark.parametrize("resident_gb", [1.0, 0.0])
-def test_batches_of_a_store_start_at_any_step_too(open_window, resident_gb):
+def test_batches_of_a_pixel_cache_start_at_any_step_too(open_window, resident_gb):
     data = open_window()
     rows = data.manifest.rows("train")
     cells = Cells("train", rows, data.manifest.label[rows], data.pixel_cache.copy_out(rows, "train"))

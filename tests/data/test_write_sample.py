@@ -25,19 +25,19 @@ def test_mappings_have_the_official_form(tmp_path):
     assert f"{slide},[" + ", ".join(f"'{name}'" for name in names) + "],,,," in rows
 
 
-def test_a_small_sample_keeps_people_and_shares():
+def test_a_small_sample_keeps_patients_and_fractions():
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 40, "cell_size": 24})
     rows = choose(table, 140, seed=0)
     assert len(set(rows.tolist())) == 140
     assert (np.diff(rows) > 0).all()
-    share = 140 / len(table)
+    fraction = 140 / len(table)
     for patient in np.unique(table.patient):
         for label in (0, 1):
             of_kind = (table.patient == patient) & (table.label == label)
             if of_kind.any():
                 taken = int(of_kind[rows].sum())
                 # Everyone's first cell takes a little from the large ones.
-                assert max(1, int(of_kind.sum() * share) - 2) <= taken <= of_kind.sum() * share + 1
+                assert max(1, int(of_kind.sum() * fraction) - 2) <= taken <= of_kind.sum() * fraction + 1
     assert choose(table, 140, seed=1).tolist() != rows.tolist()
     turned = np.random.default_rng(0).permutation(len(table))
     assert set(table.cell_id[turned][choose(table.select(turned), 140, seed=0)]) == set(table.cell_id[rows])

@@ -86,7 +86,7 @@ def test_a_copy_is_checked(filesystem, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["right"]
 
 
-def test_a_place_that_cannot_be_written_is_a_data_error(tmp_path):
+def test_a_folder_that_cannot_be_written_is_a_data_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="file/cells' cannot be"):
         write_bytes(open_filesystem(str(tmp_path / "file" / "cells"), "task.to"), "a.bin", b"a")

@@ -19,7 +19,7 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-def test_stores_go_and_nothing_else(cache, run_task, tmp_path):
+def test_pixel_caches_go_and_nothing_else(cache, run_task, tmp_path):
     assert len(cache_folders(cache)) == 2
     run_task(["task=clean_cache", f"cache.root={cache}"], tmp_path)
     assert cache_folders(cache) == []

@@ -35,7 +35,7 @@ def test_a_sample_is_read_as_the_official_set(run_task, make_nih_zip, tiny, tmp_
     for name in ("label", "patient", "slide", "field"):
         assert np.array_equal(getattr(found, name), getattr(drawn, name)[rows]), name
     assert all(np.array_equal(found.source.read(i), drawn.source.read(int(rows[i]))) for i in range(len(found)))
-    # The same people in the same subsets.
+    # The same patients in the same subsets.
     subsets = [build("split", "patient_holdout", {}, table) for table in (found, drawn)]
     assert np.array_equal(subsets[0].subset, subsets[1].subset[rows])
     # Written again from the zip, the files keep their bytes, so the split has the same hash.

@@ -25,7 +25,7 @@ def test_all_files_of_the_set_are_in_it_once(known):
     assert {len(item.digits) for item in known} == {DIGITS}
 
 
-def test_it_has_the_people_and_slides_of_the_set(known):
+def test_it_has_the_patients_and_slides_of_the_set(known):
     assert all(parse_name(item.cell_id) for item in known)
     assert len({item.parts.patient for item in known}) == 200
     assert len({item.parts.slide for item in known}) == 201

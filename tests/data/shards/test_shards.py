@@ -96,7 +96,7 @@ def test_the_pixels_are_those_of_the_one_resize_rule(table, written):
 
 
 @pytest.mark.parametrize("scheme", ["ram", "memory"])
-def test_a_set_lies_in_any_place(scheme, table, written, tmp_path):
+def test_a_set_lies_on_any_filesystem(scheme, table, written, tmp_path):
     url = write(table, f"{scheme}://{tmp_path.name}/set", tmp_path / "cache")
     found, local = shards(path=url), shards(path=written)
     assert open_filesystem(url, "p").sizes() == open_filesystem(written, "p").sizes()

@@ -49,7 +49,7 @@ def test_shards_are_even_random_and_all_there_is(tmp_path):
     assert set(contents(tmp_path / "set")) == expected
     found = shards(path=str(tmp_path / "set"))
     per_shard = np.split(found.patient, found.source.first[1:-1])
-    assert min(len(np.unique(patients)) for patients in per_shard) > 3, "every shard mixes people"
+    assert min(len(np.unique(patients)) for patients in per_shard) > 3, "every shard mixes patients"
 
 
 def test_records_are_examples_that_any_reader_understands(tmp_path):
@@ -148,7 +148,7 @@ def test_bad_images_are_all_listed_and_nothing_is_finished(tmp_path):
     assert not (tmp_path / "set" / MARKER).exists()
 
 
-def test_bad_images_that_may_be_left_out_are(tmp_path):
+def test_bad_images_that_may_be_excluded_are(tmp_path):
     errors = {3: BadImageError("not an image"), 30: BadImageError("empty")}
     table = draw(errors, policy=BadImagePolicy("skip", 0.1))
     for _ in range(2):
@@ -162,7 +162,7 @@ def test_bad_images_that_may_be_left_out_are(tmp_path):
         write(draw(errors, policy=BadImagePolicy("skip", 0.001)), tmp_path / "other")
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path):
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     for path, cache, words in [("file/set", "cache", "file/set' cannot be"), ("set", "file", "cache.root: cannot write to")]:
         with pytest.raises(DataError, match=words):
