@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("zip", nargs="?", help="the official cell_images.zip")
     parser.add_argument("--cells", type=int, default=2000)
     arguments = parser.parse_args()
-    files = real_files(arguments.zip, arguments.cells) if arguments.zip else drawn_files(arguments.cells)
+    files = real_files(arguments.zip, arguments.cells) if arguments.zip else synthetic_files(arguments.cells)
     assert all(np.array_equal(decode(data), plain_pillow(data)) for data in files)
     print(f"{machine()}")
     print(f"{len(files):,} PNG files of {np.mean([len(data) for data in files]):,.0f} bytes, {ROUNDS} rounds, both in turns, one thread\n")
@@ -43,7 +43,7 @@ def real_files(path: str, count: int) -> list[bytes]:
         return [archive.read(name) for name in names[:: max(1, len(names) // count)][:count]]
 
 
-def drawn_files(count: int) -> list[bytes]:
+def synthetic_files(count: int) -> list[bytes]:
     """Returns synthetic cells as PNG files."""
     table = build("dataset", "synthetic", {})
     out = []

@@ -38,7 +38,7 @@ from malaria_exp.utils.machine import machine
 SHOWN = 40
 BATCH, SECONDS, MEMORY = {"image": 5000, "zip": 50}, 300, 4 * 2**30
 # What libtiff writes to the error stream by itself about damaged data; Pillow has no way to stop it.
-LIBTIFF = re.compile(r"(tempfile\.tif|\w+Decode\w*|TIFF\w+|_TIFF\w+): .*\.|")
+LIBTIFF = re.compile(r"(EstimateStripByteCounts|tempfile\.tif|\w+Decode\w*|TIFF\w+|_TIFF\w+): .*\.|")
 NAME = "C33P1thinF_IMG_20150619_{}_cell_{}.png"
 
 
@@ -118,7 +118,7 @@ def run_batch(kind: str, indices: range, seed: int) -> None:
     """Child: reads each damaged input, noting its number first, and prints the outcomes as JSON."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     heard: list[str] = []
-    warnings.simplefilter("always")
+    warnings.simplefilter("always", append=True)
     warnings.showwarning = lambda message, *_, **__: heard.append(str(message))
     outcomes: Counter[str] = Counter()
     failures, slowest = [], (0.0, -1)

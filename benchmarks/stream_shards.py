@@ -30,11 +30,11 @@ from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
-DRAWN = {"infected_patients": 1200, "healthy_patients": 400, "cells_per_patient": 188, "cell_size": 64}
+SYNTHETIC = {"infected_patients": 1200, "healthy_patients": 400, "cells_per_patient": 188, "cell_size": 64}
 SIZE, BATCH, WINDOWS, DEFAULT_WINDOW = 64, 128, (4, 8, 16), 8
 # Epochs in all, and those of them after which memory is looked at: by then malloc's free lists have filled.
 EPOCHS, TRAIN_EPOCHS, ROUNDS = 8, (1.5, 0.5), 7
@@ -53,7 +53,7 @@ def main() -> None:
     if not (folder / "set" / "dataset.json").exists():
         found = child(folder, "writing")
         print(
-            f"writing    {found['cells']:,} cells drawn and written in {found['seconds']:.0f} s, {found['cells'] / found['seconds']:.0f} a second,"
+            f"writing    {found['cells']:,} cells made and written in {found['seconds']:.0f} s, {found['cells'] / found['seconds']:.0f} a second,"
         )
         print(f"           peak memory {found['peak']:.0f} MB, {found['before']:.0f} MB of it before the first cell")
     found = child(folder, "opening")
@@ -92,7 +92,7 @@ def child(folder: Path, what: str, *more: int) -> dict[str, Any]:
 
 
 def describe(values: list[float], digits: int = 1) -> str:
-    """Returns median and spread for people."""
+    """Returns median and spread as text."""
     return f"median {statistics.median(values):.{digits}f} (min {min(values):.{digits}f}, max {max(values):.{digits}f})"
 
 
@@ -144,15 +144,21 @@ def streamed(cells: Cells) -> StreamedBatches:
 
 def measure_writing(folder: Path) -> dict[str, float]:
     """Draws and writes the cells."""
-    from malaria_exp.components.task._prepare_shards import write_shards
+    from malaria_exp.data.shards.write_shards import write_shards
 
-    table = build("dataset", "synthetic", DRAWN)
+    table = build("dataset", "synthetic", SYNTHETIC)
     before = memory()
     sampler = Sampler()
     sampler.start()
     start = time.perf_counter()
     write_shards(
-        table, open_place(str(folder / "set"), "task.to"), ResizeRule(SIZE, "pad"), shard_mb=64, seed=0, workers=0, root=folder / "cache"
+        table,
+        open_filesystem(str(folder / "set"), "task.to"),
+        ResizeRule(SIZE, "pad"),
+        shard_mb=64,
+        seed=0,
+        workers=0,
+        root=folder / "cache",
     )
     return {
         "cells": len(table),

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from malaria_exp.utils.download import RemoteFile, fetch
+from malaria_exp.utils.download import fetch
 from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.resuming_download import RemoteFile
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 300_000
@@ -166,7 +167,8 @@ def fails(remote, path, **options):
 CHILD = """
 import sys
 from pathlib import Path
-from malaria_exp.utils.download import RemoteFile, fetch
+from malaria_exp.utils.download import fetch
+from malaria_exp.utils.resuming_download import RemoteFile
 
 url, path, size, sha256 = sys.argv[1:]
 print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""Bad images: found before anything is trained, all of them at once, and then an error or left out, on the record."""
+"""What becomes of images that cannot be used: an error that lists all of them before anything is trained, or they are excluded and recorded."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -19,13 +19,13 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
 
     Args:
         table: the cells, with the bad files that have no row.
-        pixel cache: the decoded images; its `bad` are rows that could not be decoded.
+        pixel_cache: the decoded images; its `bad` are rows that could not be decoded.
 
     Returns:
-        The table and the pixel cache without bad images, and what was left out.
+        The table and the pixel cache without bad images, and the bad images.
 
     Raises:
-        DataError: there are bad images and the policy is "error", or "skip" would leave out more than its largest share, or all
+        DataError: there are bad images and the policy is "error", or "skip" would exclude more than its largest fraction, or all
             of a class.
     """
     bad = all_bad_images(table, pixel_cache.bad)
@@ -36,7 +36,7 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
     for number, class_name in enumerate(CLASS_NAMES):
         if number in table.label and number not in table.label[rows]:
             raise DataError(f"dataset '{table.name}': none of the images of the class {class_name} can be used.\n{_lines(bad)}")
-    log.warning(f"left out  {describe(bad, total_images(table))}, listed in {EXCLUDED_FILE}")
+    log.warning(f"excluded  {describe(bad, total_images(table))}, listed in {EXCLUDED_FILE}")
     if len(rows) == len(table):
         return table, pixel_cache, bad
     return table.select(rows), pixel_cache.select(rows), bad
@@ -49,7 +49,7 @@ def all_bad_images(table: CellTable, undecodable: Mapping[int, str]) -> list[Bad
 
 
 def check_policy(table: CellTable, bad: list[BadImage]) -> None:
-    """Raises a DataError with the whole list, unless the policy is to leave these bad images out."""
+    """Raises a DataError with the whole list, unless the policy is to exclude these bad images."""
     if not bad:
         return
     if table.policy.on_bad_image == "error":
@@ -57,10 +57,10 @@ def check_policy(table: CellTable, bad: list[BadImage]) -> None:
             f"dataset '{table.name}': {len(bad):,} bad images:\n{_lines(bad)}\nNothing was trained. Mend or remove these files, then start again; or go on"
             " without them, on the record: dataset.on_bad_image=skip"
         )
-    share = len(bad) / total_images(table)
-    if share > table.policy.max_bad_fraction:
+    fraction = len(bad) / total_images(table)
+    if fraction > table.policy.max_bad_fraction:
         raise DataError(
-            f"dataset '{table.name}': {describe(bad, total_images(table))} are bad; dataset.on_bad_image=skip leaves out at most"
+            f"dataset '{table.name}': {describe(bad, total_images(table))} are bad; dataset.on_bad_image=skip excludes at most"
             f" dataset.max_bad_fraction={table.policy.max_bad_fraction:g} of the images. What is wrong with so many?\n{_lines(bad)}"
         )
 
@@ -70,10 +70,10 @@ def _lines(bad: list[BadImage]) -> str:
 
 
 def total_images(table: CellTable) -> int:
-    """Returns the number of images a dataset offered, those without a row included; call it before anything is left out."""
+    """Returns the number of images a dataset offered, those without a row included; call it before any is excluded."""
     return len(table) + len(table.bad)
 
 
 def describe(bad: list[BadImage], total: int) -> str:
-    """Returns how many images of all are bad, for people: "3 of 1,200 images (0.25 %)"."""
+    """Returns how many of all images are bad: "3 of 1,200 images (0.25 %)"."""
     return f"{len(bad):,} of {total:,} images ({100 * len(bad) / total:.3g} %)"

@@ -1,4 +1,4 @@
-"""From the pixel cache to batches, in the one order decode, resize, cache, shuffle, batch, augment."""
+"""Training batches from the pixel cache: shuffled, batched, augmented."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""CellTable: one row a cell, the form in which every dataset hands over its data."""
+"""CellTable, the form in which every dataset gives its data: one row a cell."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from malaria_exp.utils.errors import DataError, listing
 # The position is the label: everywhere in this project 1 means parasitized.
 CLASS_NAMES = ("uninfected", "parasitized")
 POSITIVE = CLASS_NAMES.index("parasitized")
-# The patient of cells whose patient is not known: one name for all, so that nothing takes them for many people.
+# The patient of cells whose patient is not known: one name for all of them, so that they never count as several patients.
 UNKNOWN = "unknown"
 
 OnBadImage = Literal["error", "skip"]
@@ -35,7 +35,7 @@ class BadImagePolicy(NamedTuple):
 
     Attributes:
         on_bad_image: "error" stops before any training, with the whole list; "skip" goes on without them, on the record.
-        max_bad_fraction: share of the images, in [0, 1], that "skip" may leave out at most.
+        max_bad_fraction: fraction of the images, in [0, 1], that "skip" may exclude at most.
     """
 
     on_bad_image: OnBadImage = "error"
@@ -55,11 +55,11 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class SomeOf:
-    """An ImageSource of some rows of another.
+    """Some images of another source.
 
     Attributes:
-        source: the other.
-        rows: int64 (N,), row of the other for each row of this one.
+        source: the other source.
+        rows: int64 (N,), index in the other source for each index of this one.
     """
 
     source: ImageSource
@@ -78,13 +78,13 @@ class CellTable:
         name: the dataset's name for reports.
         cell_id: unique name of the cell (str).
         label: int8, 1 = parasitized, 0 = uninfected.
-        patient: the person the cell comes from (str); the unit of every split and interval; UNKNOWN where nothing tells.
+        patient: whom the cell comes from (str); the unit of every split and interval; UNKNOWN where it is not known.
         slide: the slide (str); a patient may have several.
         field: the field of view (str), one photograph of a slide.
         content: SHA-256 of the image's content as hex (str); equal content is the same image.
         source: reads the pixels of row i.
         file: where each image was read from (str); None where there are no files.
-        truth: int8, the true label where `label` carries drawn-in mistakes; None where nothing is known to be wrong.
+        truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
         bad: files that were found to be bad before any was decoded; they have no row.
         policy: what becomes of bad images.
         notes: what a reader of a report on this data should know.
@@ -174,29 +174,29 @@ class CellTable:
 
 
 def of_patients(counts: Mapping[str, int], *, known: bool = True) -> str:
-    """Returns of whom counted cells are, for people: "of 20 patients"; `known` is false where nobody knows whose cells they are."""
+    """Returns "of 20 patients" for counts of cells, or "of unknown patients" if `known` is false."""
     return f"of {counts['patients']:,} patients" if known else "of unknown patients"
 
 
 def count_cells(label: np.ndarray, patient: np.ndarray, infected: np.ndarray | None = None) -> dict[str, int]:
-    """Counts cells and people.
+    """Counts cells and patients.
 
     Args:
         label: int8 (N,), 1 = parasitized.
         patient: str (N,).
-        infected: the infected people; by default those with a parasitized cell among these.
+        infected: the infected patients; by default those with a parasitized cell among these cells.
 
     Returns:
         {"cells", "parasitized", "uninfected", "patients", "infected_patients", "healthy_patients"}.
     """
     positive = label == POSITIVE
-    people = np.unique(patient)
-    sick = int(np.isin(people, patient[positive] if infected is None else infected).sum())
+    patients = np.unique(patient)
+    sick = int(np.isin(patients, patient[positive] if infected is None else infected).sum())
     return {
         "cells": len(label),
         "parasitized": int(positive.sum()),
         "uninfected": int((~positive).sum()),
-        "patients": len(people),
+        "patients": len(patients),
         "infected_patients": sick,
-        "healthy_patients": len(people) - sick,
+        "healthy_patients": len(patients) - sick,
     }

@@ -1,4 +1,4 @@
-"""The training batches that fit where the cells are: in memory, in the pixel cache, or in shards."""
+"""The choice between training batches from memory, from the memory-mapped pixel cache, and from shards."""
 
 import numpy as np
 

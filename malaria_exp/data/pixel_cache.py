@@ -3,16 +3,14 @@
 A pixel cache is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
 image) and pixel_cache.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
 rows are sorted by content, so the order in which a dataset lists its cells makes no second pixel cache. Images that cannot be
-decoded stand in bad.json with the reason; what becomes of them is not the pixel cache's business.
+decoded are listed in bad.json with the reason; the dataset's policy decides what becomes of them (`bad_images`).
 """
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, Self
@@ -21,6 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
+from malaria_exp.data.cache_folders import IMAGES, MARKER, cache_folders, lock_path, marker, new_cache_folder
 from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
@@ -28,11 +27,9 @@ from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
-MARKER = "pixel_cache.json"
-IMAGES = "images.npy"
 BAD = "bad.json"
-# Raise it whenever the decoder would give other pixels, or take or refuse other files.
-DECODER_VERSION = 2
+# Raise it whenever the decoder gives other pixels, or accepts or refuses other files.
+DECODER_VERSION = 3
 
 
 class PixelCache(Protocol):
@@ -134,68 +131,10 @@ def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: in
         ) from None
     images, reasons = found
     good = np.array([content not in reasons for content in contents.tolist()])
-    place = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
+    position = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
     inverse = inverse.reshape(-1)
     bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
-    return MappedPixelCache(folder, rule, images, place[inverse], bad)
-
-
-def cache_folders(root: Path) -> list[tuple[Path, int]]:
-    """Returns the pixel caches of a cache folder with their sizes in bytes."""
-    folders = sorted(path.parent for path in root.glob(f"*/{MARKER}"))
-    return [(folder, sum(file.stat().st_size for file in folder.iterdir())) for folder in folders]
-
-
-def delete_cache_folder(folder: Path) -> bool:
-    """Deletes one pixel cache, unless a run is writing it; returns whether it is gone."""
-    lock = FileLock(lock_path(folder))
-    try:
-        with lock.acquire(timeout=0):
-            # The marker goes first: a folder without it is never read.
-            (folder / MARKER).unlink(missing_ok=True)
-            shutil.rmtree(folder)
-    except Timeout:
-        return False
-    return True
-
-
-def delete_left_overs(root: Path) -> list[Path]:
-    """Deletes what decoding that was killed left in a cache folder, and returns it; folders that are being written stay."""
-    gone = []
-    for partial in sorted(root.glob("*.partial-*")):
-        pixel_cache = partial.with_name(partial.name.partition(".partial-")[0])
-        try:
-            with FileLock(lock_path(pixel_cache)).acquire(timeout=0):
-                shutil.rmtree(partial)
-        except Timeout:
-            continue
-        gone.append(partial)
-    return gone
-
-
-@contextmanager
-def new_cache_folder(folder: Path) -> Iterator[Path]:
-    """Yields a temporary folder that becomes the pixel cache's as soon as the block is done, if it has put a marker there.
-
-    Call it under the pixel cache's lock: what killed runs left, and a pixel cache that is not whole, are deleted first.
-    """
-    for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
-        shutil.rmtree(left_over)
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
-        yield partial
-        if (partial / MARKER).exists():
-            os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def lock_path(folder: Path) -> Path:
-    """Returns the file whose lock a run holds while it writes the pixel cache in a folder."""
-    return folder.with_name(f".{folder.name}.lock")
+    return MappedPixelCache(folder, rule, images, position[inverse], bad)
 
 
 def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
@@ -213,11 +152,6 @@ def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndar
     return (images, reasons) if whole and set(reasons) <= set(contents.tolist()) else None
 
 
-def marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
-    """Returns what the marker of a pixel cache says: images it holds, bad ones it does not hold, and how they were resized."""
-    return {"images": count, "bad": bad, "resize": rule.to_dict()}
-
-
 def _decode(
     table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
 ) -> tuple[np.ndarray, dict[str, str]]:
@@ -227,7 +161,7 @@ def _decode(
         bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
         if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
-            # The run ends with this; what it decoded would lie in the cache for nothing, as mended files are other contents.
+            # The run ends here, and mended files are other contents: nobody would read what was decoded.
             return np.empty((0, rule.size, rule.size, 3), np.uint8), reasons
         if reasons:
             write_json(partial / BAD, reasons)
@@ -263,7 +197,7 @@ def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, wor
 
     # In the source's own order: a zip or a disk is read from front to back.
     order = np.argsort(first, kind="stable").tolist()
-    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    # The images are resized in parallel already; threads of BLAS within each would only compete with them.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         bad = dict(sorted(filter(None, track(pool.map(decode, order), f"decoding to {rule.size} px", total=len(order)))))
     images.flush()

@@ -1,4 +1,4 @@
-"""What all training batches share: their protocol, where a step stands, and the seeds that its draws come from."""
+"""What all training batches share: their protocol, the position of a step, and its seeds."""
 
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
@@ -69,8 +69,8 @@ def to_unit(images: "tf.Tensor") -> "tf.Tensor":
 def untuned(dataset: "tf.data.Dataset") -> "tf.data.Dataset":
     """Returns the pipeline without TensorFlow's tuner of threads and buffers, all of which are given numbers here.
 
-    The tuner sleeps longer after each look, up to a minute, and a pipeline that is closed may wait until it wakes: at the end of two
-    runs out of three nothing was done for ten seconds or more.
+    The tuner sleeps up to a minute between its looks, and closing a pipeline may wait until it wakes: two runs of three ended with a wait
+    of ten seconds or more.
     """
     import tensorflow as tf
 

@@ -1,9 +1,7 @@
 """The split manifest: which subset each cell belongs to, its hash, and the guard that keeps patients apart."""
 
-import csv
 import dataclasses
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +11,8 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
 from malaria_exp.utils.atomic_files import write_csv
-from malaria_exp.utils.errors import DataError, LeakError, did_you_mean, listing
+from malaria_exp.utils.csv_files import read_csv
+from malaria_exp.utils.errors import DataError, LeakError, listing
 
 SUBSETS = ("train", "val", "test")
 EXCLUDED = "excluded"
@@ -92,7 +91,7 @@ class Manifest:
 
     @property
     def leaky(self) -> bool:
-        """Whether any patient or content crosses subsets, seen from the cells, whatever the split is called; or an earlier run saw them."""
+        """Whether a patient or content stands in several subsets, by the cells themselves; or an earlier run has trained on held-out cells."""
         return bool(self.crossing_patients or self.crossing_contents or self.inherited_leak)
 
     @cached_property
@@ -148,34 +147,6 @@ class Manifest:
             raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")
         label = np.array([CLASS_NAMES.index(row["label"]) for row in rows], dtype=np.int8)
         return cls(protocol=protocol, label=label, **columns)
-
-
-def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
-    """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line.
-
-    Returns:
-        The rows, each with the number of its line in the file: blank lines are skipped, but counted.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = set(needed) - set(reader.fieldnames or ())
-            if missing:
-                raise DataError(
-                    f"{path}: no column {', '.join(sorted(missing))}; its columns are {', '.join(reader.fieldnames or ()) or 'none'}."
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        near = [item.as_posix() for item in path.parent.glob("*.csv")] if path.parent.is_dir() else []
-        raise DataError(f"No file '{path}'.{did_you_mean(path.as_posix(), near)}") from None
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.reader.line_num}: cannot be read as CSV: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from None
-    for number, row in rows:
-        if None in row or None in row.values():
-            raise DataError(f"{path}, line {number}: the number of fields differs from the header's.")
-    return rows
 
 
 def guard_against_leaks(manifest: Manifest, *, patients_may_cross: bool, allow_leak: bool) -> None:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class StreamedBatches:
     """Endless training batches read from shards; they depend on nothing but (seed, epoch, step), and the set's window.
 
-    An epoch reads the shards in an order drawn anew, `window` shards at once. A window's training cells are shuffled as a
+    Each epoch reads the shards in a new random order, `window` shards at once. A window's training cells are shuffled as a
     whole and cut into batches, which may reach into the next window; while they are trained on, the next window is read. So
     memory holds about five windows (two, what reading one takes, and what malloc keeps), however large the set is.
 
-    How good the shuffle is: cells were dealt to shards at random when they were written, so a window is a random sample of the
-    set, and patients and classes mix in a batch as under a full shuffle. Unlike there, in one epoch cells of different windows
-    never meet in a batch (but in the one that spans both), and cells of one shard meet (shards / window) times as often.
+    Cells were dealt to shards at random when they were written, so a window is a random sample of the set, and patients and classes mix
+    in a batch as under a full shuffle. There are two differences to one: in an epoch, cells of different windows never meet in a batch
+    (except in the batch that spans both), and cells of one shard meet (shards / window) times as often.
 
     Attributes:
         cells: the training cells; their pixel cache is a ShardCache.
@@ -56,7 +56,7 @@ class StreamedBatches:
         self.batch_size = min(batch_size, len(cells))
         self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
         self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
-        # Its number, where there are several.
+        # The number of this worker, where there are several.
         self.worker: int | None = None
         size = self.pixel_cache.rule.size
         self.shape = (size, size, 3)
@@ -143,13 +143,13 @@ class StreamedBatches:
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
         """Returns the batches from a step of an epoch on; see Batches.
 
-        What comes first takes the time of reading one window, wherever the start is.
+        The first batch takes the time of reading one window, wherever the start is.
         """
         import tensorflow as tf
 
         base = seed_words(self.seed)
         if self.worker is not None:
-            # No epoch has such a number, so no worker shares a stream with another or with a run of a single one.
+            # No epoch has such a number, so every worker has random numbers of its own, other than those of a single worker.
             base = tf.random.fold_in(base, np.iinfo(np.int32).max - self.worker)
         start_epoch, start_step = position(self, start_epoch, start_step)
         steps = tf.constant(self.steps_per_epoch, tf.int64)
@@ -166,7 +166,7 @@ class StreamedBatches:
             )
             return *made, *(tf.reshape(part, (self.batch_size,)) for part in weights)
 
-        # Made here, they are handed to the pipeline; inside of it they would become part of its graph, which has a largest size.
+        # Made outside of the pipeline: inside they would become constants of its graph, whose size is limited.
         known = [tf.constant(self._label)] + ([] if self._weight is None else [tf.constant(self._weight)])
         wanted = tf.constant(self._label >= 0)
         windows = (

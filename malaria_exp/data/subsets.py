@@ -18,7 +18,7 @@ class Cells:
         subset: its name.
         rows: int64 (N,), rows of the manifest.
         labels: int8 (N,), 1 = parasitized.
-        pixel cache: the decoded images.
+        pixel_cache: the decoded images.
     """
 
     subset: str
@@ -40,7 +40,7 @@ class Data:
 
     Attributes:
         manifest: the split.
-        pixel cache: the decoded images, row by row of the manifest.
+        pixel_cache: the decoded images, row by row of the manifest.
         opened: name of each subset that evaluation opened, with the reason, in order.
     """
 
@@ -56,7 +56,7 @@ class Data:
         """Returns weights of the training cells, float32 (N,), mean 1, of the same sum for every patient.
 
         Raises:
-            ConfigError: nobody knows the patients.
+            ConfigError: the patients are not known.
         """
         patients = self.manifest.patient[self.manifest.rows("train")]
         if not self.manifest.patients_known:
@@ -72,7 +72,7 @@ class Data:
     def _cells(self, subset: str) -> Cells:
         rows = self.manifest.rows(subset)
         pixel_cache = self.pixel_cache
-        # What is scored after every epoch is not read from afar each time; what is scored once is.
+        # A subset that is scored after every epoch is copied to the cache folder; one that is scored once is read where it lies.
         if isinstance(pixel_cache, ShardCache) and subset in ("val", "test"):
             pixel_cache = pixel_cache.copy_out(rows, subset)
         return Cells(subset, rows, self.manifest.label[rows], pixel_cache)

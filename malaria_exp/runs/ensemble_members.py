@@ -10,7 +10,7 @@ from malaria_exp.config.registry import build
 from malaria_exp.config.validation import check
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
-from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.http import public_url
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
     for run in runs:
         if scheme_of(run) not in ("", "file"):
             raise ConfigError(f"model.runs: '{public_url(run)}' is no local folder. Copy the run here, and give its folder.")
-        path = LocalPlace(run).folder
+        path = local_path(run)
         if any(sign in run for sign in "*?["):
             found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / RECORD).is_file()]  # noqa: PTH207 - of any root
             if not found:

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.run_files import FILES, MODEL_FILE, SaveFormat
-from malaria_exp.utils.atomic_files import write_atomically
-from malaria_exp.utils.filesystems import new_folder
+from malaria_exp.utils.atomic_files import new_folder, write_atomically
 
 if TYPE_CHECKING:
     import keras

@@ -17,7 +17,7 @@ from malaria_exp.runs.wandb_artifact import SCHEME, local_artifact
 from malaria_exp.runs.weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean, listing
-from malaria_exp.utils.filesystems import LocalPlace, open_place, scheme_of
+from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import public_url
 from malaria_exp.utils.terminal_log import log
 
@@ -43,7 +43,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
     is_file = shown.partition("?")[0].endswith(ENDINGS)
     run = None
     if scheme in ("", "file"):
-        path = LocalPlace(source).folder
+        path = local_path(source)
         if not path.exists():
             siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
             raise ConfigError(f"init_from: '{shown}' does not exist.{did_you_mean(path.name, siblings)} {_expected()}")
@@ -58,7 +58,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
     elif is_file:
         parent = source.rpartition("/")[0].removesuffix(f"/{CHECKPOINTS}")
         path = local_file(source, cache, "init_from")
-        run = local_run(parent, cache, "init_from") if STATUS in open_place(parent, "init_from").sizes() else None
+        run = local_run(parent, cache, "init_from") if STATUS in open_filesystem(parent, "init_from").sizes() else None
     else:
         path = run = local_run(source, cache, "init_from")
     file = path if is_file else path / MODEL_FILE

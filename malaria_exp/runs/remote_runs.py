@@ -10,9 +10,9 @@ from pathlib import Path
 from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.utils.atomic_files import human_bytes
+from malaria_exp.utils.atomic_files import human_bytes, new_folder
 from malaria_exp.utils.errors import DataError, RunFolderError
-from malaria_exp.utils.filesystems import LocalPlace, new_folder, open_place, scheme_of
+from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import CutError, FinalError, open_url, public_url, read_some
 from malaria_exp.utils.progress_bars import download_bar
 from malaria_exp.utils.terminal_log import log
@@ -44,17 +44,17 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
     """
     scheme = scheme_of(run)
     if scheme in ("", "file"):
-        return LocalPlace(run).folder
+        return local_path(run)
     if scheme in WEB:
         raise RunFolderError(
             f"{key}: '{public_url(run)}' is a web address, which has no folders. Expected a path, or a URL such as gs://bucket/run."
         )
-    place = open_place(run, key)
-    shown = public_url(place.url)
-    sizes = place.sizes()
+    filesystem = open_filesystem(run, key)
+    shown = public_url(filesystem.url)
+    sizes = filesystem.sizes()
     if STATUS not in sizes:
         raise RunFolderError(f"{key}: '{shown}' has no {STATUS}. Give the folder of a finished training run: {key}=gs://bucket/folder/run")
-    content = place.read(STATUS)
+    content = filesystem.read(STATUS)
     status = _read_status(content)
     if status.get("task") != "train" or status.get("status") != "done":
         raise RunFolderError(f"{key}: '{shown}' is no finished training run: task {status.get('task')}, status {status.get('status')}.")
@@ -70,7 +70,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
 
         def fetch(temporary: Path) -> None:
             for name in names:
-                place.fetch(name, temporary / name)
+                filesystem.fetch(name, temporary / name)
 
         _new_copy(folder, fetch)
     return folder
@@ -95,8 +95,8 @@ def local_file(url: str, root: Path, key: str) -> Path:
     elif scheme_of(url) in WEB:
         _new_copy(folder, lambda temporary: _download(url, temporary / name, key))
     else:
-        place = open_place(url.rpartition("/")[0], key)
-        _new_copy(folder, lambda temporary: place.fetch(name, temporary / name))
+        filesystem = open_filesystem(url.rpartition("/")[0], key)
+        _new_copy(folder, lambda temporary: filesystem.fetch(name, temporary / name))
     return folder / name
 
 

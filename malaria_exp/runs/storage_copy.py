@@ -12,9 +12,9 @@ from typing import Literal
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.initial_weights import REPORT_FILE
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.atomic_files import new_folder, write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
-from malaria_exp.utils.filesystems import Place, new_file, new_folder, open_place, write_bytes
+from malaria_exp.utils.filesystems import Filesystem, new_file, open_filesystem, write_bytes
 from malaria_exp.utils.http import public_url
 
 Part = Literal["everything", "model", "report", "metrics", "predictions", "split", "log"]
@@ -82,9 +82,9 @@ def check_place(url: str, key: str) -> None:
     """Raises a ConfigError if nothing can be written to a URL."""
     name = f".write-test-{secrets.token_hex(4)}"
     try:
-        place = open_place(url, key)
-        write_bytes(place, name, b"")
-        place.remove(name)
+        filesystem = open_filesystem(url, key)
+        write_bytes(filesystem, name, b"")
+        filesystem.remove(name)
     except ConfigError:
         raise
     except UserError as error:
@@ -96,26 +96,26 @@ def check_place(url: str, key: str) -> None:
 def copy_to_place(folder: Path, what: Iterable[Part], url: str, key: str) -> str:
     """Copies a run to a URL, status.json last: a folder without it is no run to anyone; returns the URL for people.
 
-    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as the place lets it.
+    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as the filesystem lets it.
     """
     shown = public_url(url)
-    if STATUS in open_place(url, key).sizes():
+    if STATUS in open_filesystem(url, key).sizes():
         raise RunFolderError(f"'{shown}' exists already; a copy never goes over another run")
-    written: list[tuple[Place, str]] = []
+    written: list[tuple[Filesystem, str]] = []
     try:
         for name in files_of(folder, what):
             around, _, leaf = name.rpartition("/")
-            place = open_place(below(url, around) if around else url, key)
-            with new_file(place, leaf) as path:
+            filesystem = open_filesystem(below(url, around) if around else url, key)
+            with new_file(filesystem, leaf) as path:
                 if name == STATUS:
                     write_json(path, status_with(folder, stored=shown))
                 else:
                     shutil.copyfile(folder / name, path)
-            written.append((place, leaf))
+            written.append((filesystem, leaf))
     except BaseException:
-        for place, leaf in written:
+        for filesystem, leaf in written:
             with contextlib.suppress(UserError):
-                place.remove(leaf)
+                filesystem.remove(leaf)
         raise
     return shown
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from malaria_exp.runs.remote_runs import FOLDER, content_name
 from malaria_exp.tracking.wandb_settings import has_key, need_wandb
+from malaria_exp.utils.atomic_files import new_folder
 from malaria_exp.utils.errors import ConfigError, DataError
-from malaria_exp.utils.filesystems import new_folder
 from malaria_exp.utils.terminal_log import log
 
 SCHEME = "wandb"

@@ -1,1 +1,1 @@
-"""What everything above stands on: errors, files, filesystems, downloads, progress, the terminal log, TensorFlow setup."""
+"""What all other packages use: errors, files, filesystems, downloads, progress, the terminal log, TensorFlow setup."""

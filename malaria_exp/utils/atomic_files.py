@@ -1,4 +1,4 @@
-"""Writing so that nobody ever sees half a file."""
+"""Writing files and folders so that they appear whole or not at all."""
 
 import csv
 import errno
@@ -6,7 +6,9 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary local folder, and renames it to `path` when the block is done; nothing appears if it fails.
+
+    Raises:
+        FileExistsError: something lies at `path`.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        # A rename would silently replace an empty folder.
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists already")
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     """Writes bytes, all or nothing, making missing folders; they are on the disk when it returns.
 
@@ -59,7 +80,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 
 def write_between(path: str | os.PathLike[str], name: str, text: str) -> Path:
-    """Writes what stands between the marks `<!-- name: begin -->` and `<!-- name: end -->` of a page anew, all or nothing.
+    """Replaces the text between the marks `<!-- name: begin -->` and `<!-- name: end -->` of a page, all or nothing.
 
     A page without the marks, or that does not exist, gets them at its end.
     """
@@ -84,7 +105,7 @@ def write_json(path: str | os.PathLike[str], data: Any) -> Path:
 
 
 def human_bytes(size: float) -> str:
-    """Returns a size for people: "189 MB"."""
+    """Returns a size in bytes as text with a unit: "189 MB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit in ("B", "kB") or size >= 10 else f"{size:.1f} {unit}"

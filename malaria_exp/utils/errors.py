@@ -1,4 +1,4 @@
-"""Errors a user can cause, and the words that help out of them.
+"""Errors that a user can cause and mend, and helpers for their messages.
 
 Every error of this module is shown as its message alone (no traceback) and ends the program with `exit_code`.
 A message says where (config path or file), what was received, what is allowed, the nearest match, and what to do.
@@ -35,7 +35,7 @@ class LeakError(DataError):
 
 
 class DiskFullError(UserError, OSError):
-    """There is no room for a file; who can do without it catches an OSError, as of any other that cannot be written."""
+    """There is no room for a file. It is an OSError too, for callers that can do without the file."""
 
     exit_code = 6
 

@@ -1,4 +1,4 @@
-"""Requests over HTTP for `download`: redirects, proxies and passwords, and every failure as one of two kinds, with a reason for people."""
+"""Requests over HTTP: redirects, proxies, passwords, and every failure as one of two errors with a readable reason."""
 
 import base64
 import email.utils
@@ -33,7 +33,7 @@ class FinalError(Exception):
 
 
 def public_url(url: str) -> str:
-    """Returns the address for people to read: without user and password, its query (which may hold a token) replaced by ***."""
+    """Returns an address for messages: without user and password, its query (which may hold a token) replaced by ***."""
     address, sign, _ = re.sub(r"(?<=//)[^/?#]*@", "", url.partition("#")[0]).partition("?")
     return f"{address}?***" if sign else address
 
@@ -72,7 +72,7 @@ def open_url(url: str, headers: dict[str, str], patience: float, answered: bool)
 
 
 def read_some(response: HTTPResponse, patience: float) -> bytes:
-    """Returns the next bytes as soon as some are there; empty at the end, be it early or not."""
+    """Returns the next bytes as soon as some have arrived; empty at the end of the answer, also if it ended too early."""
     try:
         return response.read1(CHUNK)
     except (OSError, HTTPException, ValueError) as error:

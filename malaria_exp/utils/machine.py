@@ -1,4 +1,4 @@
-"""The machine a run was made on."""
+"""Facts about this machine for the record of a run."""
 
 import os
 import platform

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 
 Item = TypeVar("Item")
-# Each drawing takes a millisecond or two of a core that is wanted elsewhere.
-DRAWN_PER_SECOND = 4
+# Drawing the bars takes a millisecond or two each time.
+REFRESHES_PER_SECOND = 4
 _bars = SimpleNamespace(hidden=False)
 
 
@@ -40,7 +40,7 @@ def _bar(*columns: ProgressColumn) -> Progress:
         *columns,
         console=console(),
         transient=True,
-        refresh_per_second=DRAWN_PER_SECOND,
+        refresh_per_second=REFRESHES_PER_SECOND,
         disable=not (console().is_terminal and not _bars.hidden),
     )
 
@@ -60,7 +60,7 @@ def progress_bar(*columns: TextColumn) -> Progress:
 
 
 def short_progress_bar(*columns: TextColumn) -> Progress:
-    """Returns a bar with the time left for a terminal too narrow for `progress_bar`; below 80 columns the bar itself is left out."""
+    """Returns a bar with the time left for a terminal too narrow for `progress_bar`; below 80 columns the bar itself is not drawn."""
     width = console().width
     return _bar(
         TextColumn("{task.description}"),

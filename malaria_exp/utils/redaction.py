@@ -1,14 +1,14 @@
-"""Keys, tokens and passwords never reach a file or a log: they are replaced by *** in whatever is written."""
+"""Replacing keys, tokens and passwords by *** in what is written to files and logs."""
 
 import re
 
-# A value behind such a name never reaches a file or a log.
+# Names whose values are secret.
 SECRET_NAME = re.compile(r"[\w.+-]*(?:key|token|secret|password|passwd|credential)\w*", re.IGNORECASE)
-# In running text a bare "key" or "keys" is the word, not a name.
+# In running text, "key" or "keys" alone is an ordinary word.
 SECRET = re.compile(rf"""((?<![\w.+-])(?!keys?\s*[=:]){SECRET_NAME.pattern}\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
-# What stands before the host of an address: user and password.
+# User and password in an address.
 USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+@")
-# Signed links to private files carry the right to read them behind the question mark.
+# The query of a signed link gives access to a private file.
 URL_QUERY = re.compile(r"(?<=://)([^\s'\"?]+)\?[^\s'\"]+")
 
 
@@ -25,6 +25,6 @@ def redact_yaml(text: str) -> str:
 
 
 def redact_overrides(overrides: list[str]) -> list[str]:
-    """Returns what the user typed with secrets replaced by ***: a whole value, spaces and all, where its key is a secret's name."""
+    """Returns overrides with secrets replaced by ***: the whole value, also with spaces, where the key is the name of a secret."""
     parts = [item.partition("=") for item in overrides]
     return [f"{key}=***" if sign and SECRET_NAME.fullmatch(key) else redact(key + sign + value) for key, sign, value in parts]

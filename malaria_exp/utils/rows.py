@@ -1,3 +1,3 @@
-"""Numbers by name: an epoch of history.csv, the final numbers of a run."""
+"""The type of numbers by name, such as an epoch of history.csv or the final numbers of a run."""
 
 Row = dict[str, float]

@@ -1,4 +1,4 @@
-"""Loading TensorFlow once, set up for this project, without the lines that its libraries write before they can be told to be quiet."""
+"""Loading TensorFlow once, set up for this project, without the lines that its libraries print while they are loaded."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# This process, once it is set up. A user's module may have imported TensorFlow before.
+# Holds an entry once this process is set up; TensorFlow alone may have been imported before, by a user's module.
 _done: list[int] = []
 
 
@@ -20,13 +20,13 @@ def load_tensorflow() -> None:
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
-    # Its warnings speak to whoever writes the code, and would stand in the midst of the user's progress.
+    # Its warnings are meant for programmers, and would interrupt the progress that users see.
     tf.get_logger().setLevel("ERROR")
-    # On a GPU some kernels add in another order each time; the same seed shall give the same weights.
+    # Some GPU kernels add in another order each time; the same seed must give the same weights.
     set_repeatable(True)
     for gpu in gpus:
         # Without it the first of several jobs on a GPU takes all of its memory.
-        with suppress(RuntimeError):  # TensorFlow computed something before it was asked: a user's module, while it was imported
+        with suppress(RuntimeError):  # a user's module has computed something with TensorFlow already
             tf.config.experimental.set_memory_growth(gpu, True)
     _done.append(os.getpid())
 

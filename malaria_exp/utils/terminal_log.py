@@ -1,4 +1,4 @@
-"""The project's log: to the terminal for people, to run.log for later."""
+"""The project's log, on the terminal and in run.log."""
 
 import logging
 from pathlib import Path
@@ -10,7 +10,7 @@ log = logging.getLogger("malaria_exp")
 # The level of a run's results, which a quiet terminal shows too.
 RESULT = logging.INFO + 5
 logging.addLevelName(RESULT, "RESULT")
-# log.info(..., extra={BESIDE_TERMINAL: True}): for run.log; the terminal is shown the same in a form of its own.
+# log.info(..., extra={BESIDE_TERMINAL: True}) goes to run.log only; the terminal shows the same in another form.
 BESIDE_TERMINAL = "beside_terminal"
 
 

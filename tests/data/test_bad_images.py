@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.bad_images import exclude_bad_images, write_excluded
+from malaria_exp.data.bad_images import exclude_bad_images
 from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTable
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.runs.run_folder import RunFolder
+from malaria_exp.runs.write_results import write_excluded
 from malaria_exp.utils.errors import DataError
 
 OUTSIDE = BadImage("../x.png", "points outside of the zip; not read")
@@ -36,7 +37,7 @@ class Rows:
 
 def make(n=20, policy=STOP, bad=(), label=None, file=True):
     return CellTable(
-        name="drawn",
+        name="small",
         cell_id=np.array([f"c{i:02d}" for i in range(n)]),
         label=(np.arange(n) % 2).astype(np.int8) if label is None else np.array(label, np.int8),
         patient=np.array([f"P{i // 4}" for i in range(n)]),
@@ -50,11 +51,11 @@ def make(n=20, policy=STOP, bad=(), label=None, file=True):
     )
 
 
-def skip(share):
-    return BadImagePolicy("skip", share)
+def skip(fraction):
+    return BadImagePolicy("skip", fraction)
 
 
-def leave_out(table, bad):
+def exclude(table, bad):
     return exclude_bad_images(table, Rows(dict(bad), np.arange(len(table))))
 
 
@@ -68,21 +69,21 @@ def test_without_bad_images_nothing_changes():
 
 def test_error_names_every_file_with_its_reason_and_both_ways_out():
     with pytest.raises(DataError) as caught:
-        leave_out(make(100, bad=[OUTSIDE]), {row: f"reason {row}" for row in range(60)})
+        exclude(make(100, bad=[OUTSIDE]), {row: f"reason {row}" for row in range(60)})
     lines = [line for line in str(caught.value).splitlines() if line.startswith("  ")]
     assert lines == ["  ../x.png: points outside of the zip; not read", *(f"  folder/c{row:02d}.png: reason {row}" for row in range(60))]
-    assert "dataset 'drawn': 61 bad images" in str(caught.value)
+    assert "dataset 'small': 61 bad images" in str(caught.value)
     assert "Mend or remove" in str(caught.value)
     assert "dataset.on_bad_image=skip" in str(caught.value)
 
 
 def test_where_there_are_no_files_cells_are_named():
     with pytest.raises(DataError, match="  c07: torn"):
-        leave_out(make(file=False), {7: "torn"})
+        exclude(make(file=False), {7: "torn"})
 
 
-def test_skip_keeps_the_other_rows_of_table_and_store():
-    table, pixel_cache, excluded = leave_out(make(policy=skip(0.2), bad=[OUTSIDE]), {7: "torn", 2: "empty"})
+def test_skip_keeps_the_other_rows_of_table_and_pixel_cache():
+    table, pixel_cache, excluded = exclude(make(policy=skip(0.2), bad=[OUTSIDE]), {7: "torn", 2: "empty"})
     kept = [row for row in range(20) if row not in (2, 7)]
     assert table.cell_id.tolist() == [f"c{row:02d}" for row in kept]
     assert table.content.tolist() == [f"{row:064x}" for row in kept]
@@ -90,23 +91,23 @@ def test_skip_keeps_the_other_rows_of_table_and_store():
     assert excluded == [OUTSIDE, BadImage("folder/c02.png", "empty"), BadImage("folder/c07.png", "torn")]
 
 
-def test_files_without_a_row_are_left_out_and_every_row_is_kept():
+def test_files_without_a_row_are_excluded_and_every_row_is_kept():
     table, pixel_cache = make(policy=skip(0.2), bad=[OUTSIDE]), Rows({}, np.arange(20))
     assert exclude_bad_images(table, pixel_cache) == (table, pixel_cache, [OUTSIDE])
 
 
 # Of 20 rows and a file without one, 2 rows: 3 of 21 images.
-@pytest.mark.parametrize(("share", "allowed"), [(3 / 21, True), (3 / 21 - 1e-6, False), (0.0, False), (1.0, True)])
-def test_skip_leaves_out_at_most_the_stated_share_of_all_images(share, allowed):
-    table, bad = make(policy=skip(share), bad=[OUTSIDE]), {1: "torn", 2: "empty"}
+@pytest.mark.parametrize(("fraction", "allowed"), [(3 / 21, True), (3 / 21 - 1e-6, False), (0.0, False), (1.0, True)])
+def test_skip_excludes_at_most_the_stated_fraction_of_all_images(fraction, allowed):
+    table, bad = make(policy=skip(fraction), bad=[OUTSIDE]), {1: "torn", 2: "empty"}
     if allowed:
-        assert len(leave_out(table, bad)[0]) == 18
+        assert len(exclude(table, bad)[0]) == 18
         return
     with pytest.raises(DataError) as caught:
-        leave_out(table, bad)
+        exclude(table, bad)
     for text in (
         "3 of 21 images (14.3 %)",
-        f"dataset.max_bad_fraction={share:g}",
+        f"dataset.max_bad_fraction={fraction:g}",
         "../x.png",
         "folder/c01.png: torn",
         "folder/c02.png: empty",
@@ -114,22 +115,22 @@ def test_skip_leaves_out_at_most_the_stated_share_of_all_images(share, allowed):
         assert text in str(caught.value)
 
 
-def test_a_share_of_nearly_all_is_written_as_people_write_it():
+def test_a_fraction_of_nearly_all_is_readable():
     with pytest.raises(DataError, match=r"20 of 20 images \(100 %\)"):
-        leave_out(make(policy=skip(0.5)), dict.fromkeys(range(20), "torn"))
+        exclude(make(policy=skip(0.5)), dict.fromkeys(range(20), "torn"))
 
 
 @pytest.mark.parametrize(("bad", "class_name"), [((1, 3), "parasitized"), ((0, 2), "uninfected"), ((0, 1, 2, 3), "uninfected")])
 def test_skip_never_leaves_a_class_without_images(bad, class_name):
     with pytest.raises(DataError, match=rf"none of the images of the class {class_name} can be used\.\n  folder/c0{bad[0]}\.png: torn"):
-        leave_out(make(4, policy=skip(1.0)), dict.fromkeys(bad, "torn"))
+        exclude(make(4, policy=skip(1.0)), dict.fromkeys(bad, "torn"))
 
 
 def test_a_class_that_was_never_there_is_not_missed():
-    assert len(leave_out(make(4, policy=skip(1.0), label=[0, 0, 0, 0]), {1: "torn"})[0]) == 3
+    assert len(exclude(make(4, policy=skip(1.0), label=[0, 0, 0, 0]), {1: "torn"})[0]) == 3
 
 
-def test_what_was_left_out_is_written_and_nothing_where_nothing_was(tmp_path):
+def test_what_was_excluded_is_written_and_nothing_where_nothing_was(tmp_path):
     write_excluded(RunFolder(tmp_path), [])
     assert list(tmp_path.iterdir()) == []
     odd = BadImage('a "b",\n.png', "reason, with a comma")
@@ -231,14 +232,14 @@ def skipped(run_task, harmed, tiny_cellnet, tmp_path_factory):
     return run_task([*own, *data, *shares], tmp_path_factory.mktemp("skipped") / "run")
 
 
-def left_out_of(folder):
+def excluded_of(folder):
     with (folder / "excluded.csv").open(newline="") as file:
         return [": ".join(row) for row in list(csv.reader(file))[1:]]
 
 
-def test_with_skip_a_run_is_done_and_lists_what_it_left_out(skipped, harmed):
+def test_with_skip_a_run_is_done_and_lists_what_it_excluded(skipped, harmed):
     assert status(skipped)["status"] == "done"
-    in_order(left_out_of(skipped), harmed.bad)
+    in_order(excluded_of(skipped), harmed.bad)
     assert json.loads((skipped / "metrics.json").read_text())["excluded"] == 5
     report = " ".join((skipped / "report.html").read_text().split())
     assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and left out; excluded.csv lists them", report)
@@ -268,7 +269,7 @@ def test_without_the_bad_files_a_run_gives_the_same(skipped, harmed, overrides, 
 
 def test_such_a_run_is_scored_again_without_the_same_images(skipped, harmed, run_task, tmp_path):
     folder = run_task(["task=evaluate", f"run={skipped}", "evaluation.resamples=20"], tmp_path / "again")
-    in_order(left_out_of(folder), harmed.bad)
+    in_order(excluded_of(folder), harmed.bad)
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (skipped, folder))
     assert first["subsets"] == second["subsets"]
     assert second["excluded"] == 5
@@ -287,6 +288,6 @@ def test_other_data_with_bad_images_is_scored_by_its_own_policy(finished_run, ha
         run_task(data, tmp_path / "error")
     assert not (tmp_path / "error" / "predictions.csv").exists()
     folder = run_task([*data, "dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"], tmp_path / "skip")
-    in_order(left_out_of(folder), harmed.bad)
+    in_order(excluded_of(folder), harmed.bad)
     assert set(read(folder / "predictions.csv").cell_id.tolist()) == harmed.good
     assert "were bad and left out" in (folder / "report.html").read_text()

@@ -1,15 +1,14 @@
 """Batches depend on seed, epoch and step alone, visit each cell once an epoch, and never see the test subset."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from numbered_cells import SIZE, Numbered, noise, numbered_table, numbers, same, take
 
 from malaria_exp.data.augmentation_chain import Chain, Until
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
@@ -18,56 +17,22 @@ from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Data
 from malaria_exp.utils.errors import ConfigError
 
-N, SIZE = 70, 4
-BATCH = 8
-
-
-class Numbered:
-    """Cell `i` is a picture that nobody else has: its number in one pixel, its own noise in the others."""
-
-    def read(self, index):
-        image = np.random.default_rng(index).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        image[0, 0] = index
-        return image
+N, BATCH = 70, 8
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Data:
-    """Seven people of ten cells each: four train, one validates, two are sealed; the rows are mixed."""
+    """Seven patients of ten cells each: four train, one validates, two are sealed; the rows are mixed."""
     mixed = np.random.default_rng(5).permutation(N)
     patient = mixed // 10
-    table = CellTable(
-        name="numbered",
-        cell_id=np.array([f"c{i}" for i in mixed]),
-        label=(np.arange(N) % 3 == 0).astype(np.int8),
-        patient=np.array([f"P{i}" for i in patient]),
-        slide=np.array([f"S{i}" for i in patient]),
-        field=np.array([f"F{i}" for i in patient]),
-        content=np.array([hashlib.sha256(str(i).encode()).hexdigest() for i in range(N)]),
-        source=Numbered(),
-    )
+    table = numbered_table(mixed)
     subset = np.array(["train"] * 4 + ["val"] + ["test"] * 2)[patient]
     pixel_cache = open_pixel_cache(table, ResizeRule(SIZE, "pad"), tmp_path_factory.mktemp("cache"))
-    return Data(Manifest.from_table("drawn", table, subset), pixel_cache)
+    return Data(Manifest.from_table("some_split", table, subset), pixel_cache)
 
 
 def batches(data, *, batch_size=BATCH, augmentations=(), seed=0, resident_gb=1.0):
     return TrainingBatches(data.training()[0], batch_size=batch_size, chain=Chain(list(augmentations)), seed=seed, resident_gb=resident_gb)
-
-
-def take(made, steps, start_epoch=0):
-    return [(images.numpy(), labels.numpy()) for images, labels in made.dataset(start_epoch).take(steps)]
-
-
-def rows(images):
-    """The table rows in a batch, from each picture's first pixel."""
-    return np.rint(images[:, 0, 0, 0] * 255).astype(int).tolist()
-
-
-def same(first, second):
-    return len(first) == len(second) and all(
-        np.array_equal(a, c) and np.array_equal(b, d) for (a, b), (c, d) in zip(first, second, strict=True)
-    )
 
 
 # What a batch is
@@ -77,22 +42,19 @@ def same(first, second):
 def test_a_batch_holds_the_cells_own_pixels_and_labels(data, resident_gb):
     made = batches(data, resident_gb=resident_gb)
     assert made.resident == (resident_gb > 0)
+    assert [(tuple(spec.shape), spec.dtype) for spec in made.dataset().element_spec] == [
+        ((BATCH, SIZE, SIZE, 3), tf.float32),
+        ((BATCH, 1), tf.float32),
+    ]
     for images, labels in take(made, 10):
         assert images.dtype == labels.dtype == np.float32
         assert images.shape == (BATCH, SIZE, SIZE, 3)
         assert labels.shape == (BATCH, 1)
-        for row, image, label in zip(rows(images), images, labels[:, 0], strict=True):
+        for row, image, label in zip(numbers(images), images, labels[:, 0], strict=True):
             assert np.array_equal(np.rint(image * 255), Numbered().read(row))
             assert np.abs(image * 255 - Numbered().read(row)).max() < 1e-3
             assert label == data.manifest.label[row]
             assert data.manifest.subset[row] == "train"
-
-
-def test_shapes_are_known_before_anything_runs(data):
-    for resident_gb in (1.0, 0.0):
-        images, labels = batches(data, resident_gb=resident_gb).dataset().element_spec
-        assert (images.shape, images.dtype) == ((BATCH, SIZE, SIZE, 3), tf.float32)
-        assert (labels.shape, labels.dtype) == ((BATCH, 1), tf.float32)
 
 
 def test_every_pixel_value_has_its_own_place_in_0_to_1():
@@ -112,7 +74,7 @@ def test_an_epoch_visits_each_cell_at_most_once_and_leaves_out_only_the_rest(dat
     made = batches(data, batch_size=batch_size)
     cells = data.manifest.rows("train").tolist()
     assert made.steps_per_epoch == 40 // batch_size
-    seen = [row for images, _ in take(made, 3 * made.steps_per_epoch) for row in rows(images)]
+    seen = [row for images, _ in take(made, 3 * made.steps_per_epoch) for row in numbers(images)]
     per_epoch = made.steps_per_epoch * batch_size
     for epoch in range(3):
         visited = seen[epoch * per_epoch : (epoch + 1) * per_epoch]
@@ -122,29 +84,25 @@ def test_an_epoch_visits_each_cell_at_most_once_and_leaves_out_only_the_rest(dat
 
 def test_the_left_out_rest_differs_so_that_every_cell_is_seen(data):
     made = batches(data, batch_size=39)
-    excluded = [set(data.manifest.rows("train").tolist()) - set(rows(images)) for images, _ in take(made, 8)]
+    excluded = [set(data.manifest.rows("train").tolist()) - set(numbers(images)) for images, _ in take(made, 8)]
     assert len(set(map(frozenset, excluded))) > 3
 
 
 def test_a_batch_larger_than_the_subset_is_the_subset(data):
     made = batches(data, batch_size=1000)
     assert (made.batch_size, made.steps_per_epoch) == (40, 1)
-    assert sorted(rows(take(made, 1)[0][0])) == data.manifest.rows("train").tolist()
+    assert sorted(numbers(take(made, 1)[0][0])) == data.manifest.rows("train").tolist()
 
 
 def test_epochs_and_seeds_differ_in_order(data):
     made = batches(data, batch_size=40)
-    orders = [rows(images) for images, _ in take(made, 4)]
+    orders = [numbers(images) for images, _ in take(made, 4)]
     # Seeds beyond 32 bits are streams of their own.
-    orders += [rows(take(batches(data, batch_size=40, seed=seed), 1)[0][0]) for seed in (1, 2, 2**32 - 1, 2**32, 2**40)]
+    orders += [numbers(take(batches(data, batch_size=40, seed=seed), 1)[0][0]) for seed in (1, 2, 2**32 - 1, 2**32, 2**40)]
     assert len(set(map(tuple, orders))) == len(orders)
 
 
-def draw_noise(images, labels, seed):
-    return images * 0.5 + 0.5 * tf.random.stateless_uniform(tf.shape(images), seed), labels
-
-
-@pytest.mark.parametrize("augmentations", [(), (draw_noise, draw_noise)], ids=["plain", "augmented"])
+@pytest.mark.parametrize("augmentations", [(), (noise, noise)], ids=["plain", "augmented"])
 def test_a_batch_depends_on_seed_epoch_and_step_alone(data, augmentations):
     made = batches(data, augmentations=augmentations, seed=3)
     whole = take(made, 4 * made.steps_per_epoch)
@@ -155,7 +113,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone(data, augmentations):
 
 
 def test_streamed_and_resident_batches_are_the_same_bit_for_bit(data):
-    for augmentations in ((), (draw_noise,)):
+    for augmentations in ((), (noise,)):
         resident, streamed = (batches(data, augmentations=augmentations, resident_gb=size) for size in (1.0, 0.0))
         assert resident.resident
         assert not streamed.resident
@@ -281,8 +239,8 @@ def test_opening_a_subset_is_recorded_with_its_reason(data):
 def test_each_cell_carries_its_own_weight(data, resident_gb):
     cells = data.training()[0]
     weights = np.arange(len(cells), dtype=np.float32)
-    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([draw_noise]), seed=3, resident_gb=resident_gb, weights=weights)
-    plain = batches(data, seed=3, augmentations=[draw_noise])
+    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=3, resident_gb=resident_gb, weights=weights)
+    plain = batches(data, seed=3, augmentations=[noise])
     bare = TrainingBatches(cells, batch_size=BATCH, seed=3, resident_gb=resident_gb, weights=weights)
     weight_of = dict(zip(cells.rows.tolist(), weights.tolist(), strict=True))
     for (images, labels, _), (own_images, own_labels), (pixels, _, found) in zip(
@@ -292,27 +250,20 @@ def test_each_cell_carries_its_own_weight(data, resident_gb):
         np.testing.assert_array_equal(images, own_images)
         np.testing.assert_array_equal(labels, own_labels)
         assert found.shape == (BATCH,)
-        assert found.numpy().tolist() == [weight_of[row] for row in rows(pixels.numpy())]
+        assert found.numpy().tolist() == [weight_of[row] for row in numbers(pixels.numpy())]
 
 
-def test_patients_weigh_alike_and_cells_one_on_average(data):
-    weights = data.patient_weights()
-    patients = data.manifest.patient[data.manifest.rows("train")]
-    sums = {patient: weights[patients == patient].sum() for patient in np.unique(patients)}
-    assert weights.dtype == np.float32
-    assert weights.mean() == pytest.approx(1)
-    assert list(sums.values()) == pytest.approx([len(patients) / len(sums)] * len(sums))
-
-
-def test_unequal_patients_weigh_alike_too(data):
+@pytest.mark.parametrize("excluded", [0, 7], ids=["equal patients", "a small one"])
+def test_patients_weigh_alike_and_cells_one_on_average(data, excluded):
     manifest = data.manifest
     subset = manifest.subset.copy()
-    first = np.flatnonzero(manifest.patient == manifest.patient[manifest.rows("train")[0]])
-    subset[first[:7]] = "excluded"
+    subset[np.flatnonzero(manifest.patient == manifest.patient[manifest.rows("train")[0]])[:excluded]] = "excluded"
     weights = Data(dataclasses.replace(manifest, subset=subset), data.pixel_cache).patient_weights()
     patients = manifest.patient[subset == "train"]
+    sums = [weights[patients == patient].sum() for patient in np.unique(patients)]
+    assert weights.dtype == np.float32
     assert weights.mean() == pytest.approx(1)
-    assert weights[patients == patients[0]].sum() == pytest.approx(weights[patients != patients[0]].sum() / 3)
+    assert sums == pytest.approx([len(patients) / len(sums)] * len(sums))
 
 
 def test_patients_that_nobody_knows_cannot_weigh_alike(data):

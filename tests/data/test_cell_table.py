@@ -26,13 +26,13 @@ def columns(n=4):
 
 
 def make(label=(1, 0, 0, 0), **changed):
-    return CellTable(**{"name": "drawn", "label": np.array(label, dtype=np.int8), **columns(), **changed})
+    return CellTable(**{"name": "small", "label": np.array(label, dtype=np.int8), **columns(), **changed})
 
 
 def test_labels_come_from_class_names_not_from_their_order():
     sick = np.array([True, False, True, False])
     for labels in ({"parasitized": sick, "uninfected": ~sick}, {"uninfected": ~sick, "parasitized": sick}):
-        table = CellTable.from_names("drawn", labels, **columns())
+        table = CellTable.from_names("small", labels, **columns())
         assert table.label.tolist() == [1, 0, 1, 0]
         assert table.label.dtype == np.int8
     assert CLASS_NAMES[POSITIVE] == "parasitized"
@@ -51,7 +51,7 @@ def test_labels_come_from_class_names_not_from_their_order():
 )
 def test_each_cell_needs_exactly_one_known_class(labels):
     with pytest.raises(ValueError, match="Expected"):
-        CellTable.from_names("drawn", labels, **columns())
+        CellTable.from_names("small", labels, **columns())
 
 
 def test_wrong_columns_are_refused():
@@ -59,7 +59,7 @@ def test_wrong_columns_are_refused():
         make(patient=np.array(["P1"] * 3))
     with pytest.raises(ValueError, match=r"labels 0 and 1.*2"):
         make(label=(2, 0, 1, 0))
-    with pytest.raises(DataError, match="'drawn' holds no cells"):
+    with pytest.raises(DataError, match="'small' holds no cells"):
         make(label=(), **{name: value[:0] for name, value in columns().items() if name != "source"})
 
 
@@ -73,7 +73,7 @@ def test_infected_is_a_property_of_the_patient():
     assert not make(label=(0, 0, 0, 0)).infected.any()
 
 
-def test_summary_counts_people_slides_and_fields():
+def test_summary_counts_patients_slides_and_fields():
     assert make(label=(0, 1, 0, 1)).summary() == {
         "cells": 4,
         "parasitized": 2,
@@ -183,7 +183,7 @@ def test_no_rows_are_no_table():
         make().select(np.array([], dtype=np.int64))
 
 
-def test_infected_people_are_those_of_the_chosen_rows():
+def test_infected_patients_are_those_of_the_chosen_rows():
     table = make(label=(1, 0, 0, 0))
     assert table.infected.tolist() == [True, True, False, False]
     assert not table.select(np.array([1, 2])).infected.any()

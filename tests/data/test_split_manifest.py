@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
-from malaria_exp.data.split_manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks, read_csv
+from malaria_exp.data.split_manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, LeakError
 
-# Two cells of either class for each of six people, two people a subset.
+# Two cells of either class for each of six patients, two patients a subset.
 PATIENTS = np.repeat([f"P{i}" for i in range(6)], 4)
 N = len(PATIENTS)
 SUBSET = np.repeat(["train", "val", "test"], 8)
@@ -22,7 +23,7 @@ text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r
 
 def table(**changed):
     base = {
-        "name": "drawn",
+        "name": "small",
         "cell_id": np.array([f"c{i:02d}" for i in range(N)]),
         "label": np.tile([0, 1], N // 2).astype(np.int8),
         "patient": PATIENTS,
@@ -93,7 +94,7 @@ def test_cells_of_unknown_patients_are_no_patient_and_may_not_be_divided_as_if_t
     guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
 
 
-def test_cells_of_unknown_patients_in_one_subset_may_still_be_those_of_people_in_another():
+def test_cells_of_unknown_patients_in_one_subset_may_still_be_those_of_patients_in_another():
     in_training = make(patient=np.where(SUBSET == "train", UNKNOWN, PATIENTS))
     assert in_training.leaky
     assert in_training.crossing_patients == {UNKNOWN: ["test", "train", "val"]}
@@ -129,7 +130,7 @@ def test_crossing_is_what_a_plain_count_says(subset, contents):
     rows = table()
     content = np.array([f"{i:064x}" for i in contents])
     columns = {name: getattr(rows, name) for name in ("cell_id", "label", "patient", "slide", "field")}
-    manifest = Manifest(protocol="drawn", content=content, subset=np.array(subset), **columns)
+    manifest = Manifest(protocol="small", content=content, subset=np.array(subset), **columns)
     for values, crossing in ((PATIENTS, manifest.crossing_patients), (content, manifest.crossing_contents)):
         where = {}
         for value, name in zip(values.tolist(), subset, strict=True):
@@ -164,7 +165,7 @@ def test_rows_are_the_ascending_rows_of_a_subset():
     assert manifest.rows(EXCLUDED).tolist() == [0, 12]
 
 
-def test_counts_tell_cells_classes_and_people():
+def test_counts_tell_cells_classes_and_patients():
     label = table().label.copy()
     label[:4] = 0  # P0 is healthy
     counts = make(label=label).counts()
@@ -252,14 +253,14 @@ def test_reading_what_was_written_is_exact(tmp_path_factory, rows):
     label, *columns = zip(*rows, strict=True)
     names = ("patient", "slide", "field", "content", "subset")
     written = Manifest(
-        protocol="drawn",
+        protocol="small",
         cell_id=np.array([f"c{i}" for i in range(len(rows))]),
         label=np.array(label, dtype=np.int8),
         **{name: np.array(column) for name, column in zip(names, columns, strict=True)},
     )
     path = tmp_path_factory.mktemp("manifest") / "split.csv"
     written.write(path)
-    got = Manifest.read(path, "drawn")
+    got = Manifest.read(path, "small")
     for name in COLUMNS:
         assert getattr(got, name).tolist() == getattr(written, name).tolist()
     assert got.label.dtype == np.int8
@@ -302,15 +303,15 @@ ROW = "c1,parasitized,P1,S1,F1,aa,train\n"
 )
 def test_a_damaged_file_is_a_data_error_with_its_place(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:
-        Manifest.read(write(tmp_path, content), "drawn")
+        Manifest.read(write(tmp_path, content), "small")
     assert "split.csv" in str(caught.value)
 
 
 def test_a_missing_file_and_a_folder_are_data_errors(tmp_path):
     with pytest.raises(DataError, match="No file"):
-        Manifest.read(tmp_path / "nothing.csv", "drawn")
+        Manifest.read(tmp_path / "nothing.csv", "small")
     with pytest.raises(DataError, match="cannot be read"):
-        Manifest.read(tmp_path, "drawn")
+        Manifest.read(tmp_path, "small")
 
 
 def test_rows_keep_their_lines_and_spreadsheets_may_have_written_them(tmp_path):

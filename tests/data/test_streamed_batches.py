@@ -1,6 +1,5 @@
 """Streamed batches: a function of seed, epoch and step alone, each cell once an epoch, from any step on, by any number of workers."""
 
-import hashlib
 import json
 import os
 import subprocess
@@ -11,51 +10,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from numbered_cells import SIZE, Numbered, noise, numbered_table, numbers, same, take
 
 from malaria_exp.components.dataset.shards import shards
-from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.data.augmentation_chain import Chain, Copies
 from malaria_exp.data.batches import TrainingBatches
-from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.shards.write_shards import write_shards
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.utils.errors import ConfigError, DataError
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 
-N, SIZE, SHARDS = 300, 4, 10
+N, SHARDS = 300, 10
 TRAIN, BATCH = 200, 16
 RULE = ResizeRule(SIZE, "pad")
 
 
-class Numbered:
-    """Cell `i` is a picture that nobody else has: its number in two pixels, its own noise in the others."""
-
-    def read(self, index):
-        image = np.random.default_rng(index).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        image[0, 0], image[0, 1] = index // 256, index % 256
-        return image
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Thirty people of ten cells each, in ten shards."""
-    table = CellTable(
-        name="numbered",
-        cell_id=np.array([f"c{i:03d}" for i in range(N)]),
-        label=(np.arange(N) % 3 == 0).astype(np.int8),
-        patient=np.array([f"P{i // 10}" for i in range(N)]),
-        slide=np.array([f"S{i // 10}" for i in range(N)]),
-        field=np.array([f"F{i // 10}" for i in range(N)]),
-        content=np.array([hashlib.sha256(str(i).encode()).hexdigest() for i in range(N)]),
-        source=Numbered(),
-    )
+def written(tmp_path_factory):
+    """Thirty patients of ten cells each, in ten shards."""
+    table = numbered_table(np.arange(N))
     root = tmp_path_factory.mktemp("shards")
     write_shards(
-        table, open_place(str(root / "set"), "task.to"), RULE, shard_mb=N * 348e-6 / SHARDS, seed=0, workers=2, root=root / "cache"
+        table, open_filesystem(str(root / "set"), "task.to"), RULE, shard_mb=N * 348e-6 / SHARDS, seed=0, workers=2, root=root / "cache"
     )
     return root
 
@@ -64,17 +45,17 @@ def open_data(path, cache, window) -> Data:
     table = shards(path=str(path), window=window)
     number = np.array([int(name[1:]) for name in table.cell_id])
     subset = np.array(["train"] * 20 + ["val"] * 4 + ["test"] * 6)[number // 10]
-    return Data(Manifest.from_table("drawn", table, subset), open_pixel_cache(table, RULE, cache))
+    return Data(Manifest.from_table("some_split", table, subset), open_pixel_cache(table, RULE, cache))
 
 
 @pytest.fixture(scope="module")
-def open_window(place):
+def open_window(written):
     """open_window(3): the data, read three shards at once."""
     opened = {}
 
     def get(window=3):
         if window not in opened:
-            opened[window] = open_data(place / "set", place / "cache", window)
+            opened[window] = open_data(written / "set", written / "cache", window)
         return opened[window]
 
     return get
@@ -84,25 +65,6 @@ def streamed(data, *, batch_size=BATCH, augmentations=(), seed=0) -> StreamedBat
     made = training_batches(data.training()[0], batch_size=batch_size, augmentations=list(augmentations), seed=seed, resident_gb=1)
     assert isinstance(made, StreamedBatches)
     return made
-
-
-def take(made, steps, start_epoch=0, start_step=0):
-    return [(images.numpy(), labels.numpy()) for images, labels in made.dataset(start_epoch, start_step).take(steps)]
-
-
-def numbers(images):
-    pixels = np.rint(images * 255).astype(int)
-    return (pixels[:, 0, 0, 0] * 256 + pixels[:, 0, 1, 0]).tolist()
-
-
-def same(first, second):
-    return len(first) == len(second) and all(
-        np.array_equal(a, c) and np.array_equal(b, d) for (a, b), (c, d) in zip(first, second, strict=True)
-    )
-
-
-def noise(images, labels, seed):
-    return images * 0.5 + 0.5 * tf.random.stateless_uniform(tf.shape(images), seed), labels
 
 
 # What a batch is
@@ -132,9 +94,9 @@ def test_an_epoch_visits_each_cell_once_and_leaves_out_only_the_rest(open_window
         assert len(set(visited)) == len(visited) == TRAIN - TRAIN % size
 
 
-def test_chunks_without_a_wanted_cell_are_no_obstacle(place, tmp_path, monkeypatch):
+def test_chunks_without_a_wanted_cell_are_no_obstacle(written, tmp_path, monkeypatch):
     monkeypatch.setattr("malaria_exp.data.shards.shard_cache.CHUNK", 2)
-    data = open_data(place / "set", tmp_path, 3)
+    data = open_data(written / "set", tmp_path, 3)
     for cells in (data.training()[1], data.open("test", "a test")):
         number = [int(name[1:]) for name in data.manifest.cell_id[cells.rows]]
         assert np.array_equal(cells.images(), np.stack([Numbered().read(one) for one in number]))
@@ -142,7 +104,7 @@ def test_chunks_without_a_wanted_cell_are_no_obstacle(place, tmp_path, monkeypat
     assert images.shape == (BATCH, SIZE, SIZE, 3)
 
 
-def test_epochs_and_seeds_differ_in_order_and_in_what_is_left_out(open_window):
+def test_epochs_and_seeds_differ_in_order_and_in_the_rest(open_window):
     made = streamed(open_window(), batch_size=150)
     orders = [numbers(images) for images, _ in take(made, 4)]
     orders += [numbers(take(streamed(open_window(), batch_size=150, seed=seed), 1)[0][0]) for seed in (1, 2**32)]
@@ -181,7 +143,7 @@ def test_from_any_step_on_it_is_the_rest_of_the_whole_stream(open_window, window
 
 
 @pytest.mark.parametrize("resident_gb", [1.0, 0.0])
-def test_batches_of_a_store_start_at_any_step_too(open_window, resident_gb):
+def test_batches_of_a_pixel_cache_start_at_any_step_too(open_window, resident_gb):
     data = open_window()
     rows = data.manifest.rows("train")
     cells = Cells("train", rows, data.manifest.label[rows], data.pixel_cache.copy_out(rows, "train"))
@@ -222,10 +184,10 @@ def test_copies_are_streamed_too(open_window):
     assert same(take(made, 4, 1, 2), whole[made.steps_per_epoch + 2 : made.steps_per_epoch + 6])
 
 
-def test_a_later_start_reads_no_window_before_it(place, tmp_path):
+def test_a_later_start_reads_no_window_before_it(written, tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
-    for path in (place / "set").iterdir():
+    for path in (written / "set").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     made = streamed(open_data(folder, tmp_path / "cache", 1))
     whole = take(made, made.steps_per_epoch)
@@ -301,7 +263,7 @@ def test_too_many_workers_are_refused(open_window):
         streamed(open_window()).for_worker(0, 11, 8)
 
 
-def test_a_strategy_deals_the_batches_out_and_repeatable_runs_read_ahead(place):
+def test_a_strategy_deals_the_batches_out_and_repeatable_runs_read_ahead(written):
     """In a process of its own: how many devices there are must be said before TensorFlow starts, and being repeatable is for good.
 
     Repeatable, TensorFlow drops from a pipeline what runs ahead, unless nothing in it has a state.
@@ -342,7 +304,7 @@ print(json.dumps({"steps": count, "replicas": strategy.num_replicas_in_sync, "sh
 """
     here = Path(__file__).resolve().parent
     done = subprocess.run(
-        [sys.executable, "-c", code, str(here), str(place)],
+        [sys.executable, "-c", code, str(here), str(written)],
         capture_output=True,
         text=True,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},

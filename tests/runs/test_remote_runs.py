@@ -11,7 +11,7 @@ from web_server import Site, say, serve
 from malaria_exp.runs import remote_runs
 from malaria_exp.runs.remote_runs import local_file, local_run
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
-from malaria_exp.utils.filesystems import open_place, write_bytes
+from malaria_exp.utils.filesystems import open_filesystem, write_bytes
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def stored_run(finished_run, request):
     url = f"memory://{request.node.name}/runs/mine"
     for path in finished_run.iterdir():
         if path.is_file():
-            write_bytes(open_place(url, "run"), path.name, path.read_bytes())
+            write_bytes(open_filesystem(url, "run"), path.name, path.read_bytes())
     return url
 
 
@@ -91,7 +91,7 @@ def test_a_run_elsewhere_is_fetched_once_under_its_own_name(stored_run, finished
 def test_another_run_under_the_same_url_is_another_run(stored_run, finished_run, tmp_path):
     first = local_run(stored_run, tmp_path)
     status = json.loads((finished_run / "status.json").read_text()) | {"started": "2001-01-01T00:00:00+00:00"}
-    write_bytes(open_place(stored_run, "run"), "status.json", json.dumps(status).encode())
+    write_bytes(open_filesystem(stored_run, "run"), "status.json", json.dumps(status).encode())
     assert local_run(stored_run, tmp_path) != first
 
 
@@ -101,7 +101,7 @@ def test_a_folder_of_this_machine_is_taken_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("name", ["status.json", "model.keras", "split.csv"])
 def test_what_a_run_elsewhere_lacks_is_named(stored_run, tmp_path, name):
-    open_place(stored_run, "run").remove(name)
+    open_filesystem(stored_run, "run").remove(name)
     with pytest.raises(RunFolderError, match=re.escape(f"run: '{stored_run}' has no {name}")):
         local_run(stored_run, tmp_path)
     assert not (tmp_path / remote_runs.FOLDER).exists()
@@ -109,7 +109,7 @@ def test_what_a_run_elsewhere_lacks_is_named(stored_run, tmp_path, name):
 
 @pytest.mark.parametrize("status", [b"{", b'{"task": "train", "status": "running"}', b'{"task": "evaluate", "status": "done"}', b"[]"])
 def test_a_run_elsewhere_that_is_not_finished_is_refused(stored_run, tmp_path, status):
-    write_bytes(open_place(stored_run, "run"), "status.json", status)
+    write_bytes(open_filesystem(stored_run, "run"), "status.json", status)
     with pytest.raises(RunFolderError, match="is no finished training run"):
         local_run(stored_run, tmp_path)
 

@@ -9,7 +9,7 @@ import pytest
 
 from malaria_exp.config.run_config import Choice
 from malaria_exp.runs.storage import command, keep_copy, name_of
-from malaria_exp.utils.filesystems import FsspecPlace
+from malaria_exp.utils.filesystem_kinds import FsspecFilesystem
 
 
 def config(name, **params):
@@ -36,7 +36,7 @@ def test_a_copy_that_fails_is_recorded_with_its_reason_and_the_run_is_whole(smal
     def fail(self, path, name):
         raise OSError("quota is used up: sftp://me:hunter2@bucket/x")
 
-    monkeypatch.setattr(FsspecPlace, "put", fail)
+    monkeypatch.setattr(FsspecFilesystem, "put", fail)
     caplog.set_level(logging.INFO, logger="malaria_exp")
     monkeypatch.setattr(logging.getLogger("malaria_exp"), "propagate", True)
     before = set(small_run.rglob("*"))

@@ -7,7 +7,8 @@ import pytest
 
 from malaria_exp.runs.storage_copy import PARTS, below, check_folder, check_place, copy_to_folder, copy_to_place, files_of
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError, UserError
-from malaria_exp.utils.filesystems import FsspecPlace, open_place
+from malaria_exp.utils.filesystem_kinds import FsspecFilesystem
+from malaria_exp.utils.filesystems import open_filesystem
 
 EVERYTHING = ["everything"]
 
@@ -59,7 +60,7 @@ def copy(request, tmp_path, small_run):
     return (
         lambda: copy_to_place(small_run, EVERYTHING, url, "storage.url"),
         lambda: files_at(url),
-        lambda name: open_place(url, "k").read(name),
+        lambda name: open_filesystem(url, "k").read(name),
     )
 
 
@@ -105,7 +106,7 @@ def test_a_store_that_fails_is_told_without_a_password(small_run, monkeypatch):
     def fail(self, path, name):
         raise DataError(f"'{self.url}/{name}' cannot be written: no permission")
 
-    monkeypatch.setattr(FsspecPlace, "put", fail)
+    monkeypatch.setattr(FsspecFilesystem, "put", fail)
     with pytest.raises(ConfigError) as caught:
         check_place("memory://me:hunter2@bucket/runs", "storage.url")
     assert "storage.url: runs cannot be copied to 'memory://bucket/runs'" in str(caught.value)

@@ -1,7 +1,7 @@
 """Words that help out of errors, and exit codes that scripts can tell apart."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.utils import errors
@@ -24,6 +24,7 @@ def test_nearest(name, allowed, expected):
 
 
 @given(st.text(min_size=1, max_size=12), st.lists(st.text(max_size=12), max_size=6))
+@settings(max_examples=30, deadline=None)
 def test_nearest_is_one_of_the_allowed(name, allowed):
     assert nearest(name, allowed) in {*allowed, None}
 

@@ -7,7 +7,7 @@ from malaria_exp.config.validation import Pattern, PositiveInt
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.shards.cells import ShardCells, read_set, read_table
 from malaria_exp.data.shards.shard_cache import damaged_error
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 from malaria_exp.utils.terminal_log import log
 
 
@@ -32,13 +32,13 @@ def shards(
         DataError: no finished set, files that are missing or damaged.
         ConfigError: a URL that no installed package reads.
     """
-    place = open_place(path, "dataset.path")
-    found = read_set(place)
-    columns = read_table(place, found)
-    cells = ShardCells(place, found, columns.pop("offset"), columns.pop("crc32"), window)
+    filesystem = open_filesystem(path, "dataset.path")
+    found = read_set(filesystem)
+    columns = read_table(filesystem, found)
+    cells = ShardCells(filesystem, found, columns.pop("offset"), columns.pop("crc32"), window)
     if verify:
         damage = cells.damage()
         if damage:
-            raise damaged_error(place, damage)
-        log.info(f"dataset   all {len(found.shards)} shards in '{place.url}' are as they were written")
+            raise damaged_error(filesystem, damage)
+        log.info(f"dataset   all {len(found.shards)} shards in '{filesystem.url}' are as they were written")
     return CellTable(name=found.plan.dataset, source=cells, notes=found.notes, **columns)  # type: ignore[arg-type]

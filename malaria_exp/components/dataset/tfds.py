@@ -158,7 +158,7 @@ class Records:
     """
 
     def __init__(self, builder: "tensorflow_datasets.core.DatasetBuilder") -> None:
-        self.place = str(builder.data_path)
+        self.path = str(builder.data_path)
         self.names = [f"record {index}" for index in range(builder.info.splits["train"].num_examples)]
         self.folders: list[str] = []
         self.unsafe: list[str] = []
@@ -183,7 +183,7 @@ class Records:
             for record in dataset.as_numpy_iterator():
                 yield record["image"], int(record["label"])
         except tf.errors.OpError as error:
-            raise DataError(f"dataset=tfds: the records in '{self.place}' are damaged: {_first_line(error)}. {PREPARE_AGAIN}") from None
+            raise DataError(f"dataset=tfds: the records in '{self.path}' are damaged: {_first_line(error)}. {PREPARE_AGAIN}") from None
 
     def read(self, index: int) -> bytes:
         """Returns a record's PNG bytes."""

@@ -11,14 +11,14 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.evaluation.metrics import METRICS, direction
 from malaria_exp.tracking.logger_interface import Axis, Logger, Run, Status
-from malaria_exp.utils.progress_bars import DRAWN_PER_SECOND, hide_bars, progress_bar, short_progress_bar
+from malaria_exp.utils.progress_bars import REFRESHES_PER_SECOND, hide_bars, progress_bar, short_progress_bar
 from malaria_exp.utils.progress_bars import console as terminal
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.terminal_log import BESIDE_TERMINAL, RESULT, log, set_terminal_level
 
 # What an epoch's line shows, and under which name.
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
-REFRESH_SECONDS = 1 / DRAWN_PER_SECOND
+REFRESH_SECONDS = 1 / REFRESHES_PER_SECOND
 # Columns of the terminal that the whole bar needs, and that it needs with the best value so far.
 WIDE, WITH_BEST = 120, 80
 # What the table of epochs leaves out, in this order, where the terminal is too narrow; run.log has all of it.

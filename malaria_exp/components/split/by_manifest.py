@@ -8,7 +8,8 @@ import numpy as np
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern
 from malaria_exp.data.cell_table import CellTable
-from malaria_exp.data.split_manifest import EXCLUDED, SUBSETS, Manifest, read_csv
+from malaria_exp.data.split_manifest import EXCLUDED, SUBSETS, Manifest
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
 ALIASES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}

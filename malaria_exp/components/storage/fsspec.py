@@ -5,7 +5,7 @@ from pathlib import Path
 from malaria_exp.config.registry import register
 from malaria_exp.runs.storage_copy import Part, below, check_folder, check_place, copy_to_folder, copy_to_place
 from malaria_exp.runs.storage_interface import Storage
-from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+from malaria_exp.utils.filesystems import local_path, scheme_of
 
 KEY = "storage.url"
 
@@ -34,7 +34,7 @@ class UrlStorage:
 
     def __init__(self, url: str, what: list[Part]) -> None:
         self.url, self.what = url, what
-        self._folder = LocalPlace(url).folder if scheme_of(url) in ("", "file") else None
+        self._folder = local_path(url) if scheme_of(url) in ("", "file") else None
 
     def check(self) -> None:
         """Raises a ConfigError if a package is missing, or nothing can be written there."""

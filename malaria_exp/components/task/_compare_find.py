@@ -9,7 +9,7 @@ from pathlib import Path
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
-from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.http import public_url
 
 HOW = "runs=[outputs/a,outputs/b], a multirun's folder (runs=outputs/multirun-x), or a pattern in quotes ('runs=outputs/multirun-x/*')"
@@ -56,7 +56,7 @@ def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[Found]:
 
 
 def _local(run: str, own: Path) -> list[tuple[Path, bool]]:
-    path = LocalPlace(run).folder
+    path = local_path(run)
     if any(sign in run for sign in "*?[") and not path.exists():
         folders = sorted(map(Path, glob.glob(str(path))), key=_natural)  # noqa: PTH207 - of any root
         inside = [one for folder in folders for one in _within(folder)]

@@ -4,7 +4,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
-from malaria_exp.data.pixel_cache import cache_folders, delete_cache_folder, delete_left_overs
+from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder, delete_left_overs
 from malaria_exp.runs.remote_runs import FOLDER as FETCHED
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.terminal_log import log

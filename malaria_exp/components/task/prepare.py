@@ -1,4 +1,4 @@
-"""Writing datasets in other forms: shards to stream from, or a sample in the official layout."""
+"""Writing a dataset as shards to stream from, or a sample of it in the official layout."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,23 +29,23 @@ def prepare(
         what: shards, which go on where a killed run stopped and never replace another set; or sample, a new folder.
         shard_mb: shards - megabytes of a shard, about.
         size: shards - edge of the images in pixels; null for the model's.
-        cells: sample - at most so many cells, thinned out evenly over people and classes; null for all.
+        cells: sample - at most so many cells, thinned out evenly over patients and classes; null for all.
         seed: of the order in which cells are dealt to shards, or of which cells the sample takes.
 
     Raises:
-        DataError: bad images (all of them listed), or the place cannot be written or holds something else.
+        DataError: bad images (all of them listed), or the folder cannot be written or holds something else.
     """
-    from malaria_exp.components.task._prepare_sample import new_folder, write_sample
-    from malaria_exp.components.task._prepare_shards import write_shards
+    from malaria_exp.data.shards.write_shards import write_shards
+    from malaria_exp.data.write_sample import new_sample_folder, write_sample
     from malaria_exp.runs.pipeline import load_table, resize_rule
-    from malaria_exp.utils.filesystems import open_place
+    from malaria_exp.utils.filesystems import open_filesystem
 
     app.config.check_components(("dataset", "model"))
     if what == "sample":
-        folder = new_folder(to)
+        folder = new_sample_folder(to)
         write_sample(load_table(app.config), folder, cells, seed)
         return
-    place, cache = open_place(to, "task.to"), app.config.cache
+    filesystem, cache = open_filesystem(to, "task.to"), app.config.cache
     rule = resize_rule(app.config)
     rule = replace(rule, size=size or rule.size)
-    write_shards(load_table(app.config), place, rule, shard_mb=shard_mb, seed=seed, workers=cache.workers, root=cache.path)
+    write_shards(load_table(app.config), filesystem, rule, shard_mb=shard_mb, seed=seed, workers=cache.workers, root=cache.path)

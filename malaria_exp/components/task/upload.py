@@ -15,7 +15,7 @@ def upload(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
     from malaria_exp.runs.saved_model import read_json
     from malaria_exp.runs.storage import name_of, note_copy, open_storage
-    from malaria_exp.utils.filesystems import LocalPlace, scheme_of
+    from malaria_exp.utils.filesystems import local_path, scheme_of
 
     config = app.config
     config.check_components()
@@ -23,7 +23,7 @@ def upload(app: "App", /) -> None:
         raise ConfigError(f"run: received {config.run!r}; task=upload needs the local folder of a finished run: run=outputs/...")
     if config.one("storage").name == "none":
         raise ConfigError("storage: received 'none'; task=upload needs a place to copy to: storage=path storage.path=/mnt/runs")
-    folder = LocalPlace(config.run).folder
+    folder = local_path(config.run)
     status = read_json(folder / STATUS).get("status")
     if status != "done":
         raise RunFolderError(f"run: '{folder}' is no finished run: status {status}.")

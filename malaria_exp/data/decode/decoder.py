@@ -3,26 +3,22 @@
 Every image goes through here: in training, in evaluation, and wherever a finished model is used.
 """
 
-import io
-import struct
-
 import numpy as np
-from PIL import Image
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.decode.container import Pixels, check_size
 from malaria_exp.data.decode.jpeg import SOI, read_jpeg
+from malaria_exp.data.decode.pillow_formats import read_with_pillow
+from malaria_exp.data.decode.pixels import Pixels
 from malaria_exp.data.decode.png import SIGNATURE, read_png
-from malaria_exp.data.decode.tiff import BIG_SIGNATURES, SIGNATURES, exif_orientation, read_tiff
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 EMPTY = "empty file (0 bytes)"
-# First bytes of what is found in folders of images, or comes instead of an image from a failed download.
+# First bytes of other files that are found in folders of images, or that a failed download leaves.
 OTHER_FILES = {b"GIF8": "GIF", b"%PDF": "PDF", b"PK\3\4": "zip", b"<": "HTML or XML", b"\0\0\0\x0cjP  ": "JPEG 2000", b"8BPS": "Photoshop"}
-WEBP_ANIMATED, WEBP_SIGNATURE = 0x02, b"\x9d\x01\x2a"
-BMP_PLAIN, BMP_BITFIELDS = 0, 3
-# Cameras of 12 bits and fewer reach 4,095 at most: an upper byte of 15.
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
+BIG_TIFF_SIGNATURES = (b"II+\0", b"MM\0+")
+# Values of cameras of up to 12 bits reach 4,095: an upper byte of 15.
 LOWEST_BRIGHT_BYTE = 16
 
 
@@ -38,10 +34,10 @@ def decode(data: bytes) -> np.ndarray:
 
     Color profiles and gamma are ignored: pixels are taken as they are, as by every other reader of this data.
 
-    A PNG's checksums, length and end are checked, and so is that a JPEG's coded data is complete, also where an end mark was put
-    after a cut. What no format can show stays unseen: only PNG and deflated TIFF have checksums of their pixels, so that a flipped
-    bit in another file may give other pixels. Bytes after an image's end are allowed. On damaged compressed TIFF, libtiff writes
-    a line of its own to the error stream, which Pillow has no way to stop.
+    A PNG's checksums, length and end are checked. A JPEG's coded data must be complete, also where an end mark was put after a cut.
+    The other formats are read as Pillow reads them, but missing pixels are refused. Only PNG and deflated TIFF have checksums of their
+    pixels, so that a flipped bit in another file may give other pixels. Bytes after an image's end are allowed. On damaged compressed
+    TIFF, libtiff itself writes a line to the error stream, which Pillow cannot stop.
 
     Args:
         data: the file's bytes: PNG, JPEG, TIFF, BMP or WebP.
@@ -58,18 +54,12 @@ def decode(data: bytes) -> np.ndarray:
         raise BadImageError(EMPTY)
     name = _format(data)
     try:
-        pixels = {"PNG": read_png, "JPEG": read_jpeg, "TIFF": read_tiff, "BMP": _read_bmp, "WEBP": _read_webp}[name](data)
+        pixels = read_png(data) if name == "PNG" else read_jpeg(data) if name == "JPEG" else read_with_pillow(name, data)
         return _orient(_to_rgb(pixels), pixels.orientation)
     except BadImageError:
         raise
-    except Image.UnidentifiedImageError:
-        raise BadImageError(f"damaged {_spelled(name)}: its header cannot be read") from None
     except Exception as error:  # noqa: BLE001 - Pillow raises many types on damaged files; all mean the same here
-        raise BadImageError(f"damaged {_spelled(name)}: {error}") from None
-
-
-def _spelled(name: str) -> str:
-    return "WebP" if name == "WEBP" else name
+        raise BadImageError(f"truncated or damaged {'WebP' if name == 'WEBP' else name}: {error or type(error).__name__}") from None
 
 
 def _format(data: bytes) -> str:
@@ -78,72 +68,16 @@ def _format(data: bytes) -> str:
         return "PNG"
     if data.startswith(SOI + b"\xff"):
         return "JPEG"
-    if data.startswith(SIGNATURES):
+    if data.startswith(TIFF_SIGNATURES):
         return "TIFF"
     if data.startswith(b"BM"):
         return "BMP"
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith(BIG_SIGNATURES):
+    if data.startswith(BIG_TIFF_SIGNATURES):
         raise BadImageError("BigTIFF, which is for files over 4 GB; expected TIFF")
     looks = next((f", it looks like {kind}" for start, kind in OTHER_FILES.items() if data[:64].lstrip().startswith(start)), "")
     raise BadImageError(f"not a PNG, JPEG, TIFF, BMP or WebP image ({len(data):,} bytes{looks})")
-
-
-def _read_bmp(data: bytes) -> Pixels:
-    """Checks a BMP's size, compression and length, and decodes it. Compression by run lengths is refused: it may leave pixels out."""
-    try:
-        start, header = struct.unpack_from("<II", data, 10)
-        width, height, _, bits = struct.unpack_from("<HHHH" if header == 12 else "<iiHH", data, 18)
-        compression = 0 if header == 12 else struct.unpack_from("<I", data, 30)[0]
-    except struct.error:
-        raise BadImageError("truncated BMP: it ends within its header") from None
-    if width < 0:
-        raise BadImageError("damaged BMP: negative width")
-    check_size(width, abs(height))
-    if compression not in (BMP_PLAIN, BMP_BITFIELDS):
-        raise BadImageError(f"BMP compressed by method {compression}; expected none")
-    if len(data) < start + (width * bits + 31) // 32 * 4 * abs(height):
-        raise BadImageError("truncated BMP: fewer pixels than its size needs")
-    image = Image.open(io.BytesIO(data), formats=("BMP",))
-    image.load()
-    return Pixels(image)
-
-
-def _read_webp(data: bytes) -> Pixels:
-    """Checks a WebP's parts and sizes before libwebp makes room for them, and decodes it."""
-    end = 8 + int.from_bytes(data[4:8], "little")
-    at, exif = 12, b""
-    if end > len(data):
-        raise BadImageError(f"truncated WebP: {len(data):,} of {end:,} bytes")
-    while at + 8 <= end:
-        kind, length = struct.unpack_from("<4sI", data, at)
-        content = data[at + 8 : at + 8 + length]
-        if at + 8 + length > end:
-            raise BadImageError("damaged WebP: a part is longer than the file")
-        if kind in (b"ANIM", b"ANMF") or (kind == b"VP8X" and content[:1] and content[0] & WEBP_ANIMATED):
-            raise BadImageError("animated WebP (several frames)")
-        if kind == b"EXIF":
-            exif = content
-        if kind in (b"VP8X", b"VP8 ", b"VP8L"):
-            check_size(*_webp_size(kind, content))
-        at += 8 + length + length % 2
-    image = Image.open(io.BytesIO(data), formats=("WEBP",))
-    image.load()
-    return Pixels(image, orientation=exif_orientation(exif) if exif else 1)
-
-
-def _webp_size(kind: bytes, content: bytes) -> tuple[int, int]:
-    """Returns width and height in the header of one of WebP's parts; https://developers.google.com/speed/webp/docs/riff_container."""
-    if kind == b"VP8X" and len(content) >= 10:
-        return 1 + int.from_bytes(content[4:7], "little"), 1 + int.from_bytes(content[7:10], "little")
-    if kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
-        packed = int.from_bytes(content[1:5], "little")
-        return 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
-    if kind == b"VP8 " and content[3:6] == WEBP_SIGNATURE and len(content) >= 10:
-        width, height = struct.unpack_from("<HH", content, 6)
-        return width & 0x3FFF, height & 0x3FFF
-    raise BadImageError("damaged WebP: a part without its header")
 
 
 def _to_rgb(pixels: Pixels) -> np.ndarray:

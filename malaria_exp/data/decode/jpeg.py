@@ -1,4 +1,4 @@
-"""JPEG files: their structure is read here, their pixels by libjpeg through Pillow.
+"""JPEG files: checked here for completeness, decoded by libjpeg through Pillow.
 
 Source: ITU-T T.81, https://www.w3.org/Graphics/JPEG/itu-t81.pdf
 """
@@ -12,20 +12,20 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.decode.container import Pixels, check_size
-from malaria_exp.data.decode.tiff import exif_orientation
+from malaria_exp.data.decode.exif import exif_orientation
+from malaria_exp.data.decode.pixels import Pixels, check_size
 
 SOI = b"\xff\xd8"
 HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 DHT, EOI, SOS, DQT, DRI, APP0, APP1, APP15, COM = 0xC4, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0, 0xE1, 0xEF, 0xFE
-# Encoders write about ten; each costs a pass over the whole image, so that thousands in a small file are a bomb.
+# Encoders write about ten. Each costs a pass over the whole image, so thousands in a small file would take very long.
 MAX_SCANS = 32
 MARK = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 # Within coded data 0xFF is followed by 0 or by one of the eight restart marks.
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 MARK_AFTER_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-# Put where coded data ends: unlike the zeros that libjpeg makes up for missing data, long enough for several blocks, no 0xFF.
+# Inserted where coded data ends. It differs from the zeros that libjpeg uses for missing data, covers several blocks and has no 0xFF.
 FILLING = 4 * bytes.fromhex("a53cd2695ab41e87c3964be17825da0f")
 COEFFICIENTS = 64
 NEVER_SENT = 99
@@ -72,7 +72,7 @@ def read_jpeg(data: bytes) -> Pixels:
         BadImageError: damaged, cut off, CMYK, not 8-bit, too large, or in one of the codings that are hardly in use.
     """
     frame, exif, interval, scans, ends = None, b"", 0, 0, []
-    # By channel and coefficient: the lowest bit that was sent.
+    # By channel and coefficient, the lowest bit that was sent.
     lowest: dict[int, list[int]] = {}
     for kind, content, start, end in _parts(data):
         if kind in HUFFMAN_FRAMES:
@@ -104,7 +104,7 @@ def read_jpeg(data: bytes) -> Pixels:
     image, filled = (Image.frombytes(mode, (frame.width, frame.height), coded, "jpeg", mode, "") for coded in (data, _fill(data, ends)))
     if not np.array_equal(np.asarray(image), np.asarray(filled)):
         raise BadImageError("truncated or damaged JPEG: pixel data is missing")
-    return Pixels(image, orientation=exif_orientation(exif) if exif else 1)
+    return Pixels(image, orientation=exif_orientation(exif))
 
 
 def _ceil(number: int, divisor: int) -> int:

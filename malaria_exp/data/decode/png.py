@@ -1,6 +1,6 @@
-"""PNG files, read to the letter: every checksum, and exactly as many pixels as the header promises.
+"""PNG files: every checksum is checked, and exactly as many pixels as the header says must be there.
 
-Pillow checks less: it stops at the last row, and takes a pixel stream that ends early for rows of black.
+Pillow checks less: it stops at the last row, and makes the rows black that are missing at the end.
 Source: PNG specification, third edition, https://www.w3.org/TR/png-3/
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.decode.container import Pixels, check_size
-from malaria_exp.data.decode.tiff import exif_orientation
+from malaria_exp.data.decode.exif import exif_orientation
+from malaria_exp.data.decode.pixels import Pixels, check_size
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
@@ -44,8 +44,8 @@ READ = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")
 def read_png(data: bytes) -> Pixels:
     """Checks every chunk up to IEND and decodes the pixels.
 
-    Text, time, color profile and private chunks are checked for damage and not read further, so that nothing in them can be a
-    bomb. Bytes after IEND are allowed.
+    Text, time, color profile and private chunks are checked for damage and not unpacked, so that they cannot be decompression bombs.
+    Bytes after IEND are allowed.
 
     Args:
         data: the file's bytes, beginning with `SIGNATURE`.
@@ -83,7 +83,7 @@ def read_png(data: bytes) -> Pixels:
     return Pixels(
         image,
         bits,
-        exif_orientation(bytes(chunks[b"eXIf"][0])) if chunks[b"eXIf"] else 1,
+        exif_orientation(b"".join(chunks[b"eXIf"])),
         _palette(chunks[b"PLTE"], chunks[b"tRNS"]) if color == PALETTE else None,
         _transparent_color(chunks[b"tRNS"][0], bits, color) if chunks[b"tRNS"] and color in (GRAY, RGB) else None,
     )
@@ -147,7 +147,7 @@ def _transparent_color(content: memoryview, bits: int, color: int) -> tuple[int,
     if len(content) != 2 * CHANNELS[color]:
         raise BadImageError("damaged PNG: transparent color of a wrong length")
     if bits == 16:
-        # Compared after 16 bits became 8, it would take its neighbors with it.
+        # After 16 bits became 8, neighboring colors would be transparent too.
         raise BadImageError("16 bits a channel and a transparent color; expected one or the other")
     top = 2**bits - 1
     return tuple((value & top) * 255 // top for value in struct.unpack(f">{CHANNELS[color]}H", content))

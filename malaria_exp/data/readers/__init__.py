@@ -1,1 +1,1 @@
-"""What reads folders, zips, lists and names of cell images into a table."""
+"""Reading folders, zips, lists and names of cell images into a table."""

@@ -1,4 +1,4 @@
-"""From image files to a CellTable: contents hashed, what is doubtful set aside with its reason, rows in one order."""
+"""From image files to a CellTable: doubtful images are set aside with a reason, and the rows get a fixed order."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ def assemble(
 ) -> CellTable:
     """Builds the table of a dataset that lies in files.
 
-    Rows are sorted by class and cell name, so that the form in which the same cells lie somewhere decides nothing.
+    Rows are sorted by class and cell name, so that the same cells give the same table in every layout.
 
     Args:
         name: the dataset's name.
@@ -76,10 +76,10 @@ def assemble(
 
 
 def find_doubtful(files: Files, cells: Sequence[Cell], hashes: Mapping[int, str]) -> dict[int, str]:
-    """Returns the files whose content or name stands in the set more than once, with the reason.
+    """Returns the files whose content or name is in the set more than once, with the reason.
 
-    Of equal images of one class and one patient the first by name is good; equal images of both classes or of several patients contradict
-    each other, as do different images of one name, so all of them are doubtful.
+    Of equal images of one class and one patient, the first by name is kept. Equal images of both classes or of several patients contradict
+    each other, and so do different images of one name: all of them are doubtful.
     """
     doubtful: dict[int, str] = {}
     cells = sorted(cells, key=lambda cell: (cell.cell_id, files.names[cell.number]))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from malaria_exp.data.cell_table import BadImage
 from malaria_exp.data.readers.files import Files, clean_name
-from malaria_exp.data.split_manifest import read_csv
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
 COLUMNS = ("patient", "slide", "field", "label")
@@ -35,7 +35,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
     """Reads the CSV and finds its files.
 
     Args:
-        path: a CSV with a header; the column `file` holds paths below the dataset's place, or bare names where they are unique.
+        path: a CSV with a header; the column `file` holds paths below the dataset's path, or bare names where they are unique.
             Nothing, NA, nan, none, null and unknown all mean that a patient, slide or field is not known.
         files: of the dataset.
         class_of: class name by label in lower case.
@@ -81,7 +81,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
         found[index], line_of[index] = values, number
     if not found:
         raise DataError(
-            f"{where}: none of its {len(rows):,} files lies in '{files.place}':\n{listing([item.file for item in missing], 3)}\nExpected paths"
+            f"{where}: none of its {len(rows):,} files lies in '{files.path}':\n{listing([item.file for item in missing], 3)}\nExpected paths"
             f" below that, or bare names that are unique there, such as {files.names[0]}."
         )
     return CellList(path, found, given, missing)

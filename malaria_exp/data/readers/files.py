@@ -26,9 +26,9 @@ from malaria_exp.utils.progress_bars import track
 MAX_BYTES = 64 * 2**20
 # The others (bzip2, LZMA, Deflate64) Python unpacks without a bound on memory, or not at all.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# Line breaks and terminal escapes would garble every message, half a surrogate pair cannot be written to any file.
-# What PurePosixPath would write otherwise.
+# Names that PurePosixPath would write in another way.
 UNTIDY = re.compile(r"^$|//|(^|/)\.(/|$)|./$")
+# Line breaks and terminal escapes would garble every message; half a surrogate pair cannot be written to any file.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -36,13 +36,13 @@ class Files(Protocol):
     """Files that can be read by number.
 
     Attributes:
-        place: where they lie, for messages.
-        names: of the files, relative to the place, with "/", as `clean_name` writes them.
-        folders: of all folders, relative to the place, the empty ones too.
-        unsafe: names that point outside of the place; they stand in no other list and are never read.
+        path: of the folder or zip, for messages.
+        names: of the files, relative to the path, with "/", as `clean_name` writes them.
+        folders: names of all folders, the empty ones too, relative to the path.
+        unsafe: names that point outside of the folder or zip; they stand in no other list and are never read.
     """
 
-    place: str
+    path: str
     names: list[str]
     folders: list[str]
     unsafe: list[str]
@@ -63,11 +63,11 @@ def open_files(path: str, option: str) -> Files:
         DataError: there is nothing at the path, or it is neither.
     """
     with suppress(OSError, RuntimeError):  # the latter for the ~ of a user that does not exist
-        place = Path(path).expanduser()
-        if place.is_dir():
-            return FolderFiles(place)
-        if place.is_file():
-            return ZipFiles(place)
+        found = Path(path).expanduser()
+        if found.is_dir():
+            return FolderFiles(found)
+        if found.is_file():
+            return ZipFiles(found)
     raise DataError(
         f"dataset.path: there is no file or folder '{path}'. Give a zip or a folder of cell images: python run.py dataset={option}"
         " dataset.path=/where/they/are; to try everything without data: dataset=synthetic"
@@ -75,20 +75,20 @@ def open_files(path: str, option: str) -> Files:
 
 
 class FolderFiles:
-    """The files of a folder and of all folders in it, links followed; see Files. Names with a dot in front are not looked at.
+    """The files of a folder and of all folders in it; see Files. Links are followed, names with a dot in front are ignored.
 
-    A link to a folder that is walked anyway, or that lies above, adds nothing.
+    A link to a folder that is read anyway, or that lies above, adds nothing.
     """
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
+        self.path = str(path)
         self.names: list[str] = []
         self.folders: list[str] = []
         self.unsafe: list[str] = []
         self._paths: list[Path] = []
         above = set(path.resolve().parents)
         seen: set[Path] = set()
-        # Links come after all else: a folder is known by its own name, if it has one here.
+        # Links come last, so that a folder inside goes by its own name rather than by that of a link to it.
         waiting = [path]
         while waiting:
             for here, folders, files in os.walk(waiting.pop(0), onerror=self._stop):
@@ -107,13 +107,13 @@ class FolderFiles:
                 self.names += [clean_name(str(relative / name)) for name in shown]
 
     def _stop(self, error: OSError) -> None:
-        # Going on would lose cells without a word.
+        # Without an error, its cells would be missing silently.
         raise DataError(f"dataset.path: the folder '{error.filename}' cannot be read: {error.strerror}. Give permission, or move it away.")
 
     def read(self, index: int) -> bytes:
         """Returns a file's bytes, at least one."""
         try:
-            # Without O_NONBLOCK a pipe would block; whether it is one is asked of the open file.
+            # Without O_NONBLOCK, opening a pipe would block. The type is asked of the open file, as the path may change in between.
             handle = os.open(self._paths[index], os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
             with os.fdopen(handle, "rb") as file:
                 facts = os.fstat(handle)
@@ -128,7 +128,7 @@ class ZipFiles:
     """The files of a zip; see Files."""
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
+        self.path = str(path)
         try:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
@@ -159,7 +159,7 @@ class ZipFiles:
             raise BadImageError(_other_method(entry))
         try:
             with self._zip.open(entry) as file:
-                # Without a length, zipfile unpacks all there is, whatever size the entry claims; with one more the checksum is checked.
+                # Without a length, zipfile unpacks everything, whatever size the entry claims; one byte more makes it check the checksum.
                 return _checked(entry.file_size, lambda: file.read(entry.file_size + 1))
         except BadImageError:
             raise
@@ -187,14 +187,14 @@ class FileSource:
 
 
 def split_ending(name: str) -> tuple[str, str]:
-    """Returns a path without its ending, and the ending with its dot, as PurePosixPath tells them: sets have many names, and it is slow."""
+    """Returns a path without its ending, and the ending with its dot, as PurePosixPath does, but faster: sets have many names."""
     stem, dot, ending = name.rpartition(".")
     has_ending = bool(ending) and "/" not in ending and stem.rpartition("/")[2] != ""
     return (stem, dot + ending) if has_ending else (name, "")
 
 
 def is_image(name: str) -> bool:
-    """Tells from its ending whether a file is meant to be an image."""
+    """Returns whether a file has the ending of an image."""
     return split_ending(name)[1].lower() in SUFFIXES
 
 
@@ -203,7 +203,7 @@ def clean_name(name: str) -> str:
     path = name.replace("\\", "/") if os.sep == "\\" else name
     if UNTIDY.search(path):
         path = PurePosixPath(path).as_posix()
-    # Zips and folders made on a Mac have accents apart from their letters.
+    # On a Mac, accents are characters of their own behind their letters.
     composed = unicodedata.normalize("NFC", path)
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), composed)
 
@@ -228,7 +228,7 @@ def _checked(size: int, read: Callable[[], bytes]) -> bytes:
         raise BadImageError(f"{human_bytes(size)}; the image of a single cell has far less than {human_bytes(MAX_BYTES)}")
     data = read()
     if not data:
-        # Said here already: as equal contents, two empty files would pass for a leak between subsets.
+        # Refused before hashing: two empty files have equal contents, which would look like a leak between subsets.
         raise BadImageError(EMPTY)
     return data
 

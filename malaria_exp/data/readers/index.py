@@ -1,17 +1,15 @@
-"""The index of the NIH set: all 27,558 files by the content of their bytes, so that a cell is known even where its name got lost.
+"""The index of the NIH set: all 27,558 files by their contents, so that a cell is recognized without its name.
 
 nih_index.tsv.xz has a line a file, sorted by class and name: name without .png, class (p or u), first 12 hex digits of the
-SHA-256 of its bytes. That many tell the files apart with room to spare: that any other image has the digits of one of them
-is a chance of 1 in 10 billion.
+SHA-256 of its bytes. Another image has the digits of one of them with a probability of 1 in 10 billion.
 """
 
 import lzma
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
+from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.readers.names import NameParts, parse_name
 
 PATH = Path(__file__).with_name("nih_index.tsv.xz")
@@ -46,16 +44,3 @@ def read_index() -> dict[str, Known]:
 def look_up(sha256: str) -> Known | None:
     """Returns the file of the NIH set with this content (SHA-256 as hex), or None."""
     return read_index().get(sha256[:DIGITS])
-
-
-def index_bytes(table: CellTable) -> bytes:
-    """Returns the index of a table, such as that of the whole official zip, as it is packaged."""
-    rows = zip(table.label.tolist(), table.cell_id.tolist(), table.content.tolist(), strict=True)
-    lines = _lines(Known(cell_id, CLASS_NAMES[label], content[:DIGITS]) for label, cell_id, content in rows)
-    return lzma.compress("".join(lines).encode("ascii"), preset=9 | lzma.PRESET_EXTREME)
-
-
-def _lines(known: Iterable[Known]) -> list[str]:
-    return [
-        f"{item.cell_id}\t{item.class_name[0]}\t{item.digits}\n" for item in sorted(known, key=lambda item: (item.class_name, item.cell_id))
-    ]

@@ -1,4 +1,4 @@
-"""Where the two classes lie in a tree of files: the one place that knows which copies of the data look how.
+"""Where the two classes lie in a tree of files: the known layouts of copies of the data.
 
 Known forms: two class folders side by side, at any depth; the same once for each patient, some of whom may have one class only;
 the same below train/ and test/ folders, or these below the class folders; a full copy nested deeper, which is not looked at; files
@@ -16,9 +16,9 @@ from malaria_exp.data.decode import SUFFIXES
 from malaria_exp.data.readers.files import Files, is_image, split_ending
 from malaria_exp.utils.errors import DataError, listing, nearest
 
-# Folders of these names are parts of one set that someone divided.
+# Folders with these names hold the parts of one divided set.
 PART_NAMES = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
-# What Windows leaves in folders that someone looked at.
+# Windows leaves these in folders.
 LEFT_BY_WINDOWS = ("thumbs.db", "desktop.ini")
 
 
@@ -31,15 +31,21 @@ class Found(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The images of the two classes, the files that should be images and cannot be, and what was not looked at."""
+    """The images of the two classes, the files that should be images and cannot be used, and notes on what was ignored."""
 
     found: list[Found]
     bad: list[BadImage]
     notes: list[str]
 
 
-class _Place(NamedTuple):
-    """Where a file lies: how deep its class folder is, not counting that of a part, and whether there is a part; class; name below it."""
+class _Position(NamedTuple):
+    """Where a file lies.
+
+    Attributes:
+        level: depth of its class folder, without the folder of a part, and whether there is a folder of a part.
+        class_name: its class.
+        name: path below the class folder, without the ending.
+    """
 
     level: tuple[int, bool]
     class_name: str
@@ -49,7 +55,7 @@ class _Place(NamedTuple):
 def find_cells(files: Files, class_of: Mapping[str, str], advice: str) -> Layout:
     """Finds the class folders and the images in them.
 
-    The class folders of the uppermost level that has images of both classes count: further down lie copies. Those in train/, test/
+    The class folders of the uppermost level that has images of both classes count; those further down are copies. Those in train/, test/
     and the like come before those in other folders of the same depth.
 
     Args:
@@ -61,16 +67,16 @@ def find_cells(files: Files, class_of: Mapping[str, str], advice: str) -> Layout
         DataError: there are no files, no level has both classes, or a class's folders hold no image.
     """
     check_any(files)
-    places = [_place(name, class_of) for name in files.names]
+    positions = [_position(name, class_of) for name in files.names]
     levels: dict[tuple[int, bool], set[str]] = defaultdict(set)
-    for name, place in zip(files.names, places, strict=True):
-        if place is not None and is_image(name):
-            levels[place.level].add(place.class_name)
+    for name, position in zip(files.names, positions, strict=True):
+        if position is not None and is_image(name):
+            levels[position.level].add(position.class_name)
     present = {class_name for classes in levels.values() for class_name in classes}
     chosen = min((level for level, classes in levels.items() if classes == set(CLASS_NAMES)), default=None)
-    here = {index: place for index, place in enumerate(places) if place is not None and place.level == chosen}
+    here = {index: position for index, position in enumerate(positions) if position is not None and position.level == chosen}
     if here:
-        found = [Found(index, place.class_name, place.name) for index, place in here.items() if is_image(files.names[index])]
+        found = [Found(index, position.class_name, position.name) for index, position in here.items() if is_image(files.names[index])]
     else:
         _check_not_empty(files, class_of, present)
         found = _by_prefix(files, class_of)
@@ -84,7 +90,7 @@ def check_any(files: Files) -> None:
     """Raises a DataError if there are no files."""
     if not files.names:
         outside = f": its {len(files.unsafe):,} entries point outside of it, such as {files.unsafe[0]}" if files.unsafe else ""
-        raise DataError(f"dataset.path: '{files.place}' holds no files{outside}.")
+        raise DataError(f"dataset.path: '{files.path}' holds no files{outside}.")
 
 
 def unsafe_files(files: Files) -> list[BadImage]:
@@ -117,14 +123,14 @@ def class_prefix(stem: str, class_of: Mapping[str, str]) -> tuple[str | None, st
     return None, stem
 
 
-def _place(name: str, class_of: Mapping[str, str]) -> _Place | None:
+def _position(name: str, class_of: Mapping[str, str]) -> _Position | None:
     """Returns where a file lies, or None outside of class folders; of several in its path, the last one counts."""
     parts = name.split("/")
-    for position in range(len(parts) - 2, -1, -1):
-        class_name = class_of.get(parts[position].lower())
+    for index in range(len(parts) - 2, -1, -1):
+        class_name = class_of.get(parts[index].lower())
         if class_name:
-            is_part = position > 0 and parts[position - 1].lower() in PART_NAMES
-            return _Place((position - is_part, is_part), class_name, split_ending("/".join(parts[position + 1 :]))[0])
+            is_part = index > 0 and parts[index - 1].lower() in PART_NAMES
+            return _Position((index - is_part, is_part), class_name, split_ending("/".join(parts[index + 1 :]))[0])
     return None
 
 
@@ -139,7 +145,7 @@ def _check_not_empty(files: Files, class_of: Mapping[str, str], present: set[str
     if empty and set(folders) | present == set(CLASS_NAMES):
         named = "; ".join(f"{name}: {', '.join(folders[name][:3])}" for name in empty)
         raise DataError(
-            f"dataset.path: in '{files.place}' the folder of a class holds no image ({named}). Image files end in {', '.join(SUFFIXES)}."
+            f"dataset.path: in '{files.path}' the folder of a class holds no image ({named}). Image files end in {', '.join(SUFFIXES)}."
         )
 
 
@@ -176,9 +182,9 @@ def _no_classes(files: Files, class_of: Mapping[str, str], present: set[str], ad
     others = sorted(name for name in last if name.lower() not in class_of)
     lacking = [word for word in class_of if class_of[word] not in present]
     guess = next((f" Does the folder '{name}' stand for '{word}'?" for word in lacking if (name := nearest(word, others))), "")
-    if PurePosixPath(files.place).name.lower() in class_of:
+    if PurePosixPath(files.path).name.lower() in class_of:
         guess = " This is the folder of a single class: give the folder above it."
     shown = f" Its folders:\n{listing(folders)}\n" if folders else " It holds no folders. "
     return DataError(
-        f"dataset.path: '{files.place}' has {found} (looked for, in any case of letters: {', '.join(class_of)}).{guess}{shown}{advice}"
+        f"dataset.path: '{files.path}' has {found} (looked for, in any case of letters: {', '.join(class_of)}).{guess}{shown}{advice}"
     )

@@ -4,8 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from malaria_exp.utils.download import RemoteFile, fetch
+from malaria_exp.utils.download import fetch
 from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.resuming_download import RemoteFile
 
 HOME = "https://data.lhncbc.nlm.nih.gov/public/Malaria"
 ZIP = "cell_images.zip"
@@ -37,7 +38,7 @@ def download(root: str | None, url: str) -> tuple[Path, list[Path]]:
         folder = Path(root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT).expanduser() / "nih"
     except RuntimeError as error:
         raise ConfigError(f"dataset.root: '{root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT}': {error}") from None
-    # The small ones first: who is offline, or behind a wall, hears of it before the long one.
+    # The small ones first: a missing connection then shows at once.
     names = sorted(OFFICIAL, key=lambda name: OFFICIAL[name][0])
     setting = f"dataset.root=... or the environment variable {ROOT_VARIABLE}"
     paths = {
@@ -49,8 +50,8 @@ def download(root: str | None, url: str) -> tuple[Path, list[Path]]:
 def check_mappings(slide_of_file: dict[str, str], paths: list[Path]) -> None:
     """Compares the slides of the file names with the official mapping CSVs.
 
-    The CSVs have no header and CRLF line ends; a row is `slide,['a.png', 'b.png', ...],,,,` with the list unquoted, so a CSV
-    reader would take it apart and, looking for a header, lose the first slide.
+    The CSVs have no header and CRLF line ends; a row is `slide,['a.png', 'b.png', ...],,,,` with the list unquoted, which a CSV
+    reader would split.
 
     Args:
         slide_of_file: slide by file name, from the names' grammar.

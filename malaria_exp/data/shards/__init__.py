@@ -1,1 +1,1 @@
-"""Data sets beyond memory: pixels of one size in shards, written once and streamed."""
+"""Sets larger than memory: images of one size in shards, written once and streamed."""

@@ -1,4 +1,4 @@
-"""Reading a sharded set: its table, single cells out of turn, and what is wrong with damaged files."""
+"""Reading a sharded set: its table, single cells, and what is wrong with damaged files."""
 
 import hashlib
 import shutil
@@ -7,33 +7,34 @@ from pathlib import Path
 
 import numpy as np
 
+from malaria_exp.data.cache_folders import MARKER as CACHE_MARKER
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import MARKER as CACHE_MARKER
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
 from malaria_exp.data.shards.shard_cache import ShardCache, damaged_error
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import ConfigError, DataError
-from malaria_exp.utils.filesystems import REQUESTS, LocalPlace, Place, local_copy, placed_sha256
+from malaria_exp.utils.filesystem_kinds import REQUESTS, LocalFilesystem
+from malaria_exp.utils.filesystems import Filesystem, local_copy, stored_sha256
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
 
-def read_set(place: Place) -> ShardSet:
-    """Reads a place's dataset.json and compares the sizes of all files with it.
+def read_set(filesystem: Filesystem) -> ShardSet:
+    """Reads a set's dataset.json and compares the sizes of all files with it.
 
     Raises:
         DataError: there is no finished set, or files are missing or of another size.
     """
-    sizes = place.sizes()
+    sizes = filesystem.sizes()
     if MARKER not in sizes:
         begun = any(name.startswith("cells-") for name in sizes)
         raise DataError(
-            f"dataset.path: '{place.url}' holds no finished set of shards: no {MARKER} in it."
+            f"dataset.path: '{filesystem.url}' holds no finished set of shards: no {MARKER} in it."
             + (" Writing was cut off; the same command of task=prepare goes on where it stopped." if begun else "")
-            + f" To write one: python run.py task=prepare task.to={place.url} dataset=..."
+            + f" To write one: python run.py task=prepare task.to={filesystem.url} dataset=..."
         )
-    found = ShardSet.from_json(place.read(MARKER), f"{place.url}/{MARKER}")
+    found = ShardSet.from_json(filesystem.read(MARKER), f"{filesystem.url}/{MARKER}")
     wrong = [
         f"{item.records}: {_size(sizes.get(item.records))}, expected {item.bytes:,} bytes"
         for item in found.shards
@@ -41,7 +42,7 @@ def read_set(place: Place) -> ShardSet:
     ]
     wrong += [f"{item.table}: missing" for item in found.shards if item.table not in sizes]
     if wrong:
-        raise damaged_error(place, wrong)
+        raise damaged_error(filesystem, wrong)
     return found
 
 
@@ -49,14 +50,14 @@ def _size(size: int | None) -> str:
     return "missing" if size is None else f"{size:,} bytes"
 
 
-def read_table(place: Place, found: ShardSet) -> dict[str, np.ndarray]:
+def read_table(filesystem: Filesystem, found: ShardSet) -> dict[str, np.ndarray]:
     """Returns the columns of all shards, row by record, read side by side; a DataError if any CSV is not the one that was written."""
 
     def read(shard: Shard) -> dict[str, np.ndarray]:
-        data = place.read(shard.table)
+        data = filesystem.read(shard.table)
         if hashlib.sha256(data).hexdigest() != shard.table_sha256:
-            raise damaged_error(place, [f"{shard.table}: its SHA-256 is not the one in {MARKER}"])
-        return read_sidecar(data, f"{place.url}/{shard.table}")
+            raise damaged_error(filesystem, [f"{shard.table}: its SHA-256 is not the one in {MARKER}"])
+        return read_sidecar(data, f"{filesystem.url}/{shard.table}")
 
     with ThreadPoolExecutor(REQUESTS) as pool:
         parts = list(track(pool.map(read, found.shards), "reading the table", total=len(found.shards)))
@@ -67,17 +68,17 @@ class ShardCells:
     """The cells of a sharded set; an ImageSource that opens a pixel cache of its own.
 
     Attributes:
-        place: where the set lies.
+        filesystem: the folder of the set.
         set: what its dataset.json says.
         first: int64 (shards + 1,), number of each shard's first record, and of all records.
         window: shards that are read at once.
     """
 
-    def __init__(self, place: Place, found: ShardSet, offset: np.ndarray, crc32: np.ndarray, window: int) -> None:
-        self.place, self.set, self.window = place, found, window
+    def __init__(self, filesystem: Filesystem, found: ShardSet, offset: np.ndarray, crc32: np.ndarray, window: int) -> None:
+        self.filesystem, self.set, self.window = filesystem, found, window
         self.first = np.concatenate([[0], np.cumsum([shard.cells for shard in found.shards])]).astype(np.int64)
         if len(offset) != self.first[-1]:
-            raise damaged_error(place, [f"{MARKER}: {self.first[-1]:,} cells, the shards' CSVs have {len(offset):,}"])
+            raise damaged_error(filesystem, [f"{MARKER}: {self.first[-1]:,} cells, the shards' CSVs have {len(offset):,}"])
         self._offset, self._crc32 = offset, crc32
 
     def read(self, index: int) -> np.ndarray:
@@ -102,14 +103,14 @@ class ShardCells:
             shard = int(shard_of[run[0]])
             start, stop = int(records[run[0]]), int(records[run[-1]]) + 1
             edges = self._edges(shard, start, stop)
-            data = self.place.read(self.set.shards[shard].records, int(edges[0]), int(edges[-1]))
+            data = self.filesystem.read(self.set.shards[shard].records, int(edges[0]), int(edges[-1]))
             for position in run.tolist():
                 at = int(records[position]) - start
                 frame = data[edges[at] - edges[0] : edges[at + 1] - edges[0]]
                 try:
                     images[position] = decode_image(unframe(frame, int(self._crc32[start + at])), size)
                 except ValueError as error:
-                    raise BadImageError(f"damaged in {self.place.url}/{self.set.shards[shard].records}: {error}") from None
+                    raise BadImageError(f"damaged in {self.filesystem.url}/{self.set.shards[shard].records}: {error}") from None
         return images
 
     def _edges(self, shard: int, start: int, stop: int) -> np.ndarray:
@@ -117,17 +118,17 @@ class ShardCells:
         end = self.set.shards[shard].bytes if stop == self.first[shard + 1] else self._offset[stop]
         return np.append(self._offset[start:stop], end)
 
-    def damage(self, place: Place | None = None) -> list[str]:
+    def damage(self, filesystem: Filesystem | None = None) -> list[str]:
         """Reads all shards and returns a line for each that is not the one that was written.
 
         Args:
-            place: where to read them; by default where the set lies.
+            filesystem: where to read them; by default where the set lies.
         """
-        where = place or self.place
+        where = filesystem or self.filesystem
 
         def look(shard: Shard) -> str | None:
             try:
-                received = placed_sha256(where, shard.records, shard.bytes)
+                received = stored_sha256(where, shard.records, shard.bytes)
             except DataError as error:
                 return str(error)
             return None if received == shard.sha256 else f"{shard.records}: its SHA-256 is {received}, expected {shard.sha256}"
@@ -149,19 +150,19 @@ class ShardCells:
         own = self.set.rule
         if rule != own:
             raise ConfigError(
-                f"dataset.path: the shards in '{self.place.url}' hold images of {own.size} px, resized with '{own.mode}' (version {own.version});"
+                f"dataset.path: the shards in '{self.filesystem.url}' hold images of {own.size} px, resized with '{own.mode}' (version {own.version});"
                 f" the run needs {rule.size} px, '{rule.mode}' (version {rule.version}). Type {_what_to_type(own, rule)}, or write"
                 f" shards of that size: python run.py task=prepare task.size={rule.size} cache.resize={rule.mode} task.to=... dataset=..."
             )
-        place = self.place if self.place.streams else LocalPlace(str(self._fetch(root)))
-        return ShardCache(self, root, place, np.arange(self.first[-1]))
+        filesystem = self.filesystem if self.filesystem.streams else LocalFilesystem(self._fetch(root))
+        return ShardCache(self, root, filesystem, np.arange(self.first[-1]))
 
     def _fetch(self, root: Path) -> Path:
         folder = root / f"{self.set.plan.dataset}-shards-{self.set.identity[:20]}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # First of all, so that task=clean_cache finds also what a killed run has fetched.
-            write_json(folder / CACHE_MARKER, {"shards_of": self.place.url})
+            # Written first, so that task=clean_cache also finds what a killed run has fetched.
+            write_json(folder / CACHE_MARKER, {"shards_of": self.filesystem.url})
             have = {path.name: path.stat().st_size for path in folder.iterdir()}
             missing = [shard for shard in self.set.shards if have.get(shard.records) != shard.bytes]
             if missing:
@@ -169,11 +170,11 @@ class ShardCells:
                 free = shutil.disk_usage(folder).free
                 if total > free:
                     raise DataError(
-                        f"cache.root: tf.data cannot read '{self.place.url}', so its shards are fetched to '{root}' first: {human_bytes(total)}"
+                        f"cache.root: tf.data cannot read '{self.filesystem.url}', so its shards are fetched to '{root}' first: {human_bytes(total)}"
                         f" are needed, {human_bytes(free)} are free. Choose another folder: cache.root=..."
                     )
                 with ThreadPoolExecutor(4) as pool:
-                    copies = pool.map(lambda shard: local_copy(self.place, shard.records, folder, shard.sha256), missing)
+                    copies = pool.map(lambda shard: local_copy(self.filesystem, shard.records, folder, shard.sha256), missing)
                     for _ in track(copies, "fetching shards", total=len(missing)):
                         pass
                 log.info(f"cache     fetched {len(missing)} shards, {human_bytes(total)}, to {folder} (task=clean_cache empties it)")

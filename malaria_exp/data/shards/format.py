@@ -1,4 +1,4 @@
-"""The form of a sharded set: what its files are called, what stands in them, and how they are written and read as bytes.
+"""The format of a sharded set: the names and contents of its files, and how they are written and read as bytes.
 
 A set is a folder with, for each shard, a TFRecord file of cells and a CSV of their table rows, and dataset.json, which is written last:
 
@@ -109,7 +109,7 @@ class ShardSet:
 
     Attributes:
         plan: how the set was made.
-        data_hash: of the cells in it; the plan's, unless bad images were left out.
+        data_hash: of the cells in it; the plan's, unless bad images were excluded.
         shards: in order.
         notes: what a reader of a report on this data should know.
     """

@@ -1,4 +1,4 @@
-"""The pixel cache of a sharded set: training cells are streamed from it; subsets that are read again and again are copied out once."""
+"""The pixel cache of a sharded set: training cells are streamed; subsets that are read after every epoch are copied out once."""
 
 import hashlib
 import os
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from filelock import FileLock
 
+from malaria_exp.data.cache_folders import IMAGES, MARKER, lock_path, marker, new_cache_folder
 from malaria_exp.data.cell_table import BadImageError
-from malaria_exp.data.pixel_cache import IMAGES, MARKER, MappedPixelCache, lock_path, marker, new_cache_folder
+from malaria_exp.data.pixel_cache import MappedPixelCache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import DataError, listing
-from malaria_exp.utils.filesystems import Place
+from malaria_exp.utils.filesystems import Filesystem
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
@@ -32,18 +33,18 @@ READ_AHEAD = 4 * 2**20
 COPY_READERS = 4
 
 
-def damaged_error(place: Place, lines: list[str]) -> DataError:
+def damaged_error(filesystem: Filesystem, lines: list[str]) -> DataError:
     """Returns the error that names damaged files of a set."""
     return DataError(
-        f"'{place.url}': {len(lines)} damaged files:\n{listing(lines)}\nFetch them again, or write them again: the command of"
+        f"'{filesystem.url}': {len(lines)} damaged files:\n{listing(lines)}\nFetch them again, or write them again: the command of"
         " task=prepare that wrote the set keeps the good ones. Copies in the cache folder go with task=clean_cache."
     )
 
 
 class SetOfShards(Protocol):
-    """The cells of a sharded set, read out of turn; see `malaria_exp.data.shards.cells.ShardCells`."""
+    """The cells of a sharded set, read one by one; see `malaria_exp.data.shards.cells.ShardCells`."""
 
-    place: Place
+    filesystem: Filesystem
     set: ShardSet
     first: np.ndarray
     window: int
@@ -52,7 +53,7 @@ class SetOfShards(Protocol):
         """Returns the images of these records, uint8 (len(records), size, size, 3)."""
         ...
 
-    def damage(self, place: Place | None = None) -> list[str]:
+    def damage(self, filesystem: Filesystem | None = None) -> list[str]:
         """Returns a line for each shard that is not the one that was written."""
         ...
 
@@ -64,14 +65,14 @@ class ShardCache:
     Attributes:
         cells: the set.
         root: the cache folder.
-        place: where tf.data reads the shards: where the set lies, or where they were fetched to.
+        filesystem: where tf.data reads the shards: where the set lies, or where they were fetched to.
         rows: int64 (N,), number of the record for each row of the table.
         bad: always empty: bad images never get into shards.
     """
 
     cells: SetOfShards
     root: Path
-    place: Place
+    filesystem: Filesystem
     rows: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
 
@@ -83,10 +84,10 @@ class ShardCache:
     @property
     def files(self) -> list[str]:
         """The shards' TFRecord files, as tf.data reads them."""
-        return [f"{self.place.url}/{shard.records}" for shard in self.cells.set.shards]
+        return [f"{self.filesystem.url}/{shard.records}" for shard in self.cells.set.shards]
 
     def take(self, index: np.ndarray) -> np.ndarray:
-        """Returns the images of these table rows, uint8 (len(index), size, size, 3), read out of turn."""
+        """Returns the images of these table rows, uint8 (len(index), size, size, 3), read one by one."""
         try:
             return self.cells.take(self.rows[index])
         except BadImageError as error:
@@ -136,10 +137,10 @@ class ShardCache:
         try:
             yield
         except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-            lines = self.cells.damage(self.place)
+            lines = self.cells.damage(self.filesystem)
             if not lines:
                 raise
-            raise damaged_error(self.place, lines) from error
+            raise damaged_error(self.filesystem, lines) from error
 
     def _copy(self, records: np.ndarray, folder: Path, what: str) -> None:
         """Streams the records (ascending) into a new pixel cache folder; called under its lock."""
@@ -157,7 +158,7 @@ class ShardCache:
                 file.flush()
                 os.fsync(file.fileno())
             if written != len(records):
-                raise DataError(f"'{self.cells.place.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
+                raise DataError(f"'{self.cells.filesystem.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
             write_json(partial / MARKER, marker(len(records), 0, self.rule))
         log.info(f"cache     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
 
@@ -183,7 +184,7 @@ class ShardCache:
     def read_shard(self, shard: "tf.Tensor", wanted: "tf.Tensor") -> "tf.data.Dataset":
         """Returns a shard's wanted cells in chunks: record numbers int64 (m,), images uint8 (m, size * size * 3).
 
-        What is not wanted is left out before it is parsed.
+        Other cells are dropped before they are parsed.
 
         Args:
             shard: its number, a scalar.
@@ -198,11 +199,11 @@ class ShardCache:
         def parse(number: "tf.Tensor", records: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
             start = begin + number * CHUNK
             numbers = tf.range(start, start + tf.size(records, out_type=tf.int64))
-            # Whatever the file holds beyond its table belongs to no row.
+            # Records beyond the table belong to no row.
             numbers = numbers[: tf.maximum(end - start, 0)]
             kept = tf.where(tf.gather(wanted, numbers))[:, 0]
             found = tf.io.parse_example(tf.gather(records, kept), {"image": tf.io.FixedLenFeature([], tf.string)})
-            # Of no strings at all, decode_raw makes an array without columns.
+            # From no strings, decode_raw makes an array without columns.
             images = tf.reshape(tf.io.decode_raw(found["image"], tf.uint8), (tf.size(kept), pixels))
             return tf.gather(numbers, kept), images
 

@@ -2,7 +2,8 @@ import pytest
 from filelock import FileLock
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.pixel_cache import cache_folders, open_pixel_cache
+from malaria_exp.data.cache_folders import cache_folders
+from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 
 
@@ -18,7 +19,7 @@ def cache(tmp_path):
     return tmp_path / "cache"
 
 
-def test_stores_go_and_nothing_else(cache, run_task, tmp_path):
+def test_pixel_caches_go_and_nothing_else(cache, run_task, tmp_path):
     assert len(cache_folders(cache)) == 2
     run_task(["task=clean_cache", f"cache.root={cache}"], tmp_path)
     assert cache_folders(cache) == []

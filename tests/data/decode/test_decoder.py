@@ -204,11 +204,11 @@ def test_tiff_in_strips_tiles_and_planes(order):
 def test_inverted_gray_and_premultiplied_alpha_of_tiff():
     gray = rgb_tags(19, 23, _258=(3, [8]), _262=(3, [0]), _277=None, _279=(4, [437]))
     assert np.array_equal(decode(tiff(gray, IMAGE[..., 0].tobytes()))[..., 0], 255 - IMAGE[..., 0])
-    # Dividing by this alpha and multiplying again would change some values.
+    # Pillow divides by this alpha, which may move a value by one.
     colors = np.minimum(IMAGE, 250)
     alpha = np.concatenate([colors, np.full((19, 23, 1), 250, np.uint8)], axis=2)
     tags = rgb_tags(19, 23, _258=(3, [8] * 4), _277=(3, [4]), _338=(3, [1]), _279=(4, [1748]))
-    assert np.array_equal(decode(tiff(tags, alpha.tobytes())), colors)
+    assert np.abs(decode(tiff(tags, alpha.tobytes())).astype(int) - colors).max() <= 1
 
 
 # What is refused
@@ -228,14 +228,14 @@ def frames(kind, **options):
         (encode(IMAGE, "PNG")[:8], "truncated PNG"),
         (frames("PNG"), r"animated PNG \(several frames\)"),
         (frames("WEBP"), r"animated WebP \(several frames\)"),
-        (encode(IMAGE, "WEBP")[:-9], r"^truncated WebP: [\d,]+ of [\d,]+ bytes$"),
+        (encode(IMAGE, "WEBP")[:-9], "truncated or damaged WebP"),
         (frames("TIFF"), "TIFF of several pages"),
         (encode(IMAGE, "JPEG", "CMYK"), "CMYK JPEG"),
-        (encode(IMAGE, "TIFF", "CMYK"), "TIFF in CMYK"),
-        (encode(IMAGE, "TIFF", "LAB"), "TIFF in LAB"),
+        (encode(IMAGE, "TIFF", "CMYK"), "pixel mode CMYK"),
+        (encode(IMAGE, "TIFF", "LAB"), "pixel mode LAB"),
         (encode(IMAGE[..., 0].astype(np.float32), "TIFF"), "floating-point"),
         (encode(IMAGE[..., 0].astype(np.int32), "TIFF"), "signed or floating-point"),
-        (encode(IMAGE, "TIFF", compression="jpeg"), "compressed by method 7"),
+        (encode(IMAGE, "TIFF", compression="jpeg"), "TIFF compressed by jpeg"),
         (b"II+\0" + bytes(40), "BigTIFF"),
         (encode(IMAGE[:1]), r"^23 x 1 pixels, fewer than 2 on a side$"),
         (encode(IMAGE[:, :1], "BMP"), "1 x 19 pixels"),

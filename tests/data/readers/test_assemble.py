@@ -17,7 +17,7 @@ CLASSES = ("parasitized", "uninfected")
 class Named:
     """Files with names alone."""
 
-    place = "cells"
+    path = "cells"
     folders = unsafe = ()
 
     def __init__(self, names):
@@ -90,7 +90,7 @@ def test_different_images_of_one_name_are_never_used():
     }
 
 
-def test_a_name_is_free_again_where_the_other_image_is_left_out():
+def test_a_name_is_free_again_where_the_other_image_is_excluded():
     # a.png stands in both classes; that it shares its name with a good image is no reason against that one.
     both = [("P/z.png", "parasitized", "z", "P1", "pixels z"), ("U/a.png", "uninfected", "a", "P1", "pixels z")]
     assert set(doubtful(A, *both)) == {"P/z.png", "U/a.png"}
@@ -103,7 +103,7 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_what_is_left_is_unique_and_nothing_is_left_out_for_nothing(rows):
+def test_what_is_left_is_unique_and_nothing_is_excluded_for_nothing(rows):
     excluded = doubtful(*rows)
     kept = [row for row in rows if row[0] not in excluded]
     for column in (2, 4):

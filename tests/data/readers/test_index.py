@@ -1,17 +1,14 @@
 """The packaged index is that of the NIH set, and knows its files by their bytes."""
 
-import dataclasses
 import hashlib
 import lzma
 import zipfile
 from collections import Counter
 from pathlib import PurePosixPath
 
-import numpy as np
 import pytest
 
-from malaria_exp.components.dataset.nih import nih
-from malaria_exp.data.readers.index import DIGITS, PATH, index_bytes, look_up, read_index
+from malaria_exp.data.readers.index import DIGITS, PATH, look_up, read_index
 from malaria_exp.data.readers.names import parse_name
 
 
@@ -28,7 +25,7 @@ def test_all_files_of_the_set_are_in_it_once(known):
     assert {len(item.digits) for item in known} == {DIGITS}
 
 
-def test_it_has_the_people_and_slides_of_the_set(known):
+def test_it_has_the_patients_and_slides_of_the_set(known):
     assert all(parse_name(item.cell_id) for item in known)
     assert len({item.parts.patient for item in known}) == 200
     assert len({item.parts.slide for item in known}) == 201
@@ -54,33 +51,9 @@ def test_the_real_cells_are_known_by_their_bytes(real_zip):
     assert len(names) > 100
 
 
-def test_the_index_of_a_table_is_what_is_packaged_of_it(nih_files, make_nih_zip, tmp_path, monkeypatch):
-    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", nih_files)))
-    data = index_bytes(table)
-    # Other row orders give the same bytes.
-    assert index_bytes(table.select(np.arange(len(table))[::-1])) == data
-    (tmp_path / "index.tsv.xz").write_bytes(data)
-    monkeypatch.setattr("malaria_exp.data.readers.index.PATH", tmp_path / "index.tsv.xz")
-    index = read_index.__wrapped__()
-    classes = np.array(["uninfected", "parasitized"])[table.label]
-    assert {(item.cell_id, item.class_name, item.digits) for item in index.values()} == {
-        (cell_id, class_name, content[:DIGITS])
-        for cell_id, class_name, content in zip(table.cell_id.tolist(), classes.tolist(), table.content.tolist(), strict=True)
-    }
-    relabeled = dataclasses.replace(table, label=1 - table.label)
-    assert index_bytes(relabeled) != data
-
-
-def test_the_packaged_file_is_as_index_bytes_writes_it(known):
+def test_the_packaged_file_is_sorted_by_class_and_name(known):
     text = lzma.decompress(PATH.read_bytes()).decode("ascii")
     lines = [
         f"{item.cell_id}\t{item.class_name[0]}\t{item.digits}\n" for item in sorted(known, key=lambda item: (item.class_name, item.cell_id))
     ]
     assert text == "".join(lines)
-
-
-def test_the_index_of_the_real_zip_is_a_part_of_the_packaged_one(real_zip, known):
-    table = nih(path=str(real_zip))
-    lines = set(lzma.decompress(index_bytes(table)).decode("ascii").splitlines())
-    assert len(lines) == len(table)
-    assert lines <= {f"{item.cell_id}\t{item.class_name[0]}\t{item.digits}" for item in known}

@@ -14,8 +14,8 @@ WORDS = {"infected": "parasitized", "positive": "parasitized", "negative": "unin
 class Names:
     """Files of which only the names are known; folders are those of the files, and any given."""
 
-    def __init__(self, *names, folders=(), unsafe=(), place="cells"):
-        self.place, self.names, self.unsafe = place, list(names), list(unsafe)
+    def __init__(self, *names, folders=(), unsafe=(), path="cells"):
+        self.path, self.names, self.unsafe = path, list(names), list(unsafe)
         parents = {"/".join(name.split("/")[:depth]) or "." for name in names for depth in range(name.count("/") + 1)}
         self.folders = sorted(parents | set(folders))
 
@@ -217,4 +217,4 @@ def test_only_the_first_of_many_folders_are_listed():
 
 
 def test_the_folder_of_a_single_class_is_recognized():
-    assert "the folder of a single class: give the folder above it" in refused("a.png", place="/data/Parasitized")
+    assert "the folder of a single class: give the folder above it" in refused("a.png", path="/data/Parasitized")

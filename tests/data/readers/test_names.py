@@ -40,7 +40,7 @@ def test_patient_slide_and_field_of_every_form(slide, patient):
         assert parse_name(f"{field}_cell_162") == (patient, slide, field)
 
 
-def test_the_two_slides_of_patient_8_are_one_person():
+def test_the_two_slides_of_patient_8_are_one_patient():
     olympus, motic = (parse_name(f"C47P8{microscope}{TAIL}") for microscope in ("thinOriginalOlympusCX21", "thin_Original_Motic"))
     assert olympus.patient == motic.patient == "P008"
     assert olympus.slide != motic.slide

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 
 from malaria_exp.components.dataset.shards import shards
-from malaria_exp.components.task._prepare_shards import write_shards
 from malaria_exp.config.registry import build
+from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.open_batches import training_batches
-from malaria_exp.data.pixel_cache import MappedPixelCache, cache_folders, delete_cache_folder, open_pixel_cache
+from malaria_exp.data.pixel_cache import MappedPixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import MARKER
+from malaria_exp.data.shards.write_shards import write_shards
 from malaria_exp.data.subsets import Data
 from malaria_exp.utils.errors import ConfigError, DataError
-from malaria_exp.utils.filesystems import open_place
+from malaria_exp.utils.filesystems import open_filesystem
 
 RULE = ResizeRule(16, "pad")
 COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
@@ -30,7 +31,7 @@ def table():
 
 
 def write(table, url, cache):
-    write_shards(table, open_place(str(url), "task.to"), RULE, shard_mb=0.02, seed=0, workers=2, root=Path(cache))
+    write_shards(table, open_filesystem(str(url), "task.to"), RULE, shard_mb=0.02, seed=0, workers=2, root=Path(cache))
     return str(url)
 
 
@@ -95,10 +96,10 @@ def test_the_pixels_are_those_of_the_one_resize_rule(table, written):
 
 
 @pytest.mark.parametrize("scheme", ["ram", "memory"])
-def test_a_set_lies_in_any_place(scheme, table, written, tmp_path):
+def test_a_set_lies_on_any_filesystem(scheme, table, written, tmp_path):
     url = write(table, f"{scheme}://{tmp_path.name}/set", tmp_path / "cache")
     found, local = shards(path=url), shards(path=written)
-    assert open_place(url, "p").sizes() == open_place(written, "p").sizes()
+    assert open_filesystem(url, "p").sizes() == open_filesystem(written, "p").sizes()
     assert found.source.set.identity == local.source.set.identity
     rows = np.array([5, 0, 77])
     assert np.array_equal(found.source.read(5), local.source.read(5))
@@ -121,9 +122,9 @@ def test_shards_that_tf_data_cannot_read_are_fetched_once_and_checked(table, tmp
     assert sum(after[path] != before[path] for path in before) == 1
     delete_cache_folder(folder)
     shard = found.source.set.shards[2]
-    data = bytearray(found.source.place.read(shard.records))
+    data = bytearray(found.source.filesystem.read(shard.records))
     data[100] ^= 1
-    found.source.place._files.pipe_file(f"{found.source.place._path}/{shard.records}", bytes(data))
+    found.source.filesystem._files.pipe_file(f"{found.source.filesystem._path}/{shard.records}", bytes(data))
     with pytest.raises(DataError, match=rf"{shard.records}' is damaged: its SHA-256 is"):
         open_pixel_cache(found, RULE, tmp_path / "cache")
 
@@ -167,7 +168,7 @@ def test_another_size_is_answered_with_both_and_what_to_type(written, tmp_path):
     found = shards(path=written)
     with pytest.raises(ConfigError, match=r"images of 16 px, .*the run needs 64 px.*Type model\.image_size=16, or write .*task\.size=64"):
         open_pixel_cache(found, ResizeRule(64, "pad"), tmp_path)
-    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type pixel cache\.resize=pad, or"):
+    with pytest.raises(ConfigError, match=r"resized with 'pad' .*needs 16 px, 'stretch'.*Type cache\.resize=pad, or"):
         open_pixel_cache(found, ResizeRule(16, "stretch"), tmp_path)
 
 

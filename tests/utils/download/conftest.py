@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from web_server import Site
 
-from malaria_exp.utils import download
+from malaria_exp.utils import resuming_download
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def messages(caplog, monkeypatch):
 def pauses(monkeypatch):
     """Seconds of each pause between two requests; nothing is waited for."""
     found = []
-    monkeypatch.setattr(download.time, "sleep", found.append)
+    monkeypatch.setattr(resuming_download.time, "sleep", found.append)
     return found
 
 

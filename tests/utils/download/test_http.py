@@ -9,8 +9,8 @@ from email.utils import format_datetime
 import pytest
 from web_server import CONTENT, DAMAGED, HINT, SIZE, Site, arrives, fails, left, part_of, put, say, serve
 
-from malaria_exp.utils.download import RemoteFile
 from malaria_exp.utils.http import public_url
+from malaria_exp.utils.resuming_download import RemoteFile
 
 # Errors of the server
 

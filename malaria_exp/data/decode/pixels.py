@@ -1,4 +1,4 @@
-"""What the readers of image files share: the outcome of reading a file's structure, and the bounds on its size."""
+"""What the readers of image files share: the pixels that they return, and the bounds on an image's size."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,6 @@ from malaria_exp.data.cell_table import BadImageError
 
 # An image of a single cell is at most some hundred pixels wide; far larger ones are a mistake or a decompression bomb.
 MAX_PIXELS = 4096 * 4096
-# A line or a point is no picture of a cell.
 MIN_SIDE = 2
 
 

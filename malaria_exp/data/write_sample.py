@@ -1,9 +1,6 @@
 """Writing a sample of a dataset as image files in the official layout of the NIH set, for tutorials and tests of other tools."""
 
 import io
-import os
-import secrets
-import shutil
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +12,9 @@ from malaria_exp.data.bad_images import all_bad_images, check_policy
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
 from malaria_exp.data.readers.files import FileSource
 from malaria_exp.data.readers.names import parse_name
-from malaria_exp.utils.atomic_files import human_bytes, write_csv
+from malaria_exp.utils.atomic_files import human_bytes, new_folder, write_csv
 from malaria_exp.utils.errors import ConfigError, DataError, listing
-from malaria_exp.utils.filesystems import scheme_of
+from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
@@ -33,7 +30,7 @@ def write_sample(table: CellTable, folder: Path, cells: int | None, seed: int) -
 
     Args:
         table: the cells; their names must follow the official grammar, as patients are read from them.
-        folder: where they go; see new_folder.
+        folder: where they go; see new_sample_folder.
         cells: at most so many cells; None for all.
         seed: of which cells are taken.
 
@@ -47,26 +44,26 @@ def write_sample(table: CellTable, folder: Path, cells: int | None, seed: int) -
             f" patient:\n{listing(odd, 5)}"
         )
     rows = choose(table, cells, seed)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        for name in FOLDERS.values():
-            (partial / "cell_images" / name).mkdir(parents=True)
-        size = _write_images(table, rows, partial / "cell_images")
-        _write_mappings(table, rows, partial)
-        if table.truth is not None:
-            names = np.array(CLASS_NAMES)
-            columns = (table.cell_id[rows], names[table.label[rows]], names[table.truth[rows]])
-            write_csv(partial / "truth.csv", ("cell_id", "label", "truth"), zip(*(column.tolist() for column in columns), strict=True))
-        os.replace(partial, folder)
+        with new_folder(folder) as partial:
+            for name in FOLDERS.values():
+                (partial / "cell_images" / name).mkdir(parents=True)
+            size = _write_images(table, rows, partial / "cell_images")
+            _write_mappings(table, rows, partial)
+            if table.truth is not None:
+                names = np.array(CLASS_NAMES)
+                columns = (table.cell_id[rows], names[table.label[rows]], names[table.truth[rows]])
+                write_csv(partial / "truth.csv", ("cell_id", "label", "truth"), zip(*(column.tolist() for column in columns), strict=True))
+            if folder.exists():
+                # Empty, or new_sample_folder would have refused it.
+                folder.rmdir()
     except OSError as error:
         raise DataError(f"task.to: cannot write '{folder}': {error}.") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    people = len(np.unique(table.patient[rows]))
-    log.info(f"prepared  {len(rows):,} of {len(table):,} cells, {people} patients, {human_bytes(size)}: {folder}")
+    patients = len(np.unique(table.patient[rows]))
+    log.info(f"prepared  {len(rows):,} of {len(table):,} cells, {patients} patients, {human_bytes(size)}: {folder}")
 
 
-def new_folder(to: str) -> Path:
+def new_sample_folder(to: str) -> Path:
     """Returns the local folder of a path or a file:// URL; it must not exist, or be empty.
 
     Raises:
@@ -75,16 +72,16 @@ def new_folder(to: str) -> Path:
     """
     if scheme_of(to) not in ("", "file"):
         raise ConfigError(f"task.to: expected a local folder for a sample, received '{to}'.")
-    folder = Path(to.removeprefix("file://")).expanduser()
+    folder = local_path(to)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"task.to: '{folder}' holds files already; a sample is written to a new or an empty folder.")
     return folder
 
 
 def choose(table: CellTable, cells: int | None, seed: int) -> np.ndarray:
-    """Returns rows of the table, ascending (int64): at most `cells`, the same share of each person's cells of either class.
+    """Returns rows of the table, ascending (int64): at most `cells`, the same fraction of each patient's cells of either class.
 
-    Every person keeps a cell of each class they have, as long as there are enough cells for that.
+    Every patient keeps a cell of each class that is there, as long as `cells` allows it.
     """
     if cells is None or cells >= len(table):
         return np.arange(len(table))
@@ -94,7 +91,7 @@ def choose(table: CellTable, cells: int | None, seed: int) -> np.ndarray:
     order = np.argsort(kinds, kind="stable")
     sizes = np.bincount(kinds)
     rank = np.arange(len(table)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    # The first of each kind comes at 0, the others evenly up to 1, so any beginning of this order has equal shares.
+    # The first of each kind comes at 0, the others evenly up to 1, so that any beginning of this order has equal fractions.
     turn = np.argsort(rank / sizes[kinds[order]], kind="stable")
     return np.sort(mixed[order][turn[:cells]])
 

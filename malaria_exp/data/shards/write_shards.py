@@ -1,4 +1,4 @@
-"""Writing a sharded set: side by side, with flat memory, and so that a killed run goes on where it stopped."""
+"""Writing a sharded set: in parallel, with constant memory; after a kill, the same command goes on where it stopped."""
 
 import hashlib
 import os
@@ -18,21 +18,21 @@ from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import HEAD, MARKER, TAIL, Plan, Shard, ShardSet, encode_cell, read_sidecar_head, write_sidecar
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError
-from malaria_exp.utils.filesystems import Place, file_sha256, new_file, placed_sha256, write_bytes
+from malaria_exp.utils.filesystems import Filesystem, file_sha256, new_file, stored_sha256, write_bytes
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
 
-# What a record holds beside the pixels: names, patient, slide, field, content hash and framing, about.
+# Bytes of a record beside the pixels, about: names, patient, slide, field, content hash and framing.
 RECORD_TEXT = 300
 
 
-def write_shards(table: CellTable, place: Place, rule: ResizeRule, *, shard_mb: int, seed: int, workers: int, root: Path) -> None:
+def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, shard_mb: int, seed: int, workers: int, root: Path) -> None:
     """Writes the table's cells, decoded and resized, as shards; what a killed run has written already is kept.
 
     Args:
         table: the cells.
-        place: where the set is to lie.
+        filesystem: the folder that the set is written to.
         rule: size and resize mode.
         shard_mb: megabytes of a shard, about.
         seed: of the order in which cells are dealt to shards.
@@ -40,29 +40,29 @@ def write_shards(table: CellTable, place: Place, rule: ResizeRule, *, shard_mb: 
         root: the cache folder, for the lock that keeps two processes of a machine from writing one set.
 
     Raises:
-        DataError: the place holds another set, or the images or the place are bad.
+        DataError: the folder holds another set or cannot be written, or images are bad.
     """
     load_tensorflow()
     order = np.argsort(table.cell_id, kind="stable")[np.random.default_rng(seed).permutation(len(table))]
     record = rule.size * rule.size * 3 + RECORD_TEXT
     count = max(1, round(len(table) * record / (shard_mb * 1e6)))
     plan = Plan(table.name, table.data_hash, rule.size, rule.mode, rule.version, seed, min(count, len(table)))
-    lock = FileLock(root / f".prepare-{hashlib.sha256(place.url.encode()).hexdigest()[:20]}.lock")
+    lock = FileLock(root / f".prepare-{hashlib.sha256(filesystem.url.encode()).hexdigest()[:20]}.lock")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
-            _write_locked(table, place, plan, rule, order, workers)
+            _write_locked(table, filesystem, plan, rule, order, workers)
     except Timeout:
-        raise DataError(f"task.to: another process is writing to '{place.url}'.") from None
+        raise DataError(f"task.to: another process is writing to '{filesystem.url}'.") from None
     except OSError as error:
         raise DataError(f"cache.root: cannot write to '{root}': {error}. Choose another folder: cache.root=...") from None
 
 
-def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:
+def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:
     check_policy(table, all_bad_images(table, {}))
-    sizes = place.sizes()
-    finished = _refuse_other(place, plan, sizes)
-    _remove_left_overs(place)
+    sizes = filesystem.sizes()
+    finished = _refuse_other(filesystem, plan, sizes)
+    _remove_left_overs(filesystem)
     rows_of = np.array_split(order, plan.shards)
     done: dict[int, Shard] = {}
     bad: dict[int, str] = {}
@@ -71,14 +71,14 @@ def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, 
 
     def work(number: int) -> tuple[int, Shard | None, dict[int, str], bool]:
         name = plan.shard_name(number)
-        kept = _kept(place, plan, name, sizes, finished)
-        # One that left out bad images is written again, to know them.
+        kept = _kept(filesystem, plan, name, sizes, finished)
+        # A shard without its bad images is written again: only so are they known.
         if kept is not None and kept.cells == len(rows_of[number]):
             return number, kept, {}, False
-        shard, reasons = _write_shard(table, place, plan, rule, name, rows_of[number], stop)
+        shard, reasons = _write_shard(table, filesystem, plan, rule, name, rows_of[number], stop)
         return number, shard, reasons, True
 
-    # The threads work side by side; each one's linear algebra on threads of its own would only get in the others' way.
+    # The shards are written in parallel already; threads of BLAS within each would only compete with them.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         try:
             futures = [pool.submit(work, number) for number in range(plan.shards)]
@@ -96,62 +96,62 @@ def _write_locked(table: CellTable, place: Place, plan: Plan, rule: ResizeRule, 
     check_policy(table, excluded)
     if excluded:
         log.warning(
-            f"left out  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
+            f"excluded  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
         )
     good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
     notes = list(table.notes)
     if excluded:
-        notes.append(f"When the shards were written, {describe(excluded, total_images(table))} were bad and left out.")
+        notes.append(f"When the shards were written, {describe(excluded, total_images(table))} were bad and excluded.")
     found = ShardSet(plan, good.data_hash, tuple(done[number] for number in sorted(done)), tuple(notes))
-    # Last of all: a set without it is not finished.
-    write_bytes(place, MARKER, found.to_json())
+    # Written last: a set without it is not finished.
+    write_bytes(filesystem, MARKER, found.to_json())
     total = sum(shard.bytes for shard in found.shards)
     log.info(
-        f"prepared  {len(good):,} cells of {plan.size} px in {plan.shards} shards, {human_bytes(total)}, {written} of them written now: {place.url}"
+        f"prepared  {len(good):,} cells of {plan.size} px in {plan.shards} shards, {human_bytes(total)}, {written} of them written now: {filesystem.url}"
     )
-    log.info(f"          python run.py dataset=shards dataset.path={place.url} model.image_size={plan.size}")
+    log.info(f"          python run.py dataset=shards dataset.path={filesystem.url} model.image_size={plan.size}")
 
 
-def _refuse_other(place: Place, plan: Plan, sizes: dict[str, int]) -> ShardSet | None:
-    """Returns the finished set of this plan that lies in the place, if there is one; another set is a DataError."""
+def _refuse_other(filesystem: Filesystem, plan: Plan, sizes: dict[str, int]) -> ShardSet | None:
+    """Returns the finished set of this plan that lies in the folder, if there is one; another set is a DataError."""
     if MARKER in sizes:
-        found = ShardSet.from_json(place.read(MARKER), f"{place.url}/{MARKER}")
+        found = ShardSet.from_json(filesystem.read(MARKER), f"{filesystem.url}/{MARKER}")
         different = plan.differences(found.plan.to_dict())
         if different:
             raise DataError(
-                f"task.to: '{place.url}' holds another finished set, which is never overwritten: {'; '.join(different)}. Choose another place."
+                f"task.to: '{filesystem.url}' holds another finished set, which is never overwritten: {'; '.join(different)}. Choose another folder."
             )
         return found
     for name in sorted(sizes):
         if name.startswith("cells-") and name.endswith(".csv"):
-            head = read_sidecar_head(place.read(name))
+            head = read_sidecar_head(filesystem.read(name))
             different = plan.differences(head.get("plan", {}))
             if head and different:
                 raise DataError(
-                    f"task.to: '{place.url}' holds the beginning of another set: {'; '.join(different)}. Finish it with its own settings,"
-                    " delete it, or choose another place."
+                    f"task.to: '{filesystem.url}' holds the beginning of another set: {'; '.join(different)}. Finish it with its own settings,"
+                    " delete it, or choose another folder."
                 )
     return None
 
 
-def _remove_left_overs(place: Place) -> None:
-    """Deletes the temporary files of killed runs from a local place; nobody else is writing there, by the lock."""
-    folder = place.beside()
+def _remove_left_overs(filesystem: Filesystem) -> None:
+    """Deletes the temporary files of killed runs from a local folder; under the lock nobody else writes there."""
+    folder = filesystem.beside()
     for path in folder.glob(".????????.cells-*") if folder else ():
         path.unlink(missing_ok=True)
 
 
-def _kept(place: Place, plan: Plan, name: str, sizes: dict[str, int], finished: ShardSet | None) -> Shard | None:
+def _kept(filesystem: Filesystem, plan: Plan, name: str, sizes: dict[str, int], finished: ShardSet | None) -> Shard | None:
     """Returns the shard if it was written before by this plan and its bytes are still right."""
     table, records = f"{name}.csv", f"{name}.tfrecord"
     if table not in sizes or records not in sizes:
         return None
-    data = place.read(table)
+    data = filesystem.read(table)
     head = read_sidecar_head(data)
     if (
         head.get("plan") != plan.to_dict()
         or head["bytes"] != sizes[records]
-        or placed_sha256(place, records, sizes[records]) != head["sha256"]
+        or stored_sha256(filesystem, records, sizes[records]) != head["sha256"]
     ):
         return None
     shard = Shard(name, data.count(b"\n") - 2, head["bytes"], head["sha256"], hashlib.sha256(data).hexdigest())
@@ -159,7 +159,7 @@ def _kept(place: Place, plan: Plan, name: str, sizes: dict[str, int], finished: 
 
 
 def _write_shard(
-    table: CellTable, place: Place, plan: Plan, rule: ResizeRule, name: str, rows: np.ndarray, stop: threading.Event
+    table: CellTable, filesystem: Filesystem, plan: Plan, rule: ResizeRule, name: str, rows: np.ndarray, stop: threading.Event
 ) -> tuple[Shard | None, dict[int, str]]:
     """Writes a shard's two files, the CSV last, holding one cell in memory at a time.
 
@@ -170,7 +170,7 @@ def _write_shard(
 
     offsets, crcs, good = [0], [], []
     bad: dict[int, str] = {}
-    with new_file(place, f"{name}.tfrecord") as path:
+    with new_file(filesystem, f"{name}.tfrecord") as path:
         with tf.io.TFRecordWriter(str(path)) as writer:
             for row, image in _decoded(table, rule, rows, bad, stop):
                 record = encode_cell(image, table, row)
@@ -180,11 +180,11 @@ def _write_shard(
                 good.append(row)
         sha256 = file_sha256(path)
         if path.stat().st_size != offsets[-1]:
-            raise DataError(f"'{place.url}/{name}.tfrecord' was not written whole.")
+            raise DataError(f"'{filesystem.url}/{name}.tfrecord' was not written whole.")
     data = write_sidecar(plan, table, good, offsets, crcs, sha256)
     if bad and table.policy.on_bad_image == "error":
         return None, bad
-    write_bytes(place, f"{name}.csv", data)
+    write_bytes(filesystem, f"{name}.csv", data)
     return Shard(name, len(good), offsets[-1], sha256, hashlib.sha256(data).hexdigest()), bad
 
 
