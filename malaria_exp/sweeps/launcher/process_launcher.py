@@ -44,7 +44,7 @@ class Job:
         from hydra.core.utils import run_job as run_with_hydra
 
         from malaria_exp.config import plugins
-        from malaria_exp.sweeps.multirun_record import begin_again
+        from malaria_exp.sweeps.job_status import make_room
 
         # In a process of a launcher nobody has done this yet. Hydra keeps what it found in the process.
         setup_globals()
@@ -57,7 +57,7 @@ class Job:
         HydraConfig.instance().set_config(config)
         # Schedulers begin a job again whose node died, or which had to give way to another.
         os.environ[LAUNCH] = self.launch
-        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
+        if not make_room(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
             return True
         done = run_with_hydra(
             hydra_context=self.context,

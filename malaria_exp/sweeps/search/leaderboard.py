@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from malaria_exp.sweeps.search.arguments import to_overrides
-from malaria_exp.sweeps.search.file import SweepFile, shown_command
+from malaria_exp.sweeps.search.distributions import text_of
+from malaria_exp.sweeps.search.file import SweepFile
 from malaria_exp.sweeps.search.report import write_report
-from malaria_exp.sweeps.search.space import text_of
+from malaria_exp.sweeps.search.trial_command import shown_command
 from malaria_exp.sweeps.search.trials import Trial, best_first, read_trials, winner
 from malaria_exp.utils.atomic_files import write_csv, write_json
 from malaria_exp.utils.errors import RunFolderError

@@ -1,16 +1,17 @@
 """The trials of a sweep, read from the files of their runs alone: the same for every engine."""
 
 import csv
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.sweeps.job_status import read_json, read_status
 from malaria_exp.sweeps.search.file import Metric
+from malaria_exp.utils.atomic_files import write_json
 
-# In a sweep's folder: its trials' runs, what they printed, and how those ended that were ended by the sweep.
+# Folders of a sweep: its trials' runs, what they printed, and how those trials ended that could not record it themselves.
 TRIALS, OUTPUTS, ENDED = "trials", "output", "ended"
 # What a trial without a result became.
 NO_NUMBER = "no number"
@@ -58,13 +59,13 @@ def read_trials(folder: Path, metric: Metric) -> list[Trial]:
 
 def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
     """Returns the trial whose run lies at `path`, of the sweep in `folder`; one whose run left no status failed before it began."""
-    status = _read_json(path / STATUS) or {"status": "failed", "reason": f"its run left no {STATUS}"}
+    status = read_status(path) or {"status": "failed", "reason": f"its run left no {STATUS}"}
     history = read_history(path, metric.column)
     finite = [value for value in history if math.isfinite(value)]
     best = (max if metric.goal == "maximize" else min)(finite) if finite else None
     state = str(status.get("status", "failed"))
     reason = str(status.get("reason", ""))
-    noted = _read_json(folder / ENDED / f"{path.name}.json")
+    noted = read_json(folder / ENDED / f"{path.name}.json")
     if noted and state in ("running", "interrupted", "failed"):
         state, reason = noted["ended"], noted["reason"]
     if state == "done" and best is None:
@@ -81,6 +82,18 @@ def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
         seconds=status.get("seconds"),
         reason=reason,
     )
+
+
+def note_end(folder: Path, name: str, how: str, reason: str) -> None:
+    """Notes how a trial ended that could not record it itself.
+
+    Args:
+        folder: of the sweep.
+        name: of the trial's folder.
+        how: pruned, failed or interrupted.
+        reason: in words.
+    """
+    write_json(folder / ENDED / f"{name}.json", {"ended": how, "reason": reason})
 
 
 def read_history(path: Path, column: str) -> tuple[float, ...]:
@@ -136,11 +149,3 @@ def _float(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return math.nan
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

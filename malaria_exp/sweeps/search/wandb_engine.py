@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp.sweeps.search.file import ARGUMENTS, SweepFile
+from malaria_exp.sweeps.search import processes
+from malaria_exp.sweeps.search.file import SweepFile
+from malaria_exp.sweeps.search.trial_command import ARGUMENTS
 from malaria_exp.sweeps.search.trials import TRIALS
-from malaria_exp.sweeps.search.wandb_agents import Agent, start_agent, stop_agents
+from malaria_exp.sweeps.search.wandb_agents import Agent
 from malaria_exp.sweeps.search.wandb_create import Created, create
 from malaria_exp.sweeps.search.wandb_watch import Watch
 from malaria_exp.tracking.wandb_settings import has_key, hides_something, need_wandb
@@ -53,8 +55,8 @@ def run_wandb_sweep(
     log.info(f"wandb     {server.url or server.path}; on other machines: wandb agent {server.path}")
     (folder / TRIALS).mkdir(exist_ok=True)
     watch = Watch(sweep, folder)
-    losses = Losses(agents)
-    running = [start_agent(folder, number, server, agents) for number in range(agents)]
+    losses = Losses()
+    running = [Agent(number, agents, folder, server) for number in range(agents)]
     try:
         with progress_bar() as bar:
             ends = [end for end in (count, sweep.grid_size() if sweep.method == "grid" else None) if end is not None]
@@ -64,12 +66,12 @@ def run_wandb_sweep(
                 running = [agent for agent in running if _goes_on(agent, watch, losses)]
                 watch.look()
                 watch.check()
-                bar.update(task, completed=len(watch.ended), description=watch.words())
+                bar.update(task, completed=len(watch.ended), description=watch.words(watch.running))
     except KeyboardInterrupt:
         log.warning(f"wandb     the sweep stays open at the server; to end it: wandb sweep --stop {server.path}")
         raise
     finally:
-        stop_agents(running)
+        processes.stop([agent.process for agent in running if agent.due is None])
         for agent in running:
             watch.read(agent)
             watch.bury(agent, "interrupted", "stopped with the sweep")
@@ -81,12 +83,10 @@ class Losses:
     """Agents that died since a trial last ended well.
 
     Attributes:
-        agents: how many there shall be.
         number: of those that died.
         done: trials that have ended well.
     """
 
-    agents: int
     number: int = 0
     done: int = 0
 
@@ -103,9 +103,9 @@ def _goes_on(agent: Agent, watch: Watch, losses: Losses) -> bool:
         return True
     if agent.due is not None:
         if time.monotonic() >= agent.due:
-            agent.replace(losses.agents)
+            agent.start()
         return True
-    agent.kill()
+    processes.kill_session(agent.process.pid)
     if code == 0:
         # The server has said that the sweep is over, for a trial that is under way too.
         watch.bury(agent, "interrupted", "the sweep was ended at the server")

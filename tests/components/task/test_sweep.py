@@ -10,10 +10,10 @@ import yaml
 from conftest import ROOT
 from hydra import initialize_config_dir
 
-from malaria_exp.components.task.sweep import check_space, earlier_sweep, trial_overrides
 from malaria_exp.config.app import CONF
-from malaria_exp.sweeps.search import local_agent
 from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.sweeps.search.space_check import check_space, trial_overrides
+from malaria_exp.sweeps.search.sweep_run import SETTINGS, find_sweep
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 STAND_IN = ROOT / "tests" / "sweeps" / "search" / "stand_in.py"
@@ -158,16 +158,16 @@ def test_a_finished_sweep_that_goes_on_runs_nothing_again(swept, run_task):
 
 def test_only_the_same_sweep_goes_on(swept, tmp_path):
     folder, _ = swept
-    settings = json.loads((folder / local_agent.SETTINGS).read_text())
+    settings = json.loads((folder / SETTINGS).read_text())
     mine = {key: settings[key] for key in ("file", "hash", "engine", "seed", "overrides")}
-    assert earlier_sweep(folder.parent / "new", mine) == folder
+    assert find_sweep(folder.parent / "new", mine) == folder
     # The file may have moved; what stands in it counts.
-    assert earlier_sweep(folder.parent / "new", mine | {"file": "elsewhere.yaml"}) == folder
+    assert find_sweep(folder.parent / "new", mine | {"file": "elsewhere.yaml"}) == folder
     for change in ({"hash": "0"}, {"seed": 6}, {"overrides": ["a=1"]}, {"engine": "wandb"}):
         with pytest.raises(RunFolderError, match="no earlier sweep of this file"):
-            earlier_sweep(folder.parent / "new", mine | change)
+            find_sweep(folder.parent / "new", mine | change)
         with pytest.raises(RunFolderError, match=f"holds a sweep of another {next(iter(change))}"):
-            earlier_sweep(folder, mine | change)
+            find_sweep(folder, mine | change)
 
 
 def test_when_every_trial_fails_the_reasons_are_told(run_task, tmp_path):
