@@ -40,7 +40,7 @@ def open_tracker(config: Config, folder: Path, overrides: list[str]) -> "Tracker
     """Builds the run's loggers, which a missing package or a wrong parameter stops before any work is done."""
     loggers = {choice.name: build("logger", choice.name, choice.params, path=choice.path) for choice in config.choices["logger"]}
     if any(logger.patience is not None for logger in loggers.values()):
-        # Before there are several threads: an import that two of them are in the middle of fails.
+        # Before there are several threads: an import fails if two threads run it at once.
         load_tensorflow()
     return Tracker(Loggers(loggers), describe_run(config, folder, overrides))
 
@@ -49,7 +49,7 @@ class Tracker:
     """Tells the loggers of a run what there is to tell.
 
     Args:
-        loggers: of the run; none for a worker beside a chief.
+        loggers: of the run; empty for the workers of a distributed run, but for the chief.
         run: its facts; None if there are no loggers.
     """
 
@@ -62,7 +62,7 @@ class Tracker:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Starts the loggers, and ends them with how the work inside ended."""
+        """Starts the loggers, and ends them with the status of the work inside."""
         status: Status = "failed"
         reason = ""
         try:
@@ -108,7 +108,7 @@ class Tracker:
         """Training is about to begin."""
         tell_made, wanting = self.loggers.tell_made, self.loggers.wanting
         self.loggers.tell("training", length, monitor)
-        # On this thread: Keras keeps what a call leaves behind in the model itself, which another thread must not touch meanwhile.
+        # On this thread: a call changes the state of a Keras model, which another thread must not use at the same time.
         tell_made("graph", "the model's graph", lambda: (graph_def(model),), to=wanting("graph"))
         tell_made("artifact", "the artifact of the untrained model", lambda: self._untrained(model), to=wanting("untrained"))
         images = wanting("images")
@@ -161,7 +161,7 @@ class Tracker:
             "histograms", "histograms", lambda: (number, {f"weights/{item.path}": np.array(item) for item in model.weights}), to=weights
         )
         if gradients and (batch := self._batch) is not None:
-            # Of some cells of a batch: a whole one would cost as much as a step.
+            # Of a few cells: gradients of a whole batch would cost as much as a training step.
             few = tuple(array[:BATCH_SAMPLES] for array in batch)
             tell_made("histograms", "gradients", lambda: (number, gradients(few)), to=wanting("gradients", number))
 

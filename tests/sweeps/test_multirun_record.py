@@ -51,7 +51,7 @@ def grid(**values):
 @pytest.mark.parametrize(
     "jobs",
     [grid(model="abc", aug="defgh", seed=range(40)), grid(seed=range(500)), {7: ["a=1"], 9: ["a=1", "b=2"], 11: ["b=2"]}],
-    ids=["grid", "one key", "pairs that go on"],
+    ids=["grid", "one key", "some jobs of override sets"],
 )
 def test_every_override_is_among_the_jobs_that_are_composed(jobs):
     chosen = covering(jobs, 2)

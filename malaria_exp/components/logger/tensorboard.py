@@ -42,7 +42,7 @@ def tensorboard(
         histograms: of the weights, every so many epochs; 0 for none.
         gradients: histograms of the gradients of 32 training cells, every so many epochs; 0 for none.
         images: sample cells, a batch after augmentation, and predictions with their pictures.
-        graph: the network's graph.
+        graph: the model's graph.
     """
     if not find_spec("tensorboard"):
         raise ConfigError("logger.tensorboard: the package tensorboard is not installed. Install it: pip install tensorboard")

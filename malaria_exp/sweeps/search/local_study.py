@@ -56,7 +56,7 @@ def open_study(sweep: SweepFile, folder: Path, seed: int) -> "optuna.Study":
 
 
 def _sampler(sweep: SweepFile, seed: int) -> "optuna.samplers.BaseSampler":
-    """Returns a sampler whose draws for a trial depend on the seed and the trial's number, not on when it is asked or how often."""
+    """Returns a sampler whose values for a trial depend on the seed and the trial's number, not on how many were asked for before."""
     import optuna
 
     class Numbered(optuna.samplers.BaseSampler):
@@ -98,7 +98,7 @@ def prepare(study: "optuna.Study", sweep: SweepFile) -> int:
         end(study, trial.number, INTERRUPTED)
     trials = study.get_trials(deepcopy=False)
     if sweep.method == "grid":
-        # The points of a grid have numbers; those that are not taken come by themselves.
+        # `ask` finds the points of a grid that no trial has taken.
         return sum(trial.user_attrs.get(ENDED) == INTERRUPTED for trial in trials)
     begun_again = {trial.user_attrs.get(AGAIN) for trial in trials}
     left = [trial for trial in trials if trial.user_attrs.get(ENDED) == INTERRUPTED and trial.number not in begun_again]
@@ -134,7 +134,7 @@ def ask(study: "optuna.Study", sweep: SweepFile, most: int | None) -> tuple["opt
 
 
 def end(study: "optuna.Study", number: int, how: str, value: float | None = None) -> None:
-    """Ends a trial that is under way; one that has ended stays as it is.
+    """Ends a trial in the study; one that has ended stays as it is.
 
     Args:
         study: of the sweep.

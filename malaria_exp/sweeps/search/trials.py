@@ -1,4 +1,4 @@
-"""The trials of a sweep, read from the files of their runs alone: the same for every engine."""
+"""The trials of a sweep, read from the files of their runs alone; the same for every engine."""
 
 import csv
 import math
@@ -13,22 +13,22 @@ from malaria_exp.utils.atomic_files import write_json
 
 # Folders of a sweep: its trials' runs, what they printed, and how those trials ended that could not record it themselves.
 TRIALS, OUTPUTS, ENDED = "trials", "output", "ended"
-# What a trial without a result became.
+# Status of a trial that ran to its end but has no finite value of the metric.
 NO_NUMBER = "no number"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial and what came of it.
+    """A trial and its result.
 
     Attributes:
         name: of its folder.
         path: its folder.
-        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (it has no finite value).
+        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (no finite value).
         overrides: as its run was given them.
         values: of the overrides, by their keys.
-        objective: the metric's best value over the epochs; None without any.
-        history: the metric at each epoch, from the first on; nan where there is none.
+        objective: the metric's best value over the epochs; None if there is none.
+        history: the metric at each epoch, from the first on; nan where it has no value.
         leaky: whether its run shares patients or images between training and evaluation.
         seconds: of the whole run.
         reason: why it failed.
@@ -58,7 +58,7 @@ def read_trials(folder: Path, metric: Metric) -> list[Trial]:
 
 
 def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
-    """Returns the trial whose run lies at `path`, of the sweep in `folder`; one whose run left no status failed before it began."""
+    """Returns the trial whose run lies at `path`, of the sweep in `folder`; without a status it failed before its run began."""
     status = read_status(path) or {"status": "failed", "reason": f"its run left no {STATUS}"}
     history = read_history(path, metric.column)
     finite = [value for value in history if math.isfinite(value)]
@@ -102,7 +102,7 @@ def read_history(path: Path, column: str) -> tuple[float, ...]:
         text = (path / "history.csv").read_text(encoding="utf-8")
     except OSError:
         return ()
-    # The last line may still be on its way.
+    # The last line may not be complete yet.
     rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
     return tuple(_float(row[column]) for row in rows if row.get("epoch") and column in row)
 
@@ -118,13 +118,13 @@ def read_values(overrides: list[str]) -> dict[str, Any]:
             override = OverridesParser.create().parse_override(text)
             values[override.key_or_group] = _plain(override.value())
         except HydraException:
-            # Redacted ones need not be readable.
+            # Redacted overrides may not be valid.
             continue
     return values
 
 
 def best_first(trials: list[Trial], metric: Metric) -> list[Trial]:
-    """Returns the trials with the best first, those without a value last; ended ones count with the best value they reached."""
+    """Returns the trials with the best first, those without a value last; pruned ones count with the best value they reached."""
     sign = -1 if metric.goal == "maximize" else 1
     return sorted(trials, key=lambda trial: (trial.objective is None, sign * (trial.objective or 0)))
 

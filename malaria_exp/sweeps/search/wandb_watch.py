@@ -1,4 +1,4 @@
-"""What becomes of the trials of engine=wandb, by their folders and the agents' logs."""
+"""The trials of engine=wandb while they run, followed by their run folders and the agents' logs."""
 
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from malaria_exp.sweeps.search.trials import ENDED, TRIALS, note_end, read_trial
 from malaria_exp.sweeps.search.wandb_agents import Agent
 from malaria_exp.utils.errors import RunFolderError
 
-# So many trials that fail before any other ends well are no accident.
+# The search ends if this many trials fail before any trial ends well.
 MOST_FAILED = 5
 
 
 class Watch(Progress):
-    """Follows the trials by their folders and the agents' logs, and tells the terminal.
+    """Follows the trials, notes how those ended that could not record it themselves, and tells the terminal.
 
     Args:
         sweep: the sweep's file.
@@ -31,7 +31,7 @@ class Watch(Progress):
         self.stopped: set[str] = set()
         self.closed: set[str] = set()
         for path in (folder / TRIALS).iterdir():
-            # Those of an earlier engine, whose agents are gone.
+            # Trials of a search that was stopped; its agents are gone.
             trial = read_trial(path, sweep.metric, folder)
             if trial.status == "running":
                 note_end(self.folder, path.name, "interrupted", "stopped with the sweep")
@@ -39,7 +39,7 @@ class Watch(Progress):
             self.ended[path.name] = trial
 
     def read(self, agent: Agent) -> None:
-        """Handles what an agent's log tells."""
+        """Handles what is new in an agent's log."""
         agent.read()
         self.stopped |= agent.stopped
         agent.stopped.clear()
@@ -56,7 +56,7 @@ class Watch(Progress):
         agent.over.clear()
 
     def close(self, run: str, values: dict[str, Any], how: str, reason: str) -> None:
-        """Records how a run ended that is over, if it has not done so itself."""
+        """Records how a run ended, if it has not done so itself."""
         self.closed.add(run)
         mine = [path for path in self.open() if read_status(path).get("wandb_run") == run]
         for path in mine:
@@ -66,19 +66,19 @@ class Watch(Progress):
             record_refusal(self.folder / TRIALS / run, overrides=to_overrides(values), reason=reason)
 
     def look(self) -> None:
-        """Looks at the trials that were not over when it last did."""
+        """Looks at the trials that were not over when it last looked."""
         self.running = 0
         for path in self.open():
             status = read_status(path)
             how, run = status.get("status", "running"), str(status.get("wandb_run", ""))
             noted = (self.folder / ENDED / f"{path.name}.json").exists()
-            # Who interrupted a trial is known at the latest when its agent has said that it is over.
+            # Whether the server interrupted a trial is known, at the latest, when its agent has said that the trial is over.
             if (how == "running" and not noted) or (how == "interrupted" and run not in self.closed):
                 self.running += 1
                 continue
             if run in self.stopped and how != "done":
                 note_end(self.folder, path.name, "pruned", "ended early by W&B")
-            # It may come again.
+            # The server may resume the run.
             self.stopped.discard(run)
             self.closed.discard(run)
             trial = read_trial(path, self.sweep.metric, self.folder)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
+from sweep_file import write_sweep
 
 from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.sweeps.search.local_engine import run_local_sweep
@@ -27,16 +27,8 @@ def begin(tmp_path):
     def begin(method, parameters, *, name="sweep", **content):
         folder = tmp_path / name
         folder.mkdir()
-        raw = {
-            "program": str(STAND_IN),
-            "method": method,
-            "metric": {"name": "epoch/val_auc", "goal": "maximize"},
-            "parameters": parameters,
-            "command": ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"],
-            **content,
-        }
-        (folder / "sweep.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-        return read_sweep(folder / "sweep.yaml"), folder
+        path = write_sweep(folder / "sweep.yaml", parameters, program=str(STAND_IN), method=method, **content)
+        return read_sweep(path), folder
 
     return begin
 

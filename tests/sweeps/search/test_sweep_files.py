@@ -39,7 +39,7 @@ def test_it_ends_and_both_engines_can_run_it(sweep):
     assert sweep.raw["name"] == sweep.path.stem
 
 
-def test_every_key_and_value_it_names_exists(sweep, tmp_path):
+def test_every_key_and_value_it_names_exists(sweep):
     """A value that no component takes would only fail at its trial."""
     from hydra import initialize_config_dir
 
