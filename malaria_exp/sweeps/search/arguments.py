@@ -122,8 +122,14 @@ def _quoted(name: str, text: str) -> str:
 
 def agents_values() -> dict[str, Any] | None:
     """Returns the values that W&B's agent gives this run, from the file it writes them to; None without a file."""
+    path = os.environ.get(SWEEP_PARAM_PATH)
+    return read_agents_values(Path(path)) if path else None
+
+
+def read_agents_values(path: Path) -> dict[str, Any] | None:
+    """Returns the values in a file that W&B's agent wrote for a run; None if it cannot be read."""
     try:
-        content = yaml.safe_load(Path(os.environ[SWEEP_PARAM_PATH]).read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {key: given["value"] for key, given in content.items() if isinstance(given, Mapping)}
     except (KeyError, OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
         return None

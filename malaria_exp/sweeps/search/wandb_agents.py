@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from malaria_exp.sweeps.search import processes
+from malaria_exp.sweeps.search.arguments import read_agents_values
 from malaria_exp.sweeps.search.supervisor import PATIENCE_SECONDS
 from malaria_exp.sweeps.search.trials import TRIALS
 from malaria_exp.sweeps.search.wandb_create import Created
@@ -31,9 +30,7 @@ class Agent:
         agents: how many share this machine.
         folder: of the sweep.
         sweep: at the server.
-        over: runs that it has ended with and that nobody has looked at yet, with the values they were given.
-        stopped: runs that the server had stopped and that nobody has looked at yet.
-        due: when a process that died is to be replaced; None for one that was not expected to.
+        due: when a process that died is to be replaced, in seconds of time.monotonic; None for a process that runs.
         process: its present process.
     """
 
@@ -41,14 +38,12 @@ class Agent:
     agents: int
     folder: Path
     sweep: Created
-    over: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    stopped: set[str] = field(default_factory=set)
     due: float | None = None
     process: "subprocess.Popen[bytes]" = field(init=False)
     _read: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        # What another search has left, which was killed.
+        # What a search that was killed has left is not read again.
         self._read = self.log.stat().st_size if self.log.exists() else 0
         for left in self._files.glob("wandb/sweep-*/config-*.yaml"):
             left.unlink()
@@ -80,33 +75,26 @@ class Agent:
         command = [sys.executable, "-c", AGENT, self.sweep.path]
         self.process, self.due = processes.start(command, self.log, beside=self.agents, environment=environment), None
 
-    def read(self) -> None:
-        """Reads what is new in the log."""
+    def read(self) -> tuple[set[str], list[str]]:
+        """Reads what is new in the log, and returns the ids of the runs that the server stopped, and of those that are over."""
         with self.log.open("rb") as file:
             file.seek(self._read)
             new = file.read()
         new = new[: new.rfind(b"\n") + 1]
         self._read += len(new)
-        for line in new.decode(errors="replace").splitlines():
-            if found := STOPPED.search(line):
-                self.stopped.add(found[1])
-            elif found := OVER.search(line):
-                self.close(found[1])
+        text = new.decode(errors="replace")
+        return set(STOPPED.findall(text)), OVER.findall(text)
 
     def under_way(self) -> list[str]:
         """Returns the ids of its runs that have begun and are not over."""
         return [path.stem.removeprefix("config-") for path in self._values_folder().glob("config-*.yaml")]
 
-    def close(self, run: str) -> None:
-        """Puts a run among those that are over."""
+    def take_values(self, run: str) -> dict[str, Any]:
+        """Returns the values that a run was given, and removes the file they are in, so that the run is no longer under way."""
         path = self._values_folder() / f"config-{run}.yaml"
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            values = {key: given["value"] for key, given in content.items() if isinstance(given, dict)}
-        except (OSError, yaml.YAMLError, AttributeError, KeyError):
-            values = {}
+        values = read_agents_values(path) or {}
         path.unlink(missing_ok=True)
-        self.over.append((run, values))
+        return values
 
     def last_words(self) -> str:
         """Returns the last line of the log that says anything."""

@@ -40,20 +40,15 @@ class Watch(Progress):
 
     def read(self, agent: Agent) -> None:
         """Handles what is new in an agent's log."""
-        agent.read()
-        self.stopped |= agent.stopped
-        agent.stopped.clear()
-        for run, values in agent.over:
-            self.close(run, values, "failed", f"its program was killed or could not start; see {agent.log}")
-        agent.over.clear()
+        stopped, over = agent.read()
+        self.stopped |= stopped
+        for run in over:
+            self.close(run, agent.take_values(run), "failed", f"its program was killed or could not start; see {agent.log}")
 
     def bury(self, agent: Agent, how: str, reason: str) -> None:
         """Records what became of the runs of an agent that is gone."""
         for run in agent.under_way():
-            agent.close(run)
-        for run, values in agent.over:
-            self.close(run, values, how, reason)
-        agent.over.clear()
+            self.close(run, agent.take_values(run), how, reason)
 
     def close(self, run: str, values: dict[str, Any], how: str, reason: str) -> None:
         """Records how a run ended, if it has not done so itself."""
