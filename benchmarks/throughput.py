@@ -8,9 +8,9 @@ First one run with an empty cache, which decodes the images and measures the pre
 command is printed. As many jobs run at a time as the machine has cores, a thread each; `basic` runs one at a time with all cores. Every
 number is read from the grids' own files:
     training     the jobs' training and validation, as in metrics.json
-    before       from the claim of the job's folder to its first step: data, split, batches, the net; and, a moment, its saving
+    before       from the claim of the job's folder to its first step: data, split, batches, the model; and saving it, which takes a moment
     after        from there to the end: scores, intervals, plots, report
-    share        training of all jobs times their threads, over the grid's time from pressing enter to its table times cores
+    fraction     training of all jobs times their threads, over the grid's time from pressing enter to its table times cores
 With --docs, writes the tables of docs/scale.md.
 """
 
@@ -118,7 +118,7 @@ def read_job(folder: Path) -> Row | None:
     if status["status"] != "done":
         return None
     training = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["training"]
-    # The net is saved as soon as the training is over; status.json is written last.
+    # The model is saved as soon as the training is over; status.json is written last.
     over, end = ((folder / name).stat().st_mtime for name in ("model.keras", "status.json"))
     return {
         "training": training["train_seconds"],
@@ -134,21 +134,21 @@ def describe(grids: dict[str, Row]) -> str:
     lines = [
         f"{machine['cores']} cores of {machine['processor']}; seconds.",
         "",
-        "| `hydra/launcher=` | jobs | at a time, threads each | the grid | a job before its training | training | after | share of the machine that trains |",
+        "| `hydra/launcher=` | jobs | at a time, threads each | the grid | a job before its training | training | after | fraction of the machine that trains |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, grid in launched.items():
         threads = machine["cores"] // grid["at_a_time"]
-        share = sum(job["training"] for job in grid["jobs"]) * threads / (grid["seconds"] * machine["cores"])
+        fraction = sum(job["training"] for job in grid["jobs"]) * threads / (grid["seconds"] * machine["cores"])
         parts = " | ".join(spread(grid["jobs"], key) for key in ("before", "training", "after"))
         unfinished = f" ({grid['unfinished']} not finished)" if grid["unfinished"] else ""
         lines.append(
-            f"| `{name}`{unfinished} | {len(grid['jobs'])} | {grid['at_a_time']}, {threads} | {grid['seconds']:.0f} | {parts} | {share:.0%} |"
+            f"| `{name}`{unfinished} | {len(grid['jobs'])} | {grid['at_a_time']}, {threads} | {grid['seconds']:.0f} | {parts} | {fraction:.0%} |"
         )
     lines += ["", "| what a job spends before its first step | seconds |", "|---|---|"]
     kinds = {
-        "nothing is there: images are decoded, precision is measured": grids["cold"]["jobs"],
-        "a process of its own, the store is there (`submitit_local`)": grids.get("submitit_local", {}).get("jobs", []),
+        "nothing is cached: images are decoded, precision is measured": grids["cold"]["jobs"],
+        "a process of its own, the pixel cache is filled (`submitit_local`)": grids.get("submitit_local", {}).get("jobs", []),
         "a process that has run another job (`basic`, all but the first)": grids.get("basic", {}).get("jobs", [])[1:],
     }
     lines += [f"| {kind} | {spread(jobs, 'before')} |" for kind, jobs in kinds.items() if jobs]

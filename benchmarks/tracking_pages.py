@@ -62,7 +62,7 @@ def main() -> None:
 def take(driver: Any, url: str, size: tuple[int, int], path: Path, wait: float = 8.0) -> None:
     """Opens a page and saves what is to be seen of it; `wait` is for what it draws in the meantime, in seconds."""
     driver.set_window_size(*size)
-    # What stands behind the # alone would not load the page anew.
+    # A change behind the # alone does not reload the page.
     driver.get("about:blank")
     driver.get(url)
     time.sleep(wait)

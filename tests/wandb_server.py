@@ -24,9 +24,10 @@ class WandbServer(ThreadingHTTPServer):
         shown: {run id: variables} of the runs that clients have begun here.
         summaries: {run id: summary}, as clients have sent it.
         history: {run id: rows}.
-        stop_after: a run is stopped at the so manieth heartbeat after it began: {run id: heartbeats}.
+        stop_after: {run id: heartbeats after it began at which the run is stopped}.
         resumed: runs that are resumed once after they were stopped.
         refuse: (status, message) of every answer; None to answer.
+        silent: once it is set (by GET /silence, too), whoever sends anything waits for an answer until the server is closed.
     """
 
     daemon_threads = True
@@ -38,10 +39,12 @@ class WandbServer(ThreadingHTTPServer):
         self.sweeps, self.runs, self.told, self.shown, self.summaries, self.history = {}, {}, [], {}, {}, {}
         self.agents = {}
         self.stop_after, self.resumed, self.refuse, self.lock = {}, set(), None, threading.Lock()
+        self.silent, self.closed = threading.Event(), threading.Event()
         self.number = itertools.count()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def close(self):
+        self.closed.set()
         self.shutdown()
         self.server_close()
 
@@ -158,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
+        if self.path == "/silence":
+            self.server.silent.set()
         self.send({})
 
     def do_PUT(self):
@@ -165,7 +170,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.server.refuse:
+        if self.server.silent.is_set():
+            self.server.closed.wait(300)
+        elif self.server.refuse:
             status, message = self.server.refuse
             self.send({"errors": [{"message": message}]}, status)
         elif self.path == "/graphql":

@@ -1,7 +1,7 @@
-"""The sweeper and the launchers of malaria_exp, where Hydra looks for them by itself.
+"""The sweeper and the launchers of malaria_exp, where Hydra finds them by itself.
 
-Hydra imports this module whenever it starts, and makes plugins only of classes that are defined in the package hydra_plugins.
-So the classes stand here and their code in malaria_exp.sweeps; the engines they need are imported when jobs are launched.
+Hydra imports this module whenever it starts, and accepts as plugins only classes that are defined in the package hydra_plugins.
+So the classes are defined here and their code is in malaria_exp.sweeps; the engines they need are imported when jobs are launched.
 """
 
 from malaria_exp.sweeps import grid_sweeper

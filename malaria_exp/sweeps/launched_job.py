@@ -1,4 +1,4 @@
-"""A launcher's worker: a process in which the program's own start never ran, and which takes one job after another."""
+"""Preparing the worker processes of launchers, which run one job after another and in which main() never ran."""
 
 import logging
 import os
@@ -16,16 +16,16 @@ from malaria_exp.utils.progress_bars import console
 from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-# Of NVIDIA's driver, a folder a GPU.
+# NVIDIA's driver keeps a folder for each GPU here.
 GPUS = Path("/proc/driver/nvidia/gpus")
-# Set once a worker has its GPU; its later jobs go on with it.
+# Set once a worker has its GPU, which its later jobs use too.
 CHOSEN = "MALARIA_EXP_GPU"
 
 
 def prepare(number: int, overrides: list[str]) -> None:
-    """Makes a worker ready for its next job, as the program's start does: log, signals, plugins, GPU.
+    """Makes a worker ready for its next job, as main() does for a run by itself: log, signals, plugins, GPU.
 
-    The terminal shows no more of a job than that it began and how it ended: several write to it at once.
+    As several workers share the terminal, it only shows that a job began and how it ended.
 
     Args:
         number: of the job.
@@ -35,14 +35,14 @@ def prepare(number: int, overrides: list[str]) -> None:
     start_terminal_log()
     set_terminal_level(logging.CRITICAL)
     with suppress(ValueError):
-        # Only a process' main thread can; Ray's jobs may run in another.
+        # Only the main thread of a process can; Ray may run jobs in another.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     choose_gpu(number)
     plugins.load(overrides)
 
 
 def choose_gpu(number: int) -> None:
-    """Gives a worker the GPU of its first job's number; nothing where there is none, or TensorFlow already has its devices."""
+    """Chooses a worker's GPU by the number of its first job; does nothing without GPUs, or when TensorFlow has been loaded."""
     if CHOSEN in os.environ or "tensorflow" in sys.modules:
         return
     chosen = gpu_of(number, os.environ.get(VISIBLE), len(list(GPUS.iterdir())) if GPUS.is_dir() else 0)
@@ -51,11 +51,11 @@ def choose_gpu(number: int) -> None:
 
 
 def gpu_of(number: int, visible: str | None, count: int) -> str | None:
-    """Returns the GPU of a job, as CUDA_VISIBLE_DEVICES names it; None if there is nothing to choose.
+    """Returns the GPU of a job, as CUDA_VISIBLE_DEVICES names it; None if there are not at least two to choose from.
 
     Args:
         number: of the job.
-        visible: what CUDA_VISIBLE_DEVICES says already, by the user or a scheduler; None if it is not set.
+        visible: CUDA_VISIBLE_DEVICES as the user or a scheduler has set it; None if it is not set.
         count: GPUs of the machine.
     """
     allowed = [str(index) for index in range(count)] if visible is None else [name.strip() for name in visible.split(",") if name.strip()]
@@ -80,6 +80,6 @@ def load_hydra_plugins() -> None:
 
 
 def threads_per_job(jobs: int) -> str:
-    """Returns each job's share of this machine's cores, at least 1, if so many jobs run at a time; -1 is one a core."""
+    """Returns how many threads each job gets if so many run at a time on this machine, at least 1; -1 stands for one job a core."""
     cores = os.cpu_count() or 1
     return str(max(1, cores // (cores if jobs < 1 else jobs)))

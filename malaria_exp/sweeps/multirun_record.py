@@ -1,10 +1,7 @@
-"""What a multirun leaves so that it can go on: the jobs it was made of, and what became of each."""
+"""The record of a multirun: the jobs it was made of, by which the same command finds it again and goes on."""
 
 import hashlib
 import json
-import os
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.sweeps.job_status import read_json
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.redaction import redact_overrides, redact_yaml
 
-RECORD, EARLIER = "multirun.json", "earlier"
+RECORD = "multirun.json"
 
 
 @dataclass(frozen=True)
@@ -25,8 +22,8 @@ class Record:
     """The jobs of a multirun.
 
     Attributes:
-        hash: of all their overrides, in order.
-        jobs: of each its overrides, without secrets.
+        hash: of the overrides of all jobs, in order.
+        jobs: the overrides of each job, without secrets.
     """
 
     hash: str
@@ -45,17 +42,17 @@ class Record:
 
 def read_record(folder: Path) -> Record | None:
     """Returns the record of a multirun's folder; None if it holds none."""
-    content = _read(folder / RECORD)
+    content = read_json(folder / RECORD)
     return Record(str(content.get("hash")), list(content.get("jobs", []))) if content else None
 
 
-def earlier_multirun(folder: Path, record: Record, *, named: bool) -> Path:
-    """Returns the folder of the newest multirun with the same jobs.
+def find_multirun(folder: Path, record: Record, *, named: bool) -> Path:
+    """Returns the folder of the multirun that goes on: the newest one with the same jobs.
 
     Args:
-        folder: where a new one would be; `named` says that the user named it, and then it is the one that is meant.
+        folder: where a new one would be.
         record: of the jobs.
-        named: see above.
+        named: whether the user named the folder; then this one has to be the multirun that goes on.
 
     Raises:
         RunFolderError: there is none.
@@ -77,105 +74,12 @@ def earlier_multirun(folder: Path, record: Record, *, named: bool) -> Path:
     return max(same, key=lambda path: path.stat().st_mtime).parent
 
 
-def unfinished(folder: Path, record: Record) -> list[int]:
-    """Returns the numbers of the jobs that are missing or did not end well.
-
-    Raises:
-        RunFolderError: one of them may still be running.
-    """
-    left = []
-    for number in range(len(record.jobs)):
-        status = _read(folder / str(number) / STATUS)
-        if status.get("status") == "done":
-            continue
-        if status.get("status") == "running" and lives(status):
-            where = f"process {status.get('pid')} of {status.get('host')}"
-            raise RunFolderError(
-                f"resume: job {number} is still running ({where}). Wait for it or stop it; if that machine is gone, remove '{folder / str(number) / STATUS}'."
-            )
-        left.append(number)
-    return left
-
-
-def lives(status: Mapping[str, Any]) -> bool:
-    """Tells whether the process of a running status may be alive: on this machine it is looked for, of another nobody knows."""
-    if status.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(status["pid"]), 0)
-    except (ProcessLookupError, KeyError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def mark_dead(folder: Path, numbers: Sequence[int]) -> list[int]:
-    """Records as failed the jobs that a launcher is done with, but whose last word is that they are running; returns their numbers."""
-    dead = []
-    for number in numbers:
-        path = folder / str(number) / STATUS
-        status = _read(path)
-        if status.get("status") == "running":
-            reason = "its process ended without a word: it was killed, or the machine had no memory left"
-            write_json(path, status | {"status": "failed", "reason": reason})
-            dead.append(number)
-    return dead
-
-
-def mark_interrupted(folder: Path, numbers: Sequence[int], patience: float = 5.0) -> None:
-    """Records as interrupted the jobs whose processes an interrupt ended before they could say so; those that live on are left alone.
-
-    Args:
-        folder: of the multirun.
-        numbers: of the jobs that were handed to the launcher.
-        patience: seconds in which processes of this machine may still end.
-    """
-    until = time.monotonic() + patience
-    for number in numbers:
-        path = folder / str(number) / STATUS
-        while (status := _read(path)).get("status") == "running":
-            if not lives(status):
-                write_json(path, status | {"status": "interrupted", "reason": "stopped by Ctrl-C or a signal"})
-            elif status.get("host") != socket.gethostname() or time.monotonic() > until:
-                break
-            else:
-                time.sleep(0.1)
-
-
-def move_aside(folder: Path, number: int) -> None:
-    """Moves what an earlier attempt at a job left to earlier/; nothing is deleted."""
-    path = folder / str(number)
-    if not path.exists():
-        return
-    attempts = folder / EARLIER
-    attempts.mkdir(exist_ok=True)
-    count = len(list(attempts.glob(f"{number}-*")))
-    path.rename(attempts / f"{number}-{count + 1}")
-
-
-def begin_again(folder: Path, number: int, launch: str) -> bool:
-    """Makes room for a job that a scheduler begins, perhaps not for the first time; tells whether it is still to be done.
-
-    Raises:
-        RunFolderError: it came with another launch too, and may be running there.
-    """
-    status = _read(folder / str(number) / STATUS)
-    if status.get("status") == "running" and status.get("launch") != launch:
-        raise RunFolderError(
-            f"Job {number} in '{folder}' is running already, of an earlier start of this multirun ({status.get('host')}, process {status.get('pid')})."
-        )
-    if status and status.get("status") != "done":
-        move_aside(folder, number)
-    return status.get("status") != "done"
-
-
 def covering(jobs: Mapping[int, Sequence[str]], most: int) -> list[int]:
-    """Returns the numbers of jobs among whose overrides is every override that any job has, in order.
+    """Returns the numbers, in order, of jobs that together have every override that any job has.
 
     Args:
         jobs: overrides of each.
-        most: of so few jobs all are returned.
+        most: if there are no more jobs than this, all are returned.
     """
     if len(jobs) <= most:
         return list(jobs)
@@ -187,7 +91,12 @@ def covering(jobs: Mapping[int, Sequence[str]], most: int) -> list[int]:
 
 
 def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> list[int]:
-    """Returns the numbers of those jobs that are done whose configuration would be composed otherwise today."""
+    """Returns the numbers of the jobs that are done whose saved configuration differs from what is composed today.
+
+    Args:
+        folder: of the multirun.
+        composed: the configuration of each job as it is composed today.
+    """
     changed = []
     for number, values in composed.items():
         try:
@@ -197,11 +106,3 @@ def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> lis
         if ran != yaml.safe_load(redact_yaml(yaml.safe_dump(dict(values), sort_keys=False))):
             changed.append(number)
     return changed
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -1,7 +1,7 @@
 """The protocol of loggers: what a logger is told of a run, and in which order.
 
-start, then hparams, artifact, images, text and graph as the parts are made; scalars at every step and epoch, figures, scores and
-histograms at the end of epochs; after training scores, figures, table, results and artifact; finish at last, whatever happened.
+First start, then hparams, artifact, images, text and graph as they are made; scalars at every step and epoch; figures, scores and
+histograms at the end of epochs; after training scores, figures, table, results and artifact; finish last, whatever happened.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,15 +43,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that a run read or made, for the tools that keep a lineage.
+    """Something that a run read or made, for tools that keep track of where things come from.
 
     Attributes:
-        name: of the thing; another run that reads or makes the same gives the same name.
+        name: the same in every run that reads or makes the same thing.
         kind: "dataset", "split", "sample", "model" or "report".
-        files: its files; empty for what is recorded by its hash alone.
+        files: its files; empty if only its hash is recorded.
         facts: plain values that describe it, among them its hash.
         aliases: names of this version, such as "trained".
-        made: whether this run made it; otherwise it read it.
+        made: whether this run made it, rather than read it.
     """
 
     name: str
@@ -78,14 +78,13 @@ class Table:
 
 
 class Logger:
-    """What a logger is told; it overrides what it cares for.
+    """What a logger is told; a logger overrides the methods that it needs.
 
     Attributes:
         wants: {kind: how often}: scalars of every so many "steps"; "figures", "histograms" and "gradients" of every so many epochs;
-            "images", the "graph" and the "untrained" model once, if not 0. What is not wanted is not made.
-        patience: None if the calls return at once and are made by the training's own thread. Otherwise they are made, in order, by a
-            thread of the logger's own, so that nothing it waits for holds up the training; when the run is over, it gets so many
-            seconds to finish.
+            "images", the "graph" and the "untrained" model once, if not 0. What no logger wants is not made.
+        patience: None if all methods return at once; they are then called on the training thread. Otherwise they are called in order on a
+            thread of the logger's own, so that training never waits for the logger; after the run it gets this many seconds to finish.
     """
 
     wants: Mapping[Kind, int] = MappingProxyType({})
@@ -111,7 +110,7 @@ class Logger:
         """A plot as PNG, of an epoch, or of the finished run (None)."""
 
     def histograms(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
-        """Numbers whose distribution says something, by name: weights/..., gradients/..."""
+        """Arrays to show as histograms, by name: weights/..., gradients/..."""
 
     def scores(self, subset: str, labels: np.ndarray, scores: np.ndarray, epoch: int | None) -> None:
         """Labels (N,), 1 = parasitized, and scores (N,) in [0, 1] of a whole subset, at an epoch or by the finished model (None)."""
@@ -123,10 +122,10 @@ class Logger:
         """A text in Markdown."""
 
     def graph(self, graph_def: bytes) -> None:
-        """The network's operations as a serialized GraphDef."""
+        """The model's operations as a serialized GraphDef."""
 
     def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
-        """What tells this run from others: its options, and every number that was set on the command line."""
+        """What tells this run from others: its options, and every value that was set on the command line."""
 
     def results(self, values: Row) -> None:
         """The final numbers: test/auc, test/auc_low, val/sensitivity ...; what is undefined is left out."""

@@ -1,4 +1,4 @@
-"""The loggers of a run together: each hears everything in order, and none can break the run or hold it up."""
+"""The loggers of a run together: each receives all events in order, and none can break the run or hold it up."""
 
 import queue
 import threading
@@ -11,9 +11,9 @@ from malaria_exp.tracking.logger_interface import Kind, Logger, Status
 from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.terminal_log import log
 
-# Events that may wait for a slow logger before it is given up; each image or plot is one.
+# A slow logger is given up when more events than these wait for it.
 WAITING = 20_000
-# How long a logger may finish before the terminal says what is waited for.
+# If a logger takes longer to finish, the terminal says what is waited for.
 SILENT_SECONDS = 3.0
 
 
@@ -49,12 +49,12 @@ class Loggers:
             self._lanes[name].call(event, about)
 
     def tell_made(self, event: str, what: str, make: Callable[[], tuple[Any, ...]], *, to: Iterable[str]) -> None:
-        """Calls a method of those loggers with what is made for them alone, which must not stop the run either if it cannot be made.
+        """Calls a method of some loggers with arguments that are made only for them; if that fails, the run goes on.
 
         Args:
             event: the method's name.
-            what: is made, in words: after one warning it is not tried again.
-            make: returns the method's arguments; called only if there is anybody to tell.
+            what: what is made, in words; after a failure, with one warning, it is not tried again.
+            make: returns the method's arguments; called only if there are loggers to tell.
             to: names of the loggers.
         """
         if not to or what in self._unmade:
@@ -68,7 +68,7 @@ class Loggers:
         self.tell(event, *about, to=to)
 
     def finish(self, status: Status, reason: str = "") -> None:
-        """Ends them all; those with a thread of their own finish beside each other."""
+        """Ends all loggers; those with a thread of their own finish at the same time."""
         for lane in self._lanes.values():
             lane.call("finish", (status, reason))
         began = time.monotonic()
@@ -85,7 +85,7 @@ def _in_a_line(error: Exception) -> str:
 
 
 class _Lane:
-    """The way to one logger."""
+    """Calls one logger, on the calling thread."""
 
     def __init__(self, name: str, logger: Logger) -> None:
         self.name, self.logger, self.failed = name, logger, False
@@ -96,7 +96,7 @@ class _Lane:
         self._guarded(event, about)
 
     def close(self, began: float) -> None:
-        """Everything has been told; since `began`, of time.monotonic, all loggers are finishing."""
+        """Waits until the logger has finished; `began` is the time.monotonic() at which all loggers began to finish."""
 
     def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
         # A logger that has failed may still close what it has open.
@@ -116,26 +116,26 @@ class _Lane:
 
 
 class _OwnThread(_Lane):
-    """The way to a logger that may have to wait for a server or a disk."""
+    """Calls a logger that may have to wait for a server or a disk, on a thread of its own."""
 
     def __init__(self, name: str, logger: Logger) -> None:
         super().__init__(name, logger)
         self._events: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue(WAITING)
-        # A daemon: one that hangs does not keep the program from ending.
+        # A daemon thread, so that a logger that hangs does not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name=f"logger-{name}", daemon=True)
         self._thread.start()
 
     def call(self, event: str, about: tuple[Any, ...]) -> None:
-        """Lines the call up."""
+        """Puts the call into the queue."""
         try:
             self._events.put_nowait((event, about))
         except queue.Full:
             self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
 
     def close(self, began: float) -> None:
-        """Waits until all is done, for the logger's patience, or until Ctrl-C."""
+        """Waits until all calls are done, the logger's patience is over, or Ctrl-C."""
         with suppress(queue.Full):
-            # For one that fell so far behind that it was not told of the end.
+            # For a logger that is so far behind that the call of finish did not fit into its queue.
             self._events.put_nowait(None)
         patience = self.logger.patience or 0
         try:
@@ -144,7 +144,7 @@ class _OwnThread(_Lane):
                 log.info(f"logger    {self.name} is finishing; it gets {patience:.0f} s (Ctrl-C: go on without)")
                 self._wait(began + patience)
         except KeyboardInterrupt:
-            # The run itself is over, and how it ended stays as it is.
+            # The run itself is over; its status stays as it is.
             self.give_up("was not waited for, after Ctrl-C; what it had sent until then is there")
         if self._thread.is_alive():
             self.give_up(f"did not finish within {patience:.0f} s and was left behind; what it had sent until then is there")

@@ -33,7 +33,7 @@ def has_key(path: str) -> bool:
     from wandb.sdk.lib import wbauth
 
     try:
-        # The client's own search: which host a key is filed under has changed between its versions.
+        # The client's own search, as the host under which a key is stored differs between its versions.
         host = os.environ.get("WANDB_BASE_URL") or wandb_setup.singleton().settings.base_url
         return wbauth.authenticate_session(host=host, source="malaria_exp", prompt=False, update_session=False) is not None
     except (wandb.errors.AuthenticationError, ValueError) as error:
@@ -53,7 +53,7 @@ def choose_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
         if wanted not in ("online", "offline", "disabled"):
             return "online" if has_key("logger.wandb.mode") else "offline"
         mode, source = wanted, " from WANDB_MODE"  # type: ignore[assignment]
-    # Without a key the client would ask for one, on a thread that nobody can answer.
+    # Without a key the client would ask for one on a thread that cannot read an answer.
     if mode == "online" and not has_key("logger.wandb.mode"):
         raise ConfigError(
             f"logger.wandb.mode: received 'online'{source}, but there is no key. Run 'wandb login', or set WANDB_API_KEY, or give"
@@ -63,11 +63,11 @@ def choose_mode(mode: Mode) -> Literal["online", "offline", "disabled"]:
 
 
 def keep_quiet() -> None:
-    """Keeps the client's remarks and warnings off the terminal; what matters of them is raised, and its errors are shown."""
+    """Keeps the client's remarks and warnings off the terminal; its errors are still shown."""
     import wandb
     from wandb.sdk import wandb_setup
 
-    # Loaded first: its loading sets anew what is shown.
+    # Loading the settings resets what is shown, so they are loaded first.
     _ = wandb_setup.singleton().settings
     wandb.termsetup(wandb.Settings(show_info=False, show_warnings=False), None)
 
@@ -80,7 +80,7 @@ def settings(seconds: float) -> Any:
     """
     import wandb
 
-    # The client puts the command line as it was typed on record.
+    # The client would record the command line as it was typed.
     secret = hides_something(sys.argv[1:])
     return wandb.Settings(
         console="off", silent=True, init_timeout=INIT_SECONDS, finish_timeout=seconds, finish_timeout_raises=True, x_disable_meta=secret

@@ -1,4 +1,4 @@
-"""The program that writes the table of docs/scale.md: its shares are made of the grids' own files."""
+"""The program that writes the table of docs/scale.md: its fractions are made of the grids' own files."""
 
 import importlib.util
 import json
@@ -33,7 +33,7 @@ def test_parts_of_a_job_add_up_to_its_time(throughput, finished_run):
     assert sum(job.values()) == pytest.approx(status["seconds"])
 
 
-def test_the_share_is_of_all_cores(throughput, finished_run, tmp_path, monkeypatch, capsys):
+def test_the_fraction_is_of_all_cores(throughput, finished_run, tmp_path, monkeypatch, capsys):
     training = throughput.read_job(finished_run)["training"]
     page = tmp_path / "docs" / "scale.md"
     page.parent.mkdir()
@@ -49,8 +49,10 @@ def test_the_share_is_of_all_cores(throughput, finished_run, tmp_path, monkeypat
     assert throughput.main() == 0
     text = page.read_text()
     assert text.startswith("before\n<!-- throughput: begin -->\n2 cores of X; seconds.") and text.endswith("end -->\nafter\n")
-    shares = {line.split("`")[1]: line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| `basic", "| `joblib"))}
-    assert shares == {"basic": "75%", "joblib": "75%"}
+    fractions = {
+        line.split("`")[1]: line.split("|")[-2].strip() for line in text.splitlines() if line.startswith(("| `basic", "| `joblib"))
+    }
+    assert fractions == {"basic": "75%", "joblib": "75%"}
     assert "old" not in text and "a process that has run another job" in text and "wrote" in capsys.readouterr().out
 
 

@@ -23,14 +23,15 @@ def sweep(tmp_path, monkeypatch):
 
 @pytest.fixture
 def summary(monkeypatch):
-    return lambda: _summary(monkeypatch)
-
-
-def _summary(monkeypatch):
+    """summary() -> (exit code, what a terminal of 100 columns shows)."""
     monkeypatch.setattr(console(), "width", 100)
-    with console().capture() as capture:
-        code = multirun_summary.print_summary()
-    return code, capture.get()
+
+    def call():
+        with console().capture() as capture:
+            code = multirun_summary.print_summary()
+        return code, capture.get()
+
+    return call
 
 
 def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep, summary):

@@ -9,7 +9,9 @@ from conftest import compose_app
 
 from malaria_exp.tracking.logger_interface import Logger
 from malaria_exp.tracking.logger_queue import Loggers
-from malaria_exp.tracking.tracker import Tracker, describe_run, final_numbers, results_text, run_params
+from malaria_exp.tracking.result_tables import final_numbers, results_text
+from malaria_exp.tracking.run_facts import describe_run, run_params
+from malaria_exp.tracking.tracker import Tracker
 
 
 class Everything(Logger):
@@ -73,7 +75,7 @@ def test_a_run_tells_all_of_it_in_order(heard):
     assert [row["epoch"] for row in rows] == [1, 2]
 
 
-def test_pictures_are_of_the_training_cells_and_of_a_batch_as_the_net_sees_it(heard):
+def test_pictures_are_of_the_training_cells_and_of_a_batch_as_the_model_sees_it(heard):
     logger, _ = heard
     pictures = {name: (images, captions) for name, images, captions in logger.of("images")}
     assert set(pictures) == {"samples", "augmented_batch"}
@@ -154,18 +156,20 @@ def test_what_no_logger_wants_is_not_made_and_the_training_is_the_same(heard, mo
 
 
 def test_what_cannot_be_made_for_loggers_does_not_stop_the_run(everything, monkeypatch, caplog, run_task, tiny_cellnet, tmp_path):
-    """A net that runs in plain Python alone has no graph; the disk may be full."""
+    """A model that runs in plain Python alone has no graph; the disk may be full."""
 
     def refuse(*_, **__):
         raise OSError("no room, api_key=hunter2")
 
     import keras
 
-    for name in ("tracking.graph_def", "trainer._session.Session._gradients", "evaluation._plots_epoch.EpochPlots.roc"):
+    for name in ("tracking.tracker.graph_def", "training.session.Session._gradients", "evaluation.plots.epoch.EpochPlots.roc"):
         monkeypatch.setattr(f"malaria_exp.{name}", refuse)
     everything.wants |= {"gradients": 1}
     save = keras.Model.save
-    monkeypatch.setattr(keras.Model, "save", lambda net, path, **more: refuse() if "untrained" in str(path) else save(net, path, **more))
+    monkeypatch.setattr(
+        keras.Model, "save", lambda model, path, **more: refuse() if "untrained" in str(path) else save(model, path, **more)
+    )
     with caplog.at_level(logging.WARNING, logger="malaria_exp"):
         run_task([*tiny_cellnet, *RUN], tmp_path / "run")
     said = [record.getMessage() for record in caplog.records if "cannot be made" in record.getMessage()]

@@ -1,4 +1,4 @@
-"""Where MLflow's runs are kept, and the run of a multirun in which its jobs are nested."""
+"""MLflow's tracking store, and the run of a multirun in which its jobs are nested."""
 
 import os
 import tempfile
@@ -15,12 +15,12 @@ GROUP_TAG, JOB_TAG, PARENT_TAG = "malaria_exp.group", "malaria_exp.job", "mlflow
 
 
 @dataclass(frozen=True)
-class Place:
-    """A store of runs.
+class TrackingStore:
+    """Where MLflow keeps runs.
 
     Attributes:
         uri: by which MLflow finds it.
-        lock: a file that one process at a time holds to change what all jobs share.
+        lock: file that one process at a time locks to change what all jobs share.
         artifacts: where files are kept; None for where the server says.
     """
 
@@ -29,25 +29,25 @@ class Place:
     artifacts: str | None
 
 
-def place_of(run: Run, uri: str | None) -> Place:
-    """Returns the store at the address, or by default the SQLite store beside the runs, whose folder is made if need be."""
+def find_store(run: Run, uri: str | None) -> TrackingStore:
+    """Returns the store at an address, or without one the SQLite store beside the runs, whose folder is made if need be."""
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if uri is not None:
-        return Place(uri, Path(tempfile.gettempdir()) / "malaria_exp_mlflow.lock", None)
+        return TrackingStore(uri, Path(tempfile.gettempdir()) / "malaria_exp_mlflow.lock", None)
     root = (run.folder.parent.parent if run.group else run.folder.parent) / FOLDER
     root.mkdir(parents=True, exist_ok=True)
-    return Place(f"sqlite:///{root / DATABASE}", root / ".lock", (root / ARTIFACTS).resolve().as_uri())
+    return TrackingStore(f"sqlite:///{root / DATABASE}", root / ".lock", (root / ARTIFACTS).resolve().as_uri())
 
 
-def waiting(place: Place) -> BaseFileLock:
-    """Returns the lock of what all jobs share; to be held with `with`."""
-    return FileLock(place.lock)
+def locked(store: TrackingStore) -> BaseFileLock:
+    """Returns a lock to hold, with `with`, while what all jobs share is changed."""
+    return FileLock(store.lock)
 
 
-def experiment_of(client: Any, name: str, place: Place) -> str:
+def experiment_of(client: Any, name: str, store: TrackingStore) -> str:
     """Returns the id of the experiment, made if need be."""
     found = client.get_experiment_by_name(name)
-    return str(found.experiment_id if found else client.create_experiment(name, artifact_location=place.artifacts))
+    return str(found.experiment_id if found else client.create_experiment(name, artifact_location=store.artifacts))
 
 
 def begin_group(client: Any, experiment: str, group: str) -> str:

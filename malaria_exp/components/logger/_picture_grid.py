@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from malaria_exp.tracking.logger_interface import Table
+
 EDGE, GAP, TEXT = 128, 8, 12
 COLUMNS = 8
 LINE = TEXT + 4
@@ -20,25 +22,31 @@ def captioned_grid(images: np.ndarray, captions: Sequence[str], columns: int = C
         columns: pictures in a row.
     """
     font = ImageFont.load_default(TEXT)
-    lines = [[part.strip() for part in caption.split(",")] for caption in captions]
-    below = LINE * max((len(parts) for parts in lines), default=1)
+    captions_lines = [[line.strip() for line in caption.split(",")] for caption in captions]
+    below = LINE * max((len(lines) for lines in captions_lines), default=1)
     rows = -(-len(images) // columns)
     width, height = EDGE + GAP, EDGE + below + GAP
     page = Image.new("RGB", (columns * width + GAP, rows * height + GAP), "white")
     draw = ImageDraw.Draw(page)
-    for number, (image, parts) in enumerate(zip(images, lines, strict=True)):
+    for number, (image, lines) in enumerate(zip(images, captions_lines, strict=True)):
         left, top = GAP + number % columns * width, GAP + number // columns * height
-        # Pixels stay visible as such: what one looks at is what the net sees.
+        # Nearest neighbor: the pixels that the model sees stay visible.
         page.paste(Image.fromarray(image).resize((EDGE, EDGE), Image.Resampling.NEAREST), (left, top))
-        for line, text in enumerate(parts):
+        for line, text in enumerate(lines):
             draw.text((left, top + EDGE + 2 + line * LINE), fitting(text, font), fill="black", font=font)
     out = io.BytesIO()
     page.save(out, "PNG")
     return out.getvalue()
 
 
+def table_captions(table: Table) -> list[str]:
+    """Returns a caption for each picture of a table of predictions: truth, score and patient."""
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return [f"{row['truth']}, score {row['score']:.4f}, {row['patient']}" for row in rows]
+
+
 def fitting(text: str, font: "ImageFont.ImageFont | ImageFont.FreeTypeFont") -> str:
-    """Returns the text, with its middle left out if it is wider than a picture."""
+    """Returns the text; if it is wider than a picture, dots take the place of its middle."""
     if font.getlength(text) <= EDGE:
         return text
     keep = len(text)

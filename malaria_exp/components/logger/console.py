@@ -19,9 +19,9 @@ from malaria_exp.utils.terminal_log import BESIDE_TERMINAL, RESULT, log, set_ter
 # What an epoch's line shows, and under which name.
 SHOWN = {"loss": "loss", "val_loss": "val_loss", "val_auc": "val_auc", "val_sensitivity": "val_sens", "val_specificity": "val_spec"}
 REFRESH_SECONDS = 1 / REFRESHES_PER_SECOND
-# Columns of the terminal that the whole bar needs, and that it needs with the best value so far.
+# Columns of the terminal that the whole bar needs, and that a narrower bar with the best value needs.
 WIDE, WITH_BEST = 120, 80
-# What the table of epochs leaves out, in this order, where the terminal is too narrow; run.log has all of it.
+# Columns that the table of epochs drops, in this order, on a narrow terminal; run.log has all of them.
 LEAVE_OUT = ("learning rate", "cells/s", "val_spec", "val_sens", "seconds", "val_loss")
 EPOCH_LETTERS, CELL_LETTERS, BEST = 8, 7, " best"
 
@@ -98,7 +98,7 @@ class ConsoleLogger(Logger):
             cells = {name: f"{value:.4f}" for name, value in shown.items()} | more | {"seconds": f"{row['seconds']:.1f}"}
             self._table_row(f"{row['epoch']:.0f}/{self.length.epochs}", cells, best=better)
         if row["epoch"] >= self.length.epochs:
-            # What comes then is no training: a bar that stands still says something else.
+            # Evaluation follows; a bar that stands still would look like training that hangs.
             self.bar.stop()
 
     def _rising(self) -> bool:

@@ -25,7 +25,7 @@ def jsonl(*, steps: Count = 1) -> Logger:
 
 
 class JsonlLogger(Logger):
-    """Appends each event as one whole line and flushes it; a number that is no number is null.
+    """Appends each event as one whole line and flushes it; nan and infinite numbers are null.
 
     Args:
         steps: see `jsonl`.

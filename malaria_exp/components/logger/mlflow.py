@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.components.logger import _mlflow_store as store
-from malaria_exp.components.logger._picture_grid import captioned_grid
+from malaria_exp.components.logger._picture_grid import captioned_grid, table_captions
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.runs.provenance import git_state
@@ -34,7 +34,7 @@ ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted
 BATCH, METRICS, VALUE_LETTERS, DIGEST_LETTERS = 100, 1000, 5000, 36
 # Numbers of steps are sent this far apart.
 SEND_SECONDS = 5.0
-# The client's own patience is hours long; a server that does not answer shall cost one warning soon. Who sets these keeps them.
+# By default the client waits for hours; a server that does not answer shall cost one warning soon. Variables that are set already stay.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -76,7 +76,7 @@ def mlflow(
     import mlflow.data
     import mlflow.tracking
 
-    # It tells of every table that it makes and of every attempt that fails, amid the user's progress; what fails for good is raised.
+    # MLflow would print a line for every table that it makes and every attempt that fails; what fails for good is raised.
     for talkative in ("mlflow", "alembic"):
         logging.getLogger(talkative).setLevel(logging.ERROR)
     return MlflowLogger(package, uri, experiment, name, {"steps": steps, "figures": figures, "images": int(images)}, models=models)
@@ -105,15 +105,15 @@ class MlflowLogger(Logger):
 
     def start(self, run: Run) -> None:
         """Begins the run; the store is made first if need be."""
-        self.place = place = store.place_of(run, self.uri)
+        self.store = tracking = store.find_store(run, self.uri)
         tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": __version__}
         tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}
         if code := git_state():
             tags |= {"mlflow.source.git.commit": code["commit"], "malaria_exp.code_changed": str(code["changed"])}
-        # One at a time: several jobs that begin together would all make the tables, the experiment and the parent.
-        with store.waiting(place):
-            client = self.package.MlflowClient(tracking_uri=place.uri)
-            self.experiment_id = store.experiment_of(client, self.experiment, place)
+        # One job at a time: several that begin together would each make the tables, the experiment and the multirun's run.
+        with store.locked(tracking):
+            client = self.package.MlflowClient(tracking_uri=tracking.uri)
+            self.experiment_id = store.experiment_of(client, self.experiment, tracking)
             if run.group:
                 self.parent = store.begin_group(client, self.experiment_id, run.group)
                 tags[store.PARENT_TAG] = self.parent
@@ -136,7 +136,7 @@ class MlflowLogger(Logger):
         self.pending += [Metric(_name(key), float(value), now, step, **of) for key, value in values.items()]
 
     def _send(self) -> None:
-        """Writes the metrics that have been gathered: each call is a transaction of the store, whose work does not depend on their number."""
+        """Writes the metrics gathered so far in as few calls as possible: each is a transaction, whatever the number of metrics."""
         metrics, self.pending, self.sent_at = self.pending, [], time.monotonic()
         for first in range(0, len(metrics), METRICS):
             self.client.log_batch(self.id, metrics=metrics[first : first + METRICS])
@@ -160,7 +160,7 @@ class MlflowLogger(Logger):
         self._bytes(captioned_grid(images, captions), f"cells/{name}.png")
 
     def figure(self, name: str, png: bytes, epoch: int | None) -> None:
-        """Keeps those of an epoch as images with a step, which MLflow shows beside each other, those of the finished run under plots/."""
+        """Keeps an epoch's as an image with a step, so that MLflow shows the epochs beside each other; the finished run's under plots/."""
         if epoch is None:
             self._bytes(png, f"plots/{name}.png")
         else:
@@ -176,9 +176,7 @@ class MlflowLogger(Logger):
         columns = {column: [row[number] for row in table.rows] for number, column in enumerate(table.columns)}
         self.client.log_table(self.id, columns, f"{name}.json")
         if table.images is not None:
-            truth, score, patient = (columns[key] for key in ("truth", "score", "patient"))
-            captions = [f"{truth[n]}, score {score[n]:.4f}, {patient[n]}" for n in range(len(table.rows))]
-            self.images(name, table.images, captions)
+            self.images(name, table.images, table_captions(table))
 
     def text(self, name: str, markdown: str) -> None:
         """Keeps it."""
@@ -216,7 +214,7 @@ class MlflowLogger(Logger):
         for path in artifact.files:
             self.client.log_model_artifact(model.model_id, str(path))
         self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, self.epoch)])
-        # At the time of the results, whose points in the run's own history these then are.
+        # With the time of the results, so that they are the same points in the run's history.
         self._metrics(numbers, self.epoch, self.results_ms, model_id=model.model_id, run_id=self.id)
         self._send()
         self.client.finalize_logged_model(model.model_id, "READY")
@@ -244,7 +242,7 @@ class MlflowLogger(Logger):
             self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
         self.client.set_terminated(self.id, ENDED[status])
         if self.parent:
-            with store.waiting(self.place):
+            with store.locked(self.store):
                 store.end_group(self.client, self.experiment_id, self.parent)
 
 
@@ -260,6 +258,6 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _name(name: str) -> str:
-    """Returns the name with what MLflow does not take in one replaced; it must not stand for a path such as a//b, ../a or /a."""
+    """Returns a name that MLflow accepts: other characters are replaced, and it is no path such as a//b, ../a or /a."""
     allowed = re.sub(r"[^\w./ -]", "_", name)[:250]
     return posixpath.normpath(allowed).lstrip("/.") or "_"

@@ -1,8 +1,7 @@
 """Event files for TensorBoard, in the run's folder: tensorboard --logdir outputs shows every run.
 
-They are written with TensorBoard's own writer, without TensorFlow, whose state the training's thread uses meanwhile. The session of the
-HParams plugin has a folder of its own, results/: the plugin takes every scalar beside a session for one of its metrics, and a table of
-hundred columns shows nothing.
+They are written with TensorBoard's own writer, without TensorFlow, whose state the training thread uses at the same time. The session of
+the HParams plugin has a folder of its own, results/, because the plugin shows every scalar in a session's folder as a column of its table.
 """
 
 import time
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.components.logger._histogram import counts_between
-from malaria_exp.components.logger._picture_grid import captioned_grid, png_size
+from malaria_exp.components.logger._picture_grid import captioned_grid, png_size, table_captions
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.tracking.logger_interface import Axis, Kind, Logger, Run, Status, Table
@@ -44,11 +42,11 @@ def tensorboard(
         histograms: of the weights, every so many epochs; 0 for none.
         gradients: histograms of the gradients of 32 training cells, every so many epochs; 0 for none.
         images: sample cells, a batch after augmentation, and predictions with their pictures.
-        graph: the network's graph.
+        graph: the model's graph.
     """
     if not find_spec("tensorboard"):
         raise ConfigError("logger.tensorboard: the package tensorboard is not installed. Install it: pip install tensorboard")
-    # TensorBoard looks for TensorFlow when it writes its first event; two threads that import it at once lock each other out.
+    # TensorBoard imports TensorFlow when it writes its first event. If two threads import it at once, they lock each other out.
     load_tensorflow()
     return TensorBoardLogger(steps, figures, histograms, gradients, images=images, graph=graph)
 
@@ -77,7 +75,7 @@ class TensorBoardLogger(Logger):
     def _open(self, folder: Path) -> "EventFileWriter":
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        # Made first: TensorBoard's writer would start its thread before it finds that it cannot.
+        # Made first: TensorBoard's writer would start its thread and only then find that it cannot write.
         folder.mkdir(parents=True, exist_ok=True)
         return EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
 
@@ -87,7 +85,7 @@ class TensorBoardLogger(Logger):
         writer.add_event(Event(wall_time=time.time(), step=step, **content))
 
     def _check_files(self) -> None:
-        """Raises a FileNotFoundError if the event file is gone, which its writer would not notice."""
+        """Raises a FileNotFoundError if the event file was removed, which TensorBoard's writer does not notice."""
         self.writer.flush()
         if not any((self.run.folder / FOLDER).glob("events.out.tfevents.*")):
             raise FileNotFoundError(f"the event file in {self.run.folder / FOLDER} has vanished")
@@ -147,9 +145,7 @@ class TensorBoardLogger(Logger):
         lines += ["| " + " | ".join(row) + " |" for row in shown]
         self.text(name, "\n".join(lines))
         if table.images is not None:
-            truth, score, patient = (table.columns.index(key) for key in ("truth", "score", "patient"))
-            captions = [f"{row[truth]}, score {row[score]}, {row[patient]}" for row in shown]
-            self._picture(f"{name}_pictures", captioned_grid(table.images, captions), self.last_epoch)
+            self._picture(f"{name}_pictures", captioned_grid(table.images, table_captions(table)), self.last_epoch)
 
     def text(self, name: str, markdown: str) -> None:
         """Writes it."""
@@ -166,7 +162,7 @@ class TensorBoardLogger(Logger):
         from tensorboard.plugins.hparams.summary import session_start_pb
 
         self.session = self._open(self.run.folder / FOLDER / RESULTS_FOLDER)
-        # One type a name over all runs, as the table sorts by it: 1 and 1e-3 are numbers alike.
+        # The table sorts by these values, so each name has one type over all runs: whole numbers become floats.
         plain = {name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value for name, value in params.items()}
         started = session_start_pb(plain, group_name=self.run.name, start_time_secs=time.time())
         self._write(self.session, summary=_as_tensorboards(started))
@@ -197,7 +193,7 @@ class TensorBoardLogger(Logger):
 
 
 def _histogram(tag: str, numbers: np.ndarray) -> Any:
-    """Returns what TensorBoard's histogram_pb does, which compares every number with every bucket and takes twenty times as long."""
+    """Returns what TensorBoard's histogram_pb returns, which takes twenty times as long, as it compares every number with every bucket."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.histogram.metadata import create_summary_metadata
     from tensorboard.util.tensor_util import make_tensor_proto
@@ -208,14 +204,15 @@ def _histogram(tag: str, numbers: np.ndarray) -> Any:
         buckets = np.array([[low, high, 0.0]] * BUCKETS)
         buckets[-1, 2] = numbers.size
     else:
-        counts, edges = counts_between(numbers, BUCKETS)
+        # As float64: between two neighbors of float32 there is no room for many bins, which NumPy refuses.
+        counts, edges = np.histogram(numbers.astype(np.float64), bins=BUCKETS)
         buckets = np.stack([edges[:-1], edges[1:], counts], axis=1)
     metadata = create_summary_metadata(display_name=None, description="")
     return Summary(value=[Summary.Value(tag=tag, metadata=metadata, tensor=make_tensor_proto(buckets, dtype=np.float64))])
 
 
 def _as_tensorboards(summary: Any) -> Any:
-    """Returns the summary as TensorBoard's own message: some of its functions make TensorFlow's, which is alike on the wire."""
+    """Returns a summary as TensorBoard's own message; some of its functions return TensorFlow's, which has the same bytes."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return summary if isinstance(summary, Summary) else Summary.FromString(summary.SerializeToString())

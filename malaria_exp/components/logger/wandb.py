@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from malaria_exp.components.logger._histogram import counts_between
 from malaria_exp.components.logger._picture_grid import captioned_grid
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
@@ -73,7 +72,7 @@ def wandb(
     """
     need_wandb("logger.wandb")
     chosen = choose_mode(mode)
-    # Before there are threads, see logger=tensorboard.
+    # Before there are several threads, see logger=tensorboard.
     load_tensorflow()
     import wandb as client
 
@@ -125,12 +124,12 @@ class WandbLogger(Logger):
             **about,
             dir=str(run.folder),
             mode=self.mode,
-            # An agent of a sweep gives the run's id by itself, and the same again for a run that the sweep takes up once more.
+            # An agent of a sweep gives the run's id, and the same id again for a run that the sweep resumes.
             resume="allow" if about["id"] or os.environ.get(SWEEP_ID) else None,
             config=_beside_sweep(run.config),
             # The jobs of a multirun share a process, and each has a run of its own.
             reinit="create_new",
-            # Below the time this logger has, so that the client gives up by itself.
+            # Less than this logger's patience, so that the client gives up before it is left behind.
             settings=settings(0.8 * (self.patience or 0)),
         )
         self.run.define_metric("step", hidden=True)
@@ -160,7 +159,7 @@ class WandbLogger(Logger):
             self.defined |= named.keys()
         self.run.log({axis: number, **named})
         if axis == "epoch":
-            # As plain numbers under the metric's own name: sweeps optimize no others. W&B's own "max" would stand one level below.
+            # As plain numbers under the metric's own name, where sweeps look for it. W&B's own summary="max" would make it {"max": ...}.
             self.best |= {name: better(self.best.get(name, value), value) for name, value in named.items() if (better := _better(name))}
             self.run.summary.update({name: self.best[name] for name in named.keys() & self.best.keys()})
 
@@ -181,14 +180,15 @@ class WandbLogger(Logger):
 
     def histograms(self, epoch: int, values: Mapping[str, np.ndarray]) -> None:
         """Logs them."""
-        counted = {name: counts_between(item, BINS) for name, item in values.items() if np.isfinite(item).all()}
+        # As float64: between two neighbors of float32 there is no room for many bins, which NumPy refuses.
+        counted = {name: np.histogram(item.astype(np.float64), bins=BINS) for name, item in values.items() if np.isfinite(item).all()}
         self.run.log({"epoch": epoch, **{name: self.client.Histogram(np_histogram=item) for name, item in counted.items()}})
 
     def scores(self, subset: str, labels: np.ndarray, scores: np.ndarray, epoch: int | None) -> None:
         """Logs charts of the finished model: ROC, precision and recall, and the confusion matrix."""
         if epoch is not None or len(np.unique(labels)) < 2:
             return
-        tp, fp = (np.append(0, part).astype(float) for part in Ranking(labels, scores).curve())
+        tp, fp = (np.append(0, counts).astype(float) for counts in Ranking(labels, scores).curve())
         # Enough points for any screen, the corners among them.
         kept = np.unique(np.linspace(0, len(tp) - 1, min(CURVE_POINTS, len(tp))).astype(int))
         tp, fp = tp[kept], fp[kept]
@@ -233,7 +233,7 @@ class WandbLogger(Logger):
         for path in artifact.files:
             made.add_file(str(path))
         if not artifact.files:
-            # Cells are not copied. A version goes with its content, so the facts are a file, with the hash among them.
+            # The images are not copied. W&B makes a new version when the content changes, so the facts, with the hash, are the content.
             with made.new_file(f"{artifact.kind}.json") as file:
                 json.dump(dict(artifact.facts), file, indent=1, sort_keys=True)
         if not artifact.made and self.mode == "online":
@@ -256,17 +256,20 @@ class WandbLogger(Logger):
         except TimeoutError:
             raise TimeoutError(f"the server did not take all in time; to send what is missing: wandb sync {self.folder}") from None
         except ConnectionError:
-            # Its process is gone: a later run of this program gets a new one, and nothing waits for this one at the end.
+            # The client's process is gone. After teardown a later run gets a new one, and the exit does not wait for this one.
             with suppress(Exception):
                 self.client.teardown()
             raise
-        # The client goes on writing to files that somebody has removed, and says nothing.
+        # The client does not notice that its files were removed.
         if self.mode != "disabled" and not any(self.folder.glob("run-*.wandb")):
             raise FileNotFoundError(f"{self.folder} was removed during the run")
 
 
 def _beside_sweep(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration that can stand beside what a sweep gives: the client would put its `model: cellnet` in the place of all of model."""
+    """Returns a configuration without sections whose key the sweep sets too; their values get dotted keys.
+
+    The client would replace all of the section model with the sweep's `model: cellnet`.
+    """
     values = (agents_values() or {}) if os.environ.get(SWEEP_ID) else {}
     clashes = [key for key, value in config.items() if key in values and isinstance(value, Mapping)]
     inner = {f"{key}.{name}": value for key in clashes for name, value in config[key].items()}
@@ -279,7 +282,7 @@ def _better(name: str) -> Callable[[float, float], float] | None:
     if name in ("loss", "val_loss"):
         return np.fmin
     try:
-        # Both leave a nan aside.
+        # fmax and fmin ignore nan.
         return np.fmax if direction(name if name.startswith("val_") else f"val_{name}") == "max" else np.fmin
     except ConfigError:
         return None

@@ -1,4 +1,4 @@
-"""What there is to choose from."""
+"""The groups and their options, on the terminal."""
 
 import inspect
 from typing import TYPE_CHECKING

@@ -10,8 +10,8 @@ from malaria_exp.sweeps.launcher.process_launcher import ProcessLauncher
 class JoblibLauncher(ProcessLauncher):
     """Runs `n_jobs` jobs at a time.
 
-    A process keeps what it has imported; each of its jobs begins with the state of a new one (see trainer/_session.py). If a process is
-    killed, joblib ends the others too, and the error it raises is the sweeper's to handle.
+    A process keeps its imports from job to job; training resets all other state (malaria_exp/training/session.py). If a process is killed,
+    joblib ends the others too and raises an error, which the grid sweeper handles.
 
     Args:
         n_jobs: jobs at a time; -1 for one a core.
@@ -26,8 +26,8 @@ class JoblibLauncher(ProcessLauncher):
 
         jobs = self.jobs(job_overrides, initial_job_idx)
         with warnings.catch_warnings():
-            # Of a process that is replaced as its memory has grown; it ends between two jobs, and nothing is lost.
+            # Joblib warns when it replaces a process whose memory has grown. This happens between two jobs, and nothing is lost.
             warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor", UserWarning)
-            # One at a time to a process, when it is free: jobs may differ much in length.
+            # Jobs may differ much in length, so each process gets the next one when it is free.
             Parallel(n_jobs=self.n_jobs, backend="loky", batch_size=1, pre_dispatch="n_jobs")(delayed(job)() for job in jobs)
         return []

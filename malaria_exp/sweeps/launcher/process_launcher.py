@@ -1,4 +1,4 @@
-"""What all launchers share: a job as something that can be sent to another process, and run there."""
+"""What all launchers share: a job that can be sent to another process and run there."""
 
 import os
 import secrets
@@ -23,12 +23,12 @@ class Job:
     """A job of a multirun.
 
     Attributes:
-        number: its place among those handed to the launcher.
-        overrides: its own.
-        context: Hydra's, with what composes configurations.
-        config: the multirun's.
-        launch: of the jobs that were handed over together.
-        task_function: what runs a job, as Hydra handed it to the launcher.
+        number: from that of the first job handed to the launcher on.
+        overrides: of this job.
+        context: Hydra's, which holds the loader that composes configurations.
+        config: of the multirun.
+        launch: id that the jobs which were handed over together share.
+        task_function: runs a job; Hydra hands it to the launcher.
     """
 
     number: int
@@ -44,9 +44,9 @@ class Job:
         from hydra.core.utils import run_job as run_with_hydra
 
         from malaria_exp.config import plugins
-        from malaria_exp.sweeps.multirun_record import begin_again
+        from malaria_exp.sweeps.job_status import make_room
 
-        # In a process of a launcher nobody has done this yet. Hydra keeps what it found in the process.
+        # In a worker process nobody has done this yet; Hydra keeps the result for the next job.
         setup_globals()
         load_hydra_plugins()
         plugins.load(self.overrides)
@@ -55,9 +55,9 @@ class Job:
             config.hydra.job.id = f"{config.hydra.job.name}_{self.number}"
             config.hydra.job.num = self.number
         HydraConfig.instance().set_config(config)
-        # Schedulers begin a job again whose node died, or which had to give way to another.
+        # A scheduler starts a job again if its node died or the job had to give way to another.
         os.environ[LAUNCH] = self.launch
-        if not begin_again(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
+        if not make_room(Path(str(config.hydra.sweep.dir)), int(str(config.hydra.sweep.subdir)), self.launch):
             return True
         done = run_with_hydra(
             hydra_context=self.context,
@@ -70,10 +70,10 @@ class Job:
 
 
 class ProcessLauncher(Launcher):
-    """Runs jobs in other processes; what they came to stands in their folders, so nothing is sent back.
+    """Runs jobs in other processes. Their results are in their run folders, so nothing is sent back.
 
     Attributes:
-        engine: the package that the launcher needs, which is also the name of the extra that installs it; None for none.
+        engine: the package that the launcher needs, which is also the name of the extra that installs it; None if it needs none.
     """
 
     engine: str | None = None

@@ -1,4 +1,4 @@
-"""Jobs by Ray: on the nodes of a cluster, or on this machine; a job whose node or process dies is begun again on another."""
+"""Jobs by Ray: on the nodes of a cluster, or on this machine; a job whose node or process dies is started again on another."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log
 
 POLL_SECONDS = 1.0
-# After Ctrl-C: for the jobs to write down that they were interrupted.
+# The time that jobs get after Ctrl-C to record that they were interrupted.
 CANCEL_SECONDS = 20.0
 KNOCK_SECONDS = 10.0
 GB = 1024**3
@@ -32,7 +32,7 @@ class RayLauncher(ProcessLauncher):
         cpus: cores that each job takes.
         gpus: GPUs that each job takes.
         memory_gb: memory that Ray sets aside for each job, GB; null for none.
-        retries: how often a job is begun again whose process or node died.
+        retries: how often a job whose process or node died is started again.
     """
 
     engine = "ray"
@@ -51,7 +51,7 @@ class RayLauncher(ProcessLauncher):
         Raises:
             ConfigError: no cluster answers at the address.
         """
-        # None of Ray's reports about itself is sent anywhere.
+        # Ray shall not send usage reports.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
@@ -65,11 +65,11 @@ class RayLauncher(ProcessLauncher):
                 f"hydra.launcher.address: received {self.address!r}, but Ray cannot be reached there: {' '.join(str(error).split())}"
                 " Start it with 'ray start --head', or leave the address out."
             ) from None
-        # Ray puts its own in its place.
+        # Ray replaces the handler.
         signal.signal(signal.SIGTERM, before)
         try:
             remote = ray.remote(**self.options)(run_there)
-            # What all jobs share is sent to a node once.
+            # What all jobs share is sent to each node only once.
             jobs = self.jobs(job_overrides, initial_job_idx)
             shared = ray.put((self.context, self.config, jobs[0].launch, self.task_function))
             waiting = {
@@ -93,7 +93,7 @@ def _knock(address: str | None) -> None:
 
 
 def _wait(waiting: dict[Any, str]) -> None:
-    """Returns when all jobs have ended; says of those that Ray gave up why."""
+    """Returns when all jobs have ended; warns of those that Ray gave up, with the reason."""
     import ray
 
     count = len(waiting)
@@ -105,7 +105,7 @@ def _wait(waiting: dict[Any, str]) -> None:
                 try:
                     ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    # Ray's texts end with a screen of advice.
+                    # Ray's texts end with a long advice.
                     log.warning(f"multirun  job {job}: {type(error).__name__}: {' '.join(str(error).split())[:160]}")
             if ended:
                 log.info(f"multirun  {count - len(waiting)} of {count} jobs have ended")
@@ -117,17 +117,17 @@ def _wait(waiting: dict[Any, str]) -> None:
         raise
 
 
-def run_there(shared: Any, number: int, overrides: list[str], place: str) -> bool:
+def run_there(shared: Any, number: int, overrides: list[str], folder: str) -> bool:
     """Runs a job on a node, in the folder that the multirun was started in."""
-    os.chdir(place)
-    # Ray cancels by an interrupt; who was started in the background by a script inherits that those are ignored.
+    os.chdir(folder)
+    # Ray cancels a job by an interrupt, which is ignored in processes that a script has started in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
     try:
         return Job(number, overrides, *shared)()
     except KeyboardInterrupt:
-        # Ray takes an interrupt for a canceled job, and would not begin it again elsewhere if it is the node that ends.
+        # Ray takes an interrupt for a cancellation and would not start the job again when its node is shut down.
         raise JobStoppedError from None
     finally:
-        # By which Ray ends a process that waits for its next job.
+        # Ray ends a process that waits for its next job by its own handler.
         signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""Jobs by submitit: as Slurm arrays, or as processes of this machine, to try out what will be sent to a cluster."""
+"""Jobs by submitit: as Slurm arrays, or as processes of this machine to try out what will be sent to a cluster."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ POLL_SECONDS = 1.0
 
 
 class SubmititLauncher(ProcessLauncher):
-    """Sends the jobs and waits for all of them, those of which some are killed or fail included.
+    """Sends the jobs and waits for all of them, whether they end well or not.
 
     Args:
         cluster: slurm or local.
         submitit_folder: where submitit keeps scripts and output; %j is the job's number there.
-        array_size: jobs of one array; more jobs are sent as several. Slurm refuses larger ones than its MaxArraySize, 1001 by default.
-        params: what submitit's executor takes: timeout_min, cpus_per_task, mem_gb, slurm_partition ...; null is left out.
+        array_size: jobs of one array; more jobs are sent as several arrays. Slurm refuses arrays above its MaxArraySize, 1001 by default.
+        params: what submitit's executor takes: timeout_min, cpus_per_task, mem_gb, slurm_partition ...; those that are null are not given.
     """
 
     engine = "submitit"
@@ -40,7 +40,7 @@ class SubmititLauncher(ProcessLauncher):
             ConfigError: there is no Slurm here, or it refuses the parameters.
         """
         jobs = self.jobs(job_overrides, initial_job_idx)
-        # With resume=true the multirun's folder is an earlier one, which was not known yet when the launcher was made.
+        # Read now: with resume=true the multirun's folder was not known yet when the launcher was made.
         folder = str(self.config.hydra.launcher.submitit_folder)
         waiting: list[Any] = []
         try:
@@ -51,14 +51,14 @@ class SubmititLauncher(ProcessLauncher):
                 f"multirun  {len(sent)} jobs sent by submitit ({self.cluster}): {sent[0].job_id} ... {sent[-1].job_id}; output in {Path(folder).parent}"
             )
             while waiting:
-                # A look at a job is several operations on a file system that all nodes share: at most a hundred looks a second.
+                # Each check of a job costs several operations on a shared filesystem: at most a hundred checks a second.
                 time.sleep(max(POLL_SECONDS, len(waiting) / 100))
                 left = [job for job in waiting if not job.done()]
                 if len(left) < len(waiting):
                     log.info(f"multirun  {len(sent) - len(left)} of {len(sent)} jobs have ended")
                 waiting = left
         except BaseException:
-            # Also where the first of several arrays was taken and a later one was not.
+            # Also when the first of several arrays was accepted and a later one was refused.
             for job in waiting:
                 job.cancel()
             raise

@@ -1,4 +1,4 @@
-"""Values as overrides that Hydra reads back unchanged, and what W&B's agent passes turned into such."""
+"""Values written as overrides that Hydra reads back unchanged, and the arguments of W&B's agent translated into such overrides."""
 
 import ast
 import os
@@ -13,9 +13,9 @@ from malaria_exp.utils.errors import ConfigError
 
 SWEEP_ID, SWEEP_PARAM_PATH = "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
-# Text that Hydra reads as it stands; all other text is put into quotes.
+# Text that Hydra reads without quotes.
 BARE = re.compile(r"[A-Za-z_/][\w./@+-]*", re.ASCII)
-# Given to an agent's run that names no loggers: without W&B's the sweep would never learn how it went.
+# Added to an agent's run that names no loggers: without W&B's logger the sweep would never learn its metric.
 TRACKED = ("logger=[console,csv,wandb]", "logger.console.mode=plain", "logger.wandb.images=false", "logger.wandb.models=false")
 # Words that Hydra reads as something else, in any case.
 RESERVED = ("null", "true", "false", "inf", "nan")
@@ -36,10 +36,10 @@ def to_overrides(values: Mapping[str, Any]) -> list[str]:
 
 
 def from_agent(arguments: list[str]) -> list[str]:
-    """Returns a command line with the values that W&B's agent wrote as Python shows them, `key=None` say, written for Hydra.
+    """Returns a command line in which values that W&B's agent wrote as Python shows them, such as `key=None`, are written for Hydra.
 
-    The agent leaves the values in a file too, with their types; where that is missing they are guessed from the text. Arguments that
-    are not the agent's, and all where no agent is at work, stay as they are.
+    The agent also writes the values to a file, with their types; without the file they are guessed from the text. Arguments that are not
+    the agent's stay as they are, and so does every command line that no agent gave.
 
     Args:
         arguments: without the program.
@@ -65,9 +65,9 @@ def from_agent(arguments: list[str]) -> list[str]:
 
 
 def tracked(arguments: list[str]) -> list[str]:
-    """Returns a command line that W&B's agent gave, with W&B's logger if it names none; elsewhere it stays as it is.
+    """Returns the command line with W&B's logger added, if an agent of W&B gave it and it names no logger.
 
-    The same sweep file then serves engine=local, which needs no wandb.
+    So a sweep's file needs no logger, and engine=local can run it without the package wandb.
     """
     if not os.environ.get(SWEEP_ID) or any(argument.startswith("logger=") for argument in arguments):
         return arguments
@@ -121,9 +121,15 @@ def _quoted(name: str, text: str) -> str:
 
 
 def agents_values() -> dict[str, Any] | None:
-    """Returns the values that W&B's agent gives this run, from the file it leaves them in; None without one."""
+    """Returns the values that W&B's agent gives this run, from the file it writes them to; None without a file."""
+    path = os.environ.get(SWEEP_PARAM_PATH)
+    return read_agents_values(Path(path)) if path else None
+
+
+def read_agents_values(path: Path) -> dict[str, Any] | None:
+    """Returns the values in a file that W&B's agent wrote for a run; None if it cannot be read."""
     try:
-        content = yaml.safe_load(Path(os.environ[SWEEP_PARAM_PATH]).read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {key: given["value"] for key, given in content.items() if isinstance(given, Mapping)}
     except (KeyError, OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
         return None
@@ -135,7 +141,7 @@ def _guessed(argument: str, key: str, text: str) -> list[str]:
         try:
             return to_overrides({key: ast.literal_eval(text)})
         except (ValueError, SyntaxError, MemoryError, RecursionError):
-            # Not written by Python.
+            # Not a value as Python shows it.
             pass
     return [argument] if _one_value(argument) else to_overrides({key: text})
 

@@ -1,9 +1,6 @@
 """A sweep's file, in the format of `wandb sweep`, read and checked before the first job."""
 
-import os
 import re
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +12,10 @@ from typing import Any, Literal
 import yaml
 
 from malaria_exp.evaluation.metrics import direction
-from malaria_exp.sweeps.search.space import Parameter, read_parameters
+from malaria_exp.sweeps.search.distributions import Parameter
+from malaria_exp.sweeps.search.early_termination import EarlyTerminate, read_early_terminate, whole_number
+from malaria_exp.sweeps.search.space import read_parameters
+from malaria_exp.sweeps.search.trial_command import filled_command, read_command
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 Method = Literal["grid", "random", "bayes"]
@@ -25,10 +25,6 @@ METHODS = ("grid", "random", "bayes")
 KEYS = ("program", "method", "parameters", "metric", "command", "run_cap", "early_terminate", "name", "description", "project", "entity")
 # As W&B's server takes them.
 NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
-MACRO = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
-# ${args} and its like are flags, --key=value, which Hydra does not read.
-MACROS = ("env", "interpreter", "program", "args_no_hyphens", "envvar:NAME")
-ARGUMENTS = "${args_no_hyphens}"
 
 
 @dataclass(frozen=True)
@@ -46,21 +42,6 @@ class Metric:
     def better(self, one: float, other: float) -> bool:
         """Tells whether one value is better than another."""
         return one > other if self.goal == "maximize" else one < other
-
-
-@dataclass(frozen=True)
-class EarlyTerminate:
-    """Hyperband as W&B means it: at each of some epochs only the best 1/eta of the trials go on.
-
-    Attributes:
-        first: the first of these epochs; each next one is `eta` times as late.
-        eta: see above.
-        last: no trial is ended after this epoch; None for no such.
-    """
-
-    first: int
-    eta: int
-    last: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,26 +87,12 @@ class SweepFile:
         return [dict(zip(names, values, strict=True)) for values in product(*(parameter.values or () for parameter in self.parameters))]
 
     def command_of(self, overrides: list[str]) -> list[str]:
-        """Returns the command of a trial on this machine, with the macros filled in.
+        """Returns the command of a trial on this machine.
 
         Raises:
             ConfigError: an environment variable that the command names is not set.
         """
-        filled: list[str] = []
-        for part in self.command:
-            if part == "${env}":
-                # /usr/bin/env sets nothing here, and only some systems have it.
-                continue
-            filled += overrides if part == ARGUMENTS else [MACRO.sub(self._macro, part)]
-        return filled
-
-    def _macro(self, found: "re.Match[str]") -> str:
-        if found[1] == "envvar":
-            value = os.environ.get(found[2])
-            if value is None:
-                raise ConfigError(f"{self.path}: command: the environment variable {found[2]} is not set.")
-            return value
-        return {"interpreter": sys.executable, "program": self.program}[found[1]]
+        return filled_command(self.path, self.command, self.program, overrides)
 
 
 def read_sweep(path: Path) -> SweepFile:
@@ -168,10 +135,10 @@ def read_sweep(path: Path) -> SweepFile:
         method=method,
         metric=metric,
         parameters=tuple(parameters),
-        command=_read_command(path, raw.get("command")),
+        command=read_command(path, raw.get("command")),
         program=_read_program(path, raw.get("program")),
-        run_cap=_whole(f"{path}: run_cap", raw.get("run_cap")),
-        early_terminate=_read_early_terminate(path, raw.get("early_terminate")),
+        run_cap=whole_number(f"{path}: run_cap", raw.get("run_cap")),
+        early_terminate=read_early_terminate(path, raw.get("early_terminate")),
     )
 
 
@@ -207,67 +174,3 @@ def _read_program(path: Path, program: Any) -> str:
     if not isinstance(program, str):
         raise ConfigError(f"{path}: program: expected the program that is run, program: run.py; received {program!r}.")
     return program
-
-
-def _read_command(path: Path, command: Any) -> tuple[str, ...]:
-    default = f"[${{env}}, ${{interpreter}}, ${{program}}, {ARGUMENTS}]"
-    if not isinstance(command, list) or not command:
-        raise ConfigError(
-            f"{path}: command: expected a list such as {default}, received {command!r}."
-            " Without it W&B's agents would give --seed=1, which Hydra does not read."
-        )
-    parts = [str(part) for part in command]
-    for part in parts:
-        for found in MACRO.finditer(part):
-            known = bool(found[2]) if found[1] == "envvar" else found[1] in MACROS and not found[2]
-            if not known or (found[1] in ("args_no_hyphens", "env") and found[0] != part):
-                raise ConfigError(
-                    f"{path}: command: '{part}' cannot be used here.{did_you_mean(found[1], MACROS)} Macros: {', '.join(f'${{{name}}}' for name in MACROS)}."
-                )
-    if ARGUMENTS not in parts:
-        raise ConfigError(f"{path}: command: lacks {ARGUMENTS}, which stands for the trial's overrides. A usual command: {default}")
-    return tuple(parts)
-
-
-def _read_early_terminate(path: Path, node: Any) -> EarlyTerminate | None:
-    """Returns when trials are ended; the epochs are those that W&B computes from the same keys."""
-    if node is None:
-        return None
-    keys = ("type", "min_iter", "max_iter", "s", "eta")
-    if not isinstance(node, Mapping) or node.get("type") != "hyperband":
-        raise ConfigError(f"{path}: early_terminate: expected {{type: hyperband, min_iter: 2, eta: 2}}, received {node!r}.")
-    for key in node:
-        if key not in keys:
-            raise ConfigError(f"{path}: early_terminate: unknown key '{key}'.{did_you_mean(str(key), keys)} Keys: {', '.join(keys)}.")
-    where = f"{path}: early_terminate."
-    eta = _whole(f"{where}eta", node.get("eta", 3)) or 3
-    if eta < 2:
-        raise ConfigError(f"{where}eta: expected a whole number from 2, received {eta}.")
-    if ("min_iter" in node) == ("max_iter" in node):
-        raise ConfigError(f"{path}: early_terminate: expected min_iter, or max_iter with s; received {', '.join(node)}.")
-    if "min_iter" in node:
-        return EarlyTerminate(_whole(f"{where}min_iter", node["min_iter"]) or 1, eta)
-    last, s = _whole(f"{where}max_iter", node["max_iter"]), _whole(f"{where}s", node.get("s"))
-    if last is None or s is None or last // eta < 1:
-        raise ConfigError(
-            f"{path}: early_terminate: expected max_iter of at least eta, and s, the number of times trials are ended; received {dict(node)!r}."
-        )
-    first = last
-    for _ in range(s):
-        if first // eta < 1:
-            break
-        first //= eta
-    return EarlyTerminate(first, eta, last)
-
-
-def _whole(path: str, value: Any) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{path}: expected a whole number from 1, received {value!r}.")
-    return value
-
-
-def shown_command(parts: list[str]) -> str:
-    """Returns a command as it is typed in a shell."""
-    return shlex.join(parts)

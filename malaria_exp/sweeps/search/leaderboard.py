@@ -1,4 +1,4 @@
-"""The end of a sweep: its trials in order, on the terminal and in files, whichever engine ran them."""
+"""The end of a sweep: its trials, the best first, on the terminal and in files; the same for every engine."""
 
 import json
 from pathlib import Path
@@ -9,9 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from malaria_exp.sweeps.search.arguments import to_overrides
-from malaria_exp.sweeps.search.file import SweepFile, shown_command
+from malaria_exp.sweeps.search.distributions import text_of
+from malaria_exp.sweeps.search.file import SweepFile
 from malaria_exp.sweeps.search.report import write_report
-from malaria_exp.sweeps.search.space import text_of
+from malaria_exp.sweeps.search.trial_command import shown_command
 from malaria_exp.sweeps.search.trials import Trial, best_first, read_trials, winner
 from malaria_exp.utils.atomic_files import write_csv, write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -29,7 +30,7 @@ def conclude(sweep: SweepFile, folder: Path, overrides: list[str], seed: int) ->
     Args:
         sweep: its file.
         folder: its folder.
-        overrides: that all trials were given.
+        overrides: given to all trials.
         seed: of the importance's forest.
 
     Raises:
@@ -63,7 +64,7 @@ def best_command(sweep: SweepFile, best: Trial, overrides: list[str]) -> str:
 
 
 def as_table(sweep: SweepFile, ranked: list[Trial]) -> tuple[list[str], list[list[Any]]]:
-    """Returns the header and the rows of leaderboard.csv, the best first; no result on test cells, by which nobody shall choose."""
+    """Returns the header and the rows of leaderboard.csv, the best first, without results on test cells: nobody shall choose by them."""
     names = [parameter.name for parameter in sweep.parameters]
     header = ["trial", "status", sweep.metric.column, "epochs", *names, "seconds", "path", "reason"]
     rows = []
@@ -75,13 +76,13 @@ def as_table(sweep: SweepFile, ranked: list[Trial]) -> tuple[list[str], list[lis
 
 
 def print_table(sweep: SweepFile, ranked: list[Trial]) -> None:
-    """Prints the best trials, and how many there are besides."""
+    """Prints the best trials, and how many more there are."""
     names = [parameter.name for parameter in sweep.varied]
     short = [name.rpartition(".")[2] for name in names]
     heads = [last if short.count(last) == 1 else name for name, last in zip(names, short, strict=True)]
     table = Table(title=f"Best of {len(ranked)} trials", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("trial", "status", sweep.metric.column, "settings", "seconds"):
-        # Settings are folded, not cut; all else keeps its line.
+        # Settings are folded, not cut; the other columns are never wrapped.
         text = column == "settings"
         table.add_column(column, justify="left" if text or column == "status" else "right", overflow="fold", no_wrap=not text)
     for trial in ranked[:SHOWN]:

@@ -1,26 +1,20 @@
-"""engine=local: the sweep's trials, chosen by Optuna, run by agents of this machine; no account, no network."""
+"""engine=local: Optuna chooses the trials, which are processes of this machine; no account, no network."""
 
-import json
-import os
-import signal
+import math
 import subprocess
-import sys
-import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from malaria_exp.sweeps.search import processes
+from malaria_exp.sweeps.search.arguments import to_overrides
 from malaria_exp.sweeps.search.file import SweepFile
-from malaria_exp.sweeps.search.local_agent import AGENTS, PATIENCE_SECONDS
-from malaria_exp.sweeps.search.local_study import AGENT, end, open_study, prepare
-from malaria_exp.sweeps.search.space import text_of
-from malaria_exp.sweeps.search.trials import ENDED
-from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.sweeps.search.local_study import INTERRUPTED, PROCESS, ask, end, open_study, prepare
+from malaria_exp.sweeps.search.progress import Progress
+from malaria_exp.sweeps.search.trials import OUTPUTS, TRIALS, note_end, read_history, read_trial, read_trials
 from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.progress_bars import progress_bar
 from malaria_exp.utils.terminal_log import log
@@ -28,214 +22,133 @@ from malaria_exp.utils.terminal_log import log
 if TYPE_CHECKING:
     import optuna
 
-# An agent that dies is replaced so many times; after that something is wrong with all of them.
-MOST_REPLACED = 5
 POLL_SECONDS = 0.2
 ENGINE_LOCK = ".engine.lock"
 
 
 @dataclass
-class Agent:
-    """A process that runs trials, and what it says.
+class RunningTrial:
+    """A trial under way.
 
     Attributes:
-        number: of the agent, from 0.
-        process: its process.
-        lines: what it printed, put there by a thread.
+        trial: Optuna's.
+        process: that runs it.
+        epochs: of its history that Optuna knows.
+        pruned: whether it was told to stop, as one of the worse.
     """
 
-    number: int
-    process: "subprocess.Popen[str]"
-    lines: "SimpleQueue[str]" = field(default_factory=SimpleQueue)
+    trial: "optuna.Trial"
+    process: "subprocess.Popen[bytes]"
+    epochs: int = 0
+    pruned: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return str(self.trial.number)
 
 
-def run_local_sweep(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, seed: int) -> None:
+def run_local_sweep(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, seed: int, overrides: list[str]) -> None:
     """Runs the sweep until its trials are done.
 
     Args:
         sweep: its file.
         folder: of the sweep, prepared by the task.
-        agents: processes that run trials, one each at a time.
+        agents: trials that run at a time, each in a process of its own.
         trials: at most so many.
         seed: of the suggestions.
+        overrides: given to every trial beside its values.
 
     Raises:
-        RunFolderError: agents died again and again, or another process runs this sweep.
+        RunFolderError: another process runs this sweep.
     """
     try:
         with FileLock(folder / ENGINE_LOCK, timeout=0):
-            _run(sweep, folder, agents=agents, trials=trials, seed=seed)
+            _LocalSearch(sweep, folder, agents, trials, seed, overrides).run()
     except Timeout:
         raise RunFolderError(f"resume: another process is running the sweep in '{folder}'. Wait for it, or stop it first.") from None
 
 
-def _run(sweep: SweepFile, folder: Path, *, agents: int, trials: int | None, seed: int) -> None:
-    study = open_study(sweep, folder, seed)
-    kill_orphans(folder)
-    if again := prepare(study, sweep):
-        log.info(
-            f"sweep     {again} trial{'s were' if again > 1 else ' was'} under way when it stopped and come{'' if again > 1 else 's'} again"
-        )
-    total = sweep.grid_size() if sweep.method == "grid" else None
-    total = min(total, trials) if total and trials else total or trials
-    watch = Watch(sweep, study, folder)
-    running = [start_agent(folder, number, agents) for number in range(agents)]
-    replaced = 0
-    try:
-        with progress_bar() as bar:
-            task = bar.add_task("trials", total=total, completed=watch.ended_before)
-            while running:
-                time.sleep(POLL_SECONDS)
-                for agent in list(running):
-                    over = agent.process.poll() is not None
-                    watch.read(agent, wait=over)
-                    if not over:
-                        continue
-                    running.remove(agent)
-                    if agent.process.returncode == 0:
-                        continue
-                    watch.bury(agent)
-                    replaced += 1
-                    if replaced > MOST_REPLACED:
-                        raise RunFolderError(
-                            f"sweep: agents ended unexpectedly {replaced} times, the last with exit code {agent.process.returncode}; see"
-                            f" {folder / 'agents.log'}. The same command with resume=true goes on."
-                        )
-                    log.warning(
-                        f"sweep     agent {agent.number} ended unexpectedly (exit code {agent.process.returncode}); another takes its place"
-                    )
-                    running.append(start_agent(folder, agent.number, agents))
-                bar.update(task, completed=watch.ended_before + watch.ended, description=f"trials{watch.best_words()}")
-    finally:
-        stop_agents(running)
-        for agent in running:
-            watch.read(agent, wait=True)
+class _LocalSearch:
+    """A search under way; its arguments are those of `run_local_sweep`."""
 
+    def __init__(self, sweep: SweepFile, folder: Path, agents: int, trials: int | None, seed: int, overrides: list[str]) -> None:
+        self.sweep, self.folder, self.agents, self.trials, self.overrides = sweep, folder, agents, trials, overrides
+        self.study = open_study(sweep, folder, seed)
+        if again := prepare(self.study, sweep):
+            log.info(
+                f"sweep     {again} trial{'s were' if again > 1 else ' was'} under way when it stopped and come{'' if again > 1 else 's'} again"
+            )
+        known = [trial for trial in read_trials(folder, sweep.metric) if trial.status not in ("running", INTERRUPTED)]
+        self.progress = Progress(sweep, known)
+        self.running: list[RunningTrial] = []
 
-class Watch:
-    """Follows the trials by what the agents say, and tells the terminal.
-
-    Args:
-        sweep: the sweep's file.
-        study: its study.
-        folder: its folder.
-    """
-
-    def __init__(self, sweep: SweepFile, study: "optuna.Study", folder: Path) -> None:
-        self.sweep, self.study, self.folder = sweep, study, folder
-        known = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished() and ENDED not in trial.user_attrs]
-        self.ended_before, self.ended = len(known), 0
-        values = [trial.value for trial in known if trial.value is not None]
-        self.best: float | None = (max if sweep.metric.goal == "maximize" else min)(values) if values else None
-        self.began: dict[int, float] = {}
-
-    def best_words(self) -> str:
-        """Returns the best value so far for the progress bar."""
-        return "" if self.best is None else f", best {self.sweep.metric.column} {self.best:.4f}"
-
-    def read(self, agent: Agent, *, wait: bool) -> None:
-        """Handles what an agent said; `wait` is for one that is over, whose last words may still be on their way."""
-        while True:
-            try:
-                line = agent.lines.get(timeout=1.0) if wait else agent.lines.get_nowait()
-            except Empty:
-                return
-            if not line:
-                return
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            self.handle(event)
-
-    def handle(self, event: dict[str, Any]) -> None:
-        """Tells of a trial that began or ended."""
-        number = event["trial"]
-        if event["event"] == "began":
-            self.began[number] = time.monotonic()
-            log.info(f"trial {number:<4d}{' '.join(event['overrides'])}")
-            return
-        self.ended += 1
-        seconds = time.monotonic() - self.began.get(number, time.monotonic())
-        value, metric = event["value"], self.sweep.metric
-        if value is None:
-            log.warning(f"trial {number:<4d}{event['how']} after {seconds:.0f} s: {event['reason']}")
-            return
-        best = event["how"] == "done" and (self.best is None or metric.better(value, self.best))
-        if best:
-            self.best = value
-        how = "ended early" if event["how"] == "pruned" else "done"
-        log.info(
-            f"trial {number:<4d}{how} in {seconds:.0f} s: {metric.column} {text_of(float(value))}{', the best so far' if best else ''}"
-        )
-
-    def bury(self, agent: Agent) -> None:
-        """Records that the trial of an agent that died has failed, and ends its process."""
-        left = self.folder / AGENTS / f"{agent.number}.json"
-        kill_orphan(left)
-        for trial in self.study.get_trials(deepcopy=False):
-            if not trial.state.is_finished() and trial.user_attrs.get(AGENT) == agent.number:
-                reason = f"its agent ended with exit code {agent.process.returncode}"
-                write_json(self.folder / ENDED / f"{trial.number}.json", {"ended": "failed", "reason": reason})
-                end(self.study, trial.number, "failed")
-                self.handle({"event": "ended", "trial": trial.number, "how": "failed", "value": None, "reason": reason})
-
-
-def start_agent(folder: Path, number: int, agents: int) -> Agent:
-    """Starts an agent with its share of the cores."""
-    share = str(max(1, (os.cpu_count() or 1) // agents))
-    environment = dict(os.environ)
-    if agents > 1:
-        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-            environment.setdefault(name, share)
-    with (folder / "agents.log").open("a", encoding="utf-8") as errors:
-        process = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-m", "malaria_exp.sweeps.search.local_agent", str(folder), str(number)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-            # Ctrl-C reaches the engine alone, which then stops the agents in order.
-            start_new_session=True,
-        )
-    agent = Agent(number, process)
-
-    def listen() -> None:
-        for line in process.stdout or ():
-            agent.lines.put(line)
-        agent.lines.put("")
-
-    threading.Thread(target=listen, daemon=True).start()
-    return agent
-
-
-def stop_agents(agents: list[Agent]) -> None:
-    """Ends agents and their trials, and waits for them."""
-    for agent in agents:
-        if agent.process.poll() is None:
-            agent.process.terminate()
-    for agent in agents:
+    def run(self) -> None:
+        """Runs trials until there are none left; an interrupt ends those that are under way."""
+        ends = [end for end in (self.trials, self.sweep.grid_size() if self.sweep.method == "grid" else None) if end is not None]
         try:
-            agent.process.wait(PATIENCE_SECONDS + 10)
-        except subprocess.TimeoutExpired:
-            agent.process.kill()
-            agent.process.wait()
+            with progress_bar() as bar:
+                task = bar.add_task("trials", total=min(ends, default=None))
+                more = True
+                while more or self.running:
+                    while more and len(self.running) < self.agents:
+                        more = self._begin()
+                    time.sleep(POLL_SECONDS)
+                    for one in list(self.running):
+                        if one.process.poll() is None:
+                            self._prune(one)
+                        else:
+                            self._conclude(one)
+                    bar.update(task, completed=len(self.progress.ended), description=self.progress.words(len(self.running)))
+        finally:
+            processes.stop([one.process for one in self.running])
+            for one in list(self.running):
+                self._conclude(one, stopped=True)
 
+    def _begin(self) -> bool:
+        """Starts the next trial; tells whether there was one left."""
+        found = ask(self.study, self.sweep, self.trials)
+        if found is None:
+            return False
+        trial, values = found
+        name = str(trial.number)
+        overrides = [*self.overrides, *to_overrides(values | {"hydra.run.dir": str(self.folder / TRIALS / name)})]
+        command = self.sweep.command_of(overrides)
+        process = processes.start(command, self._output(name), beside=self.agents)
+        self.running.append(RunningTrial(trial, process))
+        trial.set_user_attr(PROCESS, process.pid)
+        log.info(f"trial {name:<4}{' '.join(to_overrides({one.name: values[one.name] for one in self.sweep.varied}))}")
+        return True
 
-def kill_orphans(folder: Path) -> None:
-    """Ends trials that run on although the agent of an earlier engine is gone."""
-    for left in (folder / AGENTS).glob("*.json"):
-        kill_orphan(left)
+    def _prune(self, one: RunningTrial) -> None:
+        """Tells Optuna of the epochs that are new, and ends the trial if it is one of the worse."""
+        if self.sweep.early_terminate is None or one.pruned:
+            return
+        history = read_history(self.folder / TRIALS / one.name, self.sweep.metric.column)
+        for value in history[one.epochs : self.sweep.early_terminate.last]:
+            one.epochs += 1
+            if not math.isfinite(value):
+                continue
+            one.trial.report(value, one.epochs)
+            if one.trial.should_prune():
+                # Before the run ends: whoever reads the folder then knows why.
+                note_end(self.folder, one.name, "pruned", f"one of the worse at epoch {one.epochs}")
+                one.process.terminate()
+                one.pruned = True
+                return
 
+    def _conclude(self, one: RunningTrial, *, stopped: bool = False) -> None:
+        """Records how a trial ended, by its folder; `stopped` says that it was ended with the search."""
+        self.running.remove(one)
+        processes.kill_session(one.process.pid)
+        path = self.folder / TRIALS / one.name
+        if not path.is_dir() or read_trial(path, self.sweep.metric, self.folder).status == "running":
+            path.mkdir(parents=True, exist_ok=True)
+            reason = f"its process ended with exit code {one.process.returncode}; see {self._output(one.name)}"
+            note_end(self.folder, one.name, *((INTERRUPTED, "stopped with the sweep") if stopped else ("failed", reason)))
+        found = read_trial(path, self.sweep.metric, self.folder)
+        end(self.study, one.trial.number, found.status, found.objective)
+        self.progress.tell(found, one.name)
 
-def kill_orphan(left: Path) -> None:
-    """Ends the trial that an agent noted in this file before it died; nothing without the file."""
-    try:
-        process = json.loads(left.read_text(encoding="utf-8"))["process"]
-    except (OSError, ValueError, KeyError):
-        return
-    # Its group is its own, and its number is that of the process.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process, signal.SIGKILL)
-    left.unlink(missing_ok=True)
+    def _output(self, name: str) -> Path:
+        return self.folder / OUTPUTS / f"{name}.log"

@@ -2,24 +2,22 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock
 
 from malaria_exp.sweeps.search.file import SweepFile
+from malaria_exp.sweeps.search.processes import kill_session
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import optuna
 
-DATABASE, LOCK, STUDY = "study.db", ".study.lock", "sweep"
+DATABASE, STUDY = "study.db", "sweep"
 # Attributes of Optuna's trials.
-POINT, ENDED, AGENT, AGAIN = "point", "ended", "agent", "again_of"
+POINT, ENDED, PROCESS, AGAIN = "point", "ended", "process", "again_of"
 INTERRUPTED = "interrupted"
 
 
@@ -58,7 +56,7 @@ def open_study(sweep: SweepFile, folder: Path, seed: int) -> "optuna.Study":
 
 
 def _sampler(sweep: SweepFile, seed: int) -> "optuna.samplers.BaseSampler":
-    """Returns a sampler whose draws for a trial depend on the seed and the trial's number, not on which agent asks or how often."""
+    """Returns a sampler whose values for a trial depend on the seed and the trial's number, not on how many were asked for before."""
     import optuna
 
     class Numbered(optuna.samplers.BaseSampler):
@@ -85,13 +83,6 @@ def _sampler(sweep: SweepFile, seed: int) -> "optuna.samplers.BaseSampler":
     return Numbered()
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Lets one process at a time decide about the sweep's next trial."""
-    with FileLock(folder / LOCK):
-        yield
-
-
 def prepare(study: "optuna.Study", sweep: SweepFile) -> int:
     """Makes a study ready to go on: trials that were under way when it stopped come again, with the same values.
 
@@ -101,10 +92,13 @@ def prepare(study: "optuna.Study", sweep: SweepFile) -> int:
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if PROCESS in trial.user_attrs:
+            # It runs on if its supervisor was killed together with the search.
+            kill_session(trial.user_attrs[PROCESS])
         end(study, trial.number, INTERRUPTED)
     trials = study.get_trials(deepcopy=False)
     if sweep.method == "grid":
-        # The points of a grid have numbers; those that are not taken come by themselves.
+        # `ask` finds the points of a grid that no trial has taken.
         return sum(trial.user_attrs.get(ENDED) == INTERRUPTED for trial in trials)
     begun_again = {trial.user_attrs.get(AGAIN) for trial in trials}
     left = [trial for trial in trials if trial.user_attrs.get(ENDED) == INTERRUPTED and trial.number not in begun_again]
@@ -113,14 +107,13 @@ def prepare(study: "optuna.Study", sweep: SweepFile) -> int:
     return len(left)
 
 
-def ask(study: "optuna.Study", sweep: SweepFile, most: int | None, agent: int) -> tuple["optuna.Trial", dict[str, Any]] | None:
-    """Begins the next trial, if there is one: its values by the parameters' names. To be called by one process at a time.
+def ask(study: "optuna.Study", sweep: SweepFile, most: int | None) -> tuple["optuna.Trial", dict[str, Any]] | None:
+    """Begins the next trial, and returns it with its values by the parameters' names; None if there is none left.
 
     Args:
         study: of the sweep.
         sweep: its file.
         most: at most so many trials, those that were interrupted not counted; None for no end.
-        agent: number of the agent that will run it.
     """
     from optuna.trial import TrialState
 
@@ -130,20 +123,18 @@ def ask(study: "optuna.Study", sweep: SweepFile, most: int | None, agent: int) -
         return None
     if sweep.method != "grid":
         trial = study.ask()
-        trial.set_user_attr(AGENT, agent)
         return trial, {parameter.name: parameter.draw(trial) for parameter in sweep.parameters}
     taken = {trial.user_attrs.get(POINT) for trial in counted}
     for point, values in enumerate(sweep.grid()):
         if point not in taken:
             trial = study.ask()
-            trial.set_user_attr(AGENT, agent)
             trial.set_user_attr(POINT, point)
             return trial, values
     return None
 
 
 def end(study: "optuna.Study", number: int, how: str, value: float | None = None) -> None:
-    """Ends a trial that is under way; one that has ended stays as it is.
+    """Ends a trial in the study; one that has ended stays as it is.
 
     Args:
         study: of the sweep.

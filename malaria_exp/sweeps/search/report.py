@@ -10,8 +10,8 @@ from malaria_exp.evaluation.plots import search as plots
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.reports.table_page import Cell, Head, number_cell, shown_figure
 from malaria_exp.evaluation.reports.templates import template
+from malaria_exp.sweeps.search.distributions import Parameter, text_of
 from malaria_exp.sweeps.search.file import SweepFile
-from malaria_exp.sweeps.search.space import Parameter, text_of
 from malaria_exp.sweeps.search.trials import Trial, best_first
 from malaria_exp.utils.atomic_files import write_bytes, write_text
 

@@ -1,33 +1,34 @@
-"""The trials of a sweep, read from the files of their runs alone: the same for every engine."""
+"""The trials of a sweep, read from the files of their runs alone; the same for every engine."""
 
 import csv
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.sweeps.job_status import read_json, read_status
 from malaria_exp.sweeps.search.file import Metric
+from malaria_exp.utils.atomic_files import write_json
 
-# In a sweep's folder: its trials' runs, what they printed, and how those ended that were ended by the sweep.
+# Folders of a sweep: its trials' runs, what they printed, and how those trials ended that could not record it themselves.
 TRIALS, OUTPUTS, ENDED = "trials", "output", "ended"
-# What a trial without a result became.
+# Status of a trial that ran to its end but has no finite value of the metric.
 NO_NUMBER = "no number"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial and what came of it.
+    """A trial and its result.
 
     Attributes:
         name: of its folder.
         path: its folder.
-        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (it has no finite value).
+        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (no finite value).
         overrides: as its run was given them.
         values: of the overrides, by their keys.
-        objective: the metric's best value over the epochs; None without any.
-        history: the metric at each epoch, from the first on; nan where there is none.
+        objective: the metric's best value over the epochs; None if there is none.
+        history: the metric at each epoch, from the first on; nan where it has no value.
         leaky: whether its run shares patients or images between training and evaluation.
         seconds: of the whole run.
         reason: why it failed.
@@ -57,14 +58,14 @@ def read_trials(folder: Path, metric: Metric) -> list[Trial]:
 
 
 def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
-    """Returns the trial whose run lies at `path`, of the sweep in `folder`; one whose run left no status failed before it began."""
-    status = _read_json(path / STATUS) or {"status": "failed", "reason": f"its run left no {STATUS}"}
+    """Returns the trial whose run lies at `path`, of the sweep in `folder`; without a status it failed before its run began."""
+    status = read_status(path) or {"status": "failed", "reason": f"its run left no {STATUS}"}
     history = read_history(path, metric.column)
     finite = [value for value in history if math.isfinite(value)]
     best = (max if metric.goal == "maximize" else min)(finite) if finite else None
     state = str(status.get("status", "failed"))
     reason = str(status.get("reason", ""))
-    noted = _read_json(folder / ENDED / f"{path.name}.json")
+    noted = read_json(folder / ENDED / f"{path.name}.json")
     if noted and state in ("running", "interrupted", "failed"):
         state, reason = noted["ended"], noted["reason"]
     if state == "done" and best is None:
@@ -83,13 +84,25 @@ def read_trial(path: Path, metric: Metric, folder: Path) -> Trial:
     )
 
 
+def note_end(folder: Path, name: str, how: str, reason: str) -> None:
+    """Notes how a trial ended that could not record it itself.
+
+    Args:
+        folder: of the sweep.
+        name: of the trial's folder.
+        how: pruned, failed or interrupted.
+        reason: in words.
+    """
+    write_json(folder / ENDED / f"{name}.json", {"ended": how, "reason": reason})
+
+
 def read_history(path: Path, column: str) -> tuple[float, ...]:
     """Returns a column of a run's history.csv so far; empty without the file or the column."""
     try:
         text = (path / "history.csv").read_text(encoding="utf-8")
     except OSError:
         return ()
-    # The last line may still be on its way.
+    # The last line may not be complete yet.
     rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
     return tuple(_float(row[column]) for row in rows if row.get("epoch") and column in row)
 
@@ -105,13 +118,13 @@ def read_values(overrides: list[str]) -> dict[str, Any]:
             override = OverridesParser.create().parse_override(text)
             values[override.key_or_group] = _plain(override.value())
         except HydraException:
-            # Redacted ones need not be readable.
+            # Redacted overrides may not be valid.
             continue
     return values
 
 
 def best_first(trials: list[Trial], metric: Metric) -> list[Trial]:
-    """Returns the trials with the best first, those without a value last; ended ones count with the best value they reached."""
+    """Returns the trials with the best first, those without a value last; pruned ones count with the best value they reached."""
     sign = -1 if metric.goal == "maximize" else 1
     return sorted(trials, key=lambda trial: (trial.objective is None, sign * (trial.objective or 0)))
 
@@ -136,11 +149,3 @@ def _float(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return math.nan
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

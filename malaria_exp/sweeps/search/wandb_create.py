@@ -1,8 +1,8 @@
 """Creating a sweep at W&B's server by its own client, in a process of its own.
 
-The client goes on trying for minutes where nobody answers, changes its environment, prints to standard output and leaves a process
-behind; none of this shall happen to the engine. It is started so: python -m malaria_exp.sweeps.search.wandb_create < request, a JSON object
-with config, entity and project; the answer is a JSON object on standard output.
+The client tries for minutes to reach a server that does not answer, changes the environment, prints to standard output and leaves a process
+running; the search shall be spared this. python -m malaria_exp.sweeps.search.wandb_create reads a JSON object with config, entity and
+project from standard input and writes a JSON object to standard output.
 """
 
 import io
@@ -29,7 +29,7 @@ class Created:
         id: its id.
         entity: the user or team it belongs to.
         project: its project.
-        url: its page; None if the client does not tell.
+        url: its page; None if the client does not print it.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Created:
 
 
 def create(config: dict[str, Any], entity: str | None, project: str) -> tuple[Created, str]:
-    """Creates a sweep; returns it, and what the client remarked.
+    """Creates a sweep; returns it and the client's warnings.
 
     Args:
         config: the sweep, as its file has it.
@@ -92,7 +92,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever the client raises becomes a message
         return {"error": f"{type(error).__name__}: {error}"}
     url = re.search(r"Sweep URL: (\S+)", printed.getvalue())
-    # The client leaves the names that the server chose in the environment.
+    # The client stores the names that the server chose in the environment.
     return {
         "id": sweep,
         "entity": os.environ.get("WANDB_ENTITY"),

@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from malaria_exp.sweeps.search.file import ARGUMENTS, SweepFile
+from malaria_exp.sweeps.search import processes
+from malaria_exp.sweeps.search.file import SweepFile
+from malaria_exp.sweeps.search.trial_command import ARGUMENTS
 from malaria_exp.sweeps.search.trials import TRIALS
-from malaria_exp.sweeps.search.wandb_agents import Agent, start_agent, stop_agents
+from malaria_exp.sweeps.search.wandb_agents import Agent
 from malaria_exp.sweeps.search.wandb_create import Created, create
 from malaria_exp.sweeps.search.wandb_watch import Watch
 from malaria_exp.tracking.wandb_settings import has_key, hides_something, need_wandb
@@ -20,8 +22,8 @@ from malaria_exp.utils.terminal_log import log
 
 SWEEP_FILE, PROJECT = "wandb_sweep.json", "malaria_exp"
 POLL_SECONDS = 0.5
-# Agents that die are replaced so many times without a trial that ends well in between, after 1, 2, 4 ... seconds: the client's agents
-# also die of a server that is away for a minute.
+# An agent that died is replaced after 1, 2, 4 ... seconds, as agents also die when the server cannot be reached for a minute. The search
+# ends after so many deaths without a trial that ended well in between.
 MOST_REPLACED, WAIT_SECONDS = 6, 1.0
 
 
@@ -49,27 +51,27 @@ def run_wandb_sweep(
         raise ConfigError(
             "engine: wandb needs a key, and there is none. Run 'wandb login', or set WANDB_API_KEY; engine=local runs the same file without an account."
         )
-    server = _earlier(folder) or _create(sweep, folder, count, overrides, project, entity)
+    server = _created_before(folder) or _create(sweep, folder, count, overrides, project, entity)
     log.info(f"wandb     {server.url or server.path}; on other machines: wandb agent {server.path}")
     (folder / TRIALS).mkdir(exist_ok=True)
     watch = Watch(sweep, folder)
-    losses = Losses(agents)
-    running = [start_agent(folder, number, server, agents) for number in range(agents)]
+    deaths = Deaths()
+    running = [Agent(number, agents, folder, server) for number in range(agents)]
     try:
         with progress_bar() as bar:
             ends = [end for end in (count, sweep.grid_size() if sweep.method == "grid" else None) if end is not None]
             task = bar.add_task("trials", total=min(ends, default=None))
             while running:
                 time.sleep(POLL_SECONDS)
-                running = [agent for agent in running if _goes_on(agent, watch, losses)]
+                running = [agent for agent in running if _goes_on(agent, watch, deaths)]
                 watch.look()
                 watch.check()
-                bar.update(task, completed=len(watch.ended), description=watch.words())
+                bar.update(task, completed=len(watch.ended), description=watch.words(watch.running))
     except KeyboardInterrupt:
         log.warning(f"wandb     the sweep stays open at the server; to end it: wandb sweep --stop {server.path}")
         raise
     finally:
-        stop_agents(running)
+        processes.stop([agent.process for agent in running if agent.due is None])
         for agent in running:
             watch.read(agent)
             watch.bury(agent, "interrupted", "stopped with the sweep")
@@ -77,21 +79,19 @@ def run_wandb_sweep(
 
 
 @dataclass
-class Losses:
+class Deaths:
     """Agents that died since a trial last ended well.
 
     Attributes:
-        agents: how many there shall be.
         number: of those that died.
         done: trials that have ended well.
     """
 
-    agents: int
     number: int = 0
     done: int = 0
 
 
-def _goes_on(agent: Agent, watch: Watch, losses: Losses) -> bool:
+def _goes_on(agent: Agent, watch: Watch, deaths: Deaths) -> bool:
     """Tells whether an agent has more to do; one that died is replaced after a while.
 
     Raises:
@@ -103,27 +103,27 @@ def _goes_on(agent: Agent, watch: Watch, losses: Losses) -> bool:
         return True
     if agent.due is not None:
         if time.monotonic() >= agent.due:
-            agent.replace(losses.agents)
+            agent.start()
         return True
-    agent.kill()
+    processes.kill_session(agent.process.pid)
     if code == 0:
-        # The server has said that the sweep is over, for a trial that is under way too.
+        # The server has said that the sweep is over, which also ends a trial under way.
         watch.bury(agent, "interrupted", "the sweep was ended at the server")
         return False
     watch.bury(agent, "failed", f"its agent ended with exit code {code}")
     done = sum(trial.status == "done" for trial in watch.ended.values())
-    losses.number, losses.done = losses.number + 1 if done == losses.done else 1, done
-    if losses.number > MOST_REPLACED:
+    deaths.number, deaths.done = deaths.number + 1 if done == deaths.done else 1, done
+    if deaths.number > MOST_REPLACED:
         raise RunFolderError(
-            f"sweep: agents ended unexpectedly {losses.number} times; the last one said: {agent.last_words()} (see {agent.log})."
+            f"sweep: agents ended unexpectedly {deaths.number} times; the last one said: {agent.last_words()} (see {agent.log})."
             " The same command with resume=true goes on."
         )
     log.warning(f"sweep     agent {agent.number} ended unexpectedly (exit code {code}); another takes its place")
-    agent.due = time.monotonic() + WAIT_SECONDS * 2 ** (losses.number - 1)
+    agent.due = time.monotonic() + WAIT_SECONDS * 2 ** (deaths.number - 1)
     return True
 
 
-def _earlier(folder: Path) -> Created | None:
+def _created_before(folder: Path) -> Created | None:
     try:
         return Created(**json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -139,7 +139,7 @@ def _create(sweep: SweepFile, folder: Path, count: int | None, overrides: list[s
     config = {key: value for key, value in sweep.raw.items() if key not in ("project", "entity")}
     config["command"] = [part for given in sweep.command for part in ([*overrides, given] if given == ARGUMENTS else [given])]
     if not (Path(sys.executable).parent / "python").exists():
-        # The client's ${interpreter} is "python".
+        # For the client ${interpreter} is "python", which is missing here.
         config["command"] = [sys.executable if part == "${interpreter}" else part for part in config["command"]]
     if count is not None:
         config["run_cap"] = count

@@ -28,7 +28,7 @@ def events(folder):
 
 @pytest.fixture(scope="module")
 def runs(run_task, tiny_cellnet, tmp_path_factory):
-    """Two runs of a grid, by different nets, one of them subclassed; the folder that holds both."""
+    """Two runs of a grid, by different models, one of them subclassed; the folder that holds both."""
     root = tmp_path_factory.mktemp("outputs")
     run_task([*tiny_cellnet, *RUN, "optimizer.learning_rate=0.003"], root / "first")
     tiny = [item for item in tiny_cellnet if not item.startswith("model.") or item == "model.image_size=32"]
@@ -71,7 +71,7 @@ def test_every_kind_is_there(runs):
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
-def test_the_graph_holds_the_nets_operations_however_it_is_written(runs, name):
+def test_the_graph_holds_the_models_operations_however_it_is_written(runs, name):
     operations = {node.op for node in events(runs / name / "tensorboard").Graph().node}
     assert {"Conv2D", "MatMul"} <= operations
 
@@ -186,12 +186,7 @@ def test_its_folder_gone_in_mid_run_is_one_warning(run, caplog):
 
 def _until_idle(loggers):
     done = threading.Event()
-
-    class Flag:
-        def __call__(self, *_):
-            done.set()
-
-    loggers._lanes["tensorboard"].logger.training = Flag()
+    loggers._lanes["tensorboard"].logger.training = lambda *_: done.set()
     loggers.tell("training", None, "val_auc")
     assert done.wait(30)
 

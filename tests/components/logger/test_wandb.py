@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,8 +174,6 @@ def test_histograms_of_neighboring_numbers_are_counted(run):
 
 
 def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
-    from dataclasses import replace
-
     other = replace(run, folder=tmp_path / "other", name="other", job="fold-2")
     other.folder.mkdir()
     first, second = logger_of(run), logger_of(other, id="abc123", group="many")
@@ -193,8 +192,6 @@ def test_runs_of_one_process_stay_apart_and_an_id_goes_on(run, tmp_path):
 
 
 def test_one_id_is_not_for_all_jobs_of_a_multirun(run):
-    from dataclasses import replace
-
     with pytest.raises(ConfigError, match=r"logger.wandb.id: it names one run, and the jobs of a multirun are several"):
         logger_of(replace(run, group="many"), id="abc123")
     assert not (run.folder / "wandb").exists()
@@ -249,8 +246,6 @@ def test_a_folder_that_is_removed_in_mid_run_is_one_warning(run, caplog):
 
 
 def test_the_clients_process_that_is_killed_is_one_warning_and_the_next_run_has_another(run, tmp_path, caplog):
-    from dataclasses import replace
-
     import wandb
 
     loggers = Loggers({"wandb": build("logger", "wandb", {"mode": "offline"})})

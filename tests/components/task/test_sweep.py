@@ -6,79 +6,13 @@ import re
 import shlex
 
 import pytest
-import yaml
 from conftest import ROOT
-from hydra import initialize_config_dir
+from sweep_file import write_sweep
 
-from malaria_exp.components.task.sweep import check_space, earlier_sweep, trial_overrides
-from malaria_exp.config.app import CONF
-from malaria_exp.sweeps.search import local_agent
-from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.sweeps.search.sweep_run import SETTINGS, find_sweep
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 STAND_IN = ROOT / "tests" / "sweeps" / "search" / "stand_in.py"
-
-
-def write(path, parameters, **content):
-    raw = {
-        "program": "run.py",
-        "method": "grid",
-        "metric": {"name": "epoch/val_auc", "goal": "maximize"},
-        "parameters": parameters,
-        "command": ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"],
-        **content,
-    }
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return path
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_file_of_the_project_is_composed(path):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        check_space(read_sweep(path), [])
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
-        ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
-        ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
-        ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
-        ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
-    ],
-)
-def test_what_no_trial_could_use_is_told_before_the_first(tmp_path, parameters, message):
-    method = "random" if any("min" in str(node) for node in parameters.values()) else "grid"
-    path = write(tmp_path / "x.yaml", parameters, method=method, run_cap=3)
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
-        check_space(read_sweep(path), ["seed=3"])
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
-
-
-def test_a_metric_that_no_trial_has_is_told_before_the_first(tmp_path):
-    metric = {"name": "epoch/val_acu", "goal": "maximize"}
-    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
-    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
-        check_space(read_sweep(path), [])
-    assert f"{path}: metric.name: no trial has a column 'val_acu'. Did you mean 'val_auc'?" in str(caught.value)
-
-
-def test_a_metric_of_the_trials_own_is_known(tmp_path):
-    metric = {"name": "val_custom_accuracy_class", "goal": "maximize"}
-    path = write(tmp_path / "x.yaml", {"batch_size": {"values": [64]}}, metric=metric)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        check_space(read_sweep(path), ["metric=[custom_accuracy_class]"])
-
-
-def test_what_speaks_of_the_sweep_stays_with_the_sweep(tmp_path):
-    sweep = read_sweep(write(tmp_path / "x.yaml", {"model": {"values": ["cellnet"]}, "seed": {"value": 3}}))
-    typed = ["task=sweep", "task.agents=2", "file=x.yaml", "engine=local", "resume=true", "hydra.run.dir=a", "dataset=nih", "+aug.x=1"]
-    assert trial_overrides(typed, sweep) == ["dataset=nih", "+aug.x=1"]
-    for override in ("model=vit", "seed=1"):
-        with pytest.raises(ConfigError, match="says how it varies"):
-            trial_overrides([override], sweep)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +24,14 @@ def test_what_speaks_of_the_sweep_stays_with_the_sweep(tmp_path):
     ],
 )
 def test_what_is_missing_is_told(run_task, tmp_path, overrides, content, message):
-    path = write(tmp_path / "x.yaml", {"x": {"values": [1]}}, **content)
+    path = write_sweep(tmp_path / "x.yaml", {"x": {"values": [1]}}, **content)
     with pytest.raises(ConfigError, match=re.escape(message)):
         run_task(["task=sweep", f"file={path}", *overrides], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_without_optuna_the_error_names_the_extra(run_task, tmp_path, monkeypatch):
-    path = write(tmp_path / "x.yaml", {"x": {"values": [1]}})
+    path = write_sweep(tmp_path / "x.yaml", {"x": {"values": [1]}})
     monkeypatch.setattr("malaria_exp.sweeps.search.local_study.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=re.escape("pip install 'malaria_exp[sweeps]'")):
         run_task(["task=sweep", f"file={path}"], tmp_path / "out")
@@ -108,7 +42,7 @@ def swept(run_task, tmp_path_factory):
     """A finished grid of stand-in trials, and its file."""
     root = tmp_path_factory.mktemp("swept")
     parameters = {"x": {"values": [0.0, 0.25, 0.5, 1.0]}, "does": {"values": ["run", "fail"]}, "epochs": {"value": 3}}
-    path = write(root / "find x.yaml", parameters, program=str(STAND_IN), name="find <x>")
+    path = write_sweep(root / "find x.yaml", parameters, program=str(STAND_IN), name="find <x>")
     return run_task(["task=sweep", f"file='{path}'", "seed=5"], root / "out" / "first"), path
 
 
@@ -158,20 +92,20 @@ def test_a_finished_sweep_that_goes_on_runs_nothing_again(swept, run_task):
 
 def test_only_the_same_sweep_goes_on(swept, tmp_path):
     folder, _ = swept
-    settings = json.loads((folder / local_agent.SETTINGS).read_text())
+    settings = json.loads((folder / SETTINGS).read_text())
     mine = {key: settings[key] for key in ("file", "hash", "engine", "seed", "overrides")}
-    assert earlier_sweep(folder.parent / "new", mine) == folder
+    assert find_sweep(folder.parent / "new", mine) == folder
     # The file may have moved; what stands in it counts.
-    assert earlier_sweep(folder.parent / "new", mine | {"file": "elsewhere.yaml"}) == folder
+    assert find_sweep(folder.parent / "new", mine | {"file": "elsewhere.yaml"}) == folder
     for change in ({"hash": "0"}, {"seed": 6}, {"overrides": ["a=1"]}, {"engine": "wandb"}):
         with pytest.raises(RunFolderError, match="no earlier sweep of this file"):
-            earlier_sweep(folder.parent / "new", mine | change)
+            find_sweep(folder.parent / "new", mine | change)
         with pytest.raises(RunFolderError, match=f"holds a sweep of another {next(iter(change))}"):
-            earlier_sweep(folder, mine | change)
+            find_sweep(folder, mine | change)
 
 
 def test_when_every_trial_fails_the_reasons_are_told(run_task, tmp_path):
-    path = write(tmp_path / "x.yaml", {"does": {"values": ["fail", "blank"]}}, program=str(STAND_IN))
+    path = write_sweep(tmp_path / "x.yaml", {"does": {"values": ["fail", "blank"]}}, program=str(STAND_IN))
     with pytest.raises(RunFolderError, match="none of 2 trials ran to its end") as caught:
         run_task(["task=sweep", f"file={path}"], tmp_path / "out")
     assert "it was told to" in str(caught.value)

@@ -1,4 +1,4 @@
-"""Multiruns by real launchers: equal results, jobs that fail or are killed, going on, pairs. A few processes serve many properties."""
+"""Multiruns by real launchers: equal results, jobs that fail or are killed, going on, override sets. A few processes serve many properties."""
 
 import csv
 import json
@@ -14,22 +14,16 @@ from conftest import ROOT
 from omegaconf import OmegaConf
 
 RUN = ROOT / "run.py"
-
-
 # Sums over other numbers of threads are other sums in their last bits.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
-def start(arguments, folder, **environment):
-    command = [sys.executable, str(RUN), "-m", *arguments, f"hydra.sweep.dir={folder}"]
-    environment = dict(os.environ) | ONE_THREAD | environment
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+JOB_THREADS = [f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]
 
 
 def multirun(arguments, folder, **environment):
-    process = start(arguments, folder, **environment)
-    told = process.communicate(timeout=400)[1]
-    return process.returncode, told
+    """Runs run.py -m: (exit code, standard error)."""
+    command = [sys.executable, str(RUN), "-m", *arguments, f"hydra.sweep.dir={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | ONE_THREAD | environment, timeout=400, check=False)
+    return done.returncode, done.stderr
 
 
 def states(folder):
@@ -47,27 +41,33 @@ def numbers(folder):
 
 @pytest.fixture(scope="module")
 def quick(tiny_cellnet):
-    # The second kind of job leaves other precision, another net and a used generator behind.
+    # The second kind of job leaves other precision, another model and a used generator behind.
     return [*tiny_cellnet, "logger=[csv]", "trainer.epochs=1"]
 
 
-PAIRS = "- {seed: 1, trainer.precision: bfloat16, model.dropout: 0.3}\n- {seed: abc}\n- {seed: 2, trainer.precision: float32, model.dropout: 0.0}\n"
+OVERRIDE_SETS = """
+- {seed: 1, trainer.precision: bfloat16, model.dropout: 0.3}
+- {seed: abc}
+- {seed: 2, trainer.precision: float32, model.dropout: 0.0}
+"""
+
+
+def override_sets(quick, folder, text=OVERRIDE_SETS):
+    """Arguments of a multirun with these override sets, whose file is written into the folder."""
+    path = folder / "override_sets.yaml"
+    path.write_text(text)
+    return [*(item for item in quick if not item.startswith("trainer.precision")), f"override_sets={path}"]
 
 
 @pytest.fixture(scope="module")
 def basic(quick, tmp_path_factory):
-    """Three paired jobs one after another in one process, of which the second cannot be run."""
+    """Three jobs one after another in one process, of which the second cannot be run: (arguments, folder, how it ended)."""
     root = tmp_path_factory.mktemp("basic")
-    (root / "pairs.yaml").write_text(PAIRS)
-    own = [item for item in quick if not item.startswith("trainer.precision")]
-    return (
-        [*own, f"override_sets={root / 'pairs.yaml'}"],
-        root / "out",
-        multirun([*own, f"override_sets={root / 'pairs.yaml'}"], root / "out"),
-    )
+    arguments = override_sets(quick, root)
+    return arguments, root / "out", multirun(arguments, root / "out")
 
 
-def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
+def test_override_sets_are_jobs_and_one_that_fails_stops_no_other(basic):
     _, folder, (code, told) = basic
     assert code != 0
     assert "Traceback" not in told
@@ -77,26 +77,6 @@ def test_pairs_are_jobs_and_one_that_fails_stops_no_other(basic):
     assert "seed: expected a whole number" in statuses[1]["reason"]
     assert not any("override_sets=" in override for status in statuses for override in status["overrides"])
     assert "1 of 3 jobs did not end well; the same command with resume=true runs only those" in told
-
-
-def test_a_job_is_the_same_first_in_its_process_or_after_another_and_with_any_launcher(basic, tmp_path):
-    arguments, folder, _ = basic
-    code, told = multirun(
-        [*arguments, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *[f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]],
-        tmp_path / "joblib",
-        PYTHONWARNINGS="error::UserWarning",
-    )
-    assert code != 0
-    assert states(tmp_path / "joblib") == states(folder)
-    # In the one process job 2 came after job 0; here each is the first of its own.
-    for number in (0, 2):
-        assert numbers(tmp_path / "joblib" / str(number)) == numbers(folder / str(number))
-    assert "job 0     began: " in told
-    assert "job 0     done, objective" in told
-    assert "job 1     failed: seed: expected a whole number" in told
-    # What the jobs say otherwise stands in their own logs.
-    assert "report" not in told
-    assert "trained" in (tmp_path / "joblib" / "0" / "run.log").read_text()
 
 
 def test_a_second_multirun_never_mixes_with_the_first_and_resume_runs_what_is_left(basic):
@@ -134,27 +114,35 @@ def kill_when(folder, job, times):
     return thread
 
 
-def test_a_worker_that_is_killed_fails_its_own_job_alone(quick, tmp_path):
+def test_with_joblib_jobs_find_the_same_and_a_worker_that_is_killed_fails_its_own_job_alone(basic, quick, tmp_path):
     folder = tmp_path / "out"
+    arguments = override_sets(quick, tmp_path, OVERRIDE_SETS + "- {seed: 3}\n")
     # Killed again when it is run alone: it is this job's own fault.
-    killer = kill_when(folder, 0, times=2)
-    code, told = multirun([*quick, "seed=0,1,2", "hydra/launcher=joblib"], folder)
+    killer = kill_when(folder, 3, times=2)
+    code, told = multirun([*arguments, "hydra/launcher=joblib", *JOB_THREADS], folder, PYTHONWARNINGS="error::UserWarning")
     killer.join()
     assert code == 1
     assert "Traceback" not in told
-    assert states(folder) == {0: "failed", 1: "done", 2: "done"}
-    assert "its process ended without a word" in json.loads((folder / "0" / "status.json").read_text())["reason"]
+    assert states(folder) == {0: "done", 1: "failed", 2: "done", 3: "failed"}
+    assert "its process ended without a word" in json.loads((folder / "3" / "status.json").read_text())["reason"]
     assert "are run once more, alone" in told
+    # Job 2 came after job 0 in the one process of the basic launcher; here each is the first of its own.
+    for number in (0, 2):
+        assert numbers(folder / str(number)) == numbers(basic[1] / str(number))
+    assert "job 0     began: " in told
+    assert "job 0     done, objective" in told
+    assert "job 1     failed: seed: expected a whole number" in told
+    # What the jobs say otherwise stands in their own logs.
+    assert "report" not in told
+    assert "trained" in (folder / "0" / "run.log").read_text()
 
 
 def test_ray_begins_a_job_again_whose_worker_was_killed(quick, basic, tmp_path):
     pytest.importorskip("ray")
     folder = tmp_path / "out"
     ray = ["hydra/launcher=ray", "hydra.launcher.address=local"]
-    own = [*(item for item in quick if not item.startswith("trainer.precision")), f"override_sets={tmp_path / 'pairs.yaml'}"]
-    (tmp_path / "pairs.yaml").write_text(PAIRS)
     killer = kill_when(folder, 2, times=1)
-    code, told = multirun([*own, *ray, *[f"hydra.job.env_set.{name}='1'" for name in ONE_THREAD]], folder)
+    code, told = multirun([*override_sets(quick, tmp_path), *ray, *JOB_THREADS], folder)
     killer.join()
     assert code == 1
     assert "Traceback" not in told

@@ -1,6 +1,5 @@
 """engine=local with a program that stands in for run.py: searches, failures, early ends, deaths, Ctrl-C and going on."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,9 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
+from sweep_file import write_sweep
 
-from malaria_exp.sweeps.search import local_agent
 from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.sweeps.search.local_engine import run_local_sweep
 from malaria_exp.sweeps.search.local_study import open_study
@@ -26,27 +24,18 @@ RANDOM = {"x": {"min": 0.0, "max": 1.0}, "y": {"distribution": "log_uniform_valu
 def begin(tmp_path):
     """begin(method, parameters, **settings) -> (sweep, folder) as task=sweep prepares them; nothing is run."""
 
-    def begin(method, parameters, *, name="sweep", seed=0, trials=None, **content):
+    def begin(method, parameters, *, name="sweep", **content):
         folder = tmp_path / name
         folder.mkdir()
-        raw = {
-            "program": str(STAND_IN),
-            "method": method,
-            "metric": {"name": "epoch/val_auc", "goal": "maximize"},
-            "parameters": parameters,
-            "command": ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"],
-            **content,
-        }
-        (folder / local_agent.FILE).write_text(yaml.safe_dump(raw, sort_keys=False))
-        (folder / local_agent.SETTINGS).write_text(json.dumps({"seed": seed, "trials": trials, "overrides": []}))
-        return read_sweep(folder / local_agent.FILE), folder
+        path = write_sweep(folder / "sweep.yaml", parameters, program=str(STAND_IN), method=method, **content)
+        return read_sweep(path), folder
 
     return begin
 
 
 def run(found, *, agents=1, trials=None, seed=0):
     sweep, folder = found
-    run_local_sweep(sweep, folder, agents=agents, trials=trials, seed=seed)
+    run_local_sweep(sweep, folder, agents=agents, trials=trials, seed=seed, overrides=[])
     return read_trials(folder, sweep.metric)
 
 
@@ -76,20 +65,19 @@ def test_a_grid_is_run_whole_by_two_agents_and_failures_end_nothing(begin):
 
 
 def test_equal_seeds_suggest_the_same_however_often_the_search_is_stopped(begin):
-    whole = run(begin("bayes", RANDOM, trials=12), trials=12)
+    whole = run(begin("bayes", RANDOM), trials=12)
     # The trials before bayes knows anything are random ones; those after them depend on all results.
-    sweep, folder = begin("bayes", RANDOM, name="parts", trials=5)
+    sweep, folder = begin("bayes", RANDOM, name="parts")
     run((sweep, folder), trials=5)
-    (folder / local_agent.SETTINGS).write_text(json.dumps({"seed": 0, "trials": 12, "overrides": []}))
     assert [trial.values for trial in run((sweep, folder), trials=12)] == [trial.values for trial in whole]
-    others = run(begin("bayes", RANDOM, name="other", seed=1, trials=3), seed=1, trials=3)
+    others = run(begin("bayes", RANDOM, name="other"), seed=1, trials=1)
     assert others[0].values != whole[0].values
 
 
 def test_two_agents_draw_the_random_values_that_one_draws(begin):
-    one = run(begin("random", RANDOM, name="one", trials=6), trials=6)
-    two = run(begin("random", RANDOM, name="two", trials=6), agents=2, trials=6)
-    assert len(two) == 6
+    one = run(begin("random", RANDOM, name="one"), trials=4)
+    two = run(begin("random", RANDOM, name="two"), agents=2, trials=4)
+    assert len(two) == 4
     assert sorted(trial.values["x"] for trial in one) == sorted(trial.values["x"] for trial in two)
 
 
@@ -124,7 +112,7 @@ from malaria_exp.sweeps.search.local_engine import run_local_sweep
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 start_terminal_log()
 folder = Path(sys.argv[1])
-run_local_sweep(read_sweep(folder / "sweep.yaml"), folder, agents=2, trials=None, seed=0)
+run_local_sweep(read_sweep(folder / "sweep.yaml"), folder, agents=2, trials=None, seed=0, overrides=[])
 """
 
 
@@ -141,57 +129,50 @@ def wait_until(holds, seconds=30):
 
 @pytest.fixture
 def slow(begin):
-    """A grid of six trials of a second and a half, with two under way by two agents of a process of its own."""
+    """A grid of six trials of a second and a half, two of them under way, by a search in a process of its own."""
     parameters = {"x": {"values": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}, "epochs": {"value": 3}, "seconds": {"value": 0.5}}
     sweep, folder = begin("grid", parameters)
     engine = start_engine(folder)
-    wait_until(lambda: len(list((folder / "agents").glob("*.json"))) == 2 and len(list((folder / "trials").glob("*/history.csv"))) >= 2)
+    wait_until(lambda: len(list((folder / "trials").glob("*/history.csv"))) >= 2)
     yield sweep, folder, engine
     engine.kill()
     engine.communicate()
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_search_leaves_no_process_and_goes_on(slow, number):
-    sweep, folder, engine = slow
-    engine.send_signal(number)
-    engine.wait(30)
-    # Of an engine that was killed the agents notice that it is gone.
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+
+
+def goes_on(sweep, folder):
+    """A search that was stopped has left no process, and its trials come again; returns all of them."""
     wait_until(lambda: not processes_of(folder))
     before = read_trials(folder, sweep.metric)
-    assert {trial.status for trial in before} <= {"done", "interrupted"}
-    under_way = [trial.values["x"] for trial in before if trial.status == "interrupted"]
+    under_way = [trial for trial in before if trial.status == "interrupted"]
     assert under_way
     after = run((sweep, folder), agents=2)
-    done = sorted(trial.values["x"] for trial in after if trial.status == "done")
-    assert done == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     assert len(after) == 6 + len(under_way)
+    return after
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
-def test_an_agent_that_is_killed_is_replaced_and_its_trial_has_failed(slow):
+@needs_proc
+def test_a_trial_whose_supervisor_is_killed_has_failed_and_ctrl_c_stops_the_others(slow):
     sweep, folder, engine = slow
     # Two processes on one sweep would run every trial twice.
     with pytest.raises(RunFolderError, match="another process is running the sweep"):
         run((sweep, folder))
-    victim = json.loads((folder / "agents" / "0.json").read_text())
-    os.kill(victim["pid"], signal.SIGKILL)
+    os.kill(open_study(sweep, folder, 0).trials[0].user_attrs["process"], signal.SIGKILL)
+    wait_until(lambda: (folder / "trials" / "2" / "history.csv").is_file())
+    engine.send_signal(signal.SIGINT)
     _, told = engine.communicate(timeout=60)
-    assert engine.returncode == 0, told
-    assert "agent 0 ended unexpectedly (exit code -9); another takes its place" in told
-    trials = {int(trial.name): trial for trial in read_trials(folder, sweep.metric)}
-    assert trials[victim["trial"]].status == "failed"
-    assert "its agent ended with exit code -9" in trials[victim["trial"]].reason
-    assert sorted(trial.status for trial in trials.values()) == ["done"] * 5 + ["failed"]
-    study = open_study(sweep, folder, 0)
-    assert [trial.state.name for trial in study.trials].count("FAIL") == 1
-    assert not processes_of(folder)
+    assert "trial 0   failed" in told
+    after = goes_on(sweep, folder)
+    assert after[0].status == "failed"
+    assert "its process ended with exit code -9" in after[0].reason
+    assert sorted(trial.values["x"] for trial in after if trial.status == "done") == [0.2, 0.3, 0.4, 0.5, 0.6]
 
 
-def test_agents_that_cannot_work_end_the_search(begin):
-    sweep, folder = begin("grid", {"x": {"values": [0.1, 0.2]}})
-    (folder / local_agent.SETTINGS).unlink()
-    with pytest.raises(RunFolderError, match="agents ended unexpectedly 6 times"):
-        run((sweep, folder))
-    assert "FileNotFoundError" in (folder / "agents.log").read_text()
+@needs_proc
+def test_the_supervisors_notice_that_a_search_was_killed(slow):
+    sweep, folder, engine = slow
+    engine.kill()
+    after = goes_on(sweep, folder)
+    assert sorted(trial.values["x"] for trial in after if trial.status == "done") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]

@@ -3,7 +3,8 @@
 import pytest
 from conftest import ROOT
 
-from malaria_exp.sweeps.search.file import ARGUMENTS, read_sweep
+from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.sweeps.search.trial_command import ARGUMENTS
 
 FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
 # What matters of these is its magnitude.
@@ -38,12 +39,12 @@ def test_it_ends_and_both_engines_can_run_it(sweep):
     assert sweep.raw["name"] == sweep.path.stem
 
 
-def test_every_key_and_value_it_names_exists(sweep, tmp_path):
+def test_every_key_and_value_it_names_exists(sweep):
     """A value that no component takes would only fail at its trial."""
     from hydra import initialize_config_dir
 
-    from malaria_exp.components.task.sweep import check_space
     from malaria_exp.config.app import CONF
+    from malaria_exp.sweeps.search.space_check import check_space
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check_space(sweep, [])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from malaria_exp.sweeps.override_file import read_override_sets
+from malaria_exp.sweeps.override_sets import read_override_sets
 from malaria_exp.utils.errors import ConfigError
 
 
