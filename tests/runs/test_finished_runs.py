@@ -1,4 +1,4 @@
-"""Whom earlier runs have seen, and what that forbids."""
+"""Which patients parent runs have learned from, and what that forbids."""
 
 import json
 import shutil
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, guard_against_parent_runs, read_parent_splits
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, read_parent_splits
+from malaria_exp.runs.parent_leaks import guard_against_parent_runs
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
@@ -49,7 +50,7 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     marked = guard_against_parent_runs(two, one, allow_leak=True)
     assert marked.leaky
     assert marked.hash == two.hash
-    assert "earlier runs" in marked.details["warnings"][-1]
+    assert "parent runs" in marked.details["warnings"][-1]
 
 
 def test_unknown_patients_are_no_evidence():
@@ -57,7 +58,7 @@ def test_unknown_patients_are_no_evidence():
     assert guard_against_parent_runs(two, one, allow_leak=False) is two
 
 
-def test_no_earlier_run_changes_nothing():
+def test_no_parent_run_changes_nothing():
     one = manifest(SUBSETS, ["P1", "P2", "P3"])
     assert read_parent_splits([]) is None
     assert guard_against_parent_runs(one, None, allow_leak=False) is one
@@ -67,11 +68,11 @@ def test_runs_of_runs_are_followed(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])
     before.write(run / PARENT_SPLIT_FILE)
-    earlier = read_parent_splits([run])
-    assert {"Q1", "Q2"} <= set(earlier.patient)
-    assert "Q3" not in earlier.patient
+    parents = read_parent_splits([run])
+    assert {"Q1", "Q2"} <= set(parents.patient)
+    assert "Q3" not in parents.patient
     own = FinishedRun.read(finished_run).manifest
-    assert set(earlier.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
+    assert set(parents.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
     with pytest.raises(LeakError):
         guard_against_parent_runs(own, manifest(["train"], [own.patient[own.subset == "test"][0]]), allow_leak=False)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @register("task", "upload")
 def upload(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
-    from malaria_exp.runs.saved_model import read_json
+    from malaria_exp.runs.read_files import read_json
     from malaria_exp.runs.storage import name_of, note_copy, open_storage
     from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 

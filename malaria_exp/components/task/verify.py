@@ -51,7 +51,7 @@ def verify(app: "App", /, *, people: Literal["all", "present"] = "all", to: str 
         ConfigError: the CSV cannot be written.
         DataError: something is off.
     """
-    from malaria_exp.runs.pipeline import load_table
+    from malaria_exp.runs.load_data import load_table
 
     table = load_table(app.config)
     bad = all_bad_images(table, undecodable(table))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.components.task.evaluate import find_leaks
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.runs.parent_leaks import find_leaks
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 
 SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]

@@ -128,25 +128,25 @@ def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monke
 
 
 @pytest.mark.parametrize(("built", "what"), [("a net", r"built 'a net' \(str\)"), ("maps", r"outputs of shape \(None, 30, 30, 2\)")])
-def test_a_net_that_gives_no_logits_is_a_message(monkeypatch, built, what):
+def test_a_model_that_gives_no_logits_is_a_message(monkeypatch, built, what):
     import keras
 
-    from malaria_exp.runs import pipeline
+    from malaria_exp.runs import train_model
 
-    net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
-    monkeypatch.setattr(pipeline, "build", lambda group, name, params: net)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
+    monkeypatch.setattr(train_model, "build", lambda group, name, params: model)
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match=rf"model: 'mine' .*{what}.*expected a Keras model that gives logits, \(B, 1\)"):
-        pipeline.build_model(config)
+        train_model.build_model(config)
 
 
-def test_a_net_without_a_size_is_a_message(monkeypatch):
-    from malaria_exp.runs import pipeline
+def test_a_model_without_a_size_is_a_message(monkeypatch):
+    from malaria_exp.runs import load_data
 
-    monkeypatch.setattr(pipeline, "check_params", lambda group, name, params: {"width": 3})
+    monkeypatch.setattr(load_data, "check_params", lambda group, name, params: {"width": 3})
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match="model: 'mine' has no key image_size"):
-        pipeline.resize_rule(config)
+        load_data.resize_rule(config)
 
 
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):
