@@ -16,7 +16,7 @@ RULE = ResizeRule(32, "stretch")
 # An ensemble is made of finished runs; its own test saves and reads it.
 MODELS = sorted(set(options("model")) - {"ensemble"})
 PARAMS = {"image_size": 32}
-# A net by the Functional API and one that is a class: in a raw one, the net as it is saved otherwise is a layer.
+# A model by the Functional API and one that is a class: in a raw one, the model as it is saved otherwise is a layer.
 BOTH = ("cellnet", "lenet_subclassed")
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 45, 38, 3)).astype(np.uint8)
 PREPARED = np.stack([resize(image, RULE) for image in PIXELS]).astype(np.float32) * np.float32(1 / 255)
@@ -138,9 +138,9 @@ def test_what_was_written_stands_in_the_record_and_nothing_else_lies_there(expor
 
 @pytest.mark.parametrize(("takes", "name"), zip(("prepared", "raw"), BOTH, strict=True))
 def test_the_weights_alone_load_into_the_net(exported, takes, name):
-    net = build("model", name, params_of(name))
-    net.load_weights(exported / takes / name / "model.weights.h5")
-    np.testing.assert_array_equal(net(PREPARED, training=False), np.load(exported / f"{name}.npy"))
+    model = build("model", name, params_of(name))
+    model.load_weights(exported / takes / name / "model.weights.h5")
+    np.testing.assert_array_equal(model(PREPARED, training=False), np.load(exported / f"{name}.npy"))
 
 
 def test_a_format_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Copying a run that is finished already."""
+"""Copying a finished run to a storage."""
 
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ def upload(app: "App", /) -> None:
     if config.run is None or scheme_of(config.run) not in ("", "file"):
         raise ConfigError(f"run: received {config.run!r}; task=upload needs the local folder of a finished run: run=outputs/...")
     if config.one("storage").name == "none":
-        raise ConfigError("storage: received 'none'; task=upload needs a place to copy to: storage=path storage.path=/mnt/runs")
+        raise ConfigError("storage: received 'none'; task=upload needs a storage to copy to: storage=path storage.path=/mnt/runs")
     folder = LocalPlace(config.run).folder
     status = read_json(folder / STATUS).get("status")
     if status != "done":
