@@ -94,9 +94,9 @@ def check_place(url: str, key: str) -> None:
 
 
 def copy_to_place(folder: Path, what: Iterable[Part], url: str, key: str) -> str:
-    """Copies a run to a URL, status.json last: a folder without it is no run to anyone; returns the URL for people.
+    """Copies a run to a URL, status.json last: a folder without it is no run. Returns the URL without passwords.
 
-    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as the place lets it.
+    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as possible.
     """
     shown = public_url(url)
     if STATUS in open_place(url, key).sizes():
