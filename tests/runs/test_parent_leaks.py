@@ -1,14 +1,17 @@
-"""Which patients parent runs have learned from, and what that forbids."""
+"""Which patients and images a run must not be validated or tested on, because its parent runs have learned from them."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, read_parent_splits
-from malaria_exp.runs.parent_leaks import guard_against_parent_runs
+from malaria_exp.runs.parent_leaks import find_leaks, guard_against_parent_runs
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
@@ -64,7 +67,7 @@ def test_no_parent_run_changes_nothing():
     assert guard_against_parent_runs(one, None, allow_leak=False) is one
 
 
-def test_runs_of_runs_are_followed(finished_run, tmp_path):
+def test_parents_of_parents_are_followed(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])
     before.write(run / PARENT_SPLIT_FILE)
@@ -85,3 +88,14 @@ def test_an_unfinished_run_is_none_to_build_on(finished_run, tmp_path):
         FinishedRun.read(run)
     # Weights that it wrote on the way know its patients all the same.
     assert len(read_parent_splits([run]).patient)
+
+
+def test_unknown_patients_on_both_sides_are_no_shared_patient_and_shared_images_are_still_found():
+    table = build("dataset", "synthetic", {"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 8, "cell_size": 40})
+    table = dataclasses.replace(table, patient=np.full(len(table), UNKNOWN))
+    manifest = build("split", "cell_level_leaky", {}, table)
+    others = dataclasses.replace(table, content=np.array([f"{i:064x}" for i in range(len(table))]))
+    assert find_leaks(others, manifest) == {}
+    assert set(find_leaks(table, manifest)) == {"images"}
+    test = table.select(manifest.rows("test"))
+    assert find_leaks(test, manifest) == {}
