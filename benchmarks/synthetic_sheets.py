@@ -151,7 +151,8 @@ def _every(mask: np.ndarray, count: int) -> list[int]:
 
 
 def _look(number: int) -> Look:
-    return draw_look(*(np.random.default_rng([number, stream]) for stream in range(3)))
+    patient, slide, field = (np.random.default_rng([number, stream]) for stream in range(3))
+    return draw_look(patient, slide, field)
 
 
 def _read(table: CellTable, indices: Iterable[int]) -> list[np.ndarray]:
