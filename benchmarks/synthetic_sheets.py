@@ -1,4 +1,4 @@
-"""Draws the sheets of docs/synthetic-cells.md: a sheet for every kind of thing that is drawn, and one for every parameter.
+"""Draws the sheets of docs/synthetic-cells.md: a sheet for every kind of thing that is simulated, and one for every parameter.
 
     python benchmarks/synthetic_sheets.py [folder]
 
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def patients() -> Iterable[Row]:
-    """Yields people of the default set: infected ones with both classes, the last one healthy."""
+    """Yields patients of the default set: infected ones with both classes, the last one healthy."""
     table = synthetic()
     infected = np.unique(table.patient[table.label == 1])[:6].tolist()
     for patient in (*infected, "P5002"):
@@ -88,8 +88,8 @@ def patients() -> Iterable[Row]:
 
 
 def things(kinds: tuple[tuple[Thing, float], ...], zones: dict[Thing, tuple[float, float]], anywhere: tuple[float, float]) -> Iterable[Row]:
-    """Yields each thing on the same cells of different people; its share among its kind stands beside it."""
-    for thing, share in kinds:
+    """Yields each thing on the same cells of different patients, with its fraction among its kind."""
+    for thing, fraction in kinds:
         pictures = []
         for number in range(COLUMNS):
             rng, look = np.random.default_rng([7, number]), _look(number)
@@ -97,8 +97,8 @@ def things(kinds: tuple[tuple[Thing, float], ...], zones: dict[Thing, tuple[floa
             y, x = canvas.center if thing is forms.clefts else place(rng, canvas, RADIUS, *zones.get(thing, anywhere))
             thing(Pen(canvas, rng, look, y, x, RADIUS, dark=0.85))
             pictures.append(canvas.finish())
-        share_text = "" if thing is forms.clefts else f"\n{100 * share:.0f}%"
-        yield Row(LONG_NAMES.get(thing.__name__, thing.__name__.replace("_", " ")) + share_text, pictures)
+        fraction_text = "" if thing is forms.clefts else f"\n{100 * fraction:.0f}%"
+        yield Row(LONG_NAMES.get(thing.__name__, thing.__name__.replace("_", " ")) + fraction_text, pictures)
 
 
 def infections() -> Iterable[Row]:
@@ -107,14 +107,14 @@ def infections() -> Iterable[Row]:
     parasitized = np.flatnonzero(table.label == 1)
     blank = synthetic(seed=3, infected_patients=30, healthy_patients=0, cells_per_patient=12, lookalike_fraction=0.0, contrast=0.0)
     cells = [(table.source.read(index), blank.source.read(index)) for index in parasitized.tolist()]
-    change = [np.abs(drawn.astype(int) - plain.astype(int)).max() for drawn, plain in cells]
+    change = [np.abs(seen.astype(int) - plain.astype(int)).max() for seen, plain in cells]
     order = np.argsort(change)
     for text, picks in (("faintest", order[:COLUMNS]), ("middling", order[len(order) // 2 :][:COLUMNS]), ("strongest", order[-COLUMNS:])):
         yield Row(text, [cells[index][0] for index in picks.tolist()])
 
 
 def outlines() -> Iterable[Row]:
-    """Yields cells without and with each oddity, from round to ragged people."""
+    """Yields cells without and with each oddity, from round to ragged ones."""
     for oddity in (None, *dict.fromkeys(ODDITIES)):
         pictures = []
         for number in range(COLUMNS):
@@ -151,8 +151,8 @@ def _every(mask: np.ndarray, count: int) -> list[int]:
 
 
 def _look(number: int) -> Look:
-    person, slide, field = (np.random.default_rng([number, stream]) for stream in range(3))
-    return draw_look(person, slide, field)
+    patient, slide, field = (np.random.default_rng([number, stream]) for stream in range(3))
+    return draw_look(patient, slide, field)
 
 
 def _read(table: CellTable, indices: Iterable[int]) -> list[np.ndarray]:

@@ -2,8 +2,8 @@
 
     python benchmarks/synthetic_statistics.py cell_images.zip
 
-Only real people with odd patient numbers are measured: the drawing was fitted to them, and people with even numbers were kept out to
-test it. Prints the median (and 5% to 95%) over cells, at most 60 of a person, and how much people differ.
+Only real patients with odd patient numbers are measured: the simulator was fitted to them, and patients with even numbers were kept out
+to test it. Prints the median (and 5% to 95%) over cells, at most 60 of a patient, and how much patients differ.
 """
 
 import sys
@@ -17,7 +17,7 @@ from malaria_exp.components.dataset.nih import nih
 from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.data.cell_table import CellTable
 
-CELLS_OF_A_PERSON = 60
+CELLS_OF_A_PATIENT = 60
 MARGIN, INNER = 3, 9  # pixels
 Measures = dict[str, float]
 
@@ -29,27 +29,27 @@ def main() -> int:
         return 2
     real = nih(path=sys.argv[1])
     odd = np.array([int(patient[1:]) % 2 == 1 for patient in real.patient.tolist()])
-    drawn = synthetic(infected_patients=60, healthy_patients=15, cells_per_patient=60)
-    tables = {"real": measure(real, odd), "drawn": measure(drawn, np.ones(len(drawn), bool))}
-    print("| | real, uninfected | drawn, uninfected | real, parasitized | drawn, parasitized |\n|---|---|---|---|---|")
+    simulated = synthetic(infected_patients=60, healthy_patients=15, cells_per_patient=60)
+    tables = {"real": measure(real, odd), "synthetic": measure(simulated, np.ones(len(simulated), bool))}
+    print("| | real, uninfected | synthetic, uninfected | real, parasitized | synthetic, parasitized |\n|---|---|---|---|---|")
     for name in next(iter(tables.values()))[0]:
         cells = [
             spread(np.array([found[name] for found in rows if found["label"] == label])) for label in (0, 1) for rows in tables.values()
         ]
         if name not in ("label", "patient", "log of the size"):
             print(f"| {name} | " + " | ".join(cells) + " |")
-    print("\n| deviation between people of their median | real | drawn |\n|---|---|---|")
+    print("\n| deviation between patients of their median | real | synthetic |\n|---|---|---|")
     for name in ("red of the body", "green of the body", "blue of the body", "log of the size"):
         print(f"| {name} | " + " | ".join(f"{between(rows, name):.3g}" for rows in tables.values()) + " |")
     return 0
 
 
 def measure(table: CellTable, wanted: np.ndarray) -> list[Measures]:
-    """Measures cells of the wanted rows, at most so many of a person."""
+    """Measures cells of the wanted rows, at most so many of a patient."""
     rng, rows = np.random.default_rng(0), []
     for patient in np.unique(table.patient[wanted]):
         own = np.flatnonzero(table.patient == patient)
-        rows.extend(rng.permutation(own)[:CELLS_OF_A_PERSON].tolist())
+        rows.extend(rng.permutation(own)[:CELLS_OF_A_PATIENT].tolist())
     numbers = {patient: float(number) for number, patient in enumerate(np.unique(table.patient).tolist())}
     with ThreadPoolExecutor() as pool:
         found = pool.map(measures_of, map(table.source.read, rows))
@@ -78,7 +78,7 @@ def measures_of(picture: np.ndarray) -> Measures:
     return {
         "height": float(inside.shape[0]),
         "width": float(inside.shape[1]),
-        "part of the frame that is filled": float(inside.mean()),
+        "fraction of the frame that is filled": float(inside.mean()),
         "outline, beside a circle's": float(edges / (8 * radius)),
         "red of the body": float(body[0]),
         "green of the body": float(body[1]),
@@ -113,7 +113,7 @@ def spread(values: np.ndarray) -> str:
 
 
 def between(rows: list[Measures], name: str) -> float:
-    """Returns the deviation between people of their cells' median."""
+    """Returns the deviation between patients of their cells' median."""
     patient, value = (np.array([row[key] for row in rows]) for key in ("patient", name))
     return float(np.std([np.median(value[patient == one]) for one in np.unique(patient)]))
 

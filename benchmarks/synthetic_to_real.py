@@ -2,12 +2,12 @@
 
     python benchmarks/synthetic_to_real.py cell_images.zip [alone] [few]
 
-alone   the default net trained on synthetic cells alone, scored on every real cell; four sets of synthetic people and seeds.
-few     a few real people alone against the same people plus synthetic cells, tested on all other real people; three choices of 3 and of
-        8 people. One of 3 and two of 8 validate, that is, choose the best epoch, on both sides; synthetic cells only train. Both sides
+alone   the default model trained on synthetic cells alone, scored on every real cell; four sets of synthetic patients and seeds.
+few     a few real patients alone against the same patients plus synthetic cells, tested on all other real patients; three choices of 3 and of
+        8 patients. One of 3 and two of 8 validate, that is, choose the best epoch, on both sides; synthetic cells only train. Both sides
         train for the same number of steps, so that the small set is not judged by a short training.
 
-The drawing was fitted to real people with odd patient numbers. The few people are such people; everyone else is tested. The columns
+The simulator was fitted to real patients with odd patient numbers. The few patients are such patients; everyone else is tested. The columns
 "even numbers" count only the others, to whom nothing was fitted.
 
 Everything is written under outputs/synthetic_to_real/; what is there already is only read. Prints the machine and the tables; both
@@ -37,12 +37,12 @@ from malaria_exp.utils.machine import machine
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "synthetic_to_real"
 SEEDS = 4
-DRAWN_ALONE = {"infected_patients": 120, "healthy_patients": 30}
-DRAWN_BESIDE = {"infected_patients": 45, "healthy_patients": 10, "seed": 100}
+SYNTHETIC_ALONE = {"infected_patients": 120, "healthy_patients": 30}
+SYNTHETIC_BESIDE = {"infected_patients": 45, "healthy_patients": 10, "seed": 100}
 CHOICES = 3
-VALIDATING = {3: 1, 8: 2}  # of so many real people
+VALIDATING = {3: 1, 8: 2}  # of so many real patients
 EPOCHS, BATCH = 10, 128
-FEWEST = 15  # parasitized cells of a person who may be one of the few
+FEWEST = 15  # parasitized cells of a patient who may be one of the few
 CLASS_FOLDERS = ("Uninfected", "Parasitized")
 
 
@@ -64,51 +64,51 @@ def alone(path: Path) -> None:
     """Trains on synthetic cells, scores the real ones, and prints a row a seed."""
     lines, values = [], []
     for seed in range(SEEDS):
-        drawn = [*(f"dataset.{key}={value}" for key, value in DRAWN_ALONE.items()), f"dataset.seed={seed}"]
-        trained = run(f"alone-{seed}", [*drawn, f"seed={seed}", f"split.seed={seed}"])
+        simulated = [*(f"dataset.{key}={value}" for key, value in SYNTHETIC_ALONE.items()), f"dataset.seed={seed}"]
+        trained = run(f"alone-{seed}", [*simulated, f"seed={seed}", f"split.seed={seed}"])
         scored = run(f"alone-{seed}-scored", ["task=evaluate", f"run={trained.folder}", "dataset=nih", f"dataset.path={path}"])
         values.append((scored.auc("external"), scored.auc("external", even=True)))
         cells = [show(trained.auc("test")), *(show(value) for value in values[-1])]
         lines.append(f"| {seed} | " + " | ".join([*cells, *(f"{value:.3f}" for value in scored.rates("external"))]) + " |")
     print(
-        "\n| seed | AUC, drawn test patients | AUC, all real | AUC, real, even numbers | sensitivity | specificity |\n|---|---|---|---|---|---|"
+        "\n| seed | AUC, synthetic test patients | AUC, all real | AUC, real, even numbers | sensitivity | specificity |\n|---|---|---|---|---|---|"
     )
     print("\n".join(lines))
-    print(f"mean AUC {mean(value[0] for value, _ in values)} on all real people, {mean(value[0] for _, value in values)} on even numbers")
+    print(f"mean AUC {mean(value[0] for value, _ in values)} on all real patients, {mean(value[0] for _, value in values)} on even numbers")
 
 
 def few(path: Path) -> None:
-    """Trains on few real people with and without synthetic cells beside them, and prints a row a choice of people."""
+    """Trains on few real patients with and without synthetic cells beside them, and prints a row a choice of patients."""
     table = nih(path=str(path))
-    drawn = synthetic(**DRAWN_BESIDE)  # type: ignore[arg-type]
-    both = merge(path, table, drawn)
-    real, strangers = np.unique(table.patient), np.unique(drawn.patient)
+    simulated = synthetic(**SYNTHETIC_BESIDE)  # type: ignore[arg-type]
+    both = merge(path, table, simulated)
+    real, strangers = np.unique(table.patient), np.unique(simulated.patient)
     parasitized = {patient: int(table.label[table.patient == patient].sum()) for patient in real.tolist()}
     eligible = [patient for patient, count in parasitized.items() if count >= FEWEST and not is_even(patient)]
     print(
-        "\n| real people | choice | AUC, they alone | AUC, with synthetic cells | even, alone | even, with synthetic cells |\n|---|---|---|---|---|---|"
+        "\n| real patients | choice | AUC, they alone | AUC, with synthetic cells | even, alone | even, with synthetic cells |\n|---|---|---|---|---|---|"
     )
-    for people, validating in VALIDATING.items():
+    for count, validating in VALIDATING.items():
         rows = []
         for choice in range(CHOICES):
-            picked = np.random.default_rng([people, choice]).choice(eligible, people, replace=False).tolist()
+            picked = np.random.default_rng([count, choice]).choice(eligible, count, replace=False).tolist()
             train = int(np.isin(table.patient, picked[validating:]).sum())
             # Whole batches in an epoch, as the framework counts them; a set smaller than a batch is one.
-            steps = EPOCHS * ((train + len(drawn)) // BATCH)
-            epochs = {"alone": round(steps / max(1, train // BATCH)), "drawn": EPOCHS}
+            steps = EPOCHS * ((train + len(simulated)) // BATCH)
+            epochs = {"alone": round(steps / max(1, train // BATCH)), "synthetic": EPOCHS}
             found = {}
-            for side in ("alone", "drawn"):
+            for side in ("alone", "synthetic"):
                 subset = dict.fromkeys(real.tolist(), "test") | dict.fromkeys(
-                    strangers.tolist(), "train" if side == "drawn" else "excluded"
+                    strangers.tolist(), "train" if side == "synthetic" else "excluded"
                 )
                 subset |= dict.fromkeys(picked[:validating], "val") | dict.fromkeys(picked[validating:], "train")
-                manifest = write_split(FOLDER / f"few-{people}-{choice}-{side}.csv", subset)
+                manifest = write_split(FOLDER / f"few-{count}-{choice}-{side}.csv", subset)
                 data = ["dataset=nih", f"dataset.path={both}", "split=by_manifest", f"split.path={manifest}", "evaluation.resamples=100"]
-                found[side] = run(f"few-{people}-{choice}-{side}", [*data, f"seed={choice}", f"trainer.epochs={epochs[side]}"])
-            row = [found[side].auc("test", even=even)[0] for even in (False, True) for side in ("alone", "drawn")]
+                found[side] = run(f"few-{count}-{choice}-{side}", [*data, f"seed={choice}", f"trainer.epochs={epochs[side]}"])
+            row = [found[side].auc("test", even=even)[0] for even in (False, True) for side in ("alone", "synthetic")]
             rows.append(row)
-            print(f"| {people} | {', '.join(picked)} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
-        print(f"| {people} | mean | " + " | ".join(mean(column) for column in zip(*rows, strict=True)) + " |", flush=True)
+            print(f"| {count} | {', '.join(picked)} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
+        print(f"| {count} | mean | " + " | ".join(mean(column) for column in zip(*rows, strict=True)) + " |", flush=True)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Run:
     folder: Path
 
     def auc(self, subset: str, *, even: bool = False) -> tuple[float, float, float]:
-        """Returns AUC and its interval over patients, of all of a subset's people or of those with even numbers."""
+        """Returns AUC and its interval over patients, of all of a subset's patients or of those with even numbers."""
         if not even:
             value = self._subset(subset)["ranking"]["auc"]
         else:
@@ -148,13 +148,13 @@ def run(name: str, overrides: list[str]) -> Run:
 
 
 def is_even(patient: str) -> bool:
-    """Tells whether a patient's number is even; to such people the drawing was not fitted."""
+    """Tells whether a patient's number is even; to such patients the simulator was not fitted."""
     return int(patient[1:]) % 2 == 0
 
 
-def merge(path: Path, table: CellTable, drawn: CellTable) -> Path:
+def merge(path: Path, table: CellTable, simulated: CellTable) -> Path:
     """Writes the real cells' files and the synthetic cells into one zip of the official layout, and returns it."""
-    target = FOLDER / "real_and_drawn.zip"
+    target = FOLDER / "real_and_synthetic.zip"
     if target.is_file():
         return target
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -166,9 +166,9 @@ def merge(path: Path, table: CellTable, drawn: CellTable) -> Path:
             if name.suffix == ".png" and name.stem in wanted:
                 wanted.discard(name.stem)  # some copies hold everything twice
                 archive.writestr(f"cell_images/{name.parent.name}/{name.name}", source.read(entry))
-        for row, cell_id in enumerate(drawn.cell_id.tolist()):
-            with archive.open(f"cell_images/{CLASS_FOLDERS[int(drawn.label[row])]}/{cell_id}.png", "w") as file:
-                Image.fromarray(drawn.source.read(row)).save(file, "PNG", compress_level=1)
+        for row, cell_id in enumerate(simulated.cell_id.tolist()):
+            with archive.open(f"cell_images/{CLASS_FOLDERS[int(simulated.label[row])]}/{cell_id}.png", "w") as file:
+                Image.fromarray(simulated.source.read(row)).save(file, "PNG", compress_level=1)
     partial.replace(target)
     return target
 

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import json
 import os
 import zipfile
 from contextlib import ExitStack
@@ -160,3 +161,29 @@ def tiny():
 def tiny_cellnet():
     """Overrides that make a run with cellnet a matter of seconds."""
     return [*TINY, *TINY_CELLNET]
+
+
+@pytest.fixture
+def small_run(tmp_path):
+    """A folder as a finished run leaves it, with a small file for each part that a storage can copy; tests may change it."""
+    folder = tmp_path / "outputs" / "20260102-030405-000000-abcdef"
+    for name in (
+        "model.keras",
+        "model.json",
+        "saved_model/saved_model.pb",
+        "saved_model/variables/variables.index",
+        "report.html",
+        "plots/roc.png",
+        "metrics.json",
+        "history.csv",
+        "predictions.csv",
+        "split.csv",
+        "run.log",
+        "config.yaml",
+        "provenance.json",
+        "profile/own.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "status.json").write_text(json.dumps({"task": "train", "status": "done"}))
+    return folder

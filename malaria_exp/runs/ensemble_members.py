@@ -1,4 +1,4 @@
-"""The members of an ensemble: finished runs, by folder or pattern, and the nets in them."""
+"""The members of an ensemble: finished runs, given by folder or pattern, and their models."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from malaria_exp.config.registry import build
 from malaria_exp.config.validation import check
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.saved_model import MODEL_RECORD, load_model, read_record
+from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.http import public_url
@@ -16,14 +19,12 @@ from malaria_exp.utils.http import public_url
 if TYPE_CHECKING:
     import keras
 
-RECORD = "model.json"
-
 
 def member_folders(runs: Sequence[str]) -> list[Path]:
-    """Returns the folders of the runs, patterns such as 'outputs/multirun-x/*' resolved in order of their names.
+    """Returns the folders of the runs, patterns such as 'outputs/multirun-x/*' resolved and sorted by name.
 
     Raises:
-        ConfigError: none is given, one does not exist or lies elsewhere, a pattern finds nothing, or a folder is given twice.
+        ConfigError: none is given, one does not exist or is not on this machine, a pattern finds nothing, or a folder is given twice.
     """
     if not runs:
         raise ConfigError(
@@ -35,9 +36,9 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
             raise ConfigError(f"model.runs: '{public_url(run)}' is no local folder. Copy the run here, and give its folder.")
         path = local_path(run)
         if any(sign in run for sign in "*?["):
-            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / RECORD).is_file()]  # noqa: PTH207 - of any root
+            found = [Path(name) for name in sorted(glob.glob(str(path))) if (Path(name) / MODEL_RECORD).is_file()]  # noqa: PTH207 - of any root
             if not found:
-                raise ConfigError(f"model.runs: '{run}' finds no finished run (a folder with {RECORD}).")
+                raise ConfigError(f"model.runs: '{run}' finds no finished run (a folder with {MODEL_RECORD}).")
             folders += found
         elif path.is_dir():
             folders.append(path)
@@ -55,12 +56,9 @@ def member_folders(runs: Sequence[str]) -> list[Path]:
 
 def members_rule(runs: Sequence[str]) -> ResizeRule:
     """Returns the resize rule that all members share; a ConfigError if they do not, or if one is no finished run."""
-    from malaria_exp.runs.finished_runs import FinishedRun
-    from malaria_exp.runs.saved_model import read_record
-
     rules = {}
     for folder in member_folders(runs):
-        if not (folder / RECORD).exists() and next(folder.glob(f"*/{RECORD}"), None):
+        if not (folder / MODEL_RECORD).exists() and next(folder.glob(f"*/{MODEL_RECORD}"), None):
             raise ConfigError(f"model.runs: '{folder}' is no run, but has runs in it: model.runs=['{folder}/*']")
         try:
             FinishedRun.read(folder)
@@ -79,27 +77,23 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
 
 
 def load_members(runs: Sequence[str]) -> tuple[list["keras.Model"], list[dict[str, Any]]]:
-    """Returns the runs' nets, and what rebuilds each without its folder: name, params and precision."""
-    from malaria_exp.runs.saved_model import load_model
-
-    nets, records = [], []
+    """Returns the runs' models, and what rebuilds each without its folder: name, params and precision."""
+    models, records = [], []
     with _precision_kept():
         for folder in member_folders(runs):
-            net, _, record = load_model(folder)
-            nets.append(net)
+            model, _, record = load_model(folder)
+            models.append(model)
             records.append({**record["model"], "precision": record["precision"]})
-    return nets, records
+    return models, records
 
 
 def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
-    """Builds the nets that `load_members` described; their weights come from the ensemble's own file.
+    """Builds the models that `load_members` described, without their weights, which the ensemble's own file holds.
 
     Raises:
-        ConfigError: a record is not one of those, or its model is not known here.
+        ConfigError: a record is malformed, or names a model that is not known here.
     """
-    from malaria_exp.training.precision import POLICIES, set_precision
-
-    nets = []
+    models = []
     with _precision_kept():
         for number, record in enumerate(records):
             where = f"model.members[{number}]"
@@ -107,13 +101,13 @@ def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
                 raise ConfigError(f"{where}: expected what a saved ensemble holds: name, params and precision ({', '.join(POLICIES)}).")
             set_precision(record["precision"])
             params = check(f"{where}.params", record["params"], dict[str, Any])
-            nets.append(build("model", check(f"{where}.name", record["name"], str), params, path=where))
-    return nets
+            models.append(build("model", check(f"{where}.name", record["name"], str), params, path=where))
+    return models
 
 
 @contextmanager
 def _precision_kept() -> Iterator[None]:
-    """Members compute in the precisions they were trained in; what is built after them in the one that is set now."""
+    """Restores the precision that is set now, as each member is built in the precision it was trained in."""
     import keras
 
     policy = keras.config.dtype_policy()

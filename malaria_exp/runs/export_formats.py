@@ -1,4 +1,4 @@
-"""The formats a trained net is written in: a whole Keras model, its weights alone, and a TensorFlow SavedModel."""
+"""The formats that a trained model is written in: a whole Keras model, its weights alone, and a TensorFlow SavedModel."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def write_formats(folder: Path, net: "keras.Model", whole: "keras.Model", formats: list[SaveFormat]) -> dict[str, str]:
+def write_formats(folder: Path, model: "keras.Model", whole: "keras.Model", formats: list[SaveFormat]) -> dict[str, str]:
     """Writes a model in the formats asked for, each all or nothing; model.keras always, as everything that reads a run needs it.
 
     Args:
         folder: the run's folder.
-        net: the net that was trained, images in [0, 1] to logits (B, 1).
-        whole: what is saved: the net itself, or the net behind what prepares raw images for it.
-        formats: beside "keras".
+        model: the model that was trained, images (B, size, size, 3) in [0, 1] to logits (B, 1).
+        whole: what is saved: the model itself, or a larger one that prepares raw images for it.
+        formats: those beside "keras".
 
     Returns:
         {format: name in the folder} of what was written.
     """
     write_atomically(folder / MODEL_FILE, whole.save)
     if "weights" in formats:
-        # Those of the net: what stands before it has none, and they load into it in whatever way it is to be fed.
-        write_atomically(folder / FILES["weights"], net.save_weights)
+        # Not those of `whole`, which has no others: so they load into a model for prepared images and into one for raw images.
+        write_atomically(folder / FILES["weights"], model.save_weights)
     if "saved_model" in formats:
         with new_folder(folder / FILES["saved_model"]) as temporary:
             write_saved_model(temporary, whole)

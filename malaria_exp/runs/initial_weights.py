@@ -1,8 +1,8 @@
-"""Beginning from weights that another net has: layers that are alike in name and shape take them over, before training."""
+"""Starting from the weights of another model (init_from): finds the file, and copies the weights of layers that match in name and shape."""
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from malaria_exp.config.run_files import CHECKPOINTS, MODEL_FILE
 from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.layer_pairs import pair_layers
 from malaria_exp.runs.remote_runs import local_file, local_run
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.wandb_artifact import SCHEME, local_artifact
@@ -28,12 +29,12 @@ REPORT_FILE = "init_from.json"
 
 
 def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
-    """Finds, and fetches if they lie elsewhere, the weights to begin with.
+    """Finds the weights to start from, and fetches them if they are not on this machine.
 
     Args:
-        source: a finished run's folder, or a file of weights; a path or a URL.
-        cache: the cache folder.
-        folder: the run's folder, for init_from.json.
+        source: the folder of a finished run, or a weights file; a path or a URL.
+        cache: the cache folder, for what is fetched.
+        folder: the folder of the run that starts, for init_from.json.
 
     Raises:
         ConfigError: there is no such file or run.
@@ -48,7 +49,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
             siblings = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
             raise ConfigError(f"init_from: '{shown}' does not exist.{did_you_mean(path.name, siblings)} {_expected()}")
         is_file = path.is_file()
-        run = path if not is_file else next((folder for folder in _folders_of(path) if (folder / STATUS).exists()), None)
+        run = path if not is_file else next((parent for parent in _possible_runs(path) if (parent / STATUS).exists()), None)
     elif scheme in ("http", "https"):
         if not is_file:
             raise ConfigError(f"init_from: '{shown}' is no file of weights. {_expected()}")
@@ -74,8 +75,8 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
     return InitialWeights(shown, file, run, folder)
 
 
-def _folders_of(file: Path) -> list[Path]:
-    """Returns the folders whose run may have written a file: its own, and the one around checkpoints/."""
+def _possible_runs(file: Path) -> list[Path]:
+    """Returns the folders of the runs that may have written a weights file: its own folder, and the one above checkpoints/."""
     parent = file.absolute().parent
     return [parent, parent.parent] if parent.name == CHECKPOINTS else [parent]
 
@@ -86,14 +87,14 @@ def _expected() -> str:
 
 @dataclass(eq=False)
 class InitialWeights:
-    """Weights to begin with. Called on each net that is built; the file is read once.
+    """Weights to start from. Call it with each model that is built; the file is read at the first call.
 
     Attributes:
-        source: where they come from, for people.
+        source: where the weights come from, as shown to readers.
         file: the local file.
-        run: the local folder of the run that they come from, if it is known; they know that run's patients.
-        folder: the run's folder.
-        report: what was loaded and what not, once a net has been there.
+        run: the local folder of the parent run, None if it is not known. The weights have learned from its patients.
+        folder: the folder of the run that starts.
+        report: which layers were loaded and which were not; empty before the first call.
     """
 
     source: str
@@ -103,33 +104,33 @@ class InitialWeights:
     report: dict[str, Any] = field(default_factory=dict)
     _numbers: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def __call__(self, net: "keras.Model") -> "keras.Model":
-        """Gives a new net the weights that fit it and returns it; its other layers stay as they were built.
+    def __call__(self, model: "keras.Model") -> "keras.Model":
+        """Gives a new model the weights that fit it and returns it; its other layers stay as they were built.
 
         Raises:
             ConfigError: the file cannot be read, or nothing in it fits.
         """
         import h5py  # type: ignore[import-untyped]
 
-        # By way of a file of the net's own: Keras alone knows how its layers write and read what they hold.
+        # The numbers go through a weights file of the model, because only Keras knows how its layers store what they hold.
         with tempfile.TemporaryDirectory() as temporary:
-            own = Path(temporary) / "net.weights.h5"
-            net.save_weights(own)
+            own = Path(temporary) / "model.weights.h5"
+            model.save_weights(own)
             if not self.report:
-                self._read(own, net)
+                self._read(own, model)
             with h5py.File(own, "r+") as file:
                 for path, numbers in self._numbers.items():
                     file[path][...] = numbers
-            net.load_weights(own)
-        return net
+            model.load_weights(own)
+        return model
 
-    def _read(self, own: Path, net: "keras.Model") -> None:
-        """Reads the numbers that fit, tells what they are, and writes init_from.json."""
+    def _read(self, own: Path, model: "keras.Model") -> None:
+        """Reads the numbers that fit, reports which they are, and writes init_from.json."""
         try:
             with open_weights(own) as file:
-                layers = stored_layers(file, net)
+                layers = stored_layers(file, model)
             with open_weights(self.file) as file:
-                given = stored_layers(file, net)
+                given = stored_layers(file, model)
                 pairs = pair_layers(layers, given)
                 fitting = [(mine, theirs) for mine, theirs in pairs if mine.shapes == theirs.shapes]
                 for mine, theirs in fitting:
@@ -139,41 +140,35 @@ class InitialWeights:
             raise ConfigError(f"init_from: '{self.source}' cannot be read as weights: {error}.") from None
         if not fitting:
             raise ConfigError(
-                f"init_from: nothing in '{self.source}' fits model '{net.name}'.\nThe model's layers:\n{listing(map(_describe, layers))}\n"
+                f"init_from: nothing in '{self.source}' fits model '{model.name}'.\nThe model's layers:\n{listing(map(_describe, layers))}\n"
                 f"In the file:\n{listing(map(_describe, given)) or '  none'}"
             )
         if not all(np.isfinite(numbers).all() for numbers in self._numbers.values()):
             raise ConfigError(
                 f"init_from: weights in '{self.source}' are no numbers (NaN or infinite): the training they come from diverged."
             )
-        self.report = self._make_report(layers, given, pairs)
-        write_json(self.folder / REPORT_FILE, self.report)
-        log.info(f"init_from {self.summary()}")
-
-    def _make_report(
-        self, layers: list[StoredLayer], given: list[StoredLayer], pairs: list[tuple[StoredLayer, StoredLayer]]
-    ) -> dict[str, Any]:
-        fitting = [pair for pair in pairs if pair[0].shapes == pair[1].shapes]
-        met = {id(one) for pair in pairs for one in pair}
-        loaded, total = _parameters(mine for mine, _ in fitting), _parameters(layers)
-        with self.file.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {
+        paired = {id(layer) for pair in pairs for layer in pair}
+        loaded = _parameters(mine for mine, _ in fitting)
+        with self.file.open("rb") as binary:
+            sha256 = hashlib.file_digest(binary, "sha256").hexdigest()
+        self.report = {
             "source": self.source,
             "sha256": sha256,
             "layers_loaded": len(fitting),
             "layers_not_loaded": len(layers) - len(fitting),
             "parameters_loaded": loaded,
-            "parameters_not_loaded": total - loaded,
+            "parameters_not_loaded": _parameters(layers) - loaded,
             "loaded": [{"layer": mine.name, "from": theirs.name} for mine, theirs in fitting],
             "other_shape": [
                 {"layer": mine.name, "shapes": [*map(list, mine.shapes)], "from": theirs.name, "shapes_there": [*map(list, theirs.shapes)]}
                 for mine, theirs in pairs
                 if mine.shapes != theirs.shapes
             ],
-            "not_there": [mine.name for mine in layers if id(mine) not in met],
-            "not_used": [theirs.name for theirs in given if id(theirs) not in met],
+            "not_there": [layer.name for layer in layers if id(layer) not in paired],
+            "not_used": [layer.name for layer in given if id(layer) not in paired],
         }
+        write_json(self.folder / REPORT_FILE, self.report)
+        log.info(f"init_from {self.summary()}")
 
     def counts(self) -> dict[str, Any]:
         """Returns the report without its lists."""
@@ -190,55 +185,9 @@ class InitialWeights:
         return f"{text}; as built: {', '.join(new[:5])}{' ...' if len(new) > 5 else ''}; {REPORT_FILE} lists them"
 
     def notes(self) -> list[str]:
-        """Returns what a reader of the report should know."""
+        """Returns sentences for the notes of the report."""
         unknown = "" if self.run else " Nobody recorded here which patients these weights were trained on."
         return [f"Training began from other weights: {self.summary()}.{unknown}"]
-
-
-def pair_layers(layers: list[StoredLayer], given: list[StoredLayer]) -> list[tuple[StoredLayer, StoredLayer]]:
-    """Returns which layer of a file stands for which layer of a net; no layer twice, in the net's order.
-
-    The surest way comes first: the same whole name, kind and order; for files without names, the same place; a given name with more
-    nets around it on one side; the same name and shape; the same kind, order and shape; and last the same name, whatever its shape.
-
-    Args:
-        layers: of the net.
-        given: of the file.
-    """
-    found: dict[int, StoredLayer] = {}
-    taken: set[int] = set()
-
-    def pair(
-        key_of: Callable[[StoredLayer], Hashable], key_of_given: Callable[[StoredLayer], Hashable], *, same_shape: bool = False
-    ) -> None:
-        mine = _by_key((row, key_of(layer)) for row, layer in enumerate(layers) if row not in found)
-        theirs = _by_key((row, key_of_given(layer)) for row, layer in enumerate(given) if row not in taken)
-        for key in mine.keys() & theirs.keys():
-            if same_shape and layers[mine[key]].shapes != given[theirs[key]].shapes:
-                continue
-            found[mine[key]] = given[theirs[key]]
-            taken.add(theirs[key])
-
-    def given_end(depth: int) -> Callable[[StoredLayer], Hashable]:
-        return lambda layer: layer.labels[-depth:] if layer.kind is None and len(layer.labels) >= depth else None
-
-    pair(lambda layer: (layer.labels, layer.kind), lambda layer: (layer.labels, layer.kind))
-    if all(layer.labels == layer.plain for layer in given):
-        pair(lambda layer: layer.plain, lambda layer: layer.plain)
-    for depth in range(max((len(layer.labels) for layer in [*layers, *given]), default=0), 0, -1):
-        pair(given_end(depth), given_end(depth))
-    pair(lambda layer: layer.labels, lambda layer: layer.labels, same_shape=True)
-    pair(lambda layer: layer.kind, lambda layer: layer.kind, same_shape=True)
-    pair(lambda layer: layer.labels, lambda layer: layer.labels)
-    return [(layers[row], found[row]) for row in sorted(found)]
-
-
-def _by_key(items: Iterable[tuple[int, Hashable]]) -> dict[Hashable, int]:
-    """Returns {key: row}, without keys that several rows have, and without None."""
-    rows: dict[Hashable, list[int]] = {}
-    for row, key in items:
-        rows.setdefault(key, []).append(row)
-    return {key: found[0] for key, found in rows.items() if key is not None and len(found) == 1}
 
 
 def _parameters(layers: Iterable[StoredLayer]) -> int:

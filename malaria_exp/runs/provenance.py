@@ -1,4 +1,4 @@
-"""Provenance: what made a result, so that it can be made again."""
+"""Provenance: code, packages, machine and command of a run, so that its result can be reproduced."""
 
 import platform
 import subprocess
@@ -16,7 +16,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow",
 
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
-    """Returns code state, packages, machine, command and seed as plain values; data and split hashes are the runner's to add."""
+    """Returns code state, packages, machine, command and seed as plain values; the pipeline adds the hashes of data and split."""
     return {
         "malaria_exp": __version__,
         "git": git_state(),

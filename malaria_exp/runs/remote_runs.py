@@ -1,4 +1,4 @@
-"""What is read from elsewhere, kept in the cache folder: finished runs in an object store, and files of weights at any address."""
+"""Copies in the cache folder of what is not on this machine: finished runs in object stores, and weights files at any URL."""
 
 import hashlib
 import json
@@ -18,29 +18,29 @@ from malaria_exp.utils.progress_bars import download_bar
 from malaria_exp.utils.terminal_log import log
 
 FOLDER = "fetched"
-# What scoring a run again or beginning from it takes; reports and pictures stay where they are.
+# The files that evaluating a run again or starting from it takes; reports and plots are not fetched.
 NEEDED = (STATUS, "config.yaml", "provenance.json", "split.csv", "metrics.json", "model.json", MODEL_FILE)
 WEB = ("http", "https")
 PATIENCE_SECONDS = 30.0
 ATTEMPTS = 4
-# How files of weights begin: HDF5, and the zip that a .keras file is.
+# The first bytes of weights files: HDF5, and zip, which a .keras file is.
 BEGINNINGS = (b"\x89HDF", b"PK\x03\x04")
 
 
 def local_run(run: str, root: Path, key: str = "run") -> Path:
-    """Returns the local folder of a finished run: its own, or for a URL a copy in the cache of what reading it takes.
+    """Returns the local folder of a finished run: the given folder, or for a URL a copy of the needed files in the cache.
 
-    A copy belongs to the status the run has there, so another run under the same URL is never mistaken for it.
+    The copy's name depends on the content of the run's status.json, so another run under the same URL gets another copy.
 
     Args:
         run: path or URL.
         root: the cache folder.
-        key: where it stands in the configuration, for messages.
+        key: the key of the configuration, for messages.
 
     Raises:
         ConfigError: no installed package reads such a URL.
         RunFolderError: there is no finished training run.
-        DataError: the place does not answer.
+        DataError: the URL cannot be read.
     """
     scheme = scheme_of(run)
     if scheme in ("", "file"):
@@ -61,7 +61,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
     for name in NEEDED:
         if name not in sizes:
             raise RunFolderError(
-                f"{key}: '{shown}' has no {name}, which reading the run takes. Was only a part of it stored (storage.what)?"
+                f"{key}: '{shown}' has no {name}, which reading the run takes. Were only some of its files stored (storage.what)?"
             )
     folder = root / FOLDER / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
     if not folder.exists():
@@ -77,12 +77,12 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
 
 
 def local_file(url: str, root: Path, key: str) -> Path:
-    """Returns a copy of a remote file, fetched unless the cache has it from this URL.
+    """Returns a copy of a remote weights file, fetched unless the cache has it from this URL.
 
     Args:
-        url: of http, https, or of a file in a place (gs://, s3:// ...).
+        url: http://, https://, or one of an object store (gs://, s3:// ...).
         root: the cache folder.
-        key: where it stands in the configuration, for messages.
+        key: the key of the configuration, for messages.
 
     Raises:
         ConfigError: no installed package reads such a URL.
@@ -101,17 +101,17 @@ def local_file(url: str, root: Path, key: str) -> Path:
 
 
 def content_name(content: bytes) -> str:
-    """Returns the name of a folder of the cache that stands for this content."""
+    """Returns the name of the cache folder for this content."""
     return hashlib.sha256(content).hexdigest()[:20]
 
 
 def _new_copy(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Makes a folder of the cache; nothing is left of one that could not be filled."""
+    """Makes a folder of the cache; if it cannot be filled, nothing of it is left."""
     try:
         with new_folder(folder) as temporary:
             fill(temporary)
     except FileExistsError:
-        # Another run has fetched the same at the same time.
+        # Another process has fetched the same at the same time.
         return
     except OSError as error:
         raise DataError(f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=...") from None
@@ -126,7 +126,7 @@ def _read_status(content: bytes) -> dict[str, object]:
 
 
 def _download(url: str, path: Path, key: str) -> None:
-    """Downloads a file of unknown size and checksum; an answer that breaks off is asked for again, from its start."""
+    """Downloads a weights file of unknown size and checksum; a download that breaks off is started again."""
     shown, answered = public_url(url), False
     log.info(f"download  {shown}")
     for attempt in range(1, ATTEMPTS + 1):

@@ -1,4 +1,4 @@
-"""A run's folder: claimed by exactly one run, and always saying what became of it."""
+"""A run's folder: claimed by exactly one run, with a status.json that says how the run ended."""
 
 import logging
 import os
@@ -18,17 +18,17 @@ from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
-# Set in the processes of a launcher: which launch the job came with.
+# An environment variable that launchers set in their processes: the launch that a job belongs to.
 LAUNCH = "MALARIA_EXP_LAUNCH"
 
 
 @dataclass
 class RunFolder:
-    """A claimed folder and the facts its status.json tells.
+    """A claimed folder.
 
     Attributes:
         path: the folder.
-        facts: what is added to the status as the run goes on (headline metrics, report ...), plain values.
+        facts: plain values that the run adds to its status.json, such as headline metrics.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class RunFolder:
 
 
 def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
-    """Writes the status of a job that failed before it claimed its folder; a folder that holds anything is left alone."""
+    """Writes the status of a job that failed before it claimed its folder; a folder with files in it is left alone."""
     if not path.exists() or not any(path.iterdir()):
         write_json(path / STATUS, {"status": "failed", "overrides": redact_overrides(overrides), "reason": redact(reason)})
 
@@ -56,7 +56,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         config_text: the composed configuration as YAML.
         overrides: what the user typed.
         task: name of the task.
-        again: go on in a folder that this task began in; its log is continued.
+        again: continue in a folder that this task has claimed before, and append to its log.
 
     Raises:
         RunFolderError: the folder belongs to another run or cannot be made.
@@ -82,7 +82,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         if LAUNCH in os.environ:
             known["launch"] = os.environ[LAUNCH]
         if "WANDB_SWEEP_ID" in os.environ:
-            # An agent of W&B has named the run; by this the sweep knows which one it is.
+            # Set by an agent of W&B: the name by which the sweep knows this run.
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
@@ -96,7 +96,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")
         raise
     except UserError as error:
-        # The terminal shows it once, at the end of the program; here it goes to the run's own log.
+        # To the run's log only: main shows it in the terminal.
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, redact(str(error)), (), None))
         write_status("failed", reason=redact(str(error)), error=type(error).__name__)
         raise

@@ -1,17 +1,11 @@
-"""A saved model: the network with its weights, and beside it what using it takes; and reading both back.
+"""Saving a model beside model.json, which says what using it takes, and loading both again.
 
-Reading builds the network from the registry, by name and parameters, and takes only numbers from the file: nothing that
-stands in a saved run is ever imported or called.
+Loading builds the model from the registry, by name and parameters, and takes only numbers from the file: nothing that a saved run
+names is ever imported or called.
 """
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config, ModelInput
@@ -21,6 +15,7 @@ from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.runs.export_formats import input_dtype, write_formats
+from malaria_exp.runs.read_files import read_json
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained
 from malaria_exp.utils.atomic_files import write_json
@@ -33,16 +28,16 @@ MODEL_RECORD = "model.json"
 
 
 def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
-    """Writes the model in the formats of `save_as`, and model.json; the checkpoint, which the model now holds, goes."""
-    net, rule = trained.model, data.pixel_cache.rule
-    whole = raw_input(net, rule) if config.model_input == "raw" else net
-    files = write_formats(folder, net, whole, config.save_as)
+    """Writes the model in the formats of `save_as`, and model.json; deletes the checkpoint, whose weights the model has."""
+    model, rule = trained.model, data.pixel_cache.rule
+    whole = _with_raw_input(model, rule) if config.model_input == "raw" else model
+    files = write_formats(folder, model, whole, config.save_as)
     choice = config.one("model")
     write_json(
         folder / MODEL_RECORD,
         {
-            "model": {"name": choice.name, "params": {**choice.params, **dict(getattr(trained.model, "rebuild_params", {}))}},
-            "parameters": trained.model.count_params(),
+            "model": {"name": choice.name, "params": {**choice.params, **dict(getattr(model, "rebuild_params", {}))}},
+            "parameters": model.count_params(),
             "files": files,
             "input": {
                 **rule.to_dict(),
@@ -61,39 +56,14 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
-def raw_input(net: "keras.Model", rule: ResizeRule) -> "keras.Model":
-    """Returns the net behind a layer that prepares images of any size for it; see model/_raw_input.py."""
-    from malaria_exp.training.raw_input import with_raw_input
+def _with_raw_input(model: "keras.Model", rule: ResizeRule) -> "keras.Model":
+    from malaria_exp.training.raw_input import with_raw_input  # loads TensorFlow
 
-    return with_raw_input(net, rule)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON file of a finished run; a RunFolderError if it is missing or damaged."""
-    return _read_mapping(path, lambda: json.loads(path.read_text(encoding="utf-8")))
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Reads the composed configuration of a finished run as plain values; a RunFolderError if it is missing or damaged."""
-    return _read_mapping(path, lambda: OmegaConf.to_container(OmegaConf.load(path)))
-
-
-def _read_mapping(path: Path, read: Callable[[], Any]) -> dict[str, Any]:
-    try:
-        found = read()
-    except FileNotFoundError:
-        raise RunFolderError(
-            f"run: '{path.parent}' has no {path.name}. Give the folder of a finished training run: run=outputs/..."
-        ) from None
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise RunFolderError(f"run: '{path}' cannot be read: {str(error).splitlines()[0]}.") from None
-    if not isinstance(found, dict):
-        raise RunFolderError(f"run: '{path}' cannot be read: expected a mapping.")
-    return {str(key): value for key, value in found.items()}
+    return with_raw_input(model, rule)
 
 
 def _entry(record: dict[str, Any], where: str, *keys: str) -> Any:
-    """Returns a value of a record, which may be nested; a RunFolderError if it is not there."""
+    """Returns the value at nested keys of a record; a RunFolderError if it is not there."""
     found: Any = record
     for key in keys:
         if not isinstance(found, dict) or key not in found:
@@ -103,7 +73,14 @@ def _entry(record: dict[str, Any], where: str, *keys: str) -> Any:
 
 
 def read_record(folder: Path) -> tuple[dict[str, Any], ResizeRule]:
-    """Reads a run's model.json, and from it the resize rule that its images need; a RunFolderError if it cannot be used here."""
+    """Reads a run's model.json.
+
+    Returns:
+        The record, and the resize rule that the model's images need.
+
+    Raises:
+        RunFolderError: it is missing, damaged, or was written by another version.
+    """
     record = read_json(folder / MODEL_RECORD)
     where = str(folder / MODEL_RECORD)
     size, mode, version = (_entry(record, where, "input", key) for key in ("size", "mode", "version"))
@@ -121,7 +98,8 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     """Rebuilds a run's model from the registry and loads its weights.
 
     Returns:
-        The model, which takes float32 images in [0, 1] also if the saved one takes raw ones, the resize rule its images need, and its record (model.json).
+        The model, float32 images (B, size, size, 3) in [0, 1] to logits (B, 1), even if the saved file takes raw images; the resize rule
+        that its images need; and its record (model.json).
 
     Raises:
         RunFolderError: the files are missing, damaged, or do not belong together.
@@ -136,8 +114,9 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
     try:
-        # The file holds the net as it was saved; the net alone comes back, as whoever scores a run's images has prepared them already.
-        (raw_input(model, rule) if record["input"].get("takes") == "raw" else model).load_weights(folder / MODEL_FILE)
+        # A model that takes raw images was saved inside another one. Weights are loaded into both, and the inner one is returned.
+        whole = _with_raw_input(model, rule) if record["input"].get("takes") == "raw" else model
+        whole.load_weights(folder / MODEL_FILE)
     except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
         raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
     return model, rule, record

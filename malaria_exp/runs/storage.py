@@ -1,4 +1,4 @@
-"""The end of a run: its folder is copied to the storage that was chosen, and its status says where to, or why not."""
+"""Copying a finished run to the chosen storage, and recording in its status.json where the copy is, or why there is none."""
 
 import shlex
 from pathlib import Path
@@ -24,7 +24,7 @@ def open_storage(config: "Config") -> Storage:
 
 
 def keep_copy(config: "Config", folder: Path) -> None:
-    """Copies a finished run; what goes wrong is told and recorded, and harms the local run in nothing.
+    """Copies a finished run. A copy that fails is logged and recorded, and leaves the local run as it is.
 
     Args:
         config: of the run.
@@ -43,14 +43,14 @@ def keep_copy(config: "Config", folder: Path) -> None:
 
 
 def note_copy(folder: Path, where: str | None) -> None:
-    """Records where a run has been copied to; nothing if it has not been."""
+    """Records where a run was copied to; does nothing if it was not copied (None)."""
     if where is not None:
         write_json(folder / STATUS, status_with(folder, stored=where))
         log.info(f"storage   copied to {where}")
 
 
 def name_of(folder: Path) -> str:
-    """Returns what a run's copy is called: its folder's name, behind its multirun's for one of several jobs, as these are numbered."""
+    """Returns the name of a run's copy: its folder's name; for a job of a multirun, whose name is a mere number, "<multirun>/<job>"."""
     folder = folder.resolve()
     is_job = folder.name.isdigit() or (folder.parent / "multirun.yaml").exists()
     return f"{folder.parent.name}/{folder.name}" if is_job else folder.name

@@ -1,4 +1,4 @@
-"""Copying a finished run's folder: which files, and so that nobody ever takes half a copy for a run."""
+"""Copying the folder of a finished run: which files, and so that half a copy never looks like a run."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from malaria_exp.utils.filesystems import Filesystem, new_file, open_filesystem,
 from malaria_exp.utils.http import public_url
 
 Part = Literal["everything", "model", "report", "metrics", "predictions", "split", "log"]
-# The first part of a file's path, by what is asked for.
+# The files and folders of a run's folder, by the word of `what` that asks for them.
 PARTS: dict[Part, tuple[str, ...]] = {
     "model": ("model.keras", "model.json", "model.weights.h5", "saved_model"),
     "report": ("report.html", "plots"),
@@ -31,7 +31,7 @@ ALWAYS = (STATUS, "config.yaml", "provenance.json")
 
 
 def files_of(folder: Path, what: Iterable[Part]) -> list[str]:
-    """Returns the files of a run's folder to copy, by their paths in it; links are left out, and what says that a run is whole comes last."""
+    """Returns the paths of the files to copy, relative to the run's folder: no links, and status.json last."""
     wanted = {*ALWAYS, *(name for part in what for name in PARTS.get(part, ()))}
     found = [
         path.relative_to(folder).as_posix()
@@ -43,13 +43,13 @@ def files_of(folder: Path, what: Iterable[Part]) -> list[str]:
 
 
 def status_with(folder: Path, **facts: str) -> dict[str, object]:
-    """Returns what a run's status.json says, and where its copy is, or why there is none."""
+    """Returns the content of a run's status.json with these facts about its copy in place of older ones."""
     status = json.loads((folder / STATUS).read_text(encoding="utf-8"))
     return {**{key: value for key, value in status.items() if key not in ("stored", "not_stored")}, **facts}
 
 
 def check_folder(folder: Path, key: str) -> None:
-    """Raises a ConfigError if nothing can be written into a local folder, which is made if only it is missing."""
+    """Makes a local folder if it is missing, and raises a ConfigError if nothing can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".write-test-", dir=folder):
@@ -94,9 +94,9 @@ def check_place(url: str, key: str) -> None:
 
 
 def copy_to_place(folder: Path, what: Iterable[Part], url: str, key: str) -> str:
-    """Copies a run to a URL, status.json last: a folder without it is no run to anyone; returns the URL for people.
+    """Copies a run to a URL, status.json last: a folder without it is no run. Returns the URL without passwords.
 
-    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as the filesystem lets it.
+    Object stores cannot rename folders. What a failed copy has written is deleted again, as far as possible.
     """
     shown = public_url(url)
     if STATUS in open_filesystem(url, key).sizes():

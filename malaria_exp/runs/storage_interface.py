@@ -1,4 +1,4 @@
-"""What a storage is."""
+"""The protocol of a storage."""
 
 from pathlib import Path
 from typing import Protocol
@@ -12,16 +12,16 @@ class Storage(Protocol):
         ...
 
     def keep(self, folder: Path, name: str) -> str | None:
-        """Copies a finished run's folder.
+        """Copies the folder of a finished run.
 
         Args:
             folder: the run's folder.
             name: what the copy is called there, such as "20261123-142233-000000-1a2b3c" or "multirun-.../0".
 
         Returns:
-            Where the copy stands, without passwords; None if nothing is copied.
+            Path or URL of the copy, without passwords; None if nothing is copied.
 
         Raises:
-            UserError: it cannot be copied, or a run stands there already; then nothing of this one does.
+            UserError: it cannot be copied, or another run is there already. Then no file of this run is left there.
         """
         ...

@@ -1,9 +1,10 @@
-"""Reading a model back from Weights & Biases: wandb://entity/project/name:version."""
+"""Fetching a model from Weights & Biases: wandb://entity/project/name:version."""
 
 import re
 from pathlib import Path
 
 from malaria_exp.runs.remote_runs import FOLDER, content_name
+from malaria_exp.runs.weights_file import ENDINGS
 from malaria_exp.tracking.wandb_settings import has_key, need_wandb
 from malaria_exp.utils.atomic_files import new_folder
 from malaria_exp.utils.errors import ConfigError, DataError
@@ -19,14 +20,12 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
     Args:
         url: wandb://entity/project/name:version; the version is v3, say, or an alias such as latest or trained.
         root: the cache folder.
-        key: where it stands in the configuration, for messages.
+        key: the key of the configuration, for messages.
 
     Raises:
         ConfigError: the address is malformed, the client is not installed, there is no key, or the artifact holds no weights.
         DataError: it cannot be fetched.
     """
-    from malaria_exp.runs.weights_file import ENDINGS
-
     found = ADDRESS.fullmatch(url)
     if not found:
         raise ConfigError(
@@ -39,14 +38,14 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
 
     try:
         artifact = wandb.Api(timeout=30).artifact(url.removeprefix("wandb://"))
-        # By digest: an alias moves on to other versions.
+        # Named by its digest, because an alias may move on to another version.
         folder = root / FOLDER / content_name(f"{url.rpartition(':')[0]}\0{artifact.digest}".encode())
         if not folder.exists():
             log.info(f"fetched   {url} ({artifact.version})")
             with new_folder(folder) as temporary:
                 artifact.download(root=str(temporary))
     except FileExistsError:
-        # Another run has fetched the same at the same time.
+        # Another process has fetched the same at the same time.
         pass
     except Exception as error:  # noqa: BLE001 - the client raises what its transport raises
         reason = " ".join(str(error).split())

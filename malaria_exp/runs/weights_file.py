@@ -1,7 +1,7 @@
-"""Files of weights: which layers stand in them, under names that two nets of the same build share.
+"""Weights files: which layers are in them, under names that stay the same when a model is built again.
 
-Keras numbers names that nobody gave (conv2d_5) through a whole session, so the same net gets other names the next time it is built.
-Here such a layer is named by its kind and its order among those of its kind; a name that somebody gave stays what it is.
+Keras numbers the layers that were given no name (conv2d_5) through a whole session, so the same model gets other names the next time it
+is built. Here such a layer is named by its kind and its order among the layers of its kind. Given names are kept.
 """
 
 import re
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 ENDINGS = (".weights.h5", ".keras", ".h5")
 NUMBER = re.compile(r"_(\d+)$")
-# What a file of a whole model holds beside the layers' weights.
+# Groups of a whole model's file that are no layers.
 NOT_LAYERS = ("optimizer", "metrics", "compile_metrics", "seed_generator")
 
 
 class WeightsFileError(Exception):
-    """The file cannot be read as one of weights; its text says why."""
+    """The file is damaged or holds no weights; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class StoredLayer:
     """The weights of one layer in a file.
 
     Attributes:
-        labels: the layer's name behind those of the nets and layers around it.
-        plain: the same without given names.
-        kind: kind of a layer that nobody named, such as "conv2d", and its order among all of that kind; None for the others.
-        paths: where the numbers stand in the file, one path a weight.
+        labels: the layer's name, after the names of the models and layers that contain it.
+        plain: the same with kinds and orders instead of given names.
+        kind: kind of a layer without a given name, such as "conv2d", and its order among all of that kind; None for the others.
+        paths: of the weights in the file.
         shapes: of the weights.
     """
 
@@ -47,17 +47,18 @@ class StoredLayer:
 
     @property
     def name(self) -> str:
-        """The whole name, "backbone/conv1"."""
+        """The full name, such as "backbone/conv1"."""
         return "/".join(self.labels)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A layer as it stands in a file.
+    """A layer as a file has it.
 
     Attributes:
-        places: where it stands, from the outermost net or layer in: by kind and order, or by the attribute that holds it.
-        names: what Keras or somebody called each of these; None where the file does not say.
+        places: the groups that lead to it, from the outermost model or layer inwards; each is a kind and order, or the attribute that
+            holds the layer.
+        names: the name of each of these, made by Keras or given; None where the file does not say.
         paths: see StoredLayer.
         shapes: see StoredLayer.
     """
@@ -70,10 +71,10 @@ class _Found:
 
 @contextmanager
 def open_weights(path: Path) -> Iterator["h5py.File"]:
-    """Opens the numbers in a .weights.h5, .keras or older .h5 file; nothing else of it is read.
+    """Opens the weights in a .weights.h5, .keras or older .h5 file; nothing else of the file is read.
 
     Raises:
-        WeightsFileError: it is damaged, or something else.
+        WeightsFileError: it is damaged, or no such file.
     """
     import h5py
 
@@ -89,17 +90,17 @@ def open_weights(path: Path) -> Iterator["h5py.File"]:
             yield file
 
 
-def stored_layers(file: "h5py.File", net: "keras.Model") -> list[StoredLayer]:
+def stored_layers(file: "h5py.File", model: "keras.Model") -> list[StoredLayer]:
     """Returns the layers with weights in an open file.
 
     Args:
         file: as `open_weights` gives it.
-        net: whose own kinds of layers are known beside those of Keras.
+        model: its own kinds of layers are recognized beside those of Keras.
     """
-    kinds = _kinds(net)
+    kinds = _kinds(model)
     older = file.get("model_weights", file)
     found = list(_older_layers(older, kinds)) if _texts(older, "layer_names") else list(_layers(file, "", (), ()))
-    # By natural order: conv2d_10 comes after conv2d_9.
+    # In natural order: conv2d_10 comes after conv2d_9.
     found.sort(key=lambda one: [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"(\d+)", "/".join(one.places)))])
     labels = _without_shared(
         [
@@ -115,7 +116,7 @@ def stored_layers(file: "h5py.File", net: "keras.Model") -> list[StoredLayer]:
 
 
 def _layers(group: "h5py.Group", path: str, places: tuple[str, ...], names: tuple[str | None, ...]) -> Iterator[_Found]:
-    """Walks through a file as Keras 3 writes it: the weights of a layer are vars/0, vars/1 ..., its name an attribute of vars."""
+    """Finds the layers of a file of Keras 3: a layer's weights are vars/0, vars/1 ..., its name is an attribute of vars."""
     own = _member(group, "vars")
     if own is not None and places:
         names = (*names[:-1], _text(own.attrs.get("name")))
@@ -127,13 +128,13 @@ def _layers(group: "h5py.Group", path: str, places: tuple[str, ...], names: tupl
         inner = _member(group, place)
         if place == "vars" or place in NOT_LAYERS or inner is None or not hasattr(inner, "keys"):
             continue
-        # The list that a net keeps its layers in is no layer.
+        # The list in which a model keeps its layers is no layer.
         step = () if place == "layers" else (place,)
         yield from _layers(inner, f"{path}{place}/", (*places, *step), (*names, *(None for _ in step)))
 
 
 def _older_layers(group: "h5py.Group", kinds: set[str]) -> Iterator[_Found]:
-    """Reads a file as Keras 2 wrote it: the names of layers, and of each one's weights, stand in attributes."""
+    """Finds the layers of a file of Keras 2: attributes hold the names of the layers and of their weights."""
     weights: dict[tuple[str, ...], list[str]] = {}
     for layer in _texts(group, "layer_names"):
         inner = _member(group, layer)
@@ -151,7 +152,7 @@ def _older_layers(group: "h5py.Group", kinds: set[str]) -> Iterator[_Found]:
 
 
 def _member(group: "h5py.Group", name: str) -> Any:
-    """Returns what stands in a group itself; None for what is not there, and for links, which may lead to other files."""
+    """Returns a member of a group; None if it is missing or a link, which may lead to another file."""
     import h5py
 
     return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
@@ -170,30 +171,30 @@ def _text(value: Any) -> str | None:
 
 
 def _texts(group: "h5py.Group", name: str) -> list[str]:
-    """Returns an attribute that holds a list of texts; long ones stand in pieces, name0, name1 ..."""
+    """Returns an attribute that holds a list of texts; long lists are in pieces: name0, name1 ..."""
     pieces = [group.attrs[name]] if name in group.attrs else []
     while f"{name}{len(pieces)}" in group.attrs:
         pieces.append(group.attrs[f"{name}{len(pieces)}"])
     return [text for piece in pieces for item in piece if (text := _text(item)) is not None]
 
 
-def _kinds(net: "keras.Model") -> set[str]:
-    """Returns what Keras calls layers that nobody named, without numbers: of its own kinds, and of those in the net."""
+def _kinds(model: "keras.Model") -> set[str]:
+    """Returns the names, without numbers, that Keras makes for its own kinds of layers and for those in the model."""
     import keras
 
-    classes = {item for item in vars(keras.layers).values() if isinstance(item, type)} | {type(layer) for layer in net._flatten_layers()}
+    classes = {item for item in vars(keras.layers).values() if isinstance(item, type)} | {type(layer) for layer in model._flatten_layers()}
     names = (re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", item.__name__) for item in classes)
     return {re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower() for name in names} | {"functional", "sequential"}
 
 
 def _kind(name: str, kinds: set[str]) -> str | None:
-    """Returns the kind in a name that Keras made, None if somebody gave the name."""
+    """Returns the kind in a name that Keras made; None for a given name."""
     base = NUMBER.sub("", name)
     return base if base in kinds else None
 
 
 def _ranks(names: list[str], kinds: set[str]) -> list[tuple[str, int] | None]:
-    """Returns the kind of each name that Keras made and its order among those of its kind, as their numbers order them."""
+    """Returns for each name that Keras made its kind and its order by number among those of its kind; None for given names."""
     seen: dict[str, list[tuple[int, int]]] = {}
     for row, name in enumerate(names):
         number = NUMBER.search(name)
@@ -206,7 +207,7 @@ def _ranks(names: list[str], kinds: set[str]) -> list[tuple[str, int] | None]:
 
 
 def _without_shared(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Takes away the nets that all layers stand in, such as one around the net that was trained."""
+    """Removes the names of models that contain all layers, such as one that prepares raw images for the trained model."""
     while names and all(len(name) > 1 and name[0] == names[0][0] for name in names):
         names = [name[1:] for name in names]
     return names

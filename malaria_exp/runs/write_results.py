@@ -1,4 +1,4 @@
-"""The files of a result: predictions.csv, metrics.json, plots/, report.html, and the list of images that were left out."""
+"""Writing an evaluation result: predictions.csv, metrics.json, plots/, report.html, and the list of excluded images."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,12 +16,12 @@ from malaria_exp.utils.terminal_log import RESULT, log
 
 
 def write_result(folder: RunFolder, config: Config, result: EvaluationResult, record: Mapping[str, Any]) -> None:
-    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and tells the terminal and status.json.
+    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and shows the metrics in the terminal and in status.json.
 
     Args:
         folder: the run's folder, which holds config.yaml already.
         config: the run's configuration.
-        result: what came out.
+        result: the evaluation result.
         record: the provenance.
     """
     from malaria_exp.evaluation.plots.results import png_bytes
@@ -30,8 +30,8 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
 
     result.predictions.write(folder / "predictions.csv")
     write_json(folder / "metrics.json", result.metrics)
-    results = {name: png_bytes(figure) for name, figure in draw_plots(result, seed=config.seed, worst=config.evaluation.worst).items()}
-    for name, png in results.items():
+    plots = {name: png_bytes(figure) for name, figure in draw_plots(result, seed=config.seed, worst=config.evaluation.worst).items()}
+    for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     report = folder / "report.html"
     write_report(
@@ -44,20 +44,19 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
             metrics=result.metrics,
             leaky=result.leaky,
             counts=result.metrics.get("subset_counts"),
-            plots=results,
+            plots=plots,
             config=(folder / "config.yaml").read_text(encoding="utf-8"),
             provenance=record,
             notes=[*result.notes, *cautions(result.metrics)],
             command=record["command"],
         ),
     )
-    numbers = headline(result.metrics)
-    folder.facts |= {"headline": numbers, "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
+    folder.facts |= {"headline": headline(result.metrics), "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
     log.log(RESULT, results_table(result.metrics, leaky=result.leaky))
     log.log(RESULT, f"report    {report}")
 
 
 def write_excluded(folder: RunFolder, excluded: list[BadImage]) -> None:
-    """Writes what was left out, with reasons, into the run's folder; nothing if everything was used."""
+    """Writes excluded.csv, the bad images with reasons, into the run's folder; nothing if there are none."""
     if excluded:
         write_csv(folder / EXCLUDED_FILE, BadImage._fields, excluded)

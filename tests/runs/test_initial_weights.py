@@ -8,28 +8,29 @@ import pytest
 
 from malaria_exp.config.registry import build
 from malaria_exp.runs.finished_runs import FinishedRun, read_parent_splits
-from malaria_exp.runs.initial_weights import InitialWeights, find_weights, pair_layers
+from malaria_exp.runs.initial_weights import InitialWeights, find_weights
+from malaria_exp.runs.layer_pairs import pair_layers
 from malaria_exp.runs.weights_file import open_weights, stored_layers
 from malaria_exp.utils.errors import ConfigError, LeakError
 
 SMALL = {"image_size": 32, "stem": 4, "widths": [8, 8]}
 
 
-def net_of(name="cellnet", seed=0, **params):
-    """A net whose every weight is off its first value."""
+def model_of(name="cellnet", seed=0, **params):
+    """A model whose every weight is off its first value."""
     import keras
 
     keras.utils.set_random_seed(seed)
-    net = build("model", name, {**(SMALL if name == "cellnet" else {"image_size": 32}), **params})
+    model = build("model", name, {**(SMALL if name == "cellnet" else {"image_size": 32}), **params})
     rng = np.random.default_rng(seed)
-    net.set_weights([value + rng.uniform(0.01, 0.1, value.shape).astype(value.dtype) for value in net.get_weights()])
-    return net
+    model.set_weights([value + rng.uniform(0.01, 0.1, value.shape).astype(value.dtype) for value in model.get_weights()])
+    return model
 
 
-def begin(source, net, folder):
-    """Loads a file into a net and returns the report."""
+def begin(source, model, folder):
+    """Loads a file into a model and returns the report."""
     initial = InitialWeights(str(source), source, None, folder)
-    initial(net)
+    initial(model)
     assert json.loads((folder / "init_from.json").read_text()) == initial.report
     return initial.report
 
@@ -40,65 +41,65 @@ def equal(one, two):
 
 @pytest.mark.parametrize("ending", ["weights.h5", "keras", "h5"])
 @pytest.mark.parametrize("name", ["cellnet", "lenet_layer"])
-def test_an_equal_net_takes_over_everything_whatever_keras_called_its_layers(name, ending, tmp_path):
-    source = net_of(name)
-    net_of(name, seed=2)
+def test_an_equal_model_takes_over_everything_whatever_keras_called_its_layers(name, ending, tmp_path):
+    source = model_of(name)
+    model_of(name, seed=2)
     path = tmp_path / f"a.{ending}"
     source.save_weights(path) if ending == "weights.h5" else source.save(path)
-    net = net_of(name, seed=1)
-    assert [layer.name for layer in net.layers] != [layer.name for layer in source.layers]
-    report = begin(path, net, tmp_path)
-    assert equal(net, source)
+    model = model_of(name, seed=1)
+    assert [layer.name for layer in model.layers] != [layer.name for layer in source.layers]
+    report = begin(path, model, tmp_path)
+    assert equal(model, source)
     assert report["parameters_loaded"] == source.count_params()
     assert report["layers_not_loaded"] == report["parameters_not_loaded"] == 0
     assert report["other_shape"] == report["not_there"] == report["not_used"] == []
 
 
-def test_the_same_net_written_otherwise_takes_over_everything(tmp_path):
-    source = net_of("lenet_subclassed")
+def test_the_same_model_written_otherwise_takes_over_everything(tmp_path):
+    source = model_of("lenet_subclassed")
     source.save_weights(tmp_path / "a.weights.h5")
-    net = net_of("lenet_functional", seed=1)
-    assert begin(tmp_path / "a.weights.h5", net, tmp_path)["layers_not_loaded"] == 0
+    model = model_of("lenet_functional", seed=1)
+    assert begin(tmp_path / "a.weights.h5", model, tmp_path)["layers_not_loaded"] == 0
     images = np.random.default_rng(0).random((3, 32, 32, 3), dtype=np.float32)
-    np.testing.assert_allclose(net(images, training=False), source(images, training=False), rtol=1e-5)
+    np.testing.assert_allclose(model(images, training=False), source(images, training=False), rtol=1e-5)
 
 
 def test_layers_that_are_not_there_or_of_another_shape_stay_as_built_and_are_listed(tmp_path):
-    source = net_of()
+    source = model_of()
     source.save_weights(tmp_path / "a.weights.h5")
-    net, before = net_of(seed=1, widths=[8, 16]), net_of(seed=1, widths=[8, 16])
-    report = begin(tmp_path / "a.weights.h5", net, tmp_path)
+    model, before = model_of(seed=1, widths=[8, 16]), model_of(seed=1, widths=[8, 16])
+    report = begin(tmp_path / "a.weights.h5", model, tmp_path)
     assert {"layer": "logit", "shapes": [[16, 1], [1]], "from": "logit", "shapes_there": [[8, 1], [1]]} in report["other_shape"]
     loaded = {item["layer"] for item in report["loaded"]}
     other = {item["layer"] for item in report["other_shape"]}
     assert "conv2d" in loaded
     assert len(loaded) == report["layers_loaded"]
     assert len(other) == report["layers_not_loaded"]
-    sizes = [value.size for value in net.get_weights()]
-    changed = [not np.array_equal(a, b) for a, b in zip(net.get_weights(), before.get_weights(), strict=True)]
+    sizes = [value.size for value in model.get_weights()]
+    changed = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), before.get_weights(), strict=True)]
     assert sum(size for size, moved in zip(sizes, changed, strict=True) if moved) == report["parameters_loaded"]
-    assert report["parameters_loaded"] + report["parameters_not_loaded"] == net.count_params()
-    longer = begin(tmp_path / "a.weights.h5", net_of(seed=1, widths=[8, 8, 8]), tmp_path)
+    assert report["parameters_loaded"] + report["parameters_not_loaded"] == model.count_params()
+    longer = begin(tmp_path / "a.weights.h5", model_of(seed=1, widths=[8, 8, 8]), tmp_path)
     assert "conv2d_5" in longer["not_there"]
     assert longer["other_shape"] == []
 
 
-def test_a_backbone_alone_is_found_inside_of_a_net(tmp_path):
-    source = net_of("transfer", backbone="mobilenet_v3_small")
+def test_a_backbone_alone_is_found_inside_of_a_model(tmp_path):
+    source = model_of("transfer", backbone="mobilenet_v3_small")
     source.get_layer("backbone").save_weights(tmp_path / "b.weights.h5")
-    net = net_of("transfer", seed=1, backbone="mobilenet_v3_small")
-    report = begin(tmp_path / "b.weights.h5", net, tmp_path)
+    model = model_of("transfer", seed=1, backbone="mobilenet_v3_small")
+    report = begin(tmp_path / "b.weights.h5", model, tmp_path)
     assert report["not_there"] == ["logit"]
-    assert equal(net.get_layer("backbone"), source.get_layer("backbone"))
+    assert equal(model.get_layer("backbone"), source.get_layer("backbone"))
 
 
 def test_the_file_is_read_once_and_every_build_gets_the_same(tmp_path, monkeypatch):
-    source = net_of(widths=[8])
+    source = model_of(widths=[8])
     source.save_weights(tmp_path / "a.weights.h5")
     initial = InitialWeights("a", tmp_path / "a.weights.h5", None, tmp_path)
-    first = initial(net_of(seed=1))
+    first = initial(model_of(seed=1))
     (tmp_path / "a.weights.h5").unlink()
-    second, plain = initial(net_of(seed=5)), net_of(seed=5)
+    second, plain = initial(model_of(seed=5)), model_of(seed=5)
     rows = [row for row, (a, b) in enumerate(zip(second.get_weights(), plain.get_weights(), strict=True)) if not np.array_equal(a, b)]
     assert 0 < len(rows) < len(plain.weights)
     for row in range(len(plain.weights)):
@@ -107,31 +108,31 @@ def test_the_file_is_read_once_and_every_build_gets_the_same(tmp_path, monkeypat
 
 
 def test_no_layer_of_the_file_is_used_twice(tmp_path):
-    for name, net in (("a", net_of()), ("b", net_of(widths=[8] * 3))):
-        net.save_weights(tmp_path / f"{name}.weights.h5")
+    for name, model in (("a", model_of()), ("b", model_of(widths=[8] * 3))):
+        model.save_weights(tmp_path / f"{name}.weights.h5")
     layers = []
     for name in "ab":
         with open_weights(tmp_path / f"{name}.weights.h5") as file:
-            layers.append(stored_layers(file, net))
+            layers.append(stored_layers(file, model))
     pairs = pair_layers(*layers)
     assert len({theirs.labels for _, theirs in pairs}) == len(pairs) == len(layers[0])
 
 
 def test_nothing_that_fits_is_an_error_with_both_lists(tmp_path):
-    net_of().save_weights(tmp_path / "a.weights.h5")
+    model_of().save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(
         ConfigError, match=r"(?s)nothing in .*a\.weights\.h5' fits model 'vit'.*patches: .*In the file:.*conv2d_1: \(3, 3, 4, 8\)"
     ):
-        begin(tmp_path / "a.weights.h5", net_of("vit"), tmp_path)
+        begin(tmp_path / "a.weights.h5", model_of("vit"), tmp_path)
     assert not (tmp_path / "init_from.json").exists()
 
 
 def test_weights_of_a_training_that_diverged_are_refused(tmp_path):
-    net = net_of()
-    net.set_weights([np.full_like(value, np.nan) for value in net.get_weights()])
-    net.save_weights(tmp_path / "a.weights.h5")
+    model = model_of()
+    model.set_weights([np.full_like(value, np.nan) for value in model.get_weights()])
+    model.save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(ConfigError, match="are no numbers"):
-        begin(tmp_path / "a.weights.h5", net_of(), tmp_path)
+        begin(tmp_path / "a.weights.h5", model_of(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_what_cannot_be_begun_from_is_named(source, message, finished_run, tmp_p
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.keras").write_bytes(b"PK\x03\x04 no zip")
     with pytest.raises(ConfigError, match=r"init_from: '.*a\.keras' cannot be read as weights"):
-        begin(tmp_path / "a.keras", net_of(), tmp_path)
+        begin(tmp_path / "a.keras", model_of(), tmp_path)
 
 
 def test_a_run_begins_where_another_ended(finished_run, run_task, tiny_cellnet, tmp_path):
@@ -186,7 +187,7 @@ def test_weights_of_a_run_that_was_cut_off_go_on_and_know_its_patients(file, sta
     for name in ("status.json", "config.yaml", "split.csv", "provenance.json"):
         shutil.copy(finished_run / name, run / name)
     (run / "status.json").write_text(json.dumps(json.loads((run / "status.json").read_text()) | {"status": status}))
-    net_of(widths=[8]).save_weights(run / file)
+    model_of(widths=[8]).save_weights(run / file)
     initial = find_weights(f"{run}/{file}", tmp_path / "cache", tmp_path)
     assert initial.run == run
     own = FinishedRun.read(finished_run).manifest
@@ -197,6 +198,6 @@ def test_a_file_in_a_runs_folder_knows_its_patients_too_and_one_elsewhere_says_t
     assert find_weights(f"{finished_run}/model.keras", tmp_path, tmp_path).run == finished_run
     shutil.copy(finished_run / "model.keras", tmp_path / "mine.keras")
     initial = find_weights(f"{tmp_path}/mine.keras", tmp_path, tmp_path)
-    initial(net_of(widths=[8]))
+    initial(model_of(widths=[8]))
     assert initial.run is None
     assert "Nobody recorded here which patients these weights were trained on." in initial.notes()[0]

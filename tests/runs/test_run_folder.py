@@ -125,39 +125,31 @@ except RunFolderError as error:
     assert lines[0].endswith(f"I am {winner}")
 
 
-def test_a_users_mistake_is_its_message_without_a_traceback(tmp_path, capsys):
-    with pytest.raises(DataError), claim(tmp_path / "x"):
-        raise DataError("3 images cannot be read")
-    found = status(tmp_path / "x")
-    assert (found["status"], found["reason"], found["error"]) == ("failed", "3 images cannot be read", "DataError")
-    text = (tmp_path / "x" / "run.log").read_text()
-    assert "ERROR 3 images cannot be read" in text
-    assert "Traceback" not in text
-    assert capsys.readouterr().err == "", "the program's end shows it, once"
-
-
-@pytest.mark.parametrize("kind", [ZeroDivisionError, MemoryError, SystemExit])
-def test_an_unexpected_error_leaves_its_traceback(tmp_path, kind):
+@pytest.mark.parametrize(
+    ("error", "status_", "reason", "logged", "trace"),
+    [
+        (DataError("3 images cannot be read"), "failed", "3 images cannot be read", "ERROR 3 images cannot be read", False),
+        (ZeroDivisionError("deep down"), "failed", "ZeroDivisionError: deep down", "in deep_inside", True),
+        (MemoryError("deep down"), "failed", "MemoryError: deep down", "in deep_inside", True),
+        (SystemExit("deep down"), "failed", "SystemExit: deep down", "in deep_inside", True),
+        (KeyboardInterrupt(), "interrupted", "stopped by Ctrl-C or a signal", "Interrupted", False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_how_a_run_ended_is_recorded_and_only_an_unexpected_error_has_a_traceback(tmp_path, capsys, error, status_, reason, logged, trace):
     def deep_inside():
-        raise kind("deep down")
+        raise error
 
-    with pytest.raises(kind), claim(tmp_path / "x"):
+    with pytest.raises(type(error)), claim(tmp_path / "x") as folder:
+        folder.facts["epochs"] = 3
         deep_inside()
     found = status(tmp_path / "x")
-    assert (found["status"], found["reason"]) == ("failed", f"{kind.__name__}: deep down")
+    assert (found["status"], found["reason"], found["epochs"]) == (status_, reason, 3)
+    assert found.get("error") == (None if status_ == "interrupted" else type(error).__name__)
     text = (tmp_path / "x" / "run.log").read_text()
-    assert "Traceback" in text
-    assert "in deep_inside" in text
-
-
-def test_an_interruption_is_no_failure(tmp_path):
-    with pytest.raises(KeyboardInterrupt), claim(tmp_path / "x") as folder:
-        folder.facts["epochs"] = 3
-        raise KeyboardInterrupt
-    found = status(tmp_path / "x")
-    assert (found["status"], found["epochs"]) == ("interrupted", 3)
-    assert "Ctrl-C" in found["reason"]
-    assert "Interrupted" in (tmp_path / "x" / "run.log").read_text()
+    assert logged in text
+    assert ("Traceback" in text) == trace
+    assert capsys.readouterr().err == "", "the program's end shows it, once"
 
 
 @pytest.mark.parametrize("error", [None, DataError("a"), ValueError("b"), KeyboardInterrupt()])

@@ -16,8 +16,10 @@ RULE = ResizeRule(32, "stretch")
 # An ensemble is made of finished runs; its own test saves and reads it.
 MODELS = sorted(set(options("model")) - {"ensemble"})
 PARAMS = {"image_size": 32}
-# A net by the Functional API and one that is a class: in a raw one, the net as it is saved otherwise is a layer.
+# A model by the Functional API and one that is a class: in a raw one, the model as it is saved otherwise is a layer.
 BOTH = ("cellnet", "lenet_subclassed")
+# Those that are saved in all formats.
+SERVED = tuple(zip(("prepared", "raw"), BOTH, strict=True))
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 45, 38, 3)).astype(np.uint8)
 PREPARED = np.stack([resize(image, RULE) for image in PIXELS]).astype(np.float32) * np.float32(1 / 255)
 
@@ -56,7 +58,7 @@ def run_program(program):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder with every model, saved as it takes raw images, some also as they take prepared ones, and their logits."""
+    """A folder with every model, saved as it takes raw images, some also as they take prepared ones or in all formats, and their logits."""
     import keras
 
     keras.config.set_dtype_policy("float32")
@@ -64,7 +66,8 @@ def saved(tmp_path_factory):
     for name in MODELS:
         model = make(name)
         for takes in ("prepared", "raw") if name in BOTH else ("raw",):
-            save(root / takes / name, model, name, takes)
+            formats = ["weights", "saved_model"] if (takes, name) in SERVED else []
+            save(root / takes / name, model, name, takes, formats)
         np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
     np.save(root / "raw.npy", PIXELS)
     np.save(root / "prepared.npy", PREPARED)
@@ -76,7 +79,7 @@ def test_the_project_reads_either_kind_back_as_the_net_of_prepared_images(saved,
     for name in BOTH:
         model, rule, record = load_model(saved / takes / name)
         assert rule == RULE
-        assert record["files"] == {"keras": "model.keras"}
+        assert record["files"]["keras"] == "model.keras"
         assert record["input"]["takes"] == takes
         assert record["input"]["dtype"] == {"prepared": "float32", "raw": "uint8"}[takes]
         np.testing.assert_array_equal(model(PREPARED, training=False), np.load(saved / f"{name}.npy"))
@@ -91,25 +94,12 @@ def test_a_record_from_before_raw_input_is_read(saved, tmp_path):
     np.testing.assert_array_equal(load_model(folder)[0](PREPARED, training=False), np.load(saved / "cellnet.npy"))
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    """Folders with a SavedModel each, of prepared and of raw images, and their logits."""
-    root = tmp_path_factory.mktemp("exported")
-    for takes, name in zip(("prepared", "raw"), BOTH, strict=True):
-        model = make(name)
-        save(root / takes / name, model, name, takes, ["weights", "saved_model"])
-        np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
-    np.save(root / "raw.npy", PIXELS)
-    np.save(root / "prepared.npy", PREPARED)
-    return root
-
-
-def test_tensorflow_alone_serves_a_saved_model_and_keras_reads_every_model_after_one_import(exported, saved):
+def test_tensorflow_alone_serves_a_saved_model_and_keras_reads_every_model_after_one_import(saved):
     run_program(f"""
 import pathlib, sys
 import numpy as np, tensorflow as tf
-root = pathlib.Path({str(exported)!r})
-for takes, name in zip(("prepared", "raw"), {BOTH}):
+root = pathlib.Path({str(saved)!r})
+for takes, name in {SERVED}:
     served = tf.saved_model.load(str(root / takes / name / "saved_model")).signatures["serving_default"]
     found = served(images=tf.constant(np.load(root / f"{{takes}}.npy")))
     assert set(found) == {{"logit", "score"}}, found
@@ -120,7 +110,6 @@ assert not [name for name in sys.modules if name.startswith("malaria_exp")]
 
 import keras
 import malaria_exp.components.model._layers
-root = pathlib.Path({str(saved)!r})
 for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
     for name in names:
         model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)
@@ -129,18 +118,18 @@ for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
 """)
 
 
-def test_what_was_written_stands_in_the_record_and_nothing_else_lies_there(exported):
-    folder = exported / "raw" / "lenet_subclassed"
+def test_what_was_written_stands_in_the_record_and_nothing_else_is_there(saved):
+    folder = saved / "raw" / "lenet_subclassed"
     files = json.loads((folder / "model.json").read_text())["files"]
     assert files == {"keras": "model.keras", "weights": "model.weights.h5", "saved_model": "saved_model"}
     assert {path.name for path in folder.iterdir()} == {"model.json", *files.values()}
 
 
-@pytest.mark.parametrize(("takes", "name"), zip(("prepared", "raw"), BOTH, strict=True))
-def test_the_weights_alone_load_into_the_net(exported, takes, name):
-    net = build("model", name, params_of(name))
-    net.load_weights(exported / takes / name / "model.weights.h5")
-    np.testing.assert_array_equal(net(PREPARED, training=False), np.load(exported / f"{name}.npy"))
+@pytest.mark.parametrize(("takes", "name"), SERVED)
+def test_the_weights_alone_load_into_the_net(saved, takes, name):
+    model = build("model", name, params_of(name))
+    model.load_weights(saved / takes / name / "model.weights.h5")
+    np.testing.assert_array_equal(model(PREPARED, training=False), np.load(saved / f"{name}.npy"))
 
 
 def test_a_format_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):

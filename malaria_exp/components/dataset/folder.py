@@ -16,12 +16,12 @@ from malaria_exp.data.readers.layout import Found, Layout, check_any, class_pref
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.errors import ConfigError
 
-# What folders of the two classes are called. Bare numbers are not among them: 0 means either class in one or another set.
+# Names of the two classes' folders. 0 and 1 are not among them, because either may mean parasitized.
 POSITIVE_NAMES = ("parasitized", "parasitised", "infected", "positive", "malaria", "falciparum")
 NEGATIVE_NAMES = ("uninfected", "healthy", "negative", "normal", "noninfected", "non_infected", "non-infected", "not_infected")
 MENDED_BY = "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=cells.csv"
 
-# A whole number, too: folders are called 0 and 1 more often than anything else, and a command line makes numbers of that.
+# Or a whole number: folders are often called 0 and 1, which Hydra reads as numbers.
 Name = Annotated[str, Pattern(r"[^/\\]+", "the name of a folder, without the folders above it")] | int
 
 
@@ -38,13 +38,13 @@ def folder(
     """Any folder or zip with a folder a class: PNG, JPEG, TIFF, BMP, WebP; patients from a CSV.
 
     Args:
-        path: the folder or zip; the class folders may lie at any depth, and below train/ and test/.
+        path: the folder or zip; the class folders may be at any depth, also below train/ and test/.
         positive: name of the folder with parasitized cells; null to find it (parasitized, infected, positive ...).
         negative: name of the folder with uninfected cells; null to find it (uninfected, healthy, negative, normal ...).
         csv: a CSV with a header and the columns file (below path) and any of patient, slide, field, label; with labels no class
-            folders are needed. Without patients no split by patient is possible; where no CSV tells them, NIH file names do.
-        on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        max_bad_fraction: share of the images that skip may leave out at most.
+            folders are needed. Without a CSV, patients are read from NIH file names; without patients no split by patient is possible.
+        on_bad_image: error stops before any training and lists all bad images; skip excludes and records them.
+        max_bad_fraction: the largest fraction of bad images with which skip goes on.
 
     Raises:
         ConfigError: only one of positive and negative is given, or both are the same.
@@ -91,7 +91,7 @@ def _from_list(files: Files, listed: CellList) -> Layout:
 def _with_patients(files: Files, layout: Layout, listed: CellList | None, class_of: Mapping[str, str]) -> list[Cell]:
     """Gives each image its cell's name, and patient, slide and field from the CSV, else from an NIH name, else UNKNOWN.
 
-    If the CSV has patients, names give none: they may call the same person otherwise.
+    If the CSV has patients, none are read from names, as these may name the same patient differently.
     """
     names = _unique_names(files, layout.found)
     by_name = listed is None or "patient" not in listed.columns
@@ -106,9 +106,9 @@ def _with_patients(files: Files, layout: Layout, listed: CellList | None, class_
 
 
 def _unique_names(files: Files, found: list[Found]) -> list[str]:
-    """Returns the shortest kind of name that tells all cells apart: below the class folder, with the class, with all folders, or whole.
+    """Returns the shortest kind of unique names: below the class folder, with the class, with all folders, or with the ending too.
 
-    Folders above all cells are no part of it, lest a zip of a folder hold other cells than the folder.
+    Folders that contain all cells are not in the names, so a zip of a folder has the same cells as the folder.
     """
     below = [item.name for item in found]
     with_class = [f"{item.class_name}/{item.name}" for item in found]

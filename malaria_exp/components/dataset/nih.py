@@ -1,4 +1,4 @@
-"""The NIH malaria cell images: 27,558 crops of 200 people, fetched or read where they are, in whatever form they lie there.
+"""The NIH malaria cell images: 27,558 crops from 200 patients, downloaded, or read from a zip or folder of any known form.
 
 Source: Rajaraman et al. 2018, https://peerj.com/articles/4568, https://data.lhncbc.nlm.nih.gov/public/Malaria/cell_images.zip
 """
@@ -29,23 +29,21 @@ def nih(
     on_bad_image: OnBadImage = "error",
     max_bad_fraction: Probability = 0.01,
 ) -> CellTable:
-    """The NIH cell images: fetched once, or read from a zip or folder of any known form.
+    """The NIH cell images: downloaded once, or read from a zip or folder of any known form.
 
     Args:
-        path: the official zip, or a folder or zip with its cells in any of the forms that are known (docs/data.md); nothing is
-            unpacked. null to fetch the official files, 353 MB.
-        root: the data folder, where fetched files are kept for all later runs; null for the environment's MALARIA_EXP_DATA,
-            else ~/.local/share/malaria_exp.
-        url: address of the folder that the official files are fetched from, such as a mirror's; they are checked against
-            their known SHA-256.
-        mappings: the official patientid_cellmapping_*.csv files; where given, or fetched, every cell must stand in them
-            under the slide that its name says.
-        on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        max_bad_fraction: share of the images that skip may leave out at most.
+        path: the official zip, or a folder or zip with its cells in any of the known forms (docs/data.md); nothing is unpacked. null
+            to download the official files, 353 MB.
+        root: the data folder, where downloads are kept for later runs; null for the environment's MALARIA_EXP_DATA, else
+            ~/.local/share/malaria_exp.
+        url: address of the folder to download the official files from, such as a mirror's; their SHA-256 is checked.
+        mappings: the official patientid_cellmapping_*.csv files, which are downloaded too; if there are any, each cell must be listed
+            with the slide that its name says.
+        on_bad_image: error stops before any training and lists all bad images; skip excludes and records them.
+        max_bad_fraction: the largest fraction of bad images with which skip goes on.
 
     Raises:
-        DataError: nothing at the path, nothing that is known, or it cannot be fetched; a class without images; or the
-            mappings say otherwise.
+        DataError: nothing or nothing known is at the path; the download failed; a class has no images; or names and mappings differ.
     """
     if path is None:
         archive, official_mappings = download(root, url)

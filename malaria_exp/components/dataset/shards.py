@@ -1,4 +1,4 @@
-"""Sharded sets: what `task=prepare` wrote, streamed with flat memory however large it is."""
+"""Sharded datasets that `task=prepare` wrote: streamed with constant memory, whatever their size."""
 
 from typing import Annotated
 
@@ -15,12 +15,12 @@ from malaria_exp.utils.terminal_log import log
 def shards(
     *, path: Annotated[str, Pattern(r".+", "the folder or URL that task=prepare wrote")], window: PositiveInt = 8, verify: bool = False
 ) -> CellTable:
-    """Cells in checksummed TFRecord shards, as task=prepare writes them: streamed, for sets that outgrow memory.
+    """Cells in checksummed TFRecord shards, as task=prepare writes them: streamed, for datasets larger than the memory.
 
-    The images stay in the shards. Training cells are streamed in windows of so many shards; a window is shuffled as a whole while the
-    next one is read. Cells were dealt to shards at random when they were written, so each window is a random sample of all
-    patients and classes: batches mix as under a full shuffle. The difference to one: in an epoch, cells of different windows never
-    meet in a batch, and cells of one shard meet (shards / window) times as often; which shards share a window is drawn anew each epoch.
+    The images stay in the shards. Training cells are streamed in windows of `window` shards; one window is shuffled while the next is
+    read. task=prepare writes cells to shards in random order, so each window is a random sample of all patients and classes, and batches
+    are mixed almost as in a full shuffle. The difference: in an epoch, cells of different windows are never in one batch, and cells of
+    one shard are together (shards / window) times as often. Which shards form a window changes every epoch.
 
     Args:
         path: folder or URL: a local path, one of TensorFlow's file systems such as gs://, or one of fsspec's such as s3:// (those

@@ -1,8 +1,8 @@
-"""Synthetic cells: a data set made of numbers alone, with people, slides, fields and the traps of the real one.
+"""Synthetic cells: a simulator of the NIH set, with its patients, slides and fields, and with its traps.
 
-A small simulator of the NIH set's pictures: stain, light, focus and background per person, slide and photograph; outlines as its masks
-leave them; the blood stages of the parasite; look-alikes on either class. What is simulated from what, with pictures, stands in
-docs/synthetic-cells.md. A score on synthetic cells says nothing about malaria.
+It simulates stain, light, focus and background per patient, slide and photograph, the outlines that the NIH masks leave, the blood stages
+of the parasite, and look-alikes in both classes. docs/synthetic-cells.md shows everything in pictures. A score on synthetic cells says
+nothing about malaria.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Probability, Range
 from malaria_exp.data.cell_table import CellTable
 
-# Raise it whenever the same recipe would give other pixels: caches find cells by a hash over it.
+# Raise it with every change that gives the same recipe other pixels: caches find cells by a hash that includes it.
 DRAWING_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Drawings:
-    """Draws the cells of a table on demand; holds no pixels, so any number of them fits into memory.
+    """Draws the cells of a table on demand; holds no pixels, so any number of cells fits into memory.
 
-    Each cell has random numbers of its own, seeded by (seed, person, cell): it does not matter in which order, in which
-    thread or how often cells are read.
+    Each cell has its own random numbers, seeded by (seed, patient, cell), so it does not matter in which order, in which thread or how
+    often cells are read.
 
     Attributes:
-        seed: the data set's seed.
-        number: int64 (N,), the person's number.
-        cell: int64 (N,), the cell's position among the person's cells, from 0.
-        slide: int64 (N,), the slide's position among the person's slides, from 0.
-        field: int64 (N,), the photograph's position among the person's photographs, from 0.
+        seed: of the dataset.
+        number: int64 (N,), the patient's number.
+        cell: int64 (N,), the cell's position among the patient's cells, from 0.
+        slide: int64 (N,), the slide's position among the patient's slides, from 0.
+        field: int64 (N,), the photograph's position among the patient's photographs, from 0.
         parasitized: bool (N,), the truth.
         shift: float64 (N,), strength of the other laboratory's stain, 0 where there is none.
-        recipe: what is the same for all cells.
+        recipe: the parameters that all cells share.
     """
 
     seed: int
@@ -63,8 +63,8 @@ class Drawings:
     def recipe_hash(self, index: int) -> str:
         """Returns the SHA-256 over everything that decides the pixels of cell `index`, as hex.
 
-        It stands for the content without drawing it: equal recipes give equal pixels; and two cells of a table differ in
-        person or cell, so in all their random numbers, and would be the same picture only by a chance that never comes.
+        It identifies the content without drawing it: equal recipes give equal pixels, and two cells of a table differ in patient or
+        cell, and so in all their random numbers.
         """
         own = " ".join(f"{name}={getattr(self, name)[index]}" for name in ("number", "cell", "slide", "field", "parasitized", "shift"))
         common = " ".join(f"{name}={float(value)!r}" for name, value in asdict(self.recipe).items())
@@ -90,37 +90,39 @@ def synthetic(
     shifted_patients: Literal["healthy", "every_second"] = "healthy",
     label_noise: Probability = 0.0,
 ) -> CellTable:
-    """Draws cells that look like stained blood cells: no download, for first steps, experiments on known truth, and tests.
+    """Simulated stained blood cells: no download; for first steps, experiments with a known truth, and tests.
 
     Args:
-        seed: which people and cells are drawn; the same seed gives the same pixels.
-        infected_patients: people with parasitized and uninfected cells; one more person leaves the others as they are.
-        healthy_patients: people with uninfected cells only.
-        cells_per_patient: cells of a person on average; single people have half of that up to five times as many.
-        parasitized_fraction: part of an infected person's cells that is parasitized, on average over people.
-        late_fraction: part of the parasitized cells with a trophozoite, schizont or gametocyte instead of a ring, on average over people.
-        cell_size: typical height and width of a cell in pixels; single cells differ by about 12%, as in the real set.
+        seed: chooses patients and cells; the same seed gives the same pixels.
+        infected_patients: patients with parasitized and uninfected cells; one more patient leaves the others unchanged.
+        healthy_patients: patients with uninfected cells only.
+        cells_per_patient: on average; a patient has between half and five times as many.
+        parasitized_fraction: fraction of an infected patient's cells that is parasitized, on average over patients.
+        late_fraction: fraction of the parasitized cells with a trophozoite, schizont or gametocyte instead of a ring, on average over
+            patients.
+        cell_size: typical height and width of a cell in pixels; cells differ by about 12%, as in the real set.
         odd_shape_fraction: chance that a cell is notched, cut, folded, fringed, or has a piece of a neighbor on it.
-        lookalike_fraction: chance that a cell of either class carries something that is no parasite: stain grains, a platelet, a scratch.
+        lookalike_fraction: chance that a cell of either class has something that resembles a parasite: stain grains, a platelet, a scratch.
         contrast: how strongly parasites are stained; below 1 the task is harder, at 0 they cannot be seen.
-        softness: factor of how far photographs are out of focus; 0 is sharp.
-        noise: factor of the camera's noise; 0 is none.
-        stain_shift: strength of another laboratory's stain on some people's slides; at 1 colors move by about one deviation of real
-            people's stains, nothing else changes.
-        shifted_patients: whose slides stain_shift moves: all healthy people's, so that color alone betrays the ill, whom no split by
-            patient can hide; or every second infected and every second healthy person's (P5003, P5004, P5007, P5008 ...).
-        label_noise: chance that the label of an infected person's cell is wrong; the pixels follow the truth, which the table keeps.
+        softness: scales how far photographs are out of focus; 0 is sharp.
+        noise: scales the camera's noise; 0 is none.
+        stain_shift: strength of another laboratory's stain on some patients' slides; 1 moves colors by about one standard deviation
+            between real patients, and changes nothing else.
+        shifted_patients: whose slides stain_shift changes: those of all healthy patients, so that color alone tells who is infected, a
+            leak that no split by patient removes; or of every second infected and every second healthy patient (P5003, P5004, P5007,
+            P5008 ...).
+        label_noise: chance that the label of an infected patient's cell is wrong; the pixels follow the truth, which the table keeps.
 
     Returns:
-        A table whose names follow the official grammar, with patients P5001 and up, whom the real set does not have.
+        A table whose names follow the official grammar, with patients P5001 and up, which the real set does not have.
     """
     cells = list(plan(seed, infected_patients, healthy_patients, cells_per_patient, parasitized_fraction))
     number, cell, slide, field, parasitized, names = zip(*cells, strict=True)
-    people = np.array(number)
-    shifted = is_healthy(people) if shifted_patients == "healthy" else is_second(people)
+    patients = np.array(number)
+    shifted = is_healthy(patients) if shifted_patients == "healthy" else is_second(patients)
     drawings = Drawings(
         seed=seed,
-        number=people,
+        number=patients,
         cell=np.array(cell),
         slide=np.array(slide),
         field=np.array(field),
@@ -136,7 +138,7 @@ def synthetic(
             noise=noise,
         ),
     )
-    wrong = wrong_labels(seed, people, label_noise)
+    wrong = wrong_labels(seed, patients, label_noise)
     labeled = drawings.parasitized ^ wrong
     return CellTable.from_names(
         "synthetic",
@@ -153,7 +155,7 @@ def synthetic(
 
 
 def _notes(wrong: int, cells: int, shift: float, shifted_patients: str) -> tuple[str, ...]:
-    """Returns what a reader of a report must know of labels and stains that were spoilt on purpose."""
+    """Returns notes for the report about labels and stains that are wrong on purpose."""
     notes = []
     if wrong:
         notes.append(f"{wrong:,} of {cells:,} labels are wrong on purpose (label_noise); every number counts against the given labels.")
@@ -164,6 +166,6 @@ def _notes(wrong: int, cells: int, shift: float, shifted_patients: str) -> tuple
 
 @lru_cache(maxsize=16384)
 def _look(seed: int, number: int, slide: int, field: int, shift: float) -> Look:
-    # Person and cells take [seed, number] and [seed, number, 1 + cell]; the 0 keeps these streams apart from both.
-    person, slide_, field_ = (np.random.default_rng([seed, number, 0, stream]) for stream in (1, 2 + slide, 10 + field))
-    return draw_look(person, slide_, field_, shift)
+    # Patients and cells are seeded by [seed, number] and [seed, number, 1 + cell]; the 0 makes these seeds different from both.
+    patient, slide_, field_ = (np.random.default_rng([seed, number, 0, stream]) for stream in (1, 2 + slide, 10 + field))
+    return draw_look(patient, slide_, field_, shift)

@@ -1,7 +1,7 @@
-"""TensorFlow Datasets' `malaria`, as TFDS itself prepares it, with the patients that TFDS forgets.
+"""TensorFlow Datasets' `malaria`, as TFDS itself prepares it, with the patients restored.
 
-TFDS keeps the PNG files' bytes, a label (0 = parasitized) and nothing else. The bytes' SHA-256 finds each cell's name, and with it
-patient, slide and field, in the packaged index. Source: https://www.tensorflow.org/datasets/catalog/malaria
+TFDS keeps only the bytes of the PNG files and a label (0 = parasitized). The packaged index gives each cell's name by the SHA-256 of its
+bytes, and the name gives patient, slide and field. Source: https://www.tensorflow.org/datasets/catalog/malaria
 """
 
 import hashlib
@@ -45,10 +45,10 @@ def tfds(
     """TensorFlow Datasets' malaria, its patients restored by the content of the images.
 
     Args:
-        data_dir: where TFDS keeps its datasets; null for its own default, $TFDS_DATA_DIR or ~/tensorflow_datasets.
+        data_dir: the folder of TFDS' datasets; null for its own default, $TFDS_DATA_DIR or ~/tensorflow_datasets.
         download: let TFDS fetch and prepare the dataset, if it is not there; 353 MB.
-        on_bad_image: error stops before any training and lists all bad images; skip goes on without them, on the record.
-        max_bad_fraction: share of the images that skip may leave out at most.
+        on_bad_image: error stops before any training and lists all bad images; skip excludes and records them.
+        max_bad_fraction: the largest fraction of bad images with which skip goes on.
 
     Raises:
         ConfigError: tensorflow-datasets is not installed.
@@ -64,7 +64,7 @@ def tfds(
     cells, hashes, wrong, bad = [], {}, [], []
     for index, (data, label) in enumerate(track(records.all(), "reading TFDS records", total=len(records.names))):
         if not data:
-            # Said here already: two empty files are no images that contradict each other.
+            # Two empty files have the same hash, but they are no copies of one image.
             bad.append(BadImage(records.names[index], EMPTY))
             continue
         hashes[index] = hashlib.sha256(data).hexdigest()
@@ -96,15 +96,15 @@ def prepared_builder(data_dir: str | None, *, download: bool) -> "tensorflow_dat
         import tensorflow_datasets
     except ImportError as error:
         raise ConfigError(f"dataset=tfds needs the package tensorflow-datasets ({error}). Install it: {INSTALL}") from None
-    # TFDS would load it in passing, without what makes a run repeatable.
+    # Before TFDS loads TensorFlow without the settings that make a run repeatable.
     load_tensorflow()
     if not console().is_terminal:
         tensorflow_datasets.disable_progress_bar()
-    place = None if data_dir is None else str(Path(data_dir).expanduser())
+    folder = None if data_dir is None else str(Path(data_dir).expanduser())
     try:
-        builder = tensorflow_datasets.builder("malaria", data_dir=place)
-    except Exception as error:  # noqa: BLE001 - what reads its record raises many types
-        where = Path(place or tensorflow_datasets.core.constants.DATA_DIR) / "malaria"
+        builder = tensorflow_datasets.builder("malaria", data_dir=folder)
+    except Exception as error:  # noqa: BLE001 - TFDS raises many types on a damaged record
+        where = Path(folder or tensorflow_datasets.core.constants.DATA_DIR) / "malaria"
         raise DataError(f"dataset=tfds: what lies in '{where}' cannot be read: {_first_line(error)}. {PREPARE_AGAIN}") from None
     if "train" in builder.info.splits:
         return builder
@@ -130,17 +130,17 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_online(downloads: Path) -> None:
-    """Raises a ConnectionError where there is no network: TFDS itself would try for minutes before it says so.
+    """Raises a ConnectionError if there is no network, because TFDS itself would try for minutes.
 
     Args:
-        downloads: TFDS' folder of downloads; if the zip lies there already, nothing is asked.
+        downloads: TFDS' folder of downloads; if the zip is there already, no network is needed.
     """
     if any(downloads.rglob("*cell_imag*.zip")):
         return
     try:
         urlopen(Request(f"{HOME}/{ZIP}", method="HEAD"), timeout=30).close()  # noqa: S310 - an https address
     except HTTPError:
-        # Somebody answers; what to make of it is TFDS' business, and so are certificates.
+        # There is a network; TFDS handles the server's answer, and certificates too.
         return
     except URLError as error:
         if isinstance(error.reason, (gaierror, ConnectionError, TimeoutError)):
@@ -148,10 +148,10 @@ def _check_online(downloads: Path) -> None:
 
 
 class Records:
-    """TFDS' records as files, see _files.Files.
+    """TFDS' records as files; see data.readers.files.Files.
 
-    Their bytes, 330 MB, are read when the first is asked for, and held for as many reads as there are records: once around, such as
-    for decoding them. A training that follows does not carry them along.
+    All bytes, 330 MB, are read when the first record is asked for, and released after as many reads as there are records. That is enough
+    for decoding each record once, so the training that follows does not hold them in memory.
 
     Args:
         builder: prepared.

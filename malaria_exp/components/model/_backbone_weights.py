@@ -93,7 +93,7 @@ def load_file(net: "keras.Model", name: str, given: str) -> None:
 
 def _misfits(net: "keras.Model", path: Path) -> str:
     """Returns in words what is wrong with a file that Keras cannot load: which layers it lacks, or has in other shapes."""
-    from malaria_exp.runs.initial_weights import pair_layers
+    from malaria_exp.runs.layer_pairs import pair_layers
     from malaria_exp.runs.weights_file import WeightsFileError, open_weights, stored_layers
 
     with tempfile.TemporaryDirectory() as folder:

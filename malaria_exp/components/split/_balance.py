@@ -1,4 +1,4 @@
-"""Dividing patients into subsets of given shares so that cells, classes and healthy people stay balanced."""
+"""Dividing patients into subsets of given fractions, balanced in cells, classes and healthy patients."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ MAX_SHUFFLES = 20
 
 def divide_patients(
     table: CellTable,
-    shares: Mapping[str, float],
+    subsets: Mapping[str, float],
     seed: list[int],
     tolerance: float,
     *,
@@ -23,23 +23,24 @@ def divide_patients(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Gives each patient a subset.
 
-    Infected and healthy patients are shuffled and dealt out separately, so each subset's number of either is its share,
-    rounded. Then, greedily, the one exchange of two patients of a kind that helps most is made, again and again, until each
-    subset's share of the parasitized cells, of the uninfected cells of infected people and of the cells of healthy people
-    is within the tolerance of its target, or no exchange helps; then it starts again from another shuffle, a few times, and
-    the best division is kept. Deterministic for a seed and independent of the rows' order.
+    1. Infected and healthy patients are shuffled and dealt out separately, so each subset gets its fraction of both, rounded.
+    2. Two patients of a kind are exchanged, always the two that help most, until each subset's fraction of the parasitized cells, of the
+       infected patients' uninfected cells, and of the healthy patients' cells is within the tolerance of its target, or no exchange helps.
+    3. If it is not, both steps are repeated from another shuffle, a few times, and the best division is kept.
+
+    The result depends on the seed, but not on the order of the rows.
 
     Args:
         table: the cells.
-        shares: {subset: share}, summing to 1; the order settles roundings.
+        subsets: {subset: fraction}, summing to 1; the order decides how numbers of patients are rounded.
         seed: the numbers that seed the shuffle.
-        tolerance: largest deviation of any of those shares that is good enough, in [0, 1].
-        largest: whoever has more than this many times the average person's parasitized or uninfected cells is put into the
-            largest subset; None for no such rule.
+        tolerance: the largest deviation of those fractions that is good enough, in [0, 1].
+        largest: patients with more than this many times the average patient's parasitized or uninfected cells go into the largest
+            subset; None for no such rule.
         among: the patients to divide; all by default.
 
     Returns:
-        {patient: subset}, and what a manifest records of the balance: the largest deviation that is left, and warnings.
+        {patient: subset}, and for the manifest the largest deviation that is left, and warnings.
 
     Raises:
         DataError: the patients of some cells are not known, or there are fewer patients than subsets.
@@ -51,7 +52,7 @@ def divide_patients(
             + "\n".join(table.notes)
         )
     patients = np.unique(table.patient if among is None else among)
-    names = list(shares)
+    names = list(subsets)
     if len(patients) < len(names):
         raise DataError(
             f"split: {len(patients)} patients cannot be divided into {len(names)} subsets ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})."
@@ -59,14 +60,14 @@ def divide_patients(
     cells = _cells_by_kind(table, patients)
     infected = cells[:, 0] > 0
     rng = np.random.default_rng(seed)
-    target = np.array([shares[name] for name in names])
+    target = np.array([subsets[name] for name in names])
     totals = cells.sum(axis=0)
     fractions = cells[:, totals > 0] / totals[totals > 0]
     heavy = np.zeros(len(patients), dtype=bool) if largest is None else _heavy(cells, infected, largest)
     warnings = []
     if _deal(infected, target, heavy, np.random.default_rng(0)) is None:
         warnings.append(
-            f"Too few patients to keep those with over {largest:g} times the average person's cells out of the smaller subsets."
+            f"Too few patients to keep those with over {largest:g} times the average patient's cells out of the smaller subsets."
         )
         heavy[:] = False
     best, deviation = np.empty(0, dtype=np.int64), np.inf
@@ -82,23 +83,23 @@ def divide_patients(
             break
     if deviation > tolerance:
         warnings.append(
-            f"The subsets' shares of cells are off their targets by up to {100 * deviation:.1f} points; "
+            f"The subsets' fractions of cells are off their targets by up to {100 * deviation:.1f} points; "
             f"no exchange of patients brought them within split.tolerance = {100 * tolerance:g} points."
         )
     details: dict[str, Any] = {"largest_share_deviation": round(deviation, 5), "warnings": warnings}
     return {patient: names[number] for patient, number in zip(patients.tolist(), best.tolist(), strict=True)}, details
 
 
-def check_sum(shares: Mapping[str, float]) -> None:
-    """Raises a ConfigError unless the shares of the split's subsets sum to 1."""
-    total = sum(shares.values())
+def check_sum(subsets: Mapping[str, float]) -> None:
+    """Raises a ConfigError unless the fractions of the split's subsets sum to 1."""
+    total = sum(subsets.values())
     if abs(total - 1) > 1e-6:
-        names, values = " + ".join(f"split.{name}" for name in shares), " + ".join(f"{value:g}" for value in shares.values())
+        names, values = " + ".join(f"split.{name}" for name in subsets), " + ".join(f"{value:g}" for value in subsets.values())
         raise ConfigError(f"{names}: expected a sum of 1, received {values} = {total:g}.")
 
 
 def _cells_by_kind(table: CellTable, patients: np.ndarray) -> np.ndarray:
-    """Returns (patients, 3): parasitized cells, uninfected cells of infected people, cells of healthy people."""
+    """Returns (patients, 3): each one's parasitized cells, uninfected cells if infected, and cells if healthy."""
     kinds = (table.label == POSITIVE, (table.label != POSITIVE) & table.infected, ~table.infected)
     return np.stack([_tally(table.patient[kind], patients) for kind in kinds], axis=1)
 
@@ -109,7 +110,7 @@ def _tally(values: np.ndarray, patients: np.ndarray) -> np.ndarray:
 
 
 def _rounded(count: int, target: np.ndarray) -> np.ndarray:
-    """Splits a count by shares into whole numbers: the largest remainders are rounded up."""
+    """Splits a count by fractions into whole numbers: the largest remainders are rounded up."""
     exact = count * target
     whole = np.floor(exact + 1e-9).astype(int)
     whole[np.argsort(whole - exact, kind="stable")[: count - whole.sum()]] += 1
@@ -123,9 +124,9 @@ def _sums(subset: np.ndarray, fractions: np.ndarray, count: int) -> np.ndarray:
 
 
 def _heavy(cells: np.ndarray, infected: np.ndarray, largest: float) -> np.ndarray:
-    """Returns (patients,) whether someone has over `largest` times the average person's cells of a class.
+    """Returns bool (patients,): who has over `largest` times the average patient's cells of a class.
 
-    Parasitized cells are averaged over infected people, uninfected ones over everyone.
+    Parasitized cells are averaged over infected patients, uninfected ones over all.
     """
     parasitized, uninfected = cells[:, 0], cells[:, 1:].sum(axis=1)
     average = parasitized[infected].mean() if infected.any() else np.inf
@@ -133,7 +134,7 @@ def _heavy(cells: np.ndarray, infected: np.ndarray, largest: float) -> np.ndarra
 
 
 def _deal(infected: np.ndarray, target: np.ndarray, heavy: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Deals patients of each kind out at random, as many as each subset is due; None if there are too many heavy ones."""
+    """Deals out the patients of each kind at random, each subset its number; None if there are too many heavy ones."""
     home = int(target.argmax())
     subset = np.full(len(infected), home, dtype=np.int64)
     for kind in (infected, ~infected):
@@ -158,7 +159,7 @@ def _exchange(
         left, right = np.nonzero(pairs & (subset[:, None] != subset[None, :]))
         if not len(left):
             return
-        # Exchanging i and j moves `moved` from i's subset to j's: the squared error changes by this much, summed over kinds.
+        # Exchanging i and j moves `moved` from i's subset to j's; `gain` is the fall of the squared error, summed over kinds.
         moved = fractions[left] - fractions[right]
         gain = (2 * moved * (error[subset[left]] - error[subset[right]] - moved)).sum(axis=1)
         best = int(gain.argmax())

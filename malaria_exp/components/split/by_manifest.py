@@ -1,4 +1,4 @@
-"""Someone else's split, read from a CSV."""
+"""A given split, read from a CSV."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,11 +27,11 @@ def by_manifest(
 
     Args:
         path: a CSV with a header, a column `subset` (train, val, test or excluded) and a column `cell_id` or `patient`.
-        unlisted: what becomes of cells of the dataset that the CSV does not list: stop, or leave them out.
+        unlisted: what to do with cells of the dataset that the CSV does not list: error stops, exclude uses the others.
 
     Raises:
-        DataError: the CSV is malformed, names a cell or patient twice with different subsets, names one that the dataset
-            does not have, or leaves cells out while unlisted=error.
+        DataError: the CSV is malformed, gives a cell or patient two subsets, names one that the dataset does not have, or does not list
+            all cells while unlisted=error.
     """
     rows = read_csv(Path(path).expanduser(), ("subset",))
     key = next((name for name in ("cell_id", "patient") if rows and name in rows[0][1]), None)

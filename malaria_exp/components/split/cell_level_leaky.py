@@ -1,4 +1,4 @@
-"""The split of most published notebooks, kept to show what it costs: cells of one patient on both sides."""
+"""The split of most published notebooks, for comparison: cells of one patient are in training and in test."""
 
 import numpy as np
 
@@ -14,18 +14,18 @@ def cell_level_leaky(table: CellTable, /, *, train: Fraction = 0.8, val: Fractio
     """Divides cells, not patients: optimistic by 1.5 to 2.7 points of accuracy, and stamped LEAKY.
 
     Args:
-        train: share of each class's cells for training.
-        val: share for validation.
-        test: share for testing.
+        train: fraction of each class's cells for training.
+        val: fraction for validation.
+        test: fraction for testing.
         seed: chooses the division.
 
     Raises:
-        ConfigError: the shares do not sum to 1.
+        ConfigError: the fractions do not sum to 1.
     """
     check_sum({"train": train, "val": val, "test": test})
     rng = np.random.default_rng([seed, 4])
     subset = np.full(len(table), "train", dtype="<U8")
-    # Sorted by name, so that the order in which a source lists its cells decides nothing.
+    # Sorted by name, so that the result does not depend on the order in which a source lists its cells.
     order = np.argsort(table.cell_id, kind="stable")
     for label in np.unique(table.label):
         rows = rng.permutation(order[table.label[order] == label])

@@ -1,4 +1,4 @@
-"""Training, validation and test patients, each person in one subset only."""
+"""Training, validation and test patients, each patient in one subset only."""
 
 import numpy as np
 
@@ -21,23 +21,23 @@ def patient_holdout(
     largest: Positive | None = 3.0,
     seed: Count = 0,
 ) -> Manifest:
-    """Divides patients into train, val and test, balanced in cells, classes and healthy people.
+    """Divides patients into train, val and test, balanced in cells, classes and healthy patients.
 
     Args:
-        train: share of the patients and cells for training.
-        val: share for validation: early stopping, thresholds, model selection.
-        test: share for the sealed test subset.
-        tolerance: how far a subset's share of parasitized, uninfected or healthy people's cells may be from its target.
-        largest: whoever has more than this many times the average person's parasitized or uninfected cells always trains, lest
-            one person decide the numbers of a small subset; null for no such rule.
-        seed: chooses the division; kept apart from the run's seed so that runs with other seeds share their test patients.
+        train: fraction of the patients and cells for training.
+        val: fraction for validation: early stopping, thresholds, model selection.
+        test: fraction for the sealed test subset.
+        tolerance: how far a subset's fraction of parasitized, uninfected or healthy patients' cells may be from its target.
+        largest: patients with more than this many times the average patient's parasitized or uninfected cells are always in training,
+            as a single one would decide the numbers of a small subset; null for no such rule.
+        seed: chooses the division. It is not the run's seed, so runs with different seeds have the same test patients.
 
     Raises:
-        ConfigError: the shares do not sum to 1.
+        ConfigError: the fractions do not sum to 1.
         DataError: too few patients.
     """
-    shares = {"train": train, "val": val, "test": test}
-    check_sum(shares)
-    subset_of, details = divide_patients(table, shares, [seed, 1], tolerance, largest=largest)
+    subsets = {"train": train, "val": val, "test": test}
+    check_sum(subsets)
+    subset_of, details = divide_patients(table, subsets, [seed, 1], tolerance, largest=largest)
     subset = np.array([subset_of[patient] for patient in table.patient.tolist()])
     return Manifest.from_table("patient_holdout", table, subset, {"seed": seed, **details})

@@ -1,4 +1,4 @@
-"""Cross-validation over patients: each person is tested in exactly one fold."""
+"""Cross-validation over patients: each patient is tested in exactly one fold."""
 
 from typing import Annotated
 
@@ -31,10 +31,10 @@ def patient_kfold(
     Args:
         k: number of folds.
         fold: the fold that is tested, 0 to k - 1.
-        val: share of the patients outside the fold that validate instead of train.
-        tolerance: how far a fold's share of parasitized, uninfected or healthy people's cells may be from its target.
-        largest: outside the fold, whoever has more than this many times the average person's cells of a class trains and does
-            not validate; folds know no such rule, as everyone must be tested. null for none.
+        val: fraction of the patients outside the fold for validation; the others are for training.
+        tolerance: how far a fold's fraction of parasitized, uninfected or healthy patients' cells may be from its target.
+        largest: outside the fold, patients with more than this many times the average patient's cells of a class are always in
+            training; null for no such rule. Folds have none, as every patient must be tested.
         seed: chooses the folds; the same for all folds of one cross-validation.
 
     Raises:
@@ -45,8 +45,8 @@ def patient_kfold(
         raise ConfigError(f"split.fold: expected 0 to {k - 1} (split.k = {k}), received {fold}.")
     fold_of, folds = divide_patients(table, {str(number): 1 / k for number in range(k)}, [seed, 2], tolerance)
     rest = np.array([patient for patient, number in fold_of.items() if number != str(fold)])
-    shares = {"train": 1 - val, "val": val}
-    subset_of, details = divide_patients(table, shares, [seed, 3, fold], tolerance, largest=largest, among=rest)
+    subsets = {"train": 1 - val, "val": val}
+    subset_of, details = divide_patients(table, subsets, [seed, 3, fold], tolerance, largest=largest, among=rest)
     subset = np.array([subset_of.get(patient, "test") for patient in table.patient.tolist()])
     details = {
         "largest_share_deviation": max(folds["largest_share_deviation"], details["largest_share_deviation"]),

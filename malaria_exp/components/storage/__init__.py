@@ -1,1 +1,1 @@
-"""Storage: each builder returns a place that a finished run is copied to."""
+"""Storages: each builder returns a Storage, to which finished runs are copied."""

@@ -1,9 +1,10 @@
-"""Object stores and other places with a URL: gs://, s3://, memory://, file:// and whatever else is installed."""
+"""Object stores and other filesystems with URLs: gs://, s3://, memory://, file:// and whatever else is installed."""
 
 from pathlib import Path
 
+from malaria_exp.components.storage._folder import FolderStorage
 from malaria_exp.config.registry import register
-from malaria_exp.runs.storage_copy import Part, below, check_folder, check_place, copy_to_folder, copy_to_place
+from malaria_exp.runs.storage_copy import Part, below, check_place, copy_to_place
 from malaria_exp.runs.storage_interface import Storage
 from malaria_exp.utils.filesystems import local_path, scheme_of
 
@@ -21,6 +22,8 @@ def fsspec(*, url: str, what: list[Part] = ["everything"]) -> Storage:  # noqa: 
         url: the folder; each run becomes a folder in it.
         what: everything, or parts: model, report, metrics, predictions, split, log; status, configuration and provenance always.
     """
+    if scheme_of(url) in ("", "file"):
+        return FolderStorage(LocalPlace(url).folder, what, KEY)
     return UrlStorage(url, what)
 
 
@@ -34,17 +37,11 @@ class UrlStorage:
 
     def __init__(self, url: str, what: list[Part]) -> None:
         self.url, self.what = url, what
-        self._folder = local_path(url) if scheme_of(url) in ("", "file") else None
 
     def check(self) -> None:
         """Raises a ConfigError if a package is missing, or nothing can be written there."""
-        if self._folder is None:
-            check_place(self.url, KEY)
-        else:
-            check_folder(self._folder, KEY)
+        check_place(self.url, KEY)
 
     def keep(self, folder: Path, name: str) -> str:
         """Copies the run and returns the copy's URL."""
-        if self._folder is None:
-            return copy_to_place(folder, self.what, below(self.url, name), KEY)
-        return copy_to_folder(folder, self.what, self._folder / name)
+        return copy_to_place(folder, self.what, below(self.url, name), KEY)

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from malaria_exp.components.storage._folder import FolderStorage
 from malaria_exp.config.registry import register
-from malaria_exp.runs.storage_copy import Part, check_folder, copy_to_folder
+from malaria_exp.runs.storage_copy import Part
 from malaria_exp.runs.storage_interface import Storage
 from malaria_exp.utils.errors import ConfigError
 
-# What Colab calls one's own files in the mounted drive.
+# The folder of the user's own files in a drive that Colab has mounted.
 OWN_FILES = "MyDrive"
 
 
@@ -28,7 +29,7 @@ def google_drive(
     return GoogleDrive(folder, Path(mount).expanduser(), what)
 
 
-class GoogleDrive:
+class GoogleDrive(FolderStorage):
     """See Storage.
 
     Args:
@@ -38,8 +39,8 @@ class GoogleDrive:
     """
 
     def __init__(self, folder: str, mount: Path, what: list[Part]) -> None:
-        self.mount, self.what = mount, what
-        self.folder = mount / OWN_FILES / folder.strip("/")
+        self.mount = mount
+        super().__init__(mount / OWN_FILES / folder.strip("/"), what, "storage.folder")
 
     def check(self) -> None:
         """Raises a ConfigError that says how to mount the drive, or that the folder cannot be written."""
@@ -48,9 +49,10 @@ class GoogleDrive:
                 f"storage.mount: Google Drive is not mounted: there is no folder '{self.mount / OWN_FILES}'. In Colab, run"
                 f" from google.colab import drive; drive.mount('{self.mount}') in a cell first; elsewhere use storage=path."
             )
-        check_folder(self.folder, "storage.folder")
+        super().check()
 
     def keep(self, folder: Path, name: str) -> str:
         """Copies the run and returns the copy's path."""
+        # The drive may have been unmounted during the training.
         self.check()
-        return copy_to_folder(folder, self.what, self.folder / name)
+        return super().keep(folder, name)

@@ -1,4 +1,4 @@
-"""Nothing is copied."""
+"""No storage: nothing is copied."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from malaria_exp.runs.storage_interface import Storage
 
 @register("storage", "none")
 def none() -> Storage:
-    """Copies nothing: the run stays in its folder alone."""
+    """Copies nothing: the run is in its own folder only."""
     return NoStorage()
 
 
@@ -16,7 +16,7 @@ class NoStorage:
     """See Storage."""
 
     def check(self) -> None:
-        """Finds nothing to complain about."""
+        """Needs nothing."""
 
     def keep(self, folder: Path, name: str) -> None:
         """Copies nothing."""

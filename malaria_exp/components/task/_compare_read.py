@@ -12,8 +12,8 @@ from typing import Any
 from malaria_exp.components.task._compare_find import Found, no_training_run
 from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.evaluate import reported_subset
+from malaria_exp.runs.read_files import read_json, read_yaml
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.runs.saved_model import read_json, read_yaml
 from malaria_exp.utils.errors import RunFolderError
 
 # Results in tables: the ranking metric, and the rates at the threshold 0.5.

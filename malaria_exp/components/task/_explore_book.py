@@ -36,7 +36,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
     from malaria_exp.components.task._explore_book_cells import training_sample
     from malaria_exp.components.task._explore_book_data import cells_chapter, data_chapter, split_chapter
     from malaria_exp.components.task._explore_book_page import write_page
-    from malaria_exp.runs.pipeline import load_and_decode
+    from malaria_exp.runs.load_data import load_and_decode
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     load_tensorflow()
@@ -62,7 +62,7 @@ def explore_book(config: Config, folder: "RunFolder", *, samples: int) -> None:
 
 def _divide(config: Config, table: CellTable, pixel_cache: "PixelCache", folder: "RunFolder") -> Data:
     """Splits the table as a run would; of a single class nothing can be trained or split, so all its cells are shown."""
-    from malaria_exp.runs.pipeline import split
+    from malaria_exp.runs.load_data import split
 
     if len(np.unique(table.label)) == len(CLASS_NAMES):
         return split(config, table, pixel_cache, folder, None)

@@ -15,7 +15,7 @@ def explore_model(config: Config, folder: "RunFolder") -> None:
     from malaria_exp.evaluation.model_summary import IMAGE, model_facts
     from malaria_exp.evaluation.plots.model import draw_architecture, human_flops
     from malaria_exp.evaluation.plots.style import save_png
-    from malaria_exp.runs.pipeline import build_model
+    from malaria_exp.runs.train_model import build_model
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     load_tensorflow()

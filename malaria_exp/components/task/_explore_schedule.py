@@ -24,7 +24,7 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     from malaria_exp.data.open_batches import training_batches
     from malaria_exp.evaluation.plots.schedule import draw_schedule
     from malaria_exp.evaluation.plots.style import save_png
-    from malaria_exp.runs.pipeline import load_and_decode, split
+    from malaria_exp.runs.load_data import load_and_decode, split
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
     stages = stages_of(config)

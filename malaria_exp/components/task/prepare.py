@@ -37,7 +37,7 @@ def prepare(
     """
     from malaria_exp.data.shards.write_shards import write_shards
     from malaria_exp.data.write_sample import new_sample_folder, write_sample
-    from malaria_exp.runs.pipeline import load_table, resize_rule
+    from malaria_exp.runs.load_data import load_table, resize_rule
     from malaria_exp.utils.filesystems import open_filesystem
 
     app.config.check_components(("dataset", "model"))

@@ -21,6 +21,6 @@ def train(app: "App", /) -> float | None:
         if beside:
             return train_as_worker(app.config, folder)
         objective = train_and_evaluate(app.config, folder, app.overrides).objective
-    # Now that the status is final: the copy holds it.
+    # Only now, because the copy includes the final status.
     keep_copy(app.config, folder.path)
     return objective

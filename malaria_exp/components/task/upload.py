@@ -1,4 +1,4 @@
-"""Copying a run that is finished already."""
+"""Copying a finished run to a storage."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @register("task", "upload")
 def upload(app: "App", /) -> None:
     """Copies a finished run (run=outputs/...) to a storage, as storage=... does at the end of a run."""
-    from malaria_exp.runs.saved_model import read_json
+    from malaria_exp.runs.read_files import read_json
     from malaria_exp.runs.storage import name_of, note_copy, open_storage
     from malaria_exp.utils.filesystems import local_path, scheme_of
 
@@ -22,7 +22,7 @@ def upload(app: "App", /) -> None:
     if config.run is None or scheme_of(config.run) not in ("", "file"):
         raise ConfigError(f"run: received {config.run!r}; task=upload needs the local folder of a finished run: run=outputs/...")
     if config.one("storage").name == "none":
-        raise ConfigError("storage: received 'none'; task=upload needs a place to copy to: storage=path storage.path=/mnt/runs")
+        raise ConfigError("storage: received 'none'; task=upload needs a storage to copy to: storage=path storage.path=/mnt/runs")
     folder = local_path(config.run)
     status = read_json(folder / STATUS).get("status")
     if status != "done":

@@ -30,7 +30,7 @@ def verify(app: "App", /, *, people: Patients = "all", to: str | None = None) ->
         ConfigError: the CSV cannot be written.
         DataError: something is off.
     """
-    from malaria_exp.runs.pipeline import load_table
+    from malaria_exp.runs.load_data import load_table
 
     table = load_table(app.config)
     findings = find_faults(table, people)

@@ -59,17 +59,14 @@ def patients(table):
 # The classes
 
 
-@pytest.mark.parametrize("positive", POSITIVE_NAMES)
-@pytest.mark.parametrize("negative", ["uninfected", "Normal"])
-def test_every_usual_name_of_the_positive_class_is_found(positive, negative, write):
-    table = folder(path=write(f"{positive.title()}/a.png", f"{negative}/b.png"))
-    assert labels(table) == {f"{positive.title()}/a.png": "parasitized", f"{negative}/b.png": "uninfected"}
+USUAL_NAMES = [*((name, "uninfected") for name in POSITIVE_NAMES), *(("infected", name) for name in NEGATIVE_NAMES)]
 
 
-@pytest.mark.parametrize("negative", NEGATIVE_NAMES)
-def test_every_usual_name_of_the_negative_class_is_found(negative, write):
-    table = folder(path=write("infected/a.png", f"{negative.upper()}/b.png"))
-    assert labels(table) == {"infected/a.png": "parasitized", f"{negative.upper()}/b.png": "uninfected"}
+@pytest.mark.parametrize(("positive", "negative"), USUAL_NAMES)
+@pytest.mark.parametrize("case", [str.title, str.upper])
+def test_every_usual_name_of_a_class_is_found(positive, negative, case, write):
+    names = (f"{case(positive)}/a.png", f"{case(negative)}/b.png")
+    assert labels(folder(path=write(*names))) == dict(zip(names, ("parasitized", "uninfected"), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -94,23 +91,18 @@ def test_a_given_name_that_is_not_there_names_the_nearest_folder(write):
 
 
 @pytest.mark.parametrize(
-    ("given", "lacking"), [({"positive": "a"}, "negative"), ({"negative": "a"}, "positive")], ids=["positive alone", "negative alone"]
+    ("given", "message"),
+    [
+        ({"positive": "a"}, r"dataset\.negative: missing"),
+        ({"negative": "a"}, r"dataset\.positive: missing"),
+        ({"positive": "Cells", "negative": "cells"}, "expected two names, received 'Cells' and 'cells'"),
+        ({"positive": "a/b", "negative": "c"}, r"dataset\.positive: expected the name of a folder, without the folders above it"),
+        ({"path": ""}, r"dataset\.path"),
+    ],
 )
-def test_one_name_alone_is_refused(given, lacking, write):
-    with pytest.raises(ConfigError, match=rf"dataset\.{lacking}: missing"):
-        folder(path=write("a/x.png"), **given)
-
-
-def test_one_name_for_both_is_refused(write):
-    with pytest.raises(ConfigError, match="expected two names, received 'Cells' and 'cells'"):
-        folder(path=write("cells/x.png"), positive="Cells", negative="cells")
-
-
-def test_a_path_is_no_name(write):
-    with pytest.raises(ConfigError, match=r"dataset\.positive: expected the name of a folder, without the folders above it"):
-        build("dataset", "folder", {"path": write("a/b/x.png"), "positive": "a/b", "negative": "c"})
-    with pytest.raises(ConfigError, match=r"dataset\.path"):
-        build("dataset", "folder", {})
+def test_names_that_are_no_two_names_of_folders_are_refused(given, message, write):
+    with pytest.raises(ConfigError, match=message):
+        build("dataset", "folder", {"path": write("cells/x.png"), **given})
 
 
 @pytest.mark.parametrize("keep", ["infected", "healthy"])
@@ -264,7 +256,7 @@ def test_patients_that_the_csv_leaves_open_are_counted_and_the_csv_is_named(writ
     path = write("infected/a.png", "healthy/b.png", f"healthy/{NIH.format(case=1, cell=1)}.png")
     csv = write_csv("file,patient", "a.png,P1", "b.png,")
     table = folder(path=path, csv=csv)
-    # The CSV's patients may be the same people as the names' under other names.
+    # The CSV and the names may name the same patient differently.
     assert table.unknown_patients == 2
     assert f"fill in the column patient of {csv} for every file" in table.notes[0]
 

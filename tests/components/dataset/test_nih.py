@@ -33,7 +33,7 @@ def real_table(real_zip) -> CellTable:
 
 @pytest.fixture(scope="module")
 def some_real_cells(real_zip):
-    """A few hundred of the real files, of many people: {"Parasitized/....png": bytes}."""
+    """A few hundred of the real files, of many patients: {"Parasitized/....png": bytes}."""
     with zipfile.ZipFile(real_zip) as archive:
         names = [name for name in archive.namelist() if name.endswith(".png")][::47]
         return {name.removeprefix("cell_images/"): archive.read(name) for name in names}
@@ -94,6 +94,10 @@ FORMS = {
     "train and test further down": lambda files: by_part(files, "malaria/cell_images/{part}/{name}"),
     "train and test above a folder": lambda files: by_part(files, "{part}/cell_images/{name}"),
     "train and test below the classes": below_class,
+    "test without a class": lambda files: {
+        f"{'train' if name.startswith('Parasitized') or number % 2 else 'test'}/{name}": data
+        for number, (name, data) in enumerate(files.items())
+    },
     "a folder a patient": of_patients,
     "with what systems leave": lambda files: {
         **files,
@@ -148,15 +152,6 @@ def test_the_form_decides_nothing_for_real_cells(container, some_real_cells, rea
         assert_same(table, real_table.select(rows))
 
 
-def test_a_divided_copy_with_unequal_parts_is_whole(nih_files, official, tmp_path):
-    # A part may lack a class.
-    files = {
-        f"{'train' if name.startswith('Parasitized') or number % 2 else 'test'}/{name}": data
-        for number, (name, data) in enumerate(nih_files.items())
-    }
-    assert_same(nih(path=str(write_form("folder", files, tmp_path / "copy"))), nih(path=str(official)))
-
-
 # The table
 
 
@@ -206,19 +201,15 @@ def test_cells_converted_to_other_formats_keep_their_patients(official, nih_file
 
 
 @pytest.mark.parametrize("name", ["nothing.zip", "nothing/at/all"])
-def test_nothing_there_names_the_drawn_cells_as_a_way_on(name, tmp_path):
+def test_nothing_there_names_the_synthetic_cells_as_a_way_on(name, tmp_path):
     with pytest.raises(DataError, match=r"no file or folder '.*nothing.*dataset\.path=.*dataset=synthetic"):
         nih(path=str(tmp_path / name))
 
 
-def test_an_empty_path_or_a_strange_address_is_refused():
-    with pytest.raises(ConfigError, match=r"dataset\.path"):
-        build("dataset", "nih", {"path": ""})
-    with pytest.raises(ConfigError, match=r"dataset\.url"):
-        build("dataset", "nih", {"url": "file:///etc/"})
-
-
-def test_an_empty_folder_is_refused(tmp_path):
+def test_an_empty_path_a_strange_address_or_an_empty_folder_is_refused(tmp_path):
+    for key, value in (("path", ""), ("url", "file:///etc/")):
+        with pytest.raises(ConfigError, match=rf"dataset\.{key}"):
+            build("dataset", "nih", {key: value})
     with pytest.raises(DataError, match="holds no files"):
         nih(path=str(tmp_path))
 
@@ -232,11 +223,8 @@ def test_a_missing_or_empty_class_is_refused(keep, nih_files, tmp_path, make_nih
     # The folder is there, with Thumbs.db.
     with pytest.raises(DataError, match=rf"holds no image \({lost}: cell_images/{lost.capitalize()}\)"):
         nih(path=str(make_nih_zip(tmp_path / "empty.zip", half)))
-
-
-def test_no_images_at_all_are_refused(tmp_path, make_nih_zip):
     with pytest.raises(DataError, match=r"holds no image \(uninfected: cell_images/Uninfected; parasitized: cell_images/Parasitized\)"):
-        nih(path=str(make_nih_zip(tmp_path / "cells.zip", {})))
+        nih(path=str(make_nih_zip(tmp_path / "none.zip", {})))
 
 
 def test_other_cells_are_sent_to_folder(tmp_path):
@@ -248,37 +236,28 @@ def test_other_cells_are_sent_to_folder(tmp_path):
 # Bad images: listed, never used
 
 
-def test_names_that_tell_no_patient_are_bad(nih_files, tmp_path, make_nih_zip):
-    odd = {"Uninfected/cell_1.png": b"x", "Parasitized/C33P1thinF_IMG_20150619_114756a_cell_179 (1).png": b"y"}
-    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", {**nih_files, **odd})))
-    reason = "its name does not follow the NIH grammar, so its patient is unknown"
-    assert dict(table.bad) == {f"cell_images/{name}": reason for name in odd}
+def test_names_that_tell_no_patient_or_contradict_their_folder_are_bad(nih_files, tmp_path, make_nih_zip):
+    unknown = "its name does not follow the NIH grammar, so its patient is unknown"
+    odd = {
+        "Uninfected/cell_1.png": unknown,
+        "Parasitized/C33P1thinF_IMG_20150619_114756a_cell_179 (1).png": unknown,
+        "Uninfected/ParasitizedC33P1thinF_IMG_20150619_114756a_cell_179.png": "its name says parasitized, its folder uninfected",
+    }
+    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", nih_files | {name: name.encode() for name in odd})))
+    assert dict(table.bad) == {f"cell_images/{name}": reason for name, reason in odd.items()}
     assert len(table) == len(nih_files)
 
 
-def test_a_name_that_contradicts_its_folder_is_bad(nih_files, tmp_path, make_nih_zip):
-    odd = {"Uninfected/ParasitizedC33P1thinF_IMG_20150619_114756a_cell_179.png": b"x"}
-    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", {**nih_files, **odd})))
-    assert table.bad == ((f"cell_images/{min(odd)}", "its name says parasitized, its folder uninfected"),)
-
-
-def test_one_name_in_both_classes_is_bad_twice(nih_files, tmp_path, make_nih_zip):
+@pytest.mark.parametrize(
+    ("ending", "reason"), [(b"\0", "another image has the same name, {}"), (b"", "the same image stands in both classes, as {}")]
+)
+def test_one_name_or_one_image_in_both_classes_is_bad_twice(ending, reason, nih_files, tmp_path, make_nih_zip):
     name = next(file for file in nih_files if file.startswith("Uninfected"))
     other = name.replace("Uninfected", "Parasitized")
-    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", {**nih_files, other: nih_files[name] + b"\0"})))
-    assert dict(table.bad) == {
-        f"cell_images/{name}": f"another image has the same name, cell_images/{other}",
-        f"cell_images/{other}": f"another image has the same name, cell_images/{name}",
-    }
+    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", {**nih_files, other: nih_files[name] + ending})))
+    both = (f"cell_images/{name}", f"cell_images/{other}")
+    assert dict(table.bad) == dict(zip(both, map(reason.format, reversed(both)), strict=True))
     assert Path(name).stem not in table.cell_id
-
-
-def test_one_image_in_both_classes_is_bad_twice(nih_files, tmp_path, make_nih_zip):
-    name = next(file for file in nih_files if file.startswith("Uninfected"))
-    other = name.replace("Uninfected", "Parasitized")
-    table = nih(path=str(make_nih_zip(tmp_path / "cells.zip", {**nih_files, other: nih_files[name]})))
-    assert {file for file, _ in table.bad} == {f"cell_images/{name}", f"cell_images/{other}"}
-    assert all("the same image stands in both classes" in reason for _, reason in table.bad)
 
 
 def test_a_file_twice_in_the_zip_is_bad_once(nih_files, tmp_path, official):

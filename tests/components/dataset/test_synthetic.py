@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import yaml
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label as connected
@@ -16,8 +14,9 @@ from sklearn.metrics import roc_auc_score
 
 from malaria_exp.components.dataset.drawing.look import SHIFT
 from malaria_exp.components.dataset.synthetic import synthetic
-from malaria_exp.config.registry import build, component
+from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.split_manifest import TABLE_COLUMNS
 from malaria_exp.utils.errors import ConfigError
 
 OFFICIAL = re.compile(
@@ -26,7 +25,6 @@ OFFICIAL = re.compile(
     r"_IMG_(?P<date>\d{8})_(?P<time>\d{6})a?_cell_(?P<cell>\d+)\.png$"
 )
 LAST_REAL_PATIENT = 224
-COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +67,7 @@ def auc(score: np.ndarray, label: np.ndarray) -> float:
     return max(value, 1 - value)
 
 
-def test_reading_in_any_order_and_from_threads_gives_the_same_bytes():
+def test_reading_in_any_order_from_threads_and_from_a_pickle_gives_the_same_bytes():
     expected = digests(small())
     other = small()
     backwards = [digest(other, index) for index in reversed(range(len(other)))][::-1]
@@ -77,15 +75,11 @@ def test_reading_in_any_order_and_from_threads_gives_the_same_bytes():
         threaded = list(pool.map(lambda index: digest(other, index), list(range(len(other))) * 2))
     assert backwards == expected
     assert threaded == expected * 2
+    copy = pickle.loads(pickle.dumps(other.source))
+    assert all(np.array_equal(copy.read(index), other.source.read(index)) for index in range(20))
 
 
-def test_a_pickled_source_draws_the_same_cells():
-    table = small()
-    copy = pickle.loads(pickle.dumps(table.source))
-    assert all(np.array_equal(copy.read(index), table.source.read(index)) for index in range(20))
-
-
-def test_another_seed_draws_other_people_and_other_cells():
+def test_another_seed_draws_other_patients_and_other_cells():
     first, second = small(seed=0), small(seed=1)
     assert not set(digests(first)) & set(digests(second))
     assert not set(first.content) & set(second.content)
@@ -94,11 +88,11 @@ def test_another_seed_draws_other_people_and_other_cells():
 
 
 @pytest.mark.parametrize("more", [{"infected_patients": 6}, {"healthy_patients": 5}, {"infected_patients": 7, "healthy_patients": 3}])
-def test_more_people_leave_the_others_as_they_are(more):
+def test_more_patients_leave_the_others_as_they_are(more):
     few, many = small(), small(**more)
     at = {cell_id: row for row, cell_id in enumerate(many.cell_id)}
     rows = [at[cell_id] for cell_id in few.cell_id]
-    for column in COLUMNS:
+    for column in TABLE_COLUMNS:
         assert np.array_equal(getattr(few, column), getattr(many, column)[rows])
     assert len(many) > len(few)
     assert all(digest(few, here) == digest(many, there) for here, there in list(enumerate(rows))[::5])
@@ -133,7 +127,7 @@ def test_names_follow_the_official_grammar(table):
         assert 2015_06 <= int(parts["date"][:6]) <= 2015_12
 
 
-def test_people_have_fields_and_some_have_two_slides_but_no_slide_has_two_people(table):
+def test_patients_have_fields_and_some_have_two_slides_but_no_slide_has_two_patients(table):
     slides_of = {patient: set(table.slide[table.patient == patient]) for patient in np.unique(table.patient)}
     assert {len(slides) for slides in slides_of.values()} == {1, 2}
     assert sum(map(len, slides_of.values())) == len(np.unique(table.slide))
@@ -143,24 +137,24 @@ def test_people_have_fields_and_some_have_two_slides_but_no_slide_has_two_people
     assert np.mean(mixed) > 0.5
 
 
-def test_only_infected_people_have_parasitized_cells_and_they_have_both_classes():
+def test_only_infected_patients_have_parasitized_cells_and_they_have_both_classes():
     for seed in range(5):
         table = synthetic(seed=seed, infected_patients=30, healthy_patients=10, cells_per_patient=4, parasitized_fraction=0.9)
-        shares = {patient: table.label[table.patient == patient].mean() for patient in np.unique(table.patient)}
-        assert sum(share == 0 for share in shares.values()) == 10
-        assert sum(0 < share < 1 for share in shares.values()) == 30
+        fractions = {patient: table.label[table.patient == patient].mean() for patient in np.unique(table.patient)}
+        assert sum(fraction == 0 for fraction in fractions.values()) == 10
+        assert sum(0 < fraction < 1 for fraction in fractions.values()) == 30
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("cells", [30, 100])
-def test_counts_and_classes_are_as_configured(share, cells):
-    table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_fraction=share)
+def test_counts_and_classes_are_as_configured(fraction, cells):
+    table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_fraction=fraction)
     summary = table.summary()
     assert summary["patients"] == 90
     assert summary["infected_patients"] == 60
     assert len(table) == pytest.approx(90 * cells, rel=0.15)
     infected = np.unique(table.patient[table.infected])
-    assert np.mean([table.label[table.patient == patient].mean() for patient in infected]) == pytest.approx(share, abs=0.05)
+    assert np.mean([table.label[table.patient == patient].mean() for patient in infected]) == pytest.approx(fraction, abs=0.05)
     counts = np.unique(table.patient, return_counts=True)[1]
     assert counts.min() >= cells // 2
     assert 2 * cells < counts.max() <= 5.2 * cells
@@ -205,15 +199,15 @@ def test_size_tells_nothing_about_the_class(table, features):
 
 
 def test_mean_color_tells_little_about_the_class(table, features):
-    people = np.unique(table.patient[table.infected])
+    infected = np.unique(table.patient[table.infected])
     for name in ("mean red", "mean green", "mean blue", "median red", "median green", "median blue"):
         assert auc(features[name], table.label) < 0.7, name
-        # Among one person's cells the stain is the same: what is left is the parasite's own small area.
-        centerd = features[name].copy()
+        # Among one patient's cells the stain is the same: what is left is the parasite's own small area.
+        centered = features[name].copy()
         for slide in np.unique(table.slide):
-            centerd[table.slide == slide] -= np.median(features[name][table.slide == slide])
-        rows = np.isin(table.patient, people)
-        assert auc(centerd[rows], table.label[rows]) < 0.65, name
+            centered[table.slide == slide] -= np.median(features[name][table.slide == slide])
+        rows = np.isin(table.patient, infected)
+        assert auc(centered[rows], table.label[rows]) < 0.65, name
 
 
 def test_bodies_and_lookalikes_do_not_depend_on_the_class():
@@ -239,19 +233,13 @@ def test_parasitized_cells_hold_darker_purple_than_plain_ones_of_the_same_slide(
     assert 0.75 < auc(depth, table.label) < 0.99
 
 
-def test_lookalikes_fall_on_both_classes_alike():
-    without, with_them = small(lookalike_fraction=0.0, contrast=0.0), small(lookalike_fraction=1.0, contrast=0.0)
-    changed = np.array([not np.array_equal(without.source.read(index), with_them.source.read(index)) for index in range(len(without))])
-    assert changed[without.label == 1].all()
-    assert changed[without.label == 0].all()
-
-
-def test_lookalikes_come_at_their_rate_in_both_classes():
+@pytest.mark.parametrize("fraction", [0.4, 1.0])
+def test_lookalikes_come_at_their_rate_in_both_classes(fraction):
     options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_fraction": 0.5}
-    without, with_them = synthetic(lookalike_fraction=0.0, **options), synthetic(lookalike_fraction=0.4, **options)
+    without, with_them = (synthetic(lookalike_fraction=chance, **options) for chance in (0.0, fraction))
     changed = np.array([not np.array_equal(without.source.read(row), with_them.source.read(row)) for row in range(len(without))])
     for label in (0, 1):
-        assert changed[without.label == label].mean() == pytest.approx(0.4, abs=0.07)
+        assert changed[without.label == label].mean() == pytest.approx(fraction, abs=0.07)
 
 
 def test_contrast_makes_parasites_stand_out():
@@ -268,7 +256,7 @@ def masks_of(table: CellTable) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("key", ["late_fraction", "lookalike_fraction", "contrast", "softness", "noise", "stain_shift"])
-def test_outlines_depend_on_the_person_and_the_cell_alone(key):
+def test_outlines_depend_on_the_patient_and_the_cell_alone(key):
     assert all(map(np.array_equal, masks_of(small()), masks_of(small(**{key: 0.7}))))
 
 
@@ -288,7 +276,7 @@ def test_a_parameter_changes_only_what_it_names():
 
 
 def test_odd_shapes_fill_less_of_their_frame():
-    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_fraction=share))]) for share in (0.0, 1.0)]
+    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_fraction=fraction))]) for fraction in (0.0, 1.0)]
     assert filled[1] < filled[0] - 0.03
 
 
@@ -411,13 +399,6 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
 def test_wrong_parameters_are_named_with_their_path(key, value):
     with pytest.raises(ConfigError, match=rf"dataset\.{key}: .*received .*{value}"):
         build("dataset", "synthetic", {key: value})
-
-
-def test_the_yaml_file_gives_every_parameter_its_default():
-    conf = yaml.safe_load((ROOT / "conf/dataset/synthetic.yaml").read_text(encoding="utf-8"))
-    parameters = component("dataset", "synthetic").parameters
-    assert conf == {"name": "synthetic", **{key: parameter.default for key, parameter in parameters.items()}}
-    assert all(parameter.help for parameter in parameters.values())
 
 
 def test_an_index_beyond_the_table_is_an_error(table):

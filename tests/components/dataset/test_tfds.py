@@ -51,7 +51,7 @@ def write_folder(root, files):
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
+def prepared(tmp_path_factory):
     """Synthetic cells as files of the official layout, prepared by TFDS: (files, data_dir)."""
     import io
 
@@ -63,7 +63,7 @@ def drawn(tmp_path_factory):
         out = io.BytesIO()
         Image.fromarray(table.source.read(row)).save(out, "PNG")
         files[f"{('Uninfected', 'Parasitized')[table.label[row]]}/{table.cell_id[row]}.png"] = out.getvalue()
-    root = tmp_path_factory.mktemp("drawn")
+    root = tmp_path_factory.mktemp("prepared")
     return files, prepare(write_folder(root, files), root / "tfds")
 
 
@@ -74,10 +74,10 @@ def no_plots(monkeypatch):
 
 
 @pytest.fixture
-def known(drawn, monkeypatch):
+def known(prepared, monkeypatch):
     """As if the synthetic cells stood in the index; its entries, by SHA-256, may be changed."""
     index = {}
-    for name, data in drawn[0].items():
+    for name, data in prepared[0].items():
         folder, _, file = name.partition("/")
         digest = hashlib.sha256(data).hexdigest()
         index[digest] = Known(file.removesuffix(".png"), CLASS_OF[folder], digest[:12])
@@ -92,8 +92,8 @@ def columns(table):
 # The table
 
 
-def test_cells_of_the_index_get_back_what_tfds_forgets(drawn, known, make_nih_zip, tmp_path):
-    files, data_dir = drawn
+def test_cells_of_the_index_get_back_what_tfds_forgets(prepared, known, make_nih_zip, tmp_path):
+    files, data_dir = prepared
     table, official = tfds(data_dir=str(data_dir)), nih(path=str(make_nih_zip(tmp_path / "cell_images.zip", files)))
     assert columns(table) == columns(official)
     assert table.data_hash == official.data_hash
@@ -102,8 +102,8 @@ def test_cells_of_the_index_get_back_what_tfds_forgets(drawn, known, make_nih_zi
         assert np.array_equal(table.source.read(row), official.source.read(row))
 
 
-def test_records_hold_the_bytes_of_the_files_and_labels_are_remapped(drawn):
-    files, data_dir = drawn
+def test_records_hold_the_bytes_of_the_files_and_labels_are_remapped(prepared):
+    files, data_dir = prepared
     names = prepared_builder(str(data_dir), download=False).info.features["label"].names
     # TFDS counts the classes from the other end.
     assert names == ["parasitized", "uninfected"]
@@ -114,28 +114,28 @@ def test_records_hold_the_bytes_of_the_files_and_labels_are_remapped(drawn):
     assert {content: bool(label) for content, label in zip(table.content.tolist(), table.label.tolist(), strict=True)} == classes
 
 
-def test_labels_that_contradict_the_index_are_refused(drawn, known):
+def test_labels_that_contradict_the_index_are_refused(prepared, known):
     digests = list(known)[:2]
     for digest in digests:
         other = {"parasitized": "uninfected", "uninfected": "parasitized"}[known[digest].class_name]
         known[digest] = known[digest]._replace(class_name=other)
     with pytest.raises(DataError, match="labels of 2 cells in .* contradict") as caught:
-        tfds(data_dir=str(drawn[1]))
+        tfds(data_dir=str(prepared[1]))
     for digest in digests:
         assert known[digest].cell_id in str(caught.value)
 
 
 @pytest.mark.parametrize("names", [["infected", "uninfected"], ["parasitized"], ["parasitized", "uninfected", "other"]])
-def test_other_classes_are_refused(drawn, monkeypatch, names):
-    builder = prepared_builder(str(drawn[1]), download=False)
+def test_other_classes_are_refused(prepared, monkeypatch, names):
+    builder = prepared_builder(str(prepared[1]), download=False)
     monkeypatch.setattr(type(builder.info.features["label"]), "names", names)
     monkeypatch.setattr(module, "prepared_builder", lambda *_, **__: builder)
     with pytest.raises(DataError, match=rf"expected the classes uninfected, parasitized .*received {', '.join(names)}\."):
         tfds()
 
 
-def test_records_are_read_once_however_many_threads_ask(drawn, monkeypatch):
-    files, data_dir = drawn
+def test_records_are_read_once_however_many_threads_ask(prepared, monkeypatch):
+    files, data_dir = prepared
     records = Records(prepared_builder(str(data_dir), download=False))
     count, plain = [], Records.all
     monkeypatch.setattr(Records, "all", lambda self: (count.append(threading.get_ident()), plain(self))[1])
@@ -148,8 +148,8 @@ def test_records_are_read_once_however_many_threads_ask(drawn, monkeypatch):
     assert len(count) == 2
 
 
-def test_bad_records_are_left_to_the_policy(drawn, tmp_path):
-    files = dict(drawn[0])
+def test_bad_records_are_left_to_the_policy(prepared, tmp_path):
+    files = dict(prepared[0])
     names = sorted(files)
     files[names[0]] = files[names[1]]
     # Two empty files are no images that stand in both classes.
@@ -172,8 +172,8 @@ def test_bad_records_are_left_to_the_policy(drawn, tmp_path):
 # Cells that are not in the index
 
 
-def test_cells_that_nobody_knows_are_counted_and_listed(drawn):
-    files, data_dir = drawn
+def test_unknown_cells_are_counted_and_listed(prepared):
+    files, data_dir = prepared
     table = tfds(data_dir=str(data_dir))
     assert table.unknown_patients == len(table) == len(files)
     assert set(table.slide.tolist()) == set(table.field.tolist()) == {UNKNOWN}
@@ -184,9 +184,9 @@ def test_cells_that_nobody_knows_are_counted_and_listed(drawn):
     assert sorted(table.cell_id.tolist()) == sorted(f"tfds_{hashlib.sha256(data).hexdigest()[:12]}" for data in files.values())
 
 
-def test_one_unknown_cell_is_enough_to_refuse_a_patient_split(drawn, known):
+def test_one_unknown_cell_is_enough_to_refuse_a_patient_split(prepared, known):
     missing = known.pop(next(iter(known)))
-    table = tfds(data_dir=str(drawn[1]))
+    table = tfds(data_dir=str(prepared[1]))
     assert table.unknown_patients == 1
     assert missing.cell_id not in table.cell_id
     for split, params in (("patient_holdout", {}), ("patient_kfold", {"k": 5, "fold": 0})):
@@ -195,9 +195,9 @@ def test_one_unknown_cell_is_enough_to_refuse_a_patient_split(drawn, known):
     guard_against_leaks(build("split", "cell_level_leaky", {}, table), patients_may_cross=True, allow_leak=False)
 
 
-def test_a_run_on_unknown_cells_needs_the_cell_split_and_is_stamped(drawn, run_task, tiny_cellnet, tmp_path, no_plots):
+def test_a_run_on_unknown_cells_needs_the_cell_split_and_is_stamped(prepared, run_task, tiny_cellnet, tmp_path, no_plots):
     own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
-    overrides = [*own, "dataset=tfds", f"dataset.data_dir={drawn[1]}"]
+    overrides = [*own, "dataset=tfds", f"dataset.data_dir={prepared[1]}"]
     with pytest.raises(DataError, match="split=cell_level_leaky"):
         run_task(overrides, tmp_path / "refused")
     assert json.loads((tmp_path / "refused" / "status.json").read_text())["status"] == "failed"
@@ -256,15 +256,15 @@ def test_what_tfds_says_of_a_failed_download_is_shown(tmp_path, monkeypatch, ans
         tfds(data_dir=str(tmp_path))
 
 
-def test_a_zip_that_lies_there_already_needs_no_network(tmp_path, monkeypatch, drawn):
+def test_a_zip_that_lies_there_already_needs_no_network(tmp_path, monkeypatch, prepared):
     from tensorflow_datasets.core.download.download_manager import DownloadManager
 
     downloads = tmp_path / "downloads" / "malaria"
     downloads.mkdir(parents=True)
     (downloads / "data.lhnc.nlm.nih.gov_publ_Mala_cell_imag-x.zip").write_bytes(b"x")
     monkeypatch.setattr(module, "urlopen", None)
-    monkeypatch.setattr(DownloadManager, "download_and_extract", lambda self, url: str(drawn[1].parent))
-    assert len(tfds(data_dir=str(tmp_path))) == len(drawn[0])
+    monkeypatch.setattr(DownloadManager, "download_and_extract", lambda self, url: str(prepared[1].parent))
+    assert len(tfds(data_dir=str(tmp_path))) == len(prepared[0])
 
 
 # Damage
@@ -283,10 +283,10 @@ def flip(path):
 @pytest.mark.parametrize(
     ("pattern", "harm"), [("*.tfrecord*", cut), ("*.tfrecord*", flip), ("*.tfrecord*", Path.unlink), ("*info.json", cut)]
 )
-def test_damaged_records_are_a_message_with_the_way_out(drawn, tmp_path, pattern, harm):
+def test_damaged_records_are_a_message_with_the_way_out(prepared, tmp_path, pattern, harm):
     import shutil
 
-    data_dir = shutil.copytree(drawn[1], tmp_path / "copy")
+    data_dir = shutil.copytree(prepared[1], tmp_path / "copy")
     harm(next(data_dir.rglob(pattern)))
     with pytest.raises(DataError, match=r"'.*copy/malaria.* Delete that folder, .*dataset\.data_dir=") as caught:
         tfds(data_dir=str(data_dir), download=False)

@@ -181,9 +181,9 @@ def test_on_another_split_of_the_same_people_it_leaks(runs, run_task, tiny, tmp_
         run_task(fold, tmp_path / "run")
     leaky = run_task([*fold, "allow_leak=true"], tmp_path / "leaky")
     assert json.loads((leaky / "status.json").read_text())["leaky"] is True
-    assert "earlier runs" in (leaky / "report.html").read_text()
+    assert "parent runs" in (leaky / "report.html").read_text()
     # Who evaluates the ensemble later is told whom its members have seen.
     assert (leaky / "parent_split.csv").is_file()
     again = run_task(["task=evaluate", f"run={leaky}", *(item for item in tiny if item.startswith("evaluation"))], tmp_path / "again")
     assert json.loads((again / "status.json").read_text())["leaky"] is True
-    assert "earlier runs" in (again / "report.html").read_text()
+    assert "parent runs" in (again / "report.html").read_text()

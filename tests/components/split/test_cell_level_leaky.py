@@ -1,4 +1,4 @@
-"""The notebooks' split does what it says: shares of each class exact, patients on both sides, and marked as leaking."""
+"""The notebooks' split does what it says: fractions of each class exact, patients on both sides, and marked as leaking."""
 
 import dataclasses
 
@@ -8,10 +8,8 @@ import pytest
 from malaria_exp.components.split.cell_level_leaky import cell_level_leaky
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
-from malaria_exp.data.split_manifest import SUBSETS, guard_against_leaks
+from malaria_exp.data.split_manifest import SUBSETS, TABLE_COLUMNS, guard_against_leaks
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError
-
-COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +18,17 @@ def table() -> CellTable:
 
 
 def small(table, rows):
-    return dataclasses.replace(table, **{name: getattr(table, name)[rows] for name in COLUMNS})
+    return dataclasses.replace(table, **{name: getattr(table, name)[rows] for name in TABLE_COLUMNS})
 
 
-@pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.5, 0.2, 0.3)])
-def test_each_class_is_divided_by_the_shares_and_no_cell_is_lost(table, shares):
-    manifest = cell_level_leaky(table, **dict(zip(SUBSETS, shares, strict=True)))
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.5, 0.2, 0.3)])
+def test_each_class_is_divided_by_the_fractions_and_no_cell_is_lost(table, fractions):
+    manifest = cell_level_leaky(table, **dict(zip(SUBSETS, fractions, strict=True)))
     assert set(manifest.subset.tolist()) == set(SUBSETS)
     for label in (0, 1):
         of_class = table.label == label
-        for name, share in zip(SUBSETS, shares, strict=True):
-            assert abs((manifest.subset[of_class] == name).sum() - share * of_class.sum()) <= 1
+        for name, fraction in zip(SUBSETS, fractions, strict=True):
+            assert abs((manifest.subset[of_class] == name).sum() - fraction * of_class.sum()) <= 1
 
 
 def test_it_leaks_and_is_known_to(table):
@@ -52,7 +50,7 @@ def test_seeds_differ_and_the_order_of_rows_decides_nothing(table):
         assert cell_level_leaky(small(table, order), seed=seed).hash == manifest.hash
 
 
-def test_shares_must_sum_to_one_and_leave_nothing_empty(table):
+def test_fractions_must_sum_to_one_and_leave_nothing_empty(table):
     with pytest.raises(ConfigError, match="expected a sum of 1"):
         cell_level_leaky(table, train=0.8, val=0.2, test=0.2)
     few = small(table, np.concatenate([np.flatnonzero(table.label == 1)[:3], np.flatnonzero(table.label == 0)[:3]]))

@@ -1,102 +1,52 @@
-"""Patients never cross, everyone is somewhere, and the shares hold or the manifest says that they do not."""
+"""Patients never cross, everyone is somewhere, and the fractions hold or the manifest says that they do not."""
 
-import csv
 import dataclasses
-import gzip
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.components.split.patient_holdout import patient_holdout
-from malaria_exp.config.registry import build
-from malaria_exp.data.cell_table import UNKNOWN, CellTable
-from malaria_exp.data.readers.names import parse_name
+from malaria_exp.components.split.patient_kfold import patient_kfold
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.data.split_manifest import SUBSETS, guard_against_leaks
 from malaria_exp.utils.errors import ConfigError, DataError
-
-INDEX = ROOT.parent / "shared" / "nih" / "nih_index.tsv.gz"
-COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
-
-
-def cohort(people):
-    """A table of people given as (parasitized, uninfected) cells; each has two slides."""
-    patient = np.repeat([f"P{i:03d}" for i in range(len(people))], [sum(cells) for cells in people])
-    label = np.concatenate([[1] * sick + [0] * well for sick, well in people]).astype(np.int8)
-    cell = np.arange(len(label))
-    return CellTable(
-        name="drawn",
-        cell_id=np.array([f"c{i:05d}" for i in cell]),
-        label=label,
-        patient=patient,
-        slide=np.char.add(patient, np.where(cell % 2, "a", "b")),
-        field=np.char.add(patient, "f"),
-        content=np.array([f"{i:064x}" for i in cell]),
-        source=None,
-    )
-
-
-def shuffled(table, seed):
-    order = np.random.default_rng(seed).permutation(len(table))
-    return dataclasses.replace(table, **{name: getattr(table, name)[order] for name in COLUMNS})
 
 
 def subset_by_patient(manifest):
     return dict(zip(manifest.patient.tolist(), manifest.subset.tolist(), strict=True))
 
 
-def deviation(table, manifest, shares):
-    """Largest distance of a subset's share of a kind of cells from its target, counted anew."""
+def deviation(table, manifest, fractions):
+    """Largest distance of a subset's fraction of a kind of cells from its target, counted anew."""
     kinds = (table.label == 1, (table.label == 0) & table.infected, ~table.infected)
-    return max(abs(float((manifest.subset[kind] == name).mean()) - share) for kind in kinds if kind.any() for name, share in shares.items())
-
-
-infected_people = st.lists(st.tuples(st.integers(1, 25), st.integers(1, 25)), min_size=8, max_size=22)
-healthy_people = st.lists(st.tuples(st.just(0), st.integers(1, 25)), min_size=0, max_size=10)
-cohorts = st.tuples(infected_people, healthy_people, st.randoms(use_true_random=False)).map(
-    lambda drawn: drawn[2].sample(drawn[0] + drawn[1], len(drawn[0]) + len(drawn[1]))
-)
-shares_of = st.sampled_from([(0.7, 0.1, 0.2), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.5, 0.25, 0.25)]).map(
-    lambda shares: dict(zip(SUBSETS, shares, strict=True))
-)
-
-
-@pytest.fixture(scope="module")
-def skewed() -> CellTable:
-    """People as uneven as the real ones: a few hold most of the cells."""
-    return build("dataset", "synthetic", {"infected_patients": 60, "healthy_patients": 20, "cells_per_patient": 20})
-
-
-@pytest.fixture(scope="module")
-def official() -> CellTable:
-    """All 27,558 official cells by name, without pixels."""
-    if not INDEX.is_file():
-        pytest.skip(f"no index of the official files: {INDEX} does not exist")
-    with gzip.open(INDEX, "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    parts = [parse_name(row["file"].removesuffix(".png")) for row in rows]
-    return CellTable(
-        name="nih",
-        cell_id=np.array([row["file"].removesuffix(".png") for row in rows]),
-        label=np.array([row["label"] == "parasitized" for row in rows]).astype(np.int8),
-        patient=np.array([found.patient for found in parts]),
-        slide=np.array([found.slide for found in parts]),
-        field=np.array([found.field for found in parts]),
-        content=np.array([row["sha256"] for row in rows]),
-        source=None,
+    return max(
+        abs(float((manifest.subset[kind] == name).mean()) - fraction)
+        for kind in kinds
+        if kind.any()
+        for name, fraction in fractions.items()
     )
 
 
-@given(cohorts, shares_of, st.integers(0, 1000))
+infected_patients = st.lists(st.tuples(st.integers(1, 25), st.integers(1, 25)), min_size=8, max_size=22)
+healthy_patients = st.lists(st.tuples(st.just(0), st.integers(1, 25)), min_size=0, max_size=10)
+cohorts = st.tuples(infected_patients, healthy_patients, st.randoms(use_true_random=False)).map(
+    lambda of: of[2].sample(of[0] + of[1], len(of[0]) + len(of[1]))
+)
+fractions_of = st.sampled_from([(0.7, 0.1, 0.2), (0.6, 0.2, 0.2), (0.34, 0.33, 0.33), (0.5, 0.25, 0.25)]).map(
+    lambda fractions: dict(zip(SUBSETS, fractions, strict=True))
+)
+
+
+@given(patients=cohorts, fractions=fractions_of, seed=st.integers(0, 1000))
 @settings(max_examples=25, deadline=None)
-def test_invariants_of_any_cohort(people, shares, seed):
-    table = cohort(people)
+def test_invariants_of_any_cohort(cohort, shuffled, patients, fractions, seed):
+    table = cohort(patients)
     try:
-        manifest = patient_holdout(table, **shares, seed=seed)
+        manifest = patient_holdout(table, **fractions, seed=seed)
     except DataError as error:
-        # Small subsets of a few people may lack a class: then the split is refused, not handed over.
+        # Small subsets of a few patients may lack a class: then the split is refused, not handed over.
         assert "split: subset" in str(error)
         return
     assert set(manifest.subset.tolist()) == set(SUBSETS)
@@ -111,47 +61,44 @@ def test_invariants_of_any_cohort(people, shares, seed):
         ("healthy_patients", table.summary()["healthy_patients"]),
     ):
         assert sum(part[kind] for part in counts.values()) == total
-        for name, share in shares.items():
-            assert abs(counts[name][kind] - share * total) < 1
+        for name, fraction in fractions.items():
+            assert abs(counts[name][kind] - fraction * total) < 1
 
-    off = deviation(table, manifest, shares)
+    off = deviation(table, manifest, fractions)
     assert manifest.details["largest_share_deviation"] == pytest.approx(off, abs=1e-5)
     if abs(off - 0.02) > 1e-9:
         assert any("off their targets" in text for text in manifest.details["warnings"]) == (off > 0.02)
 
-    again = patient_holdout(shuffled(table, seed), **shares, seed=seed)
+    again = patient_holdout(shuffled(table, seed), **fractions, seed=seed)
     assert again.hash == manifest.hash
     assert again.details == manifest.details
 
 
-def test_patients_are_dealt_by_largest_remainder():
+def test_patients_are_dealt_by_largest_remainder(cohort):
     # 70, 10 and 20 % of 11 are 7.7, 1.1 and 2.2; of 9 they are 6.3, 0.9 and 1.8.
     counts = patient_holdout(cohort([(5, 5)] * 11 + [(0, 5)] * 9)).counts()
     assert [counts[name]["infected_patients"] for name in SUBSETS] == [8, 1, 2]
     assert [counts[name]["healthy_patients"] for name in SUBSETS] == [6, 1, 2]
 
 
-def test_uneven_people_still_give_balanced_subsets(skewed):
+def test_uneven_patients_still_give_balanced_subsets(skewed):
     for seed in range(4):
         manifest = patient_holdout(skewed, seed=seed)
         assert deviation(skewed, manifest, {"train": 0.7, "val": 0.1, "test": 0.2}) <= 0.02
         assert manifest.details["warnings"] == []
+    tighter = patient_holdout(skewed, tolerance=0.004)
+    assert deviation(skewed, tighter, {"train": 0.7, "val": 0.1, "test": 0.2}) <= 0.004
 
 
-def test_a_tighter_tolerance_gives_a_tighter_balance(skewed):
-    shares = {"train": 0.7, "val": 0.1, "test": 0.2}
-    assert deviation(skewed, patient_holdout(skewed, tolerance=0.004), shares) <= 0.004
-
-
-def test_a_shuffle_from_which_no_exchange_helps_is_not_the_last_word():
+def test_a_shuffle_from_which_no_exchange_helps_is_not_the_last_word(cohort):
     table = cohort([(3 * i % 17 + 1, 5 * i % 13 + 1) for i in range(24)] + [(0, 7 * i % 11 + 1) for i in range(9)])
     # For half of these seeds the first shuffle ends at 0.023.
     for seed in range(8):
         assert patient_holdout(table, seed=seed).details["largest_share_deviation"] <= 0.02
 
 
-def test_what_cannot_be_balanced_is_said():
-    # One person has nearly all healthy people's cells.
+def test_what_cannot_be_balanced_is_said(cohort):
+    # One patient has nearly all healthy patients' cells.
     table = cohort([(10, 10)] * 20 + [(0, 500), (0, 5), (0, 5), (0, 5)])
     manifest = patient_holdout(table)
     assert any("off their targets by up to" in text for text in manifest.details["warnings"])
@@ -164,25 +111,25 @@ def test_seeds_choose_other_patients_and_the_same_seed_the_same(skewed):
     assert [patient_holdout(skewed, seed=seed).hash for seed in range(4)] == [one.hash for one in manifests]
 
 
-@given(infected_people, st.integers(0, 50), st.sampled_from([1.5, 2.0, 3.0]))
+@given(patients=infected_patients, seed=st.integers(0, 50), largest=st.sampled_from([1.5, 2.0, 3.0]))
 @settings(max_examples=15, deadline=None)
-def test_whoever_has_too_many_cells_trains(people, seed, largest):
-    people = [*people, (300, 5), (5, 300), *([(0, 5)] * 7), (0, 200)]
-    table = cohort(people)
+def test_patients_with_too_many_cells_train(cohort, patients, seed, largest):
+    patients = [*patients, (300, 5), (5, 300), *([(0, 5)] * 7), (0, 200)]
+    table = cohort(patients)
     try:
         manifest = patient_holdout(table, largest=largest, seed=seed)
     except DataError:
         return
     if any(text.startswith("Too few patients") for text in manifest.details["warnings"]):
         return
-    sick, well = np.array(people).T
+    sick, well = np.array(patients).T
     heavy = (sick > largest * sick[sick > 0].mean()) | (well > largest * well.mean())
     assert heavy[-10]
     subset_of = subset_by_patient(manifest)
     assert all(subset_of[f"P{i:03d}"] == "train" for i in np.flatnonzero(heavy))
 
 
-def test_without_the_rule_large_people_are_tested_too():
+def test_without_the_rule_large_patients_are_tested_too(cohort):
     table = cohort([(10, 10)] * 12 + [(60, 10)] * 3 + [(0, 10)] * 5)
     large = [f"P{i:03d}" for i in range(12, 15)]
     chosen = {subset_by_patient(patient_holdout(table, largest=None, seed=seed))[name] for seed in range(10) for name in large}
@@ -191,25 +138,25 @@ def test_without_the_rule_large_people_are_tested_too():
     assert ruled == {"train"}
 
 
-def test_the_rule_follows_the_largest_subset():
+def test_the_rule_follows_the_largest_subset(cohort):
     table = cohort([(10, 10)] * 20 + [(100, 10)] + [(0, 10)] * 5)
     assert subset_by_patient(patient_holdout(table, train=0.2, val=0.2, test=0.6))["P020"] == "test"
 
 
-def test_a_rule_that_leaves_too_few_people_is_dropped_and_said():
+def test_a_rule_that_leaves_too_few_patients_is_dropped_and_said(cohort):
     table = cohort([(10, 10)] * 10 + [(0, 10)] * 4)
     manifest = patient_holdout(table, largest=0.5)
     assert any("over 0.5 times the average" in text for text in manifest.details["warnings"])
     assert manifest.counts()["test"]["patients"] == 3
 
 
-@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.2), (0.5, 0.1, 0.2), (0.7, 0.1, 0.2001)])
-def test_shares_must_sum_to_one(shares):
+@pytest.mark.parametrize("fractions", [(0.7, 0.2, 0.2), (0.5, 0.1, 0.2), (0.7, 0.1, 0.2001)])
+def test_fractions_must_sum_to_one(fractions, cohort):
     with pytest.raises(ConfigError, match=r"split\.train \+ split\.val \+ split\.test: expected a sum of 1"):
-        patient_holdout(cohort([(5, 5)] * 20), **dict(zip(SUBSETS, shares, strict=True)))
+        patient_holdout(cohort([(5, 5)] * 20), **dict(zip(SUBSETS, fractions, strict=True)))
 
 
-def test_too_few_patients_are_refused():
+def test_too_few_patients_are_refused(cohort):
     with pytest.raises(DataError, match="2 patients cannot be divided into 3 subsets"):
         patient_holdout(cohort([(5, 5)] * 2))
     with pytest.raises(DataError, match="subset 'val' is empty; 4 patients are too few"):
@@ -218,12 +165,12 @@ def test_too_few_patients_are_refused():
         patient_holdout(cohort([(5, 5)] * 2 + [(0, 5)] * 10))
 
 
-def test_the_real_people_are_balanced_and_patient_8_is_whole(official):
-    shares = {"train": 0.7, "val": 0.1, "test": 0.2}
+def test_the_real_patients_are_balanced_and_patient_8_is_whole(official):
+    fractions = {"train": 0.7, "val": 0.1, "test": 0.2}
     for seed in range(3):
         manifest = patient_holdout(official, seed=seed)
         assert manifest.details["warnings"] == []
-        assert deviation(official, manifest, shares) <= 0.02
+        assert deviation(official, manifest, fractions) <= 0.02
         assert [part["infected_patients"] for part in manifest.counts().values()] == [105, 15, 30]
         assert [part["healthy_patients"] for part in manifest.counts().values()] == [35, 5, 10]
         slides = {
@@ -235,13 +182,14 @@ def test_the_real_people_are_balanced_and_patient_8_is_whole(official):
         assert not manifest.leaky
 
 
+@pytest.mark.parametrize("split", [patient_holdout, patient_kfold])
 @pytest.mark.parametrize("unknown", [1, 7, None], ids=["one cell", "some cells", "all cells"])
-def test_cells_whose_patients_are_not_known_are_not_divided_by_patient(unknown):
+def test_cells_of_unknown_patients_are_not_divided_by_patient(cohort, split, unknown):
     table = cohort([(6, 5)] * 12 + [(0, 8)] * 5)
     patient = np.array(table.patient, dtype=object)
     patient[:unknown] = UNKNOWN
     count = len(table) if unknown is None else unknown
     with pytest.raises(
-        DataError, match=rf"patients of {count:,} of {len(table):,} cells of dataset 'drawn' are not known.*split=cell_level_leaky"
+        DataError, match=rf"patients of {count:,} of {len(table):,} cells of dataset 'made' are not known.*split=cell_level_leaky"
     ):
-        patient_holdout(dataclasses.replace(table, patient=patient.astype(str)))
+        split(dataclasses.replace(table, patient=patient.astype(str)))

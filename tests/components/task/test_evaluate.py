@@ -1,14 +1,13 @@
-import dataclasses
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.components.task.evaluate import find_leaks
 from malaria_exp.config.registry import build
-from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 
@@ -25,7 +24,7 @@ def test_a_run_scored_again_scores_the_same(finished_run, run_task, tmp_path):
     assert second["threshold_source"].startswith("frozen")
 
 
-def test_other_people_are_scored_all_of_them_at_the_frozen_thresholds(finished_run, run_task, tmp_path):
+def test_other_patients_are_all_scored_at_the_frozen_thresholds(finished_run, run_task, tmp_path):
     folder = run_task(
         [
             "task=evaluate",
@@ -43,14 +42,14 @@ def test_other_people_are_scored_all_of_them_at_the_frozen_thresholds(finished_r
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["thresholds"] == json.loads((finished_run / "metrics.json").read_text())["thresholds"]
     assert metrics["subsets"]["external"]["counted"]["cells"] == len(predictions)
-    # Synthetic people of another seed have the same numbers: as patients they leak, and the report says so.
+    # Synthetic patients of another seed have the same names, so they leak, and the report says so.
     assert metrics["leaky"] is True
     assert "LEAKY" in (folder / "report.html").read_text()
 
 
 def test_shared_patients_and_images_are_listed_and_refused(finished_run, run_task, tmp_path):
     with pytest.raises(LeakError) as error:
-        # More people of the same seed: those of the run are among them, to the pixel.
+        # More patients of the same seed: those of the run are among them, to the pixel.
         run_task(
             ["task=evaluate", f"run={finished_run}", "dataset=synthetic", "dataset.infected_patients=10", *SMALL], tmp_path / "refused"
         )
@@ -68,14 +67,10 @@ def test_the_same_data_named_again_is_the_runs_own(finished_run, run_task, tmp_p
     assert set(read(folder / "predictions.csv").subsets) == {"val", "test"}
 
 
-def test_without_a_run_it_says_what_to_give(run_task, tmp_path):
-    with pytest.raises(ConfigError, match=r"run=outputs/"):
-        run_task(["task=evaluate"], tmp_path / "x")
-
-
-def test_a_folder_that_holds_no_run_is_named(run_task, tmp_path):
-    with pytest.raises(RunFolderError, match=r"nowhere.*status\.json"):
-        run_task(["task=evaluate", f"run={tmp_path / 'nowhere'}"], tmp_path / "x")
+@pytest.mark.parametrize(("overrides", "message"), [([], r"run=outputs/"), (["run={}/nowhere"], r"nowhere.*status\.json")])
+def test_without_a_run_it_says_what_to_give(run_task, tmp_path, overrides, message):
+    with pytest.raises((ConfigError, RunFolderError), match=message):
+        run_task(["task=evaluate", *(item.format(tmp_path) for item in overrides)], tmp_path / "x")
 
 
 @pytest.fixture
@@ -83,46 +78,38 @@ def copy_of_run(finished_run, tmp_path):
     return shutil.copytree(finished_run, tmp_path / "copy")
 
 
-def test_an_unfinished_run_is_refused(copy_of_run, run_task, tmp_path):
-    status = json.loads((copy_of_run / "status.json").read_text()) | {"status": "failed", "reason": "the disk was full"}
-    (copy_of_run / "status.json").write_text(json.dumps(status))
-    with pytest.raises(RunFolderError, match="the disk was full"):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
-
-
-@pytest.mark.parametrize("name", ["metrics.json", "model.json", "provenance.json", "config.yaml", "split.csv", "model.keras"])
-def test_a_missing_file_is_named(copy_of_run, run_task, tmp_path, name):
-    (copy_of_run / name).unlink()
-    with pytest.raises((RunFolderError, DataError), match=name.replace(".", r"\.")):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
-
-
-@pytest.mark.parametrize("name", ["metrics.json", "model.json", "model.keras"])
-def test_a_damaged_file_is_named(copy_of_run, run_task, tmp_path, name):
-    path = copy_of_run / name
+def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises((RunFolderError, ConfigError), match=name.replace(".", r"\.")):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
 
 
-@pytest.mark.parametrize("text", ["{", "- a\n- list\n", "dataset: [\n"])
-def test_a_configuration_that_is_none_is_named(copy_of_run, run_task, tmp_path, text):
-    (copy_of_run / "config.yaml").write_text(text)
-    with pytest.raises(RunFolderError, match=r"config\.yaml' cannot be read"):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+def changed(old, new):
+    """A change of a file's text, once."""
+    return lambda path: path.write_text(path.read_text().replace(old, new, 1))
 
 
-def test_a_changed_split_is_noticed(copy_of_run, run_task, tmp_path):
-    text = (copy_of_run / "split.csv").read_text()
-    (copy_of_run / "split.csv").write_text(text.replace(",test\n", ",train\n", 1))
-    with pytest.raises(RunFolderError, match="hash"):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
+def replaced(text):
+    return lambda path: path.write_text(text)
 
 
-def test_changed_data_is_noticed(copy_of_run, run_task, tmp_path):
-    text = (copy_of_run / "config.yaml").read_text()
-    (copy_of_run / "config.yaml").write_text(text.replace("healthy_patients: 3", "healthy_patients: 4"))
-    with pytest.raises(DataError, match="no longer"):
+NAMELESS = ("dataset: {}\nsplit: {name: patient_holdout}\n", "dataset: nih\n", "split: {name: 3}\ndataset: {name: nih}\n")
+HARM = [
+    *(
+        (name, Path.unlink, re.escape(name))
+        for name in ("metrics.json", "model.json", "provenance.json", "config.yaml", "split.csv", "model.keras")
+    ),
+    *((name, cut, re.escape(name)) for name in ("metrics.json", "model.json", "model.keras")),
+    *(("config.yaml", replaced(text), r"config\.yaml' cannot be read") for text in ("{", "- a\n- list\n", "dataset: [\n")),
+    *(("config.yaml", replaced(text), r"config\.yaml' lacks (dataset|split)\.name") for text in NAMELESS),
+    ("status.json", changed('"done"', '"failed", "reason": "the disk was full"'), "the disk was full"),
+    ("split.csv", changed(",test\n", ",train\n"), "hash"),
+    ("config.yaml", changed("healthy_patients: 3", "healthy_patients: 4"), "the data is no longer what"),
+]
+
+
+@pytest.mark.parametrize(("name", "harm", "message"), HARM)
+def test_what_is_wrong_with_a_run_is_said(copy_of_run, run_task, tmp_path, name, harm, message):
+    harm(copy_of_run / name)
+    with pytest.raises((RunFolderError, DataError, ConfigError), match=message):
         run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
 
 
@@ -167,16 +154,7 @@ def test_a_record_with_impossible_values_is_named(copy_of_run, run_task, tmp_pat
         run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
 
 
-@pytest.mark.parametrize(
-    "text", ["dataset: {}\nsplit: {name: patient_holdout}\n", "dataset: nih\n", "split: {name: 3}\ndataset: {name: nih}\n"]
-)
-def test_a_configuration_without_dataset_or_split_is_named(copy_of_run, run_task, tmp_path, text):
-    (copy_of_run / "config.yaml").write_text(text)
-    with pytest.raises(RunFolderError, match=r"config\.yaml' lacks (dataset|split)\.name"):
-        run_task(["task=evaluate", f"run={copy_of_run}"], tmp_path / "x")
-
-
-# People nobody knows
+# Unknown patients
 
 
 @pytest.fixture
@@ -207,14 +185,3 @@ def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_s
     report = " ".join((folder / "report.html").read_text().split())
     assert "its patients are not known, so nobody knows whether they are others" in report
     assert "no patients are known" in report
-
-
-def test_unknown_patients_on_both_sides_are_no_shared_patient_and_shared_images_are_still_found():
-    table = build("dataset", "synthetic", {"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 8, "cell_size": 40})
-    table = dataclasses.replace(table, patient=np.full(len(table), UNKNOWN))
-    manifest = build("split", "cell_level_leaky", {}, table)
-    others = dataclasses.replace(table, content=np.array([f"{i:064x}" for i in range(len(table))]))
-    assert find_leaks(others, manifest) == {}
-    assert set(find_leaks(table, manifest)) == {"images"}
-    test = table.select(manifest.rows("test"))
-    assert find_leaks(test, manifest) == {}

@@ -19,7 +19,7 @@ from malaria_exp.config.registry import build, component, options
 from malaria_exp.config.validation import Probability, Range, check
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.plots import style
-from malaria_exp.runs import pipeline
+from malaria_exp.runs import load_data
 from malaria_exp.utils.errors import ConfigError
 
 DATA = [
@@ -98,7 +98,7 @@ def hasten(patch):
 def book(run_task, tmp_path_factory):
     """The folder of a book on synthetic cells, the rows whose pictures were taken, and the manifest."""
     seen, kept = set(), {}
-    load, split = pipeline.load_and_decode, pipeline.split
+    load, split = load_data.load_and_decode, load_data.split
 
     def watched_load(config):
         table, pixel_cache, excluded = load(config)
@@ -110,8 +110,8 @@ def book(run_task, tmp_path_factory):
         return split(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "load_and_decode", watched_load)
-        patch.setattr(pipeline, "split", kept_split)
+        patch.setattr(load_data, "load_and_decode", watched_load)
+        patch.setattr(load_data, "split", kept_split)
         hasten(patch)
         sweeps = Tried.sweeps
         patch.setattr(Tried, "sweeps", lambda tried: sweeps(tried) if tried.name in ("mixup", "stain") else [])
@@ -201,7 +201,7 @@ def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_z
 
 
 def changed_table(monkeypatch, change):
-    load = pipeline.load_and_decode
+    load = load_data.load_and_decode
 
     def changed(config):
         table, pixel_cache, excluded = load(config)
@@ -211,7 +211,7 @@ def changed_table(monkeypatch, change):
             object.__setattr__(table, name, column)
         return table, pixel_cache.select(rows), excluded
 
-    monkeypatch.setattr(pipeline, "load_and_decode", changed)
+    monkeypatch.setattr(load_data, "load_and_decode", changed)
 
 
 def test_unknown_patients_a_leaky_split_and_odd_names(run_task, few_options, undrawn, monkeypatch, tmp_path):

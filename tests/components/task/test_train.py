@@ -31,12 +31,14 @@ def test_a_run_leaves_every_file_it_promises(finished_run):
     assert {path.suffix for path in (finished_run / "plots").iterdir()} == {".png"}
 
 
-def test_its_status_tells_how_it_ended(finished_run):
-    status = json.loads((finished_run / "status.json").read_text())
+def test_its_records_agree(finished_run):
+    status, metrics, record = (json.loads((finished_run / f"{name}.json").read_text()) for name in ("status", "metrics", "provenance"))
     assert status["status"] == "done"
-    metrics = json.loads((finished_run / "metrics.json").read_text())
     assert status["headline"]["auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
     assert status["leaky"] is False
+    assert [entry["subset"] for entry in metrics["opened"]] == ["val", "test"]
+    assert record["split_hash"] == metrics["split_hash"] == Manifest.read(finished_run / "split.csv", "patient_holdout").hash
+    assert record["packages"]["tensorflow"]
 
 
 def test_every_cell_of_val_and_test_is_scored_and_no_other(finished_run):
@@ -45,18 +47,6 @@ def test_every_cell_of_val_and_test_is_scored_and_no_other(finished_run):
     held_out = {cell for subset in ("val", "test") for cell in manifest.cell_id[manifest.rows(subset)].tolist()}
     assert set(predictions.cell_id.tolist()) == held_out
     assert len(predictions) == len(held_out)
-
-
-def test_what_evaluation_opened_is_recorded(finished_run):
-    metrics = json.loads((finished_run / "metrics.json").read_text())
-    assert [entry["subset"] for entry in metrics["opened"]] == ["val", "test"]
-
-
-def test_hashes_in_provenance_are_those_of_the_files(finished_run):
-    record = json.loads((finished_run / "provenance.json").read_text())
-    manifest = Manifest.read(finished_run / "split.csv", "patient_holdout")
-    assert record["split_hash"] == manifest.hash == json.loads((finished_run / "metrics.json").read_text())["split_hash"]
-    assert record["packages"]["tensorflow"]
 
 
 def test_the_threshold_was_chosen_on_validation_cells(finished_run):
@@ -127,26 +117,26 @@ def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monke
         run_task([*tiny, "model=lenet_sequential", "model.kernel_size=31"], tmp_path / "run")
 
 
-@pytest.mark.parametrize(("built", "what"), [("a net", r"built 'a net' \(str\)"), ("maps", r"outputs of shape \(None, 30, 30, 2\)")])
-def test_a_net_that_gives_no_logits_is_a_message(monkeypatch, built, what):
+@pytest.mark.parametrize(("built", "what"), [("a text", r"built 'a text' \(str\)"), ("maps", r"outputs of shape \(None, 30, 30, 2\)")])
+def test_a_model_that_gives_no_logits_is_a_message(monkeypatch, built, what):
     import keras
 
-    from malaria_exp.runs import pipeline
+    from malaria_exp.runs import train_model
 
-    net = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
-    monkeypatch.setattr(pipeline, "build", lambda group, name, params: net)
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
+    monkeypatch.setattr(train_model, "build", lambda group, name, params: model)
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match=rf"model: 'mine' .*{what}.*expected a Keras model that gives logits, \(B, 1\)"):
-        pipeline.build_model(config)
+        train_model.build_model(config)
 
 
-def test_a_net_without_a_size_is_a_message(monkeypatch):
-    from malaria_exp.runs import pipeline
+def test_a_model_without_a_size_is_a_message(monkeypatch):
+    from malaria_exp.runs import load_data
 
-    monkeypatch.setattr(pipeline, "check_params", lambda group, name, params: {"width": 3})
+    monkeypatch.setattr(load_data, "check_params", lambda group, name, params: {"width": 3})
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match="model: 'mine' has no key image_size"):
-        pipeline.resize_rule(config)
+        load_data.resize_rule(config)
 
 
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):
@@ -163,7 +153,7 @@ def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path
 
 
 def test_a_monitor_that_is_undefined_throughout_is_no_objective_and_no_failure(run_task, tiny_cellnet, tmp_path, monkeypatch):
-    """As the MCC of a net that calls every cell the same, epoch after epoch."""
+    """As the MCC of a model that predicts the same class for every cell, in every epoch."""
     from malaria_exp.training import session
 
     plain = session.validation_row

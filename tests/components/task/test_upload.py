@@ -24,7 +24,7 @@ def test_a_finished_run_is_copied_later_once(copy_of_run, run_task, tmp_path):
     ("overrides", "message"),
     [
         (["storage=path", "storage.path={}/kept"], r"run: received None; task=upload needs"),
-        (["run={}/mine"], r"storage: received 'none'; task=upload needs a place"),
+        (["run={}/mine"], r"storage: received 'none'; task=upload needs a storage"),
         (["run=memory://a/b", "storage=path", "storage.path={}/kept"], "needs the local folder"),
     ],
 )

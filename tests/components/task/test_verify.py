@@ -29,7 +29,7 @@ def verify(monkeypatch, capsys):
     """verify(table, **params) -> (what was printed, the error's text or None)."""
 
     def run(table, **params):
-        monkeypatch.setattr("malaria_exp.runs.pipeline.load_table", lambda config: table)
+        monkeypatch.setattr("malaria_exp.runs.load_data.load_table", lambda config: table)
         error = None
         try:
             build("task", "verify", params, type("App", (), {"config": None})())

@@ -8,7 +8,7 @@ import pytest
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
-from malaria_exp.runs.pipeline import speed_identity
+from malaria_exp.runs.train_model import speed_identity
 from malaria_exp.training import precision
 from malaria_exp.training.predict import Scorer
 from malaria_exp.training.trainer_interface import CHECKPOINT_FILE

@@ -1,4 +1,4 @@
-"""The body of a red blood cell, with nothing in it."""
+"""The body of a red blood cell, empty."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def draw_body(
         look: the look of its photograph.
         radius: typical radius in pixels.
         softness: width of edges in pixels.
-        noise: deviation of the camera's noise, in gray levels.
+        noise: standard deviation of the camera's noise, in gray levels.
         odd_shape_fraction: chance of a notch, cut, fold, fringe or piece of a neighbor.
         oddities: those to choose from.
     """
@@ -45,7 +45,7 @@ def draw_body(
 
 
 def _shade(rng: np.random.Generator, look: Look, outline: Outline, crop: tuple[slice, slice]) -> np.ndarray:
-    """Returns how far each block's color lies on the way from the body's (0) to the background's (1); below 0 is darker than the body."""
+    """Returns the color of each block between the body's (0) and the background's (1); below 0 is darker than the body."""
     blocks = outline.blocks
     level = outline.level[crop]
     y, x = outline.offset[crop[0], None] * np.float32(1 / blocks), outline.offset[crop[1]] * np.float32(1 / blocks)

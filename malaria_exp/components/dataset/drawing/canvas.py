@@ -1,4 +1,4 @@
-"""The picture in the making: brushes that paint small things onto it, and the camera's grain."""
+"""The picture while it is painted: brushes for small things, and the camera's noise."""
 
 import math
 from functools import cache
@@ -16,9 +16,9 @@ Position = tuple[float, float]
 
 @cache
 def grain(blocks: int) -> np.ndarray:
-    """Returns a fixed noise tile, float32 (512, 512), mean 0, deviation 1, smooth over about `blocks` pixels, seamless.
+    """Returns a fixed tile of noise, float32 (512, 512), mean 0, deviation 1, smooth over about `blocks` pixels, seamless.
 
-    Cells cut windows out of it: drawing that many normal numbers a cell would take longer than the rest of the picture.
+    Cells take windows of it, as new normal numbers for each cell would take longer than the rest of the picture.
     """
     tile = np.random.default_rng([0, blocks]).standard_normal((TILE, TILE)).astype(np.float32)
     for _ in range(2):
@@ -31,7 +31,7 @@ def grain(blocks: int) -> np.ndarray:
 def camera_grain() -> np.ndarray:
     """Returns a fixed tile of a camera's noise after JPEG: float32 (3, 512, 512), deviation about 1.
 
-    JPEG keeps brightness well and color badly: of the color noise only the slowest waves of each 8 px block are left.
+    JPEG keeps brightness well and color badly: of the color noise, only the slowest waves of each 8 px block remain.
     """
     rng = np.random.default_rng([0, 0, 1])
     step = np.arange(JPEG_BLOCK)
@@ -59,15 +59,15 @@ def cut_window(rng: np.random.Generator, tile: np.ndarray, height: int, width: i
 
 
 class Canvas:
-    """A picture in the making: float32 planes (3, height, width) in [0, 255], the cell's mask in blocks, and brushes.
+    """A picture while it is painted: its color planes, the cell's mask in blocks, and brushes.
 
     Positions are (y, x) in pixels, sizes in pixels, angles in radians, alpha in [0, 1]. Brushes may reach over the border.
 
     Args:
-        planes: float32 (3, height, width); painted in place.
+        planes: float32 (3, height, width) in [0, 255]; painted in place.
         mask: bool (height / BLOCK, width / BLOCK), the blocks that belong to the cell.
         center: the cell's center, (y, x) in pixels.
-        softness: width of every edge in pixels: how far out of focus the picture is.
+        softness: width of every edge in pixels; a picture out of focus has wide edges.
     """
 
     def __init__(self, planes: np.ndarray, mask: np.ndarray, center: Position, softness: float) -> None:
@@ -80,7 +80,7 @@ class Canvas:
         return 0 <= row < rows and 0 <= column < columns and bool(self.mask[row, column])
 
     def spot(self, at: Position, half: float, color: np.ndarray, alpha: float, *, squeeze: float, angle: float) -> None:
-        """Paints an ellipse: `half` its longer half axis, `squeeze` in (0, 1] the shorter one as a part of it."""
+        """Paints an ellipse: `half` its longer half axis, `squeeze` in (0, 1] the shorter one relative to it."""
         window = self._window(at, half + self.softness)
         if window is None:
             return
@@ -127,7 +127,7 @@ class Canvas:
         return picture
 
     def _window(self, at: Position, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Returns the planes around a position and the distances from it along both axes; None if it lies off the picture."""
+        """Returns the planes around a position and the distances from it along both axes; None if all of it is off the picture."""
         y, x = at
         height, width = self.planes.shape[1:]
         top, bottom = max(0, int(y - reach)), min(height, int(y + reach) + 2)
@@ -150,7 +150,7 @@ def enlarge(blocks: np.ndarray) -> np.ndarray:
 
 
 def _between(lines: np.ndarray, thirds: np.ndarray) -> None:
-    """Fills `thirds` (BLOCK, n, m): each of the n lines in the middle, a third of the way to its neighbors before and after it."""
+    """Fills `thirds` (BLOCK, n, m): each of the n lines in the middle, and what is a third of the way to the lines before and after it."""
     step = (lines[1:] - lines[:-1]) * np.float32(1 / BLOCK)
     thirds[:] = lines
     thirds[0, 1:] -= step

@@ -1,4 +1,4 @@
-"""The blood stages of Plasmodium falciparum, as a Giemsa stain shows them."""
+"""Parasites: the blood stages of Plasmodium falciparum, as a Giemsa stain shows them."""
 
 import math
 from dataclasses import replace
@@ -26,7 +26,7 @@ def ring(pen: Pen) -> None:
 
 
 def dot_alone(pen: Pen) -> None:
-    """Paints what is left of a ring out of focus: its chromatin, in a little cytoplasm."""
+    """Paints a ring out of focus, of which only the chromatin is left, in a little cytoplasm."""
     half, squeeze, turn, halo = pen.numbers(4)
     half = 0.065 + 0.065 * half
     pen.spot(half * (1.5 + halo), pen.look.cytoplasm, 0.35 * pen.dark, away=0.6 * half, towards=turn * TURN, squeeze=0.7, angle=turn * 5)
@@ -89,36 +89,37 @@ def pigment(pen: Pen, count: int, spread: float) -> None:
 
 
 def clefts(pen: Pen) -> None:
-    """Strews Maurer's clefts over the cell: small coarse marks of violet."""
+    """Paints Maurer's clefts all over the cell: small coarse violet marks."""
     count, coarse, strong = pen.numbers(3)
     for far, turn, half, squeeze in pen.rows(5 + int(10 * count), 4):
         shape = {"away": 0.85 * math.sqrt(far), "towards": turn * TURN, "squeeze": 0.4 + 0.5 * squeeze, "angle": 9 * squeeze}
         pen.spot(0.028 + 0.03 * coarse * half, pen.look.cytoplasm, (0.25 + 0.5 * strong) * pen.dark, **shape)
 
 
-# Each with its share among its kind, and how far out it lies: from and to, in radii.
+# Forms with their fractions among early or late ones.
 EARLY: tuple[tuple[Thing, float], ...] = ((ring, 0.66), (applique, 0.22), (dot_alone, 0.12))
 LATE: tuple[tuple[Thing, float], ...] = ((trophozoite, 0.74), (schizont, 0.16), (gametocyte, 0.10))
+# How far from the cell's center a form is: from and to, in radii.
 ZONES: dict[Thing, tuple[float, float]] = {applique: (0.82, 0.95), schizont: (0.0, 0.35), gametocyte: (0.0, 0.15)}
 ANYWHERE = (0.0, 0.82)
 
 
 def infect(pen: Pen, late_fraction: float) -> None:
-    """Paints the parasites of one cell: one as a rule, two in one cell of six, three now and then, and clefts where the blood has them.
+    """Paints the parasites of one cell: usually one, two in one cell of six, rarely three; and Maurer's clefts in some patients' cells.
 
     Args:
-        pen: its position is the cell's center; each parasite gets one of its own.
-        late_fraction: chance that a cell's parasite is a trophozoite, schizont or gametocyte, on average over people.
+        pen: at the cell's center; each parasite gets a position of its own.
+        late_fraction: chance that a cell's parasite is a trophozoite, schizont or gametocyte, on average over patients.
     """
     rng = pen.rng
     late, marked, second, third = rng.random(4).tolist()
-    # People are 0 to 2 times as far on as the average, or as near to it from the other side, so that the mean is late_fraction.
+    # The chance grows evenly with the patient's lateness, around a mean of late_fraction.
     far = pen.look.lateness
-    share = 2 * late_fraction * far if late_fraction <= 0.5 else 1 - 2 * (1 - late_fraction) * (1 - far)
+    chance = 2 * late_fraction * far if late_fraction <= 0.5 else 1 - 2 * (1 - late_fraction) * (1 - far)
     if marked < pen.look.clefts:
         clefts(pen)
     for number in range(1 + int(second < 0.16) + int(third < 0.05)):
         own = branch(rng, number)
-        thing = choose(own, LATE if late < share and number == 0 else EARLY)
+        thing = choose(own, LATE if late < chance and number == 0 else EARLY)
         y, x = place(own, pen.canvas, pen.radius, *ZONES.get(thing, ANYWHERE))
         thing(replace(pen, rng=own, y=y, x=x))

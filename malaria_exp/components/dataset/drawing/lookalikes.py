@@ -1,4 +1,4 @@
-"""What lies in or on cells and is no parasite, though it looks like one."""
+"""Look-alikes: things in or on cells that resemble parasites and are none."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,7 @@ REDDER = np.array((30, 0, -14), np.float32)
 
 
 def precipitate(pen: Pen) -> None:
-    """Paints a group of small purple grains of stain, strewn along a line."""
+    """Paints a group of small purple grains of stain along a line."""
     line, count = pen.numbers(2)
     for along, aside, half, squeeze in pen.rows(2 + int(5 * count), 4):
         towards = line * TURN + 0.5 * (aside - 0.5)
@@ -24,7 +24,7 @@ def precipitate(pen: Pen) -> None:
 
 
 def specks(pen: Pen) -> None:
-    """Paints faint violet specks all over the cell: uneven stain, and the commonest mark of uninfected cells."""
+    """Paints faint violet specks all over the cell: uneven stain, the most frequent mark on uninfected cells."""
     for far, turn, half, squeeze in pen.rows(1 + int(5 * pen.rng.random()), 4):
         shape = {"away": 0.45 * far, "towards": turn * TURN, "squeeze": 0.35 + 0.6 * squeeze, "angle": 9 * squeeze}
         pen.spot(0.025 + 0.05 * half, pen.look.cytoplasm, (0.15 + 0.3 * squeeze) * pen.dark, **shape)
@@ -54,7 +54,7 @@ def stain_lump(pen: Pen) -> None:
 
 
 def howell_jolly(pen: Pen) -> None:
-    """Paints a Howell-Jolly body, a left-over of the cell's own nucleus: one small round dot, without ring or vacuole."""
+    """Paints a Howell-Jolly body, a rest of the cell's own nucleus: one small round dot, without ring or vacuole."""
     half, blue = pen.numbers(2)
     pen.spot(0.04 + 0.035 * half, pen.look.chromatin + BLUER * np.float32(0.4 + 0.6 * blue), 0.85 * pen.dark)
 
@@ -108,7 +108,7 @@ def bubble(pen: Pen) -> None:
     pen.circle(size, 0.03, pen.look.cell * np.float32(0.68), 0.8 * pen.dark, angle=turn * TURN, lean=0.6)
 
 
-# Each with its share.
+# Look-alikes with their fractions.
 LOOKALIKES: tuple[tuple[Thing, float], ...] = (
     (specks, 0.26),
     (precipitate, 0.15),
@@ -121,12 +121,13 @@ LOOKALIKES: tuple[tuple[Thing, float], ...] = (
     (dust, 0.09),
     (bubble, 0.05),
 )
+# How far from the cell's center a look-alike is: from and to, in radii.
 ZONES: dict[Thing, tuple[float, float]] = {cabot_ring: (0.0, 0.3), scratch: (0.0, 0.6), stain_lump: (0.6, 0.98), platelet: (0.3, 0.98)}
 ANYWHERE = (0.0, 0.97)
 
 
 def litter(pen: Pen) -> None:
-    """Paints one look-alike at a position of its own; the pen's own position is not used."""
+    """Paints one look-alike at a random position, whatever the pen's position is."""
     thing = choose(pen.rng, LOOKALIKES)
     y, x = place(pen.rng, pen.canvas, pen.radius, *ZONES.get(thing, ANYWHERE))
     thing(replace(pen, y=y, x=x))

@@ -9,12 +9,12 @@ import numpy as np
 
 from malaria_exp.components.dataset.drawing.branch import branch
 
-BLOCK = 3  # the real cells were cut out on a grid of 3 px blocks; drawing outline and shading on it also makes them fast
+BLOCK = 3  # pixels; the masks of the real cells are a grid of 3 px blocks, which is also faster to draw on
 TURN = 2 * math.pi
 ANGLES = 256
 HARMONICS = 36
-# Deviation of the outline's amplitude by harmonic, as a part of the radius: 2 (oval), 3, 4 ... 9 bend it; the others, up to HARMONICS,
-# make it ragged, with a deviation that falls with the harmonic's square.
+# Standard deviation of the outline's harmonics, in radii: 2 (oval), 3, 4 ... 9 bend it; the others, up to HARMONICS, make it ragged,
+# and their deviation falls with the square of the harmonic.
 BEND = np.array([0.057, 0.026, 0.018, 0.013, 0.010, 0.008, 0.006, 0.005], np.float32)
 RAGGED = 0.05
 MAX_REACH = 83  # blocks; a larger picture would not fit into the noise tile
@@ -50,13 +50,13 @@ def polar_grid(reach: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @dataclass
 class Outline:
-    """A cell's shape on a grid of blocks around its center, and what gave it that shape.
+    """A cell's shape on a grid of blocks around its center, and the shades that come with it.
 
     Attributes:
         blocks: the radius in blocks.
         offset: float32 (side,), the blocks' distance from the center along an axis, in blocks.
         level: float32 (side, side), below 1 inside the cell, 1 on its outline; falls by about 1 / blocks a block inwards.
-        pale: float32 (side, side) or None, how far folds, seams and left-over pieces move the color towards the background.
+        pale: float32 (side, side) or None, how far folds, seams and pieces of neighbors move the color towards the background.
     """
 
     blocks: float
@@ -97,7 +97,7 @@ def draw_outline(
     Args:
         rng: the cell's random numbers.
         radius: typical radius in pixels.
-        roughness: how ragged outlines are on this slide, as a factor.
+        roughness: how ragged the outline is, 0 (smooth) or more.
         odd_shape_fraction: chance of a notch, cut, fold, fringe or piece of a neighbor.
         oddities: those to choose from.
 
@@ -127,10 +127,10 @@ def _profile(rng: np.random.Generator, roughness: float) -> np.ndarray:
 
 
 def _one_piece(mask: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Returns the blocks of `mask` that are connected with the middle over common edges."""
+    """Returns the blocks of `mask` that are connected to the middle by common edges."""
     if _leads_inwards(mask):
         return mask
-    # From the largest disc that lies in the mask outwards.
+    # Grow outwards from the largest disc inside the mask.
     grown, count = distance < distance[~mask].min(), 0
     while True:
         spread = grown.copy()
@@ -146,7 +146,7 @@ def _one_piece(mask: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def _leads_inwards(mask: np.ndarray) -> bool:
-    """Tells whether every block but the middle one has a neighbor in the mask nearer to the middle: then all are connected."""
+    """Tells whether every block but the middle one has a neighbor in the mask nearer to the middle, so that all are connected."""
     middle = len(mask) // 2
     inwards = np.zeros_like(mask)
     inwards[:middle] = mask[1 : middle + 1]
@@ -173,7 +173,7 @@ def cut(rng: np.random.Generator, outline: Outline) -> None:
 
 
 def folded(rng: np.random.Generator, outline: Outline) -> None:
-    """Turns one side over: a straight margin, and a darker band along it where the cell lies double."""
+    """Folds one side over: a straight margin, and along it a darker band where the cell is twice as thick."""
     turn, out, width, dark = rng.random(4).tolist()
     chord = 0.55 + 0.3 * out
     across = outline.across(turn * TURN)
@@ -194,7 +194,7 @@ def joined(rng: np.random.Generator, outline: Outline) -> None:
 
 
 def fringed(rng: np.random.Generator, outline: Outline) -> None:
-    """Leaves strips of background and of neighbors on the cell, as masks do that ran out along a dirty margin."""
+    """Leaves strips of background and of neighbors on the cell, as masks do at a dirty margin."""
     pale = float(rng.random()) ** 2
     for turn, length, bend, width in rng.random((1 + int(4 * rng.random()), 4)).tolist():
         start = turn * TURN
@@ -220,5 +220,5 @@ def _capsule(outline: Outline, at: tuple[float, float], heading: float, length: 
     return 1 + np.sqrt(v * v + u * u) - np.float32(half)
 
 
-# Named twice: twice as likely.
+# One that is listed twice is twice as likely.
 ODDITIES: tuple[Oddity, ...] = (notched, notched, cut, folded, joined, fringed, fringed)

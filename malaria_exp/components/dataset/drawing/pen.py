@@ -1,4 +1,4 @@
-"""The pen with which parasites and look-alikes are painted."""
+"""The pen that paints parasites and look-alikes."""
 
 import math
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from malaria_exp.components.dataset.drawing.outline import TURN
 
 @dataclass(frozen=True)
 class Pen:
-    """Paints one thing at one position of a canvas; all lengths are parts of the cell's radius.
+    """Paints one thing at one position of a canvas; all lengths are in radii of the cell.
 
     Attributes:
         canvas: the picture.
@@ -49,7 +49,7 @@ class Pen:
         self.canvas.spot((y, x), self.radius * half, color, alpha, squeeze=squeeze, angle=angle)
 
     def circle(self, size: float, width: float, color: np.ndarray, alpha: float, *, squeeze: float = 1, angle: float, lean: float) -> None:
-        """Paints a ring, never thinner than the picture is sharp."""
+        """Paints a ring whose line is at least as wide as the picture's edges."""
         wall = self.radius * width + self.canvas.softness / 2
         self.canvas.ring((self.y, self.x), self.radius * size, wall, color, alpha, squeeze=squeeze, angle=angle, lean=lean)
 
@@ -59,7 +59,7 @@ class Pen:
         self.canvas.crescent((self.y, self.x), bend, length, width, color, alpha, angle=angle)
 
     def chromatin(self, half: float, *, away: float, towards: float, squeeze: float, angle: float) -> None:
-        """Paints a dot of chromatin: two ellipses, since the real ones are seldom round."""
+        """Paints a dot of chromatin: two ellipses, because real dots are seldom round."""
         color = self.look.chromatin
         self.spot(half, color, 0.97 * self.dark, away=away, towards=towards, squeeze=squeeze, angle=angle)
         shifted = math.hypot(away, 0.4 * half), towards + math.atan2(0.4 * half, away + 1e-6)
@@ -81,7 +81,7 @@ def place(rng: np.random.Generator, canvas: Canvas, radius: float, near: float, 
         away = radius * math.sqrt(near**2 + (far**2 - near**2) * out)
         sin, cos = math.sin(turn * TURN), math.cos(turn * TURN)
         y, x = canvas.center
-        # A little farther out there must be cell too, or too much of the thing would be cut off.
+        # The cell must reach a little farther out, or too much of the thing would be cut off.
         beyond = away + 0.08 * radius
         if canvas.inside((y + beyond * sin, x + beyond * cos)):
             return y + away * sin, x + away * cos
@@ -89,10 +89,10 @@ def place(rng: np.random.Generator, canvas: Canvas, radius: float, near: float, 
 
 
 def choose(rng: np.random.Generator, things: tuple[tuple[Thing, float], ...]) -> Thing:
-    """Returns one of the things; each stands beside its share, and the shares add up to 1."""
+    """Returns one of the things at random; each is given with its probability, and these add up to 1."""
     left = rng.random()
-    for thing, share in things:
-        left -= share
+    for thing, fraction in things:
+        left -= fraction
         if left < 0:
             return thing
     return things[-1][0]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.components.dataset.drawing.canvas import BLOCK, Canvas, camera_grain, cut_window, enlarge, grain
+from malaria_exp.components.dataset.drawing.canvas import BLOCK, Canvas, camera_grain, cut_window, grain
 
 COLOR = np.array((160, 30, 120), np.float32)
 
@@ -53,12 +53,6 @@ def test_a_picture_is_black_outside_the_mask_and_nowhere_inside():
     inside = np.kron(painted.mask, np.ones((BLOCK, BLOCK), bool))
     assert (picture[inside] > 0).all()
     assert (picture[~inside] == 0).all()
-
-
-def test_enlarging_keeps_the_mean_of_a_slope_and_a_constant():
-    assert np.array_equal(enlarge(np.full((4, 5), 3, np.float32)), np.full((12, 15), 3, np.float32))
-    slope = np.tile(np.arange(6, dtype=np.float32), (4, 1))
-    assert enlarge(slope)[5, 3:-3] == pytest.approx(np.arange(3, 15) / 3 - 1 / 3)
 
 
 def test_grain_is_of_unit_strength_and_seamless_and_color_noise_is_slower_than_brightness():

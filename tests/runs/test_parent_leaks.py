@@ -1,13 +1,17 @@
-"""Whom earlier runs have seen, and what that forbids."""
+"""Which patients and images a run must not be validated or tested on, because its parent runs have learned from them."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
 
+from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, guard_against_parent_runs, read_parent_splits
+from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, read_parent_splits
+from malaria_exp.runs.parent_leaks import find_leaks, guard_against_parent_runs
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
@@ -49,7 +53,7 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     marked = guard_against_parent_runs(two, one, allow_leak=True)
     assert marked.leaky
     assert marked.hash == two.hash
-    assert "earlier runs" in marked.details["warnings"][-1]
+    assert "parent runs" in marked.details["warnings"][-1]
 
 
 def test_unknown_patients_are_no_evidence():
@@ -57,21 +61,21 @@ def test_unknown_patients_are_no_evidence():
     assert guard_against_parent_runs(two, one, allow_leak=False) is two
 
 
-def test_no_earlier_run_changes_nothing():
+def test_no_parent_run_changes_nothing():
     one = manifest(SUBSETS, ["P1", "P2", "P3"])
     assert read_parent_splits([]) is None
     assert guard_against_parent_runs(one, None, allow_leak=False) is one
 
 
-def test_runs_of_runs_are_followed(finished_run, tmp_path):
+def test_parents_of_parents_are_followed(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])
     before.write(run / PARENT_SPLIT_FILE)
-    earlier = read_parent_splits([run])
-    assert {"Q1", "Q2"} <= set(earlier.patient)
-    assert "Q3" not in earlier.patient
+    parents = read_parent_splits([run])
+    assert {"Q1", "Q2"} <= set(parents.patient)
+    assert "Q3" not in parents.patient
     own = FinishedRun.read(finished_run).manifest
-    assert set(earlier.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
+    assert set(parents.patient) - {"Q1", "Q2"} == set(own.patient[np.isin(own.subset, ("train", "val"))])
     with pytest.raises(LeakError):
         guard_against_parent_runs(own, manifest(["train"], [own.patient[own.subset == "test"][0]]), allow_leak=False)
 
@@ -84,3 +88,14 @@ def test_an_unfinished_run_is_none_to_build_on(finished_run, tmp_path):
         FinishedRun.read(run)
     # Weights that it wrote on the way know its patients all the same.
     assert len(read_parent_splits([run]).patient)
+
+
+def test_unknown_patients_on_both_sides_are_no_shared_patient_and_shared_images_are_still_found():
+    table = build("dataset", "synthetic", {"infected_patients": 4, "healthy_patients": 2, "cells_per_patient": 8, "cell_size": 40})
+    table = dataclasses.replace(table, patient=np.full(len(table), UNKNOWN))
+    manifest = build("split", "cell_level_leaky", {}, table)
+    others = dataclasses.replace(table, content=np.array([f"{i:064x}" for i in range(len(table))]))
+    assert find_leaks(others, manifest) == {}
+    assert set(find_leaks(table, manifest)) == {"images"}
+    test = table.select(manifest.rows("test"))
+    assert find_leaks(test, manifest) == {}

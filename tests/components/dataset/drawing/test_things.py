@@ -1,17 +1,15 @@
-"""Parasites: each is seen, stays in its cell, and looks like its stage."""
+"""Parasites and look-alikes: each is seen and stays in its cell; parasites look like their stage."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import label as connected
 
-from malaria_exp.components.dataset.drawing import forms
+from malaria_exp.components.dataset.drawing import forms, lookalikes
 from malaria_exp.components.dataset.drawing.body import draw_body
 from malaria_exp.components.dataset.drawing.canvas import Canvas
 from malaria_exp.components.dataset.drawing.forms import (
-    ANYWHERE,
     EARLY,
     LATE,
-    ZONES,
     applique,
     clefts,
     gametocyte,
@@ -21,15 +19,16 @@ from malaria_exp.components.dataset.drawing.forms import (
     trophozoite,
 )
 from malaria_exp.components.dataset.drawing.look import Look, draw_look
+from malaria_exp.components.dataset.drawing.lookalikes import LOOKALIKES, litter
 from malaria_exp.components.dataset.drawing.pen import Pen, place
 
 RADIUS = 62.0
 FORMS = (*(form for form, _ in EARLY + LATE), clefts)
+THINGS = (*FORMS, *(thing for thing, _ in LOOKALIKES))
 
 
 def look_of(seed: int) -> Look:
-    person, slide, field = (np.random.default_rng([seed, stream]) for stream in range(3))
-    return draw_look(person, slide, field)
+    return draw_look(*(np.random.default_rng([seed, stream]) for stream in range(3)))
 
 
 def empty_cell(seed: int, *, noise: float = 1.0, softness: float = 2.5) -> tuple[Canvas, np.random.Generator, Look]:
@@ -37,12 +36,14 @@ def empty_cell(seed: int, *, noise: float = 1.0, softness: float = 2.5) -> tuple
     return draw_body(rng, look, RADIUS, softness=softness, noise=noise, odd_shape_fraction=0.5), rng, look
 
 
-def painted(form, seed: int, dark: float = 0.9, **how: float) -> tuple[np.ndarray, np.ndarray, Canvas]:
+def painted(thing, seed: int, dark: float = 0.9, **how: float) -> tuple[np.ndarray, np.ndarray, Canvas]:
     """The cell before and after, and its canvas."""
     canvas, rng, look = empty_cell(seed, **how)
     before = canvas.finish()
-    y, x = place(rng, canvas, RADIUS, *ZONES.get(form, ANYWHERE)) if form is not clefts else canvas.center
-    form(Pen(canvas, rng, look, y, x, RADIUS, dark))
+    module = forms if thing in FORMS else lookalikes
+    zone = module.ZONES.get(thing, module.ANYWHERE)
+    y, x = place(rng, canvas, RADIUS, *zone) if thing is not clefts else canvas.center
+    thing(Pen(canvas, rng, look, y, x, RADIUS, dark))
     return before, canvas.finish(), canvas
 
 
@@ -51,14 +52,16 @@ def change(form, seed: int) -> np.ndarray:
     return np.abs(after.astype(int) - before).max(axis=-1)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_form_changes_pixels_inside_the_cell_only(form):
+@pytest.mark.parametrize("thing", THINGS)
+def test_a_thing_changes_pixels_inside_the_cell_only(thing):
+    seen = []
     for seed in range(25):
-        before, after, _ = painted(form, seed)
+        before, after, _ = painted(thing, seed)
         inside = before.any(axis=-1)
         assert np.array_equal(after.any(axis=-1), inside)
-        assert (after != before).any()
         assert not (after != before)[~inside].any()
+        seen.append((after != before).any())
+    assert all(seen) if thing in FORMS else np.mean(seen) > 0.9
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -67,9 +70,20 @@ def test_an_unstained_form_is_not_there(form):
     assert np.array_equal(before, after)
 
 
-def test_shares_add_up_to_one():
-    for shares in (EARLY, LATE):
-        assert sum(share for _, share in shares) == pytest.approx(1)
+def test_fractions_add_up_to_one():
+    for things in (EARLY, LATE, LOOKALIKES):
+        assert sum(fraction for _, fraction in things) == pytest.approx(1)
+
+
+def test_lookalikes_come_at_their_fractions(monkeypatch):
+    painted_names = []
+    named = tuple((lambda pen, name=thing.__name__: painted_names.append(name), fraction) for thing, fraction in LOOKALIKES)
+    monkeypatch.setattr(lookalikes, "LOOKALIKES", named)
+    canvas, rng, look = empty_cell(0)
+    for _ in range(4000):
+        litter(Pen(canvas, rng, look, *canvas.center, RADIUS, 0.8))
+    for thing, fraction in LOOKALIKES:
+        assert painted_names.count(thing.__name__) / 4000 == pytest.approx(fraction, abs=0.025), thing.__name__
 
 
 def test_late_forms_are_larger_than_rings_and_a_schizont_is_the_largest_of_them():
@@ -102,13 +116,13 @@ def test_applique_forms_lie_at_the_margin_and_rings_anywhere():
 
 
 @pytest.mark.parametrize("late_fraction", [0.0, 0.15, 0.5, 0.8, 1.0])
-def test_late_share_is_the_mean_over_people_and_some_cells_hold_two_parasites(late_fraction, monkeypatch):
+def test_late_fraction_is_the_mean_over_patients_and_some_cells_hold_two_parasites(late_fraction, monkeypatch):
     seen = []
     monkeypatch.setattr(forms, "EARLY", ((lambda pen: seen[-1].append("early"), 1.0),))
     monkeypatch.setattr(forms, "LATE", ((lambda pen: seen[-1].append("late"), 1.0),))
     canvas, rng, _ = empty_cell(0)
-    for person in range(400):
-        look = look_of(person)
+    for patient in range(400):
+        look = look_of(patient)
         for _ in range(4):
             seen.append([])
             infect(Pen(canvas, rng, look, *canvas.center, RADIUS, 0.9), late_fraction)

@@ -1,0 +1,133 @@
+"""Evaluating a finished run again: on its own validation and test cells, or on all cells of other data."""
+
+import numpy as np
+
+from malaria_exp.config.run_config import Choice, Config
+from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
+from malaria_exp.data.subsets import Data
+from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.runs import provenance
+from malaria_exp.runs.evaluate_model import score_and_measure
+from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.load_data import decode_images, load_table
+from malaria_exp.runs.parent_leaks import Leaks, count_leaks, find_leaks, join_leaks, list_leaks
+from malaria_exp.runs.remote_runs import local_run
+from malaria_exp.runs.run_folder import RunFolder
+from malaria_exp.runs.saved_model import load_model, read_record
+from malaria_exp.runs.storage import open_storage
+from malaria_exp.runs.write_results import write_excluded, write_result
+from malaria_exp.training.predict import Scorer
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError
+from malaria_exp.utils.filesystems import scheme_of
+from malaria_exp.utils.http import public_url
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.terminal_log import log
+
+EXTERNAL = "external"
+
+
+def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> None:
+    """Evaluates the run that the configuration names, into a new folder.
+
+    Args:
+        config: its `run` is the parent run, the one to evaluate.
+        folder: of the evaluation.
+        overrides: what the user typed. Other data is scored if a dataset is among them.
+
+    Raises:
+        ConfigError: no run is given.
+        RunFolderError: the run is not finished or damaged.
+        DataError: the run's own data has changed.
+        LeakError: other data shares patients or images with the run's training or validation cells.
+    """
+    if config.run is None:
+        raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")
+    open_storage(config).check()
+    run = FinishedRun.read(local_run(config.run, config.cache.path))
+    other_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
+
+    table = load_table(config, config.one("dataset") if other_data else _dataset_of(run))
+    table, pixel_cache, bad_images = decode_images(config, table, read_record(run.path)[1])
+    write_excluded(folder, bad_images)
+    own = table.data_hash == run.provenance.get("data_hash")
+    if not (own or other_data):
+        raise DataError(
+            f"run: the data is no longer what '{run.path}' was trained on. To score other data, name it: dataset=... dataset.path=..."
+        )
+    leaks = {} if own else _guard_against_leaks(table, run, allow_leak=config.allow_leak)
+    data = Data(_own_split(table, run.manifest) if own else _all_external(table), pixel_cache)
+
+    load_tensorflow()
+    model, _, saved = load_model(run.path)
+    cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
+    scorer = Scorer(model, config.evaluation.batch_size)
+    target = run.metrics["target_sensitivity"]
+    predictions, metrics = score_and_measure(
+        config, scorer, data.manifest, cells, target_sensitivity=target, thresholds=run.metrics["thresholds"]
+    )
+
+    leaky = bool(leaks) or run.manifest.leaky
+    about = {
+        "run": public_url(config.run) if scheme_of(config.run) else str(run.path),
+        "protocol": run.manifest.protocol,
+        "leaky": leaky,
+        "split_hash": run.manifest.hash,
+        "opened": data.opened,
+    }
+    subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
+    held_out = _describe_held_out(run, table, own, leaks)
+    result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, held_out)
+    result.notes += run.manifest.details.get("warnings", ())
+    result.note_data(table, bad_images)
+    record = provenance.collect(seed=config.seed, overrides=overrides)
+    record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
+    write_result(folder, config, result, record)
+
+
+def _dataset_of(run: FinishedRun) -> Choice:
+    params = {key: value for key, value in run.dataset.items() if key != "name"}
+    return Choice("dataset", run.dataset["name"], params, f"{run.path / 'config.yaml'}: dataset")
+
+
+def _guard_against_leaks(table: CellTable, run: FinishedRun, *, allow_leak: bool) -> Leaks:
+    """Returns what other data shares with the training and validation cells of a run and of its parents."""
+    leaks = join_leaks(find_leaks(table, split) for split in (run.manifest, run.parents) if split is not None)
+    if not leaks:
+        return leaks
+    if not allow_leak:
+        raise LeakError(
+            f"dataset: cells of '{table.name}' were in the training or validation subset of '{run.path}'.\n{list_leaks(leaks)}\n"
+            "Take them out, or set allow_leak=true: the result is then stamped LEAKY."
+        )
+    log.warning(f"leak      {count_leaks(leaks)} were in the run's training or validation subset; the result is stamped LEAKY")
+    return leaks
+
+
+def _own_split(table: CellTable, manifest: Manifest) -> Manifest:
+    """Returns a run's split in the order of the table's rows."""
+    subset_of = dict(zip(manifest.cell_id.tolist(), manifest.subset.tolist(), strict=True))
+    return Manifest.from_table(manifest.protocol, table, np.array([subset_of[cell] for cell in table.cell_id.tolist()]))
+
+
+def _all_external(table: CellTable) -> Manifest:
+    """Returns a manifest with every cell in the subset "external"."""
+    columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
+    return Manifest(protocol=EXTERNAL, subset=np.full(len(table), EXTERNAL), **columns)
+
+
+def _describe_held_out(run: FinishedRun, table: CellTable, own: bool, leaks: Leaks) -> str:
+    """Returns sentences for the report: which cells were scored, and what the model knows of them."""
+    count = run.manifest.counts()["train"]
+    trained = f"The run {run.path.name} was trained on {count['cells']:,} cells of {count['patients']} patients."
+    if own:
+        return f"{trained} Its own validation and test cells were scored again."
+    if leaks:
+        return f"{trained} All cells of '{table.name}' were scored, though {count_leaks(leaks)} were in the run's training or validation subset."
+    apart = "none of its patients or images was in training or validation."
+    if table.unknown_patients or UNKNOWN in run.manifest.patient:
+        whose = "its" if table.unknown_patients else "the run's"
+        apart = (
+            f"none of its images was in training or validation; {whose} patients are not known, so nobody knows whether they are others."
+        )
+    return f"{trained} All {len(table):,} cells of '{table.name}' were scored; {apart}"

@@ -1,0 +1,90 @@
+"""Leaks from parent runs: a run must not be validated or tested on what its weights were trained on before.
+
+A parent run is a finished run whose weights a run starts from, or that is evaluated again.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.split_manifest import Manifest
+from malaria_exp.utils.errors import LeakError, listing
+
+LEARNED_FROM = ("train", "val")
+# What a parent trained on must be in neither of these subsets. What it validated on, and so chose its epoch and threshold by, must not
+# be in test.
+JUDGED_BY = {"train": ("val", "test"), "val": ("test",)}
+
+Leaks = dict[str, list[str]]
+
+
+def find_leaks(
+    cells: CellTable | Manifest, parent: Manifest, *, rows: np.ndarray | slice = slice(None), learned_from: Iterable[str] = LEARNED_FROM
+) -> Leaks:
+    """Returns the patients and cells that a parent run has learned from, sorted, as {"patients": [...], "images": [...]}.
+
+    Kinds of which nothing is shared are not in it. Cells of unknown patients are no evidence.
+
+    Args:
+        cells: the cells that the weights are to score.
+        parent: the split of the parent run.
+        rows: those of the cells that count, as numbers or bool (N,).
+        learned_from: the subsets of the parent that count.
+    """
+    learned = np.isin(parent.subset, list(learned_from))
+    shared = {
+        "patients": set(cells.patient[rows].tolist()) & set(parent.patient[learned].tolist()) - {UNKNOWN},
+        "images": cells.cell_id[rows][np.isin(cells.content[rows], parent.content[learned])].tolist(),
+    }
+    return {what: sorted(names) for what, names in shared.items() if names}
+
+
+def join_leaks(found: Iterable[Leaks]) -> Leaks:
+    """Returns the leaks of several searches as one."""
+    joined: dict[str, set[str]] = {"patients": set(), "images": set()}
+    for leaks in found:
+        for what, names in leaks.items():
+            joined[what].update(names)
+    return {what: sorted(names) for what, names in joined.items() if names}
+
+
+def count_leaks(leaks: Mapping[str, list[str]]) -> str:
+    """Returns how much is shared: "2 patients and 31 images"."""
+    return " and ".join(f"{len(names):,} {what}" for what, names in leaks.items())
+
+
+def list_leaks(leaks: Mapping[str, list[str]]) -> str:
+    """Returns what is shared, a name a line."""
+    return "\n".join(f"{len(names)} {what}:\n{listing(names)}" for what, names in leaks.items())
+
+
+def guard_against_parent_runs(manifest: Manifest, parents: Manifest | None, *, allow_leak: bool) -> Manifest:
+    """Returns the split, marked as leaky if parent runs have learned from what it validates or tests on.
+
+    Args:
+        manifest: this run's split.
+        parents: the training and validation cells of the parent runs; None without any.
+        allow_leak: the user's `allow_leak=true`.
+
+    Raises:
+        LeakError: they have, nobody allowed it, and the split is not leaky anyway.
+    """
+    if parents is None:
+        return manifest
+    leaks = join_leaks(
+        find_leaks(manifest, parents, rows=np.isin(manifest.subset, judged), learned_from=[learned])
+        for learned, judged in JUDGED_BY.items()
+    )
+    if not leaks:
+        return manifest
+    if not (allow_leak or manifest.leaky):
+        raise LeakError(
+            f"The weights come from runs that have trained or validated on cells which this run validates or tests on.\n{list_leaks(leaks)}\n"
+            "Use the same dataset and split as those runs (split=by_manifest split.path=.../split.csv), or cells of other patients, or set"
+            " allow_leak=true: every result is then stamped LEAKY."
+        )
+    note = f"The weights come from parent runs, which trained or validated on {count_leaks(leaks)} of this run's validation or test."
+    details = {**manifest.details, "warnings": [*manifest.details.get("warnings", ()), note]}
+    return dataclasses.replace(manifest, details=details, inherited_leak=True)
