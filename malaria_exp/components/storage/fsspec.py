@@ -23,7 +23,7 @@ def fsspec(*, url: str, what: list[Part] = ["everything"]) -> Storage:  # noqa: 
         what: everything, or parts: model, report, metrics, predictions, split, log; status, configuration and provenance always.
     """
     if scheme_of(url) in ("", "file"):
-        return FolderStorage(LocalPlace(url).folder, what, KEY)
+        return FolderStorage(local_path(url), what, KEY)
     return UrlStorage(url, what)
 
 
