@@ -28,13 +28,13 @@ def mix(
 
     Args:
         mixup: probability of MixUp.
-        cutmix: probability of CutMix; what is left of 1 is that of neither.
-        mixup_alpha: under MixUp a cell keeps a share of itself that is drawn from Beta(mixup_alpha, mixup_beta).
+        cutmix: probability of CutMix; the rest to 1 is the probability of neither.
+        mixup_alpha: under MixUp a cell keeps a fraction of itself that is drawn from Beta(mixup_alpha, mixup_beta).
         mixup_beta: see mixup_alpha.
-        cutmix_alpha: under CutMix the box has the area 1 - share, the share drawn from Beta(cutmix_alpha, cutmix_beta).
+        cutmix_alpha: under CutMix the box has the area 1 - fraction, the fraction drawn from Beta(cutmix_alpha, cutmix_beta).
         cutmix_beta: see cutmix_alpha.
-        per: whether the choice, share and box are drawn for each pair, or once for the whole batch.
-        until: mixing ends after this part of the run, such as '80%' or '10 epochs'; null: never.
+        per: whether the choice, fraction and box are drawn for each pair, or once for the whole batch.
+        until: mixing ends after this duration, such as '80%' (of the run) or '10 epochs'; null: never.
     """
     if mixup + cutmix > 1:
         raise ConfigError(f"aug.mix: expected mixup + cutmix of at most 1, received {mixup:g} + {cutmix:g} = {mixup + cutmix:g}.")
@@ -46,7 +46,7 @@ def mix(
         choice = mixer.uniform()
         by_mixup, by_cutmix = choice < mixup, (choice >= mixup) & (choice < mixup + cutmix)
         # No image is chosen by both, and what is not chosen stays as it is, so the one can follow the other.
-        blended = mixer.mixup(images, labels, mixer.shares(mixup_alpha, mixup_beta), by_mixup)
-        return mixer.cutmix(*blended, mixer.shares(cutmix_alpha, cutmix_beta), by_cutmix, partners=(images, labels))
+        blended = mixer.mixup(images, labels, mixer.fractions(mixup_alpha, mixup_beta), by_mixup)
+        return mixer.cutmix(*blended, mixer.fractions(cutmix_alpha, cutmix_beta), by_cutmix, partners=(images, labels))
 
     return ended(augment, until)
