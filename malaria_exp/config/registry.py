@@ -214,7 +214,7 @@ def _builtin_modules(group: str) -> dict[str, str]:
 @cache
 def _builtin_help(group: str) -> dict[str, str]:
     """Returns {option: the first docstring line of its function}, read from the sources as well."""
-    helps = {}
+    helps: dict[str, str] = {}
     for path in _builtin_files(group):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef):
