@@ -1,10 +1,11 @@
 """What mixup, cutmix and mix have in common: partners, fractions, and labels that follow the pixels."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from malaria_exp.components.aug._geometry import paste
 from malaria_exp.components.aug._per_image import Draws
-from malaria_exp.data.augmentation_chain import Augment, Augmentation, Until
+from malaria_exp.data.augmentation_chain import Augmentation, Until
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -90,6 +91,18 @@ class Mixer:
         return tf.broadcast_to(numbers, self._count[None])
 
 
-def ended(augment: Augment, until: str | None) -> Augmentation:
-    """Returns the augmentation, ending after the given duration if there is one."""
+def mixing(mix: Callable[[Mixer, "tf.Tensor", "tf.Tensor"], tuple["tf.Tensor", "tf.Tensor"]], per: Per, until: str | None) -> Augmentation:
+    """Returns an augmentation that mixes a batch.
+
+    Args:
+        mix: returns mixed images and labels of a Mixer for the batch, its images and its labels.
+        per: see Mixer.
+        until: the duration after which mixing ends; None for never.
+    """
+
+    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        import tensorflow as tf
+
+        return mix(Mixer(seed, tf.shape(images)[0], per), images, labels)
+
     return augment if until is None else Until(augment, until)

@@ -1,14 +1,9 @@
 """CutMix: a box of another cell is pasted into each, and the label follows the pixels."""
 
-from typing import TYPE_CHECKING
-
-from malaria_exp.components.aug._mixing import Mixer, Per, ended
+from malaria_exp.components.aug._mixing import Per, mixing
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Positive, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @register("aug", "cutmix")
@@ -24,11 +19,4 @@ def cutmix(
         per: whether box and mixing are drawn for each pair, or once for the whole batch.
         until: mixing ends after this duration, such as '80%' (of the run) or '10 epochs'; null: never.
     """
-
-    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        import tensorflow as tf
-
-        mixer = Mixer(seed, tf.shape(images)[0], per)
-        return mixer.cutmix(images, labels, mixer.fractions(alpha, beta), mixer.uniform() < p)
-
-    return ended(augment, until)
+    return mixing(lambda mixer, images, labels: mixer.cutmix(images, labels, mixer.fractions(alpha, beta), mixer.uniform() < p), per, until)

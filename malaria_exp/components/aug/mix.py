@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.components.aug._mixing import Mixer, Per, ended
+from malaria_exp.components.aug._mixing import Mixer, Per, mixing
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Positive, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -39,14 +39,11 @@ def mix(
     if mixup + cutmix > 1:
         raise ConfigError(f"aug.mix: expected mixup + cutmix of at most 1, received {mixup:g} + {cutmix:g} = {mixup + cutmix:g}.")
 
-    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        import tensorflow as tf
-
-        mixer = Mixer(seed, tf.shape(images)[0], per)
+    def mixup_or_cutmix(mixer: Mixer, images: "tf.Tensor", labels: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         choice = mixer.uniform()
         by_mixup, by_cutmix = choice < mixup, (choice >= mixup) & (choice < mixup + cutmix)
         # No image is chosen by both, and what is not chosen stays as it is, so the one can follow the other.
         blended = mixer.mixup(images, labels, mixer.fractions(mixup_alpha, mixup_beta), by_mixup)
         return mixer.cutmix(*blended, mixer.fractions(cutmix_alpha, cutmix_beta), by_cutmix, partners=(images, labels))
 
-    return ended(augment, until)
+    return mixing(mixup_or_cutmix, per, until)
