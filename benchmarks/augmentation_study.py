@@ -1,13 +1,13 @@
-"""What augmentation brings: cellnet with each, three seeds with patients of their own; writes docs/augmentation.md's table and plot.
+"""What augmentation brings: trains cellnet with each one for three seeds, and writes docs/augmentation.md's table and plot.
 
     python benchmarks/augmentation_study.py cell_images.zip [--runs FOLDER] [--docs docs] [override ...]
     python benchmarks/augmentation_study.py --from FOLDER [--docs docs]      from runs that were made before
 
 Runs the preset `experiment=augmentation_study`, and beside it repeat5 with a fifth of the epochs, which are five times as long, and
-albumentations if it is installed; the commands are printed. An hour on two cores. All augmentations of one seed are trained and tested on
-the same people, so each is compared with no augmentation of the same seed: what is shown is the difference, with an interval of Student's t
-over the seeds, which is wide for three of them, as it should be. The choice of a default is made on validation patients; the test
-patients are shown beside, and have no say in it.
+albumentations if it is installed; the commands are printed. It takes an hour on two cores. Each seed has its own patients, and all
+augmentations of one seed are trained and tested on the same ones. So each is compared with no augmentation of the same seed: the table shows
+the difference, with an interval of Student's t over the seeds, which is wide for three of them. A default may be chosen on the validation
+patients alone; the test patients are shown for information.
 """
 
 import argparse
@@ -37,7 +37,7 @@ NOTHING = "none"
 def main() -> int:
     """Trains, and writes the table and the plot; returns 1 if a run did not end well."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'drawn' for synthetic cells")
+    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'synthetic' for synthetic cells")
     parser.add_argument("--runs", type=Path, help="where the multiruns go; a temporary folder if not given")
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="folder of multiruns made before; nothing is trained")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs")
@@ -61,7 +61,7 @@ def main() -> int:
 
 def train(asked: argparse.Namespace, overrides: list[str]) -> Path:
     """Runs the multiruns and returns the folder that holds them; a run that fails does not end the others."""
-    data = [] if asked.archive == "drawn" else ["dataset=nih", f"dataset.path={asked.archive}"]
+    data = [] if asked.archive == "synthetic" else ["dataset=nih", f"dataset.path={asked.archive}"]
     runs: Path = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_study_"))
     multiruns = {"preset": [], "repeat5": ["hydra.sweeper.params.aug='[repeat5]'", "trainer.epochs=2"]}
     if find_spec("albumentations"):
@@ -81,7 +81,7 @@ def read(runs: Path) -> tuple[dict[str, dict[int, dict[str, float]]], int]:
         status = json.loads(path.read_text(encoding="utf-8"))
         if status["status"] != "done":
             failed = 1
-            print(f"{path.parent}: {status['status']}, left out: {status.get('reason', '')}")
+            print(f"{path.parent}: {status['status']}, excluded: {status.get('reason', '')}")
             continue
         given = dict(item.partition("=")[::2] for item in status["overrides"])
         metrics = json.loads((path.parent / "metrics.json").read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ def read(runs: Path) -> tuple[dict[str, dict[int, dict[str, float]]], int]:
 
 
 def compare(found: dict[str, dict[int, dict[str, float]]]) -> list[dict[str, Any]]:
-    """Returns a row an augmentation, best on validation first: means, and differences to none over the seeds with intervals."""
+    """Returns a row for each augmentation, best on validation first: means, and differences to none over the seeds with intervals."""
     base, rows = found[NOTHING], []
     for name, by_seed in found.items():
         row: dict[str, Any] = {"name": name, "seeds": len(by_seed)}

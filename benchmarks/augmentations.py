@@ -1,10 +1,10 @@
-"""How fast each augmentation is, and what it costs a training: images per second, and percent of a step of cellnet.
+"""Measures how fast each augmentation is, and what it costs in training: images per second, and percent of a step of cellnet.
 
     python benchmarks/augmentations.py [cell_images.zip] [--docs docs] [--rounds 5]
 
 Batches of 128 cells at 64 px; on synthetic cells without a zip. All sides of a table take turns in one process:
     alone        the option called on a batch as a TensorFlow graph, with all cores
-    a step       a step of cellnet's training on the framework's batches with the option, against none; in the precision that
+    a step       a step of cellnet's training on the framework's batches with the option, compared with none; in the precision that
                  trainer.precision=auto takes on this machine, unless --precision names another
     notebooks    one image at a time in tf.data: decoded each epoch, resized, and Albumentations in a numpy_function
     plain loop   Albumentations by itself on bytes, as a PyTorch data set calls it, over 1, 2 and 4 threads; the best counts
@@ -128,7 +128,7 @@ def training_sides(cells: Cells, chains: dict[str, Chain], precision: str) -> di
         dataset = TrainingBatches(cells, batch_size=BATCH, chain=chain, seed=0, resident_gb=4, epochs=10).dataset()
 
         def run() -> float:
-            # Only while its side runs does a pipeline work; the first steps fill its queues.
+            # A new iterator, so that a pipeline works only while it is measured; the first steps fill its queues.
             batches = iter(dataset)
             for _ in range(WARM):
                 model.train_on_batch(*next(batches))

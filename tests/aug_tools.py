@@ -34,6 +34,22 @@ def treat(name, images, labels, *, seed=(3, 4), step=0, path=None, **params):
     return run(chain, images, labels, seed, step)
 
 
+def changed(before, after):
+    """Returns the fraction of the images that are not the same, bit for bit."""
+    return (before != after).any(axis=(1, 2, 3)).mean()
+
+
+def spread(p, count):
+    """Returns four standard deviations of the fraction of `count` images to which something of probability p happens."""
+    return 4 * np.sqrt(p * (1 - p) / count)
+
+
+def quarter_turns(before, after):
+    """Returns how many images were rotated by 0, 90, 180 and 270 degrees counterclockwise."""
+    turns = [[number for number in range(4) if np.array_equal(np.rot90(a, number), b)] for a, b in zip(before, after, strict=True)]
+    return np.bincount(np.concatenate(turns), minlength=4)
+
+
 def run(chain, images, labels, seed=(3, 4), step=0):
     """Runs a chain; the copies take turns."""
     images, labels = tf.constant(images), tf.constant(labels)

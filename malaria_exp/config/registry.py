@@ -7,13 +7,14 @@ hands it (a table, a model's shape ...; see GROUPS), its keyword-only parameters
     def dihedral(*, p: Probability = 1.0) -> Augmentation:
         '''One line of help, shown by task=list.'''
 
-The built-in components stand one a file, malaria_exp/components/<group>/<name>.py. Only files of that list and modules that the user
-names in `plugins=[...]` are imported: no import path of a config is ever followed for a component.
+The built-in components are what the files malaria_exp/components/<group>/*.py register, one a file of its name or a family in one file.
+Only these files and modules that the user names in `plugins=[...]` are imported: no import path of a config is ever followed for a component.
 """
 
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 from malaria_exp.config.validation import check, check_keys, describe
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
-# Where the built-in components are: a package a group, in which each file that begins with no underscore is an option.
+# Where the built-in components are: a package a group, in which files that begin with no underscore register options.
 PACKAGE = "malaria_exp.components"
 COMPONENTS = Path(__file__).parent.parent / "components"
 Builder = TypeVar("Builder", bound=Callable[..., Any])
@@ -91,7 +92,7 @@ def register(group: str, name: str) -> Callable[[Builder], Builder]:
         if group not in GROUPS:
             raise ConfigError(f"@register('{group}', '{name}'): no such group.{did_you_mean(group, GROUPS)} Groups: {', '.join(GROUPS)}.")
         taken = _components.get((group, name))
-        if taken is None and name in _builtin_names(group) and builder.__module__ != f"{PACKAGE}.{group}.{name}":
+        if taken is None and _builtin_modules(group).get(name, builder.__module__) != builder.__module__:
             taken = component(group, name)
         # A reloaded module registers its functions again: that is not a second owner of the name.
         if taken and (taken.builder.__module__, taken.builder.__qualname__) != (builder.__module__, builder.__qualname__):
@@ -105,8 +106,8 @@ def register(group: str, name: str) -> Callable[[Builder], Builder]:
 def component(group: str, name: str) -> Component:
     """Returns the component, importing its built-in module if need be; an unknown name is a ConfigError."""
     check_group(group)
-    if (group, name) not in _components and name in _builtin_names(group):
-        importlib.import_module(f"{PACKAGE}.{group}.{name}")
+    if (group, name) not in _components and name in _builtin_modules(group):
+        importlib.import_module(_builtin_modules(group)[name])
     if (group, name) not in _components:
         names = options(group)
         raise ConfigError(
@@ -154,8 +155,7 @@ def build(group: str, name: str, params: Mapping[str, Any], *context: Any, path:
 
 def options(group: str) -> dict[str, str]:
     """Returns {name: one line of help} of a group, sorted by name, without importing the components."""
-    found = {name: _builtin_help(group, name) for name in _builtin_names(group)}
-    found |= {name: item.help for (of_group, name), item in _components.items() if of_group == group}
+    found = _builtin_help(group) | {name: item.help for (of_group, name), item in _components.items() if of_group == group}
     return dict(sorted(found.items()))
 
 
@@ -201,16 +201,29 @@ def _argument_help(doc: str) -> dict[str, str]:
     return helps
 
 
-@cache
-def _builtin_names(group: str) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in (COMPONENTS / group).glob("*.py") if not path.stem.startswith("_")))
+def _builtin_files(group: str) -> list[Path]:
+    return sorted((COMPONENTS / group).glob("[!_]*.py"))
 
 
 @cache
-def _builtin_help(group: str, name: str) -> str:
-    """Reads the first docstring line of the registered function from the source: importing it might import TensorFlow."""
-    tree = ast.parse((COMPONENTS / group / f"{name}.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and any("register" in ast.unparse(item) for item in node.decorator_list):
-            return (ast.get_docstring(node) or "").partition("\n")[0]
-    return ""
+def _builtin_modules(group: str) -> dict[str, str]:
+    """Returns {option: the module that registers it}, found by searching the sources: importing them might import TensorFlow."""
+    decorator = re.compile(rf'^@register\("{group}", "(\w+)"\)$', re.MULTILINE)
+    return {
+        name: f"{PACKAGE}.{group}.{path.stem}"
+        for path in _builtin_files(group)
+        for name in decorator.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+@cache
+def _builtin_help(group: str) -> dict[str, str]:
+    """Returns {option: the first docstring line of its function}, read from the sources as well."""
+    helps: dict[str, str] = {}
+    for path in _builtin_files(group):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+                help_line = (ast.get_docstring(node) or "").partition("\n")[0]
+                helps |= {name: help_line for name in _builtin_modules(group) if f"register('{group}', '{name}')" in decorators}
+    return helps

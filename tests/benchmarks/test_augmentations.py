@@ -47,12 +47,12 @@ def test_gains_are_paired_by_seed(study, tmp_path, monkeypatch, capsys):
     assert (page.parent / "images" / "augmentation_study.png").stat().st_size > 5000
 
 
-def test_a_run_that_failed_is_said_and_left_out(study, tmp_path, monkeypatch, capsys):
+def test_a_failed_run_is_reported_and_excluded(study, tmp_path, monkeypatch, capsys):
     write_run(tmp_path / "0", "none", 0, 0.9, 0.9)
     write_run(tmp_path / "1", "color", 0, 0.9, 0.9, status="failed")
     monkeypatch.setattr("sys.argv", ["augmentation_study.py", "--from", str(tmp_path), "--docs", str(tmp_path / "docs")])
     assert study.main() == 1
-    assert "failed, left out: no memory" in capsys.readouterr().out
+    assert "failed, excluded: no memory" in capsys.readouterr().out
 
 
 def test_without_anything_to_compare_with_nothing_is_written(study, tmp_path, monkeypatch, capsys):

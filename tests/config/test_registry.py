@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import itertools
+import re
 import sys
 from types import MappingProxyType
 
@@ -15,12 +17,6 @@ from malaria_exp.config.validation import PositiveInt, Probability, check
 from malaria_exp.utils.errors import ConfigError
 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((ROOT / "conf" / group).glob("*.yaml"))]
-MODULES = [
-    (group, path.stem)
-    for group in GROUPS
-    for path in sorted((ROOT / "malaria_exp" / "components" / group).glob("*.py"))
-    if not path.stem.startswith("_")
-]
 
 
 @pytest.fixture
@@ -44,7 +40,7 @@ def parameters_in_yaml(group, name):
 
 
 def test_every_option_has_its_numbers_and_its_code():
-    assert OPTIONS == MODULES
+    assert [(group, name) for group in GROUPS for name in options(group)] == OPTIONS
     assert {path.name for path in (ROOT / "conf").iterdir() if path.is_dir()} - {"experiment", "debug", "hydra"} == set(GROUPS)
 
 
@@ -52,7 +48,7 @@ def test_every_option_has_its_numbers_and_its_code():
 def test_yaml_and_builder_agree(group, name):
     found = component(group, name)
     values = parameters_in_yaml(group, name)
-    assert found.builder.__module__ == f"malaria_exp.{group}.{name}"
+    assert found.builder.__module__.rpartition(".")[0] == f"malaria_exp.components.{group}"
     assert list(values) == list(found.parameters), "same keys in the same order"
     for key, parameter in found.parameters.items():
         if parameter.default is inspect.Parameter.empty:
@@ -61,6 +57,15 @@ def test_yaml_and_builder_agree(group, name):
             assert values[key] == parameter.default, key
             # What the YAML holds passes the check, and means the same number type.
             assert type(check(key, values[key], parameter.annotation)) is type(check(key, parameter.default, parameter.annotation))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_file_registers_options_each_a_name_that_no_other_file_has(group):
+    """One option of the file's own name, or a family."""
+    files = sorted((ROOT / "malaria_exp" / "components" / group).glob("[!_]*.py"))
+    found = [re.findall(r"^@register\(.*\"(\w+)\"\)", path.read_text(), re.MULTILINE) for path in files]
+    assert all(len(names) > 1 or names == [path.stem] for path, names in zip(files, found, strict=True))
+    assert sorted(itertools.chain(*found)) == list(options(group))
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS, ids="/".join)

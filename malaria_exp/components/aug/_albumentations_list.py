@@ -1,14 +1,13 @@
-"""Albumentations' transforms from names and arguments, checked against the installed library; nothing else of it is ever called.
+"""Builds Albumentations' transforms from names and arguments, which are checked against the installed library.
 
-Known of albumentations 2.0.8: it warns of arguments it does not know and goes on with the defaults; seeded by a number, it gives all transforms
-of a pipeline the same one, so that two flips of equal probability always happen together; and on import it asks the network for a newer
-version, unless it is told not to.
+Known faults of albumentations 2.0.8: it only warns of unknown arguments and uses the defaults; with a number as seed, all transforms of a
+pipeline get the same one, so that two flips of equal probability always happen together; and its import asks the network for a newer version.
 """
 
 import inspect
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 INSTALL = "python -m pip install 'malaria_exp[albumentations]' (from a clone: python -m pip install --editable '.[albumentations]')"
 GROUPS = ("OneOf", "OneOrOther", "RandomOrder", "Sequential", "SomeOf")
-# What cannot be: images go in and come out as they are, one by one, with nothing beside them.
+# Transforms that cannot be used here, and why.
 REFUSED = {
     "Lambda": "it calls code from the configuration. Write an augmentation of your own: plugins=[my_module]",
     "Normalize": "images have to stay in [0, 1]; models scale them as they need",
@@ -33,7 +32,7 @@ TRIAL_SIZES = (48, 64)
 
 
 def load_library() -> Any:
-    """Imports albumentations without its look for updates, and keeps OpenCV from making threads that fight with ours.
+    """Imports albumentations without its search for updates, and turns off OpenCV's threads, which would compete with ours.
 
     Raises:
         ConfigError: it is not installed.
@@ -52,7 +51,7 @@ def build_transforms(path: str, transforms: Sequence[Any], *, keep_black: bool =
     """Builds the transforms of a list such as [{OneOf: {p: 0.3, transforms: [...]}}, {RandomRotate90: {}}].
 
     Args:
-        path: where the list stands in the config.
+        path: config path of the list.
         transforms: names with their arguments.
         keep_black: whether transforms that change colors leave black pixels black.
 
@@ -93,8 +92,6 @@ def _build(path: str, given: Any, *, keep_black: bool) -> Any:
     kind = known[name]
     if keep_black and issubclass(kind, library.ImageOnlyTransform):
         kind = _keeping_black(kind)
-    elif name == "RandomRotate90":
-        kind = _turning_fast(kind)
     transform = _construct(path, kind, made)
     if name not in GROUPS:
         _try(path, transform)
@@ -102,7 +99,7 @@ def _build(path: str, given: Any, *, keep_black: bool) -> Any:
 
 
 def _transforms(library: Any) -> Iterator[tuple[str, type]]:
-    """Yields name and class of what can stand in a list."""
+    """Yields name and class of each transform that may be used."""
     for name in dir(library):
         value = getattr(library, name)
         if inspect.isclass(value) and not inspect.isabstract(value) and not name.startswith(("Basic", "Base")):
@@ -123,37 +120,20 @@ def _construct(path: str, made: type, arguments: Mapping[str, Any]) -> Any:
 
 
 def _keeping_black(made: Any) -> Any:
-    """Returns a subclass that leaves black pixels black; those transforms move no pixel."""
+    """Returns a subclass that leaves black pixels black, of a transform that moves no pixel."""
     import cv2
 
     none = (0, 0, 0)
 
     def apply(self: Any, img: np.ndarray, *args: Any, **params: Any) -> np.ndarray:
-        # Looked for beforehand, as some transforms change what they are given.
+        # Searched before the transform, as some change the image itself.
         black = cv2.inRange(img, none, none)
         changed = made.apply(self, img, *args, **params)
-        # Of another size it is refused in a moment.
+        # An image of another size is refused by `_try`.
         if changed.shape != img.shape:
             return changed
         return cv2.copyTo(np.zeros(changed.shape, changed.dtype), black, changed)
 
-    return _subclass(made, apply)
-
-
-def _turning_fast(made: Any) -> Any:
-    """Returns a subclass of RandomRotate90 that turns by OpenCV, ten times as fast as by NumPy, the same pixels."""
-    import cv2
-
-    turns = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
-
-    def apply(self: Any, img: np.ndarray, factor: int, **params: Any) -> np.ndarray:  # noqa: ARG001 - as it is called
-        turn = turns[factor]
-        return img if turn is None else cv2.rotate(img, turn)
-
-    return _subclass(made, apply)
-
-
-def _subclass(made: Any, apply: Callable[..., np.ndarray]) -> Any:
     return type(made)(made.__name__, (made,), {"apply": apply, "__doc__": made.__doc__, "__module__": __name__})
 
 
@@ -168,7 +148,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _try(path: str, transform: Any) -> None:
-    """Runs a transform by itself, as some faults show only then."""
+    """Runs a transform once, as some errors occur only then."""
     for size in TRIAL_SIZES:
         image = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
         try:

@@ -1,4 +1,4 @@
-"""Keras' preprocessing layers from names and arguments, and draws for them that depend on nothing but the batch's seed."""
+"""Keras' preprocessing layers from names and arguments, with random numbers that depend on nothing but the batch's seed."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import tensorflow as tf
 
-from malaria_exp.components.aug._groups import keep_black
+from malaria_exp.components.aug._colors import keep_black, recolor
+from malaria_exp.components.aug._geometry import flip_some, move
 from malaria_exp.components.aug._rot90_layer import RandomRot90
-from malaria_exp.components.aug._tf_image_ops import flip_some, stretch
-from malaria_exp.components.aug._warp import move
 from malaria_exp.config.validation import check, check_keys
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
@@ -43,7 +42,7 @@ GEOMETRY = (
     "RandomZoom",
 )
 OWN = {"RandomRot90": RandomRot90}
-# Layers that would be misunderstood, and what does the same here.
+# Layers that do not fit here, and what does the same.
 ELSEWHERE = {
     "AugMix": "aug=augmix",
     "CutMix": "aug=cutmix, which mixes the labels too",
@@ -56,15 +55,15 @@ ELSEWHERE = {
     "RandomCrop": "aug=resized_crop",
 }
 FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
-# What the framework decides: pixels are float32 in [0, 1], and draws come from the run's seed.
+# Arguments that are set here: pixels are float32 in [0, 1], and random numbers come from the run's seed.
 SET_HERE = {"self", "kwargs", "value_range", "seed", "data_format", "bounding_box_format"}
 
 
 class StepSeeds(keras.random.SeedGenerator):
-    """Gives Keras' random functions seeds that follow from one seed, with no state that threads or resumed runs could disagree about."""
+    """Gives Keras' random functions seeds made from one seed, without the state that would depend on threads and be lost on resuming."""
 
     def __init__(self, seed: tf.Tensor) -> None:
-        # The parent's state, a variable, is what this is without.
+        # The parent's __init__ would make a variable for its state.
         self._seed, self._number = seed, 0
 
     def next(self, ordered: bool = True) -> tf.Tensor:
@@ -101,31 +100,32 @@ def _build(path: str, layer: Mapping[str, Any]) -> keras.layers.Layer:
     check_keys(f"{path}.{name}", arguments, set(accepted) - SET_HERE - {"options"})
     extra: dict[str, Any] = {"value_range": (0.0, 1.0)} if "value_range" in accepted else {}
     if "seed" in accepted:
-        # Never used; left out it would be drawn from the machine's randomness.
+        # Never used, but without it Keras would draw one from the system's randomness.
         extra["seed"] = 0
     if name == "RandomFlip":
-        # Keras takes anything, and then does not flip.
+        # Keras accepts any mode, and does not flip for an unknown one.
         check(f"{path}.{name}.mode", arguments.get("mode", FLIPS[-1]), Literal[FLIPS])
     try:
         built = made(**arguments, **extra, dtype="float32")
-        # Some values are looked at only when they are used.
+        # Keras checks some values only when they are used.
         images = tf.ones((2, 8, 8, 3))
         built.transform_images(images, built.get_random_transformation(images, seed=StepSeeds(tf.constant([0, 0]))), training=True)
-    except Exception as error:  # noqa: BLE001 - Keras and TensorFlow raise of all kinds for arguments that do not fit
+    except Exception as error:  # noqa: BLE001 - Keras and TensorFlow raise all kinds of errors for wrong arguments
         raise ConfigError(f"{path}.{name}: {' '.join(str(error).split())}") from None
     return built
 
 
-# They put every pixel in another place as it is.
+# These layers move whole pixels and change none.
 SYMMETRIES = (keras.layers.RandomFlip, RandomRot90)
 
 
 def apply_layers(layers: Sequence[keras.layers.Layer], images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns images float32 (B, H, W, 3), transformed by each layer in turn with draws from the seed alone, in [0, 1].
+    """Returns images float32 (B, H, W, 3) in [0, 1], transformed by each layer in turn with random numbers from the seed alone.
 
-    Rotations, flips and contrast are done by operations of ours: the same pixels, several times faster.
+    The layers draw the random numbers. Rotations, flips and contrast are then applied by this project's own operations, which give the
+    same pixels several times faster.
     """
-    # How pixels still have to be moved, see `move`: a rotation and the flips and quarter turns after it are made at once.
+    # A rotation and the flips and quarter turns after it are applied together: this is their map so far, see `move`.
     turned = None
     for number, layer in _moves_first(layers):
         drawn = layer.get_random_transformation(images, training=True, seed=StepSeeds(tf.random.fold_in(seed, -1 - number)))
@@ -146,24 +146,24 @@ def apply_layers(layers: Sequence[keras.layers.Layer], images: tf.Tensor, seed: 
 
 
 def _moves_first(layers: Sequence[keras.layers.Layer]) -> list[tuple[int, keras.layers.Layer]]:
-    """Returns the layers with their numbers, flips and quarter turns before a change of contrast: either way around, the same pixels."""
+    """Returns the layers with their numbers, flips and quarter turns moved before changes of contrast, which gives the same pixels."""
     order: list[tuple[int, keras.layers.Layer]] = []
     for number, layer in enumerate(layers):
-        place = len(order)
-        while isinstance(layer, SYMMETRIES) and place and type(order[place - 1][1]) is keras.layers.RandomContrast:
-            place -= 1
-        order.insert(place, (number, layer))
+        position = len(order)
+        while isinstance(layer, SYMMETRIES) and position and type(order[position - 1][1]) is keras.layers.RandomContrast:
+            position -= 1
+        order.insert(position, (number, layer))
     return order
 
 
 def _rotates(layer: keras.layers.Layer) -> bool:
-    """Tells whether the layer is a rotation that `move` can do."""
-    how = (getattr(layer, key, None) for key in ("fill_mode", "interpolation", "fill_value"))
-    return type(layer) is keras.layers.RandomRotation and tuple(how) == ("constant", "bilinear", 0.0)
+    """Returns whether the layer is a rotation that `move` can do."""
+    settings = (getattr(layer, key, None) for key in ("fill_mode", "interpolation", "fill_value"))
+    return type(layer) is keras.layers.RandomRotation and tuple(settings) == ("constant", "bilinear", 0.0)
 
 
 def _flipped(maps: tf.Tensor, chosen: tf.Tensor, mode: str, size: tf.Tensor) -> tf.Tensor:
-    """Returns maps (n, 6) with flips after them; chosen is bool (n, 1), size the images' height and width."""
+    """Returns maps (n, 6) followed by flips; `chosen` is bool (n, 1), `size` the images' height and width."""
     x, y, start = maps[:, 0::3], maps[:, 1::3], maps[:, 2::3]
     if "horizontal" in mode:
         x, start = tf.where(chosen, -x, x), tf.where(chosen, start + x * (size[1] - 1), start)
@@ -173,7 +173,7 @@ def _flipped(maps: tf.Tensor, chosen: tf.Tensor, mode: str, size: tf.Tensor) -> 
 
 
 def _quartered(maps: tf.Tensor, turns: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Returns maps (n, 6) with quarter turns against the clock after them, int32 (n,), 0 to 3; size is the height and width of square images."""
+    """Returns maps (n, 6) followed by counterclockwise quarter turns, int32 (n,), 0 to 3; `size` is height and width of square images."""
     for least in (1, 2, 3):
         x, y, start = maps[:, 0::3], maps[:, 1::3], maps[:, 2::3]
         once = tf.reshape(tf.stack([y, -x, start + x * (size[1] - 1)], axis=2), (-1, 6))
@@ -182,8 +182,9 @@ def _quartered(maps: tf.Tensor, turns: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _recolored(layer: keras.layers.Layer, images: tf.Tensor, drawn: Any) -> tf.Tensor:
-    """Returns images after any other layer, with black kept black if it is one of colors."""
+    """Returns images after any other layer, with black kept black if the layer changes colors."""
     if type(layer) is keras.layers.RandomContrast:
-        return keep_black(images, stretch(images, drawn["contrast_factor"][:, 0, 0, 0]))
+        factors = drawn["contrast_factor"][:, 0, 0, 0]
+        return recolor(images, ["random_contrast"], [tf.ones_like(factors)], [factors])
     changed = layer.transform_images(images, drawn, training=True)
     return keep_black(images, changed) if type(layer).__name__ in COLOR else tf.clip_by_value(changed, 0.0, 1.0)

@@ -1,68 +1,68 @@
-"""The operations that rand_augment and augmix choose from, each on a batch with a strength an image.
+"""The operations that rand_augment and augmix choose from, each with a strength for each image.
 
-An operation takes images (n, H, W, 3) in [0, 1] and strengths (n,) in [-1, 1]; where an operation has no direction, the size counts.
-Strength 0 is the identity, or for operations without a strength (autocontrast, equalize) makes no difference. At strength 1 they are as in
-the papers (Cubuk et al. 2019, arXiv 1909.13719; Hendrycks et al. 2019, arXiv 1912.02781). The black outside of the cell stays black.
+An operation takes images (n, H, W, 3) in [0, 1] and strengths (n,) in [-1, 1]; only the absolute value counts for an operation that has
+no direction. Strength 0 is the identity, except for autocontrast and equalize, which have no strength. At strength 1 they are as in the
+papers (Cubuk et al. 2019, arXiv 1909.13719; Hendrycks et al. 2019, arXiv 1912.02781). The black outside of the cell stays black.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from malaria_exp.components.aug._groups import Treatment, keep_black, on_colors, on_images, over_pixels, pixel_mean, treat_groups
-from malaria_exp.components.aug._parts import compiled, in_parts
-from malaria_exp.components.aug._warp import Map, affine
-from malaria_exp.components.aug.color import color_map, map_colors, mean_gray
+from malaria_exp.components.aug._colors import (
+    color_map,
+    keep_black,
+    map_colors,
+    mean_gray,
+    on_colors,
+    on_images,
+    over_pixels,
+    pixel_mean,
+)
+from malaria_exp.components.aug._compiled import compiled, in_parts
+from malaria_exp.components.aug._geometry import affine
+from malaria_exp.components.aug._per_image import Treatment, treat_groups
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+OperationName = Literal[
+    "identity",
+    "rotate",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "brightness",
+    "contrast",
+    "saturation",
+    "sharpness",
+    "posterize",
+    "solarize",
+    "autocontrast",
+    "equalize",
+]
 Operation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
-GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+# At strength 1: angle of a rotation in radians, slant, fraction of the width or height, change of a color's factor.
 MOST_TURN, MOST_SHEAR, MOST_SHIFT, MOST_COLOR = math.radians(30), 0.3, 0.3, 0.9
+GEOMETRY = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 
 
-def rotate(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Turns by up to 30 degrees."""
-    return affine(images, *_map_of("rotate", strength))
-
-
-def shear_x(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Slants by up to 0.3."""
-    return affine(images, *_map_of("shear_x", strength))
-
-
-def shear_y(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Slants by up to 0.3."""
-    return affine(images, *_map_of("shear_y", strength))
-
-
-def translate_x(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Moves by up to 0.3 of the width."""
-    return affine(images, *_map_of("translate_x", strength))
-
-
-def translate_y(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
-    """Moves by up to 0.3 of the height."""
-    return affine(images, *_map_of("translate_y", strength))
-
-
-def _map_of(name: str, strength: "tf.Tensor") -> Map:
-    """Returns the affine map of one of the five above."""
+def geometric_map(name: str, strength: "tf.Tensor") -> "tf.Tensor":
+    """Returns the maps, float32 (n, 6) as `affine` takes them, of a rotation by up to 30 degrees, a slant or a shift by up to 0.3."""
     import tensorflow as tf
 
-    one, zero = tf.ones_like(strength), tf.zeros_like(strength)
-    if name == "rotate":
-        angle = strength * MOST_TURN
-        return tf.cos(angle), -tf.sin(angle), zero, tf.sin(angle), tf.cos(angle), zero
+    one, zero, angle = tf.ones_like(strength), tf.zeros_like(strength), strength * MOST_TURN
     by = strength * (MOST_SHEAR if name.startswith("shear") else MOST_SHIFT)
-    return {
+    numbers = {
+        "rotate": (tf.cos(angle), -tf.sin(angle), zero, tf.sin(angle), tf.cos(angle), zero),
         "shear_x": (one, by, zero, zero, one, zero),
         "shear_y": (one, zero, zero, by, one, zero),
         "translate_x": (one, zero, by, zero, one, zero),
         "translate_y": (one, zero, zero, zero, one, by),
     }[name]
+    return tf.stack(numbers, axis=1)
 
 
 def brightness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
@@ -89,7 +89,7 @@ def sharpness(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     """Multiplies distances from the blurred image by 0.1 (soft) to 1.9 (sharp)."""
     import tensorflow as tf
 
-    # The kernel of Pillow's ImageFilter.SMOOTH, (1 1 1, 1 5 1, 1 1 1) / 13; at the edge the mean is that of the pixels that there are.
+    # The kernel of Pillow's ImageFilter.SMOOTH, (1 1 1, 1 5 1, 1 1 1) / 13; at an edge the mean is over the pixels inside of the image.
     square = tf.nn.avg_pool2d(images, 3, 1, "SAME")
     # smooth + (images - smooth) factor, with smooth = (9 square + 4 images) / 13.
     factor = 1 + MOST_COLOR * strength
@@ -103,7 +103,7 @@ def posterize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     bits = tf.round(4 * tf.abs(strength))
     step = 2**bits / 255
     kept = tf.floor(images * on_images(1 / step) + 1e-4) * on_images(step)
-    # Sums, not a choice for each pixel, here and below: several times faster.
+    # A weighted sum, here and below, is several times faster than tf.where.
     return images + on_images(tf.sign(bits)) * (kept - images)
 
 
@@ -115,8 +115,8 @@ def solarize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":
     return keep_black(images, images + above * (1 - 2 * images))
 
 
-def autocontrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has none
-    """Stretches each color of the cell over the whole range."""
+def autocontrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has no strength
+    """Stretches each color of the cell to the whole range."""
     import tensorflow as tf
 
     low = over_pixels(tf.reduce_min, images + tf.cast(pixel_mean(images) <= 0, tf.float32))
@@ -126,13 +126,13 @@ def autocontrast(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # 
     return keep_black(images, images * on_colors(factor, images) - on_colors(tf.where(flat, 0.0, low * factor), images))
 
 
-def equalize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has none
+def equalize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - it has no strength
     """Makes every value of each color of the cell about as frequent."""
     import tensorflow as tf
 
     shape = tf.shape(images)
     count, width = shape[0], shape[2]
-    # 256 levels for each color, one after the other; the fraction below one is cut off.
+    # 256 levels for each color: red has 0 to 255, green 256 to 511, blue 512 to 767. The cast rounds down.
     first = tf.tile(tf.constant([0.5, 256.5, 512.5]), [width])
     levels = tf.cast(tf.reshape(images, (count, shape[1], width * 3)) * 255 + first, tf.int32)
     levels = tf.reshape(levels, (count, -1))
@@ -146,7 +146,7 @@ def equalize(images: "tf.Tensor", strength: "tf.Tensor") -> "tf.Tensor":  # noqa
 
 @cache
 def _compiled_look_up() -> Any:
-    """Returns what looks numbers up in tables, traced once; XLA does it several times faster than TensorFlow's gather."""
+    """Returns a compiled look-up in tables, traced once; it is several times faster than TensorFlow's gather."""
     import tensorflow as tf
 
     def look_up(levels: "tf.Tensor", tables: "tf.Tensor") -> "tf.Tensor":
@@ -155,21 +155,10 @@ def _compiled_look_up() -> Any:
     return compiled(look_up, tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((None, 768)))
 
 
-OPERATIONS: dict[str, Operation | None] = {
-    "identity": None,
-    "rotate": rotate,
-    "shear_x": shear_x,
-    "shear_y": shear_y,
-    "translate_x": translate_x,
-    "translate_y": translate_y,
-    "brightness": brightness,
-    "contrast": contrast,
-    "saturation": saturation,
-    "sharpness": sharpness,
-    "posterize": posterize,
-    "solarize": solarize,
-    "autocontrast": autocontrast,
-    "equalize": equalize,
+# The operations on colors; those of GEOMETRY and "identity" are the others.
+RECOLOR: dict[str, Operation] = {
+    operation.__name__: operation
+    for operation in (brightness, contrast, saturation, sharpness, posterize, solarize, autocontrast, equalize)
 }
 
 
@@ -180,24 +169,23 @@ def operate(images: "tf.Tensor", which: "tf.Tensor", strength: "tf.Tensor", name
         images: float32 (B, H, W, 3) in [0, 1].
         which: int32 (B,), index into `names`; len(names) leaves an image as it is, bit for bit.
         strength: float32 (B,) in [-1, 1].
-        names: of OPERATIONS.
+        names: of operations, see OperationName.
     """
     import tensorflow as tf
 
-    def treatment(operation: Operation) -> Treatment:
+    def recolor(operation: Operation) -> Treatment:
         return lambda group, at: operation(group, tf.gather(strength, at))
 
-    # All that is moved is moved together, each image by a map of its own.
     moving = [name for name in names if name in GEOMETRY]
-    maps = [tf.stack(_map_of(name, strength), axis=1) for name in moving]
+    maps = [geometric_map(name, strength) for name in moving]
 
-    def move_all(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
+    def move(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
+        """Moves all images that any operation of GEOMETRY moves, each by the map of its own operation."""
         own = tf.gather(tf.constant([moving.index(name) if name in moving else 0 for name in names]), tf.gather(which, at))
-        chosen = tf.gather(tf.gather(tf.stack(maps, axis=1), at), own, batch_dims=1)
-        return affine(group, *tf.unstack(chosen, axis=1))
+        return affine(group, tf.gather(tf.gather(tf.stack(maps, axis=1), at), own, batch_dims=1))
 
-    still = [(name, operation) for name in dict.fromkeys(names) if name not in GEOMETRY and (operation := OPERATIONS[name]) is not None]
-    treatments = [None, *(treatment(operation) for _, operation in still), *([move_all] if moving else [])]
-    numbers = {name: number for number, (name, _) in enumerate(still, 1)} | dict.fromkeys(GEOMETRY, len(still) + 1)
+    recoloring = [name for name in dict.fromkeys(names) if name in RECOLOR]
+    treatments = [None, *(recolor(RECOLOR[name]) for name in recoloring), *([move] if moving else [])]
+    numbers = {name: number for number, name in enumerate(recoloring, 1)} | dict.fromkeys(GEOMETRY, len(recoloring) + 1)
     group_of = tf.constant([*(numbers.get(name, 0) for name in names), 0])
     return treat_groups(images, tf.gather(group_of, which), treatments)

@@ -1,10 +1,10 @@
-"""A Keras layer of our own: it turns each image by a random multiple of 90 degrees."""
+"""A Keras layer of this project: it rotates each image by a random multiple of 90 degrees."""
 
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from malaria_exp.components.aug._tf_image_ops import quarter_turned
+from malaria_exp.components.aug._geometry import quarter_turned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable("malaria_exp")
 class RandomRot90(keras.layers.Layer):
-    """Turns each image by 0, 90, 180 or 270 degrees, each as often; only in training.
+    """Rotates each image by 0, 90, 180 or 270 degrees, all equally probable; only in training.
 
-    As Keras' own preprocessing layers it draws first and transforms then, so that the draw can be given.
+    Like Keras' own preprocessing layers it draws in one method and transforms in another, so that they can be called separately.
 
     Args:
-        seed: of the draws where the layer stands in a model.
+        seed: of the random numbers, when the layer is part of a model.
         **options: of every Keras layer.
     """
 
@@ -27,7 +27,7 @@ class RandomRot90(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: "tf.Tensor", training: bool | None = None) -> "tf.Tensor":
-        """Turns images (B, H, H, C) in training, and leaves them as they are otherwise."""
+        """Returns images (B, H, H, C), rotated if `training`."""
         if not training:
             return images
         return self.transform_images(images, self.get_random_transformation(images))
@@ -43,7 +43,7 @@ class RandomRot90(keras.layers.Layer):
         return keras.random.randint((count,), 0, 4, seed=self.generator if seed is None else seed)
 
     def transform_images(self, images: "tf.Tensor", turns: "tf.Tensor", training: bool = True) -> "tf.Tensor":
-        """Returns the images, each turned by its number of quarter turns."""
+        """Returns the images, each rotated by its number of quarter turns."""
         return quarter_turned(images, turns)
 
     def get_config(self) -> dict[str, Any]:

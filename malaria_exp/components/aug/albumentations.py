@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.components.aug._draws import Draws
+from malaria_exp.components.aug._per_image import Draws
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -32,7 +32,7 @@ PATH = "aug.albumentations.transforms"
 def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: bool = True, p: Probability = 1.0) -> Augmentation:
     """Runs each image through a list of Albumentations' transforms (an extra: pip install 'malaria_exp[albumentations]').
 
-    Images are handed over as bytes, which its transforms are made for; an image to which nothing is done keeps its bits.
+    Images are converted to bytes, for which its transforms are written; an image that no transform changes keeps its bits.
 
     Args:
         transforms: each a name with its arguments, such as {HorizontalFlip: {p: 0.5}}; OneOf, SomeOf, Sequential and others hold lists of them.
@@ -60,12 +60,12 @@ def albumentations(*, transforms: list[dict[str, Any]] = NOTEBOOKS, keep_black: 
 
 
 class Workers:
-    """Treats batches by threads; each has a pipeline of its own, as a pipeline cannot be shared.
+    """Treats batches by several threads. Each thread has its own pipeline, because a pipeline is not thread-safe.
 
-    What an image becomes depends on the seed and its place in the batch, not on the thread.
+    An image's result depends on the seed and its position in the batch, not on the thread.
 
     Args:
-        build: returns a fresh pipeline.
+        build: returns a new pipeline.
     """
 
     def __init__(self, build: Callable[[], Any]) -> None:
@@ -79,12 +79,12 @@ class Workers:
 
         pixels = cv2.convertScaleAbs(images.reshape(len(images), -1), alpha=255).reshape(images.shape)
         treated, words = pixels.copy(), seed.view(np.uint32).tolist()
-        parts = [part.tolist() for part in np.array_split(np.flatnonzero(chosen), self._count) if len(part)]
-        if len(parts) > 1:
-            list(self._pool.map(lambda part: self._treat(pixels, treated, part, words), parts))
-        elif parts:
-            self._treat(pixels, treated, parts[0], words)
-        # Where nothing was done the bits are kept, also of colors between two bytes.
+        chunks = [chunk.tolist() for chunk in np.array_split(np.flatnonzero(chosen), self._count) if len(chunk)]
+        if len(chunks) > 1:
+            list(self._pool.map(lambda chunk: self._treat(pixels, treated, chunk, words), chunks))
+        elif chunks:
+            self._treat(pixels, treated, chunks[0], words)
+        # Unchanged images keep their bits, also of values that are no whole bytes.
         changed = (treated != pixels).reshape(len(pixels), -1).any(axis=1)
         result = treated.astype(np.float32)
         result *= np.float32(1 / 255)
@@ -92,20 +92,20 @@ class Workers:
             result[~changed] = images[~changed]
         return result
 
-    def _treat(self, pixels: np.ndarray, treated: np.ndarray, part: list[int], words: list[int]) -> None:
+    def _treat(self, pixels: np.ndarray, treated: np.ndarray, chunk: list[int], words: list[int]) -> None:
         if not hasattr(self._own, "transforms"):
             pipeline, bits = self._build(), np.random.Philox(key=0)
             self._own.bits, self._own.random, self._own.state = bits, StreamRandom(bits), bits.state
-            # One stream for all transforms: a seed by number would be given to each of them alike.
+            # One stream of random numbers for all transforms: with a number as seed they would all draw the same.
             pipeline.set_random_state(np.random.Generator(bits), self._own.random)
-            # One by one: what the pipeline does beside them is for boxes, masks and key points.
+            # The transforms are called one by one: all else that a pipeline does is for boxes, masks and key points.
             self._own.transforms = pipeline.transforms
         low, high = words
         bits, state = self._own.bits, self._own.state
         key = state["state"]["key"]
         key[0] = low | high << 32
-        for index in part:
-            # A generator with a counter is put where it is wanted at once; making a new one takes longer than some transforms.
+        for index in chunk:
+            # Setting a counter-based generator's state is fast; a new generator takes longer than some transforms.
             key[1] = index
             bits.state = state
             self._own.random.gauss_next = None
@@ -116,10 +116,10 @@ class Workers:
 
 
 class StreamRandom(Random):
-    """Python's random numbers out of a bit generator of NumPy's, which takes less time than seeding Python's own for each image.
+    """Python's random.Random on a bit generator of NumPy, which is faster than seeding Python's own generator for each image.
 
     Args:
-        bits: shared with whoever draws from it as well.
+        bits: the bit generator; others may draw from it as well.
     """
 
     def __init__(self, bits: np.random.BitGenerator) -> None:

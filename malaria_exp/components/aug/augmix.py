@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import on_images, treat_some
-from malaria_exp.components.aug._operations import operate
-from malaria_exp.components.aug.rand_augment import OperationName
+from malaria_exp.components.aug._colors import on_images
+from malaria_exp.components.aug._operations import OperationName, operate
+from malaria_exp.components.aug._per_image import Draws, treat_some
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Positive, PositiveInt, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -14,7 +13,7 @@ from malaria_exp.utils.errors import ConfigError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Those of the paper: brightness, contrast, saturation and sharpness are left out, as they were among its tests.
+# Those of the paper, which excludes brightness, contrast, saturation and sharpness because its robustness tests contain them.
 IN_PAPER: list[OperationName] = [
     "autocontrast",
     "equalize",
@@ -40,13 +39,13 @@ def augmix(
 ) -> Augmentation:
     """Averages differently treated versions of each image (Hendrycks et al. 2019, arXiv 1912.02781; without its consistency loss).
 
-    The paper has width 3, depth 3 and p 1, for four times the time: the defaults are such that training hardly waits for it.
+    The paper has width 3, depth 3 and p 1; the defaults take a quarter of the time.
 
     Args:
         width: number of chains.
-        depth: a chain has 1 to so many operations, each number as often.
-        strength: each operation's strength is evenly spread from nothing to this; 1 is the strongest. A tenth of the paper's severity.
-        alpha: the chains' weights are drawn from Dirichlet(alpha), the share of their average from Beta(alpha, alpha).
+        depth: a chain has 1 to depth operations, all numbers equally probable.
+        strength: each operation's strength is uniformly distributed from 0 to this; 1 is the strongest, 10 of the paper's severity.
+        alpha: the chains' weights are drawn from Dirichlet(alpha), the fraction of their average from Beta(alpha, alpha).
         operations: to draw from; the default is the paper's.
         p: probability that an image is treated.
     """
@@ -57,18 +56,18 @@ def augmix(
         import tensorflow as tf
 
         draws = Draws(tf.random.fold_in(seed, 0), tf.shape(images)[0])
-        chosen, chain_weights, shares = draws.happens(p), draws.dirichlet(alpha, width), draws.beta(alpha, alpha)
+        chosen, chain_weights, fractions = draws.happens(p), draws.dirichlet(alpha, width), draws.beta(alpha, alpha)
         chains = [_draw_chain(draws, depth, strength, len(operations)) for _ in range(width)]
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
-            share, weights = tf.gather(shares, at), tf.gather(chain_weights, at)
-            result = on_images(1 - share) * group
+            fraction, weights = tf.gather(fractions, at), tf.gather(chain_weights, at)
+            result = on_images(1 - fraction) * group
             for chain, steps in enumerate(chains):
                 treated = group
                 for which, strengths in steps:
                     treated = operate(treated, tf.gather(which, at), tf.gather(strengths, at), operations)
-                result += on_images(share * weights[:, chain]) * treated
-            # The weights' sum may be rounded up.
+                result += on_images(fraction * weights[:, chain]) * treated
+            # Rounding may make the sum a little more than 1.
             return tf.minimum(result, 1.0)
 
         return treat_some(images, chosen, treat), labels
@@ -77,7 +76,7 @@ def augmix(
 
 
 def _draw_chain(draws: Draws, depth: int, strength: float, count: int) -> list[tuple["tf.Tensor", "tf.Tensor"]]:
-    """Returns the operation, of `count` ones, and the strength of each step of a chain; after its end the operation is none, `count`."""
+    """Returns for each step of a chain the operations' numbers below `count`, or `count` after the chain's end, and the strengths."""
     import tensorflow as tf
 
     length = draws.whole(1, depth + 1)

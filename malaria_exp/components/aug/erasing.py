@@ -1,10 +1,10 @@
-"""Random erasing: a box of the image is painted over, so that the net cannot rely on a single spot."""
+"""Random erasing: a box of the image is painted over, so that the model cannot rely on a single spot."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from malaria_exp.components.aug._boxes import draw_sides, paste
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import cell_pixels, on_colors, over_pixels
+from malaria_exp.components.aug._colors import cell_pixels, on_colors, over_pixels
+from malaria_exp.components.aug._geometry import draw_sides, paste
+from malaria_exp.components.aug._per_image import Draws
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability, Range
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -25,11 +25,11 @@ def erasing(
 ) -> Augmentation:
     """Paints over a box of each image (Zhong et al. 2017, arXiv 1708.04896).
 
-    A parasite may lie below it while the label stays: boxes much larger than the default teach errors.
+    A parasite may lie below it while the label stays: boxes much larger than the default make wrong labels.
 
     Args:
-        min_area: smallest part of the image's area that is painted over.
-        max_area: the largest; areas between are evenly spread.
+        min_area: smallest fraction of the image's area that is painted over.
+        max_area: the largest; areas are uniformly distributed between both.
         ratio: the box's width over its height is 1 / this to this.
         fill: black; mean, the mean color of the image's cell; or noise, each pixel drawn from [0, 1].
         p: probability that an image is treated.

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import treat_some
+from malaria_exp.components.aug._per_image import Draws, treat_some
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -23,8 +22,8 @@ NOTEBOOKS: list[dict[str, Any]] = [
 def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1.0) -> Augmentation:
     """Runs images through preprocessing layers of Keras, in the order given.
 
-    Draws come from the run's seed, pixels are in [0, 1] (value_range is set), and the black outside of the cell stays black under
-    layers that change colors.
+    Random numbers come from the run's seed, pixels are in [0, 1] (value_range is set), and the black outside of the cell stays black
+    under layers that change colors.
 
     Args:
         layers: each a layer's name with its arguments, such as {RandomZoom: {height_factor: 0.1}}; RandomRot90 is this project's own.
@@ -37,13 +36,9 @@ def keras_layers(*, layers: list[dict[str, Any]] = NOTEBOOKS, p: Probability = 1
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf
 
-        everyone = tf.range(tf.shape(images)[0])
+        if p == 1:
+            return apply_layers(built, images, seed), labels
         chosen = Draws(seed, tf.shape(images)[0]).happens(p)
-
-        def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":  # noqa: ARG001 - layers draw for the group
-            return apply_layers(built, group, seed)
-
-        # What is done to all need not be gathered and put back.
-        return (treat(images, everyone) if p == 1 else treat_some(images, chosen, treat)), labels
+        return treat_some(images, chosen, lambda group, _: apply_layers(built, group, seed)), labels
 
     return augment

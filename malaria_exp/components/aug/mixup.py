@@ -1,34 +1,22 @@
 """MixUp: pairs of cells are blended, their labels with them."""
 
-from typing import TYPE_CHECKING
-
-from malaria_exp.components.aug._mixing import Mixer, Per, ended
+from malaria_exp.components.aug._mixing import Per, mixing
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration, Positive, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @register("aug", "mixup")
 def mixup(
     *, alpha: Positive = 0.2, beta: Positive = 0.2, p: Probability = 1.0, per: Per = "pair", until: Duration | None = None
 ) -> Augmentation:
-    """Blends each cell with another of the batch, and their labels alike (Zhang et al. 2017, arXiv 1710.09412).
+    """Blends each cell with another of the batch, and their labels equally (Zhang et al. 2017, arXiv 1710.09412).
 
     Args:
-        alpha: a cell keeps a share of itself that is drawn from Beta(alpha, beta).
-        beta: see alpha; 0.2 for both, as in the notebooks, mostly gives shares near 0 or 1.
+        alpha: a cell keeps a fraction of itself that is drawn from Beta(alpha, beta).
+        beta: see alpha; 0.2 for both, as in the notebooks, mostly gives fractions near 0 or 1.
         p: probability that a cell is mixed.
-        per: whether share and mixing are drawn for each pair, or once for the whole batch.
-        until: mixing ends after this part of the run, such as '80%' or '10 epochs'; null: never.
+        per: whether fraction and mixing are drawn for each pair, or once for the whole batch.
+        until: mixing ends after this duration, such as '80%' (of the run) or '10 epochs'; null: never.
     """
-
-    def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        import tensorflow as tf
-
-        mixer = Mixer(seed, tf.shape(images)[0], per)
-        return mixer.mixup(images, labels, mixer.shares(alpha, beta), mixer.uniform() < p)
-
-    return ended(augment, until)
+    return mixing(lambda mixer, images, labels: mixer.mixup(images, labels, mixer.fractions(alpha, beta), mixer.uniform() < p), per, until)

@@ -1,9 +1,9 @@
-"""RandAugment: a few operations drawn from a list, all of one strength, so that two numbers say how much is done."""
+"""RandAugment: a few operations drawn from a list, all of one strength, so that two numbers control how much is done."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._operations import OPERATIONS, operate
+from malaria_exp.components.aug._operations import OperationName, operate
+from malaria_exp.components.aug._per_image import Draws
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import PositiveInt, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -11,23 +11,6 @@ from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-OperationName = Literal[
-    "identity",
-    "rotate",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "brightness",
-    "contrast",
-    "saturation",
-    "sharpness",
-    "posterize",
-    "solarize",
-    "autocontrast",
-    "equalize",
-]
 
 ALL: list[OperationName] = list(get_args(OperationName))
 
@@ -42,16 +25,16 @@ def rand_augment(
 ) -> Augmentation:
     """Treats each image with operations drawn from a list (Cubuk et al. 2019, arXiv 1909.13719).
 
-    The paper treats every image, p 1; the default is such that training hardly waits for it.
+    The paper treats every image, p=1; the default costs less time.
 
     Args:
-        count: operations in a row, N of the paper; one may be drawn twice.
-        strength: of all of them, from 0 (nothing) to 1; M / 10 of the paper. Directions are drawn.
+        count: operations one after the other, N of the paper; one may be drawn twice.
+        strength: of all of them, from 0 (no change) to 1; M / 10 of the paper. The direction is random.
         operations: to draw from.
         p: probability that an image is treated.
     """
     if not operations:
-        raise ConfigError(f"aug.rand_augment.operations: expected at least one of {', '.join(OPERATIONS)}, received [].")
+        raise ConfigError(f"aug.rand_augment.operations: expected at least one of {', '.join(ALL)}, received [].")
 
     def augment(images: "tf.Tensor", labels: "tf.Tensor", seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         import tensorflow as tf

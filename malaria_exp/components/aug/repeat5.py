@@ -1,6 +1,6 @@
-"""Each training cell several times an epoch, each copy augmented in another way, as the notebooks concatenated five data sets."""
+"""Each training cell several times an epoch, each copy augmented in another way: the notebooks concatenated five data sets."""
 
-from malaria_exp.components.aug._tf_image_ops import OperationName, Strengths, in_a_row
+from malaria_exp.components.aug._tf_image import OperationName, in_a_row
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Probability
 from malaria_exp.data.augmentation_chain import Augmentation, Copies
@@ -26,10 +26,10 @@ def repeat5(
 ) -> Augmentation:
     """Makes an epoch hold every cell five times, each copy treated by other operations of tf.image.
 
-    An epoch is five times as long: compare with five times the epochs of other augmentations, or take a fifth of them.
+    An epoch is five times as long, so for a fair comparison train for a fifth of the epochs.
 
     Args:
-        copies: the operations of each copy, [] for a copy as it is; as many copies as there are lists.
+        copies: a list of operations for each copy, [] for a copy without changes.
         saturation: factor of adjust_saturation.
         brightness: random_brightness adds or takes away up to this.
         contrast: random_contrast multiplies distances from each color's mean by 1 - this to 1 + this.
@@ -39,6 +39,4 @@ def repeat5(
         raise ConfigError(
             "aug.repeat5.copies: expected a list of operations for each copy, received []. Such as: [[rot90], [flip_up_down]]"
         )
-
-    strengths = Strengths(saturation, brightness, contrast)
-    return Copies(tuple(in_a_row(operations, p, strengths) for operations in copies))
+    return Copies(tuple(in_a_row(operations, p, saturation, brightness, contrast) for operations in copies))

@@ -2,10 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from malaria_exp.components.aug._boxes import draw_sides
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import treat_some
-from malaria_exp.components.aug._warp import crop
+from malaria_exp.components.aug._geometry import crop, draw_sides
+from malaria_exp.components.aug._per_image import Draws, treat_some
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Probability, Range
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -23,10 +21,10 @@ def resized_crop(
 ) -> Augmentation:
     """Cuts a part out of each image and enlarges it to the whole (Szegedy et al. 2014, arXiv 1409.4842).
 
-    A parasite may lie in what is cut off while the label stays: parts much smaller than the default teach errors.
+    A parasite may lie in what is cut off while the label stays: parts much smaller than the default make wrong labels.
 
     Args:
-        min_area: the part has this fraction of the image's area, to all of it, evenly spread.
+        min_area: the part's area is uniformly distributed from this fraction of the image's area to all of it.
         ratio: the part's width over its height is 1 / this to this.
         p: probability that an image is treated.
     """
@@ -37,7 +35,7 @@ def resized_crop(
         draws = Draws(seed, tf.shape(images)[0])
         chosen = draws.happens(p)
         heights, widths = draw_sides(draws, min_area, 1.0, ratio)
-        # Where the part's first row and column are, 1 being the image's last.
+        # Where the part's first column and row are, 0 being the image's first and 1 its last.
         left, top = (1 - widths) * draws.uniform(), (1 - heights) * draws.uniform()
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from malaria_exp.components.aug._draws import Draws
-from malaria_exp.components.aug._groups import keep_black, on_colors, treat_some
-from malaria_exp.components.aug.color import map_colors
+from malaria_exp.components.aug._colors import keep_black, map_colors, on_colors
+from malaria_exp.components.aug._per_image import Draws, treat_some
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Fraction, NonNegative, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -13,9 +12,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 # Ruifrok and Johnston 2001: how much red, green and blue the dyes haematoxylin, eosin and DAB absorb. Giemsa is a mixture of eosin with
-# methylene blue and its azures, whose blue-violet haematoxylin's comes close to.
+# methylene blue and its azures, whose blue-violet is close to haematoxylin's.
 ABSORBED = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
-# The darkest light that an 8-bit camera tells from none.
+# The darkest value of an 8-bit camera that is not black.
 DARKEST = 1 / 255
 
 
@@ -28,7 +27,7 @@ def stain(*, scale: Fraction = 0.1, shift: NonNegative = 0.02, p: Probability = 
 
     Args:
         scale: each dye's amount is multiplied by 1 - this to 1 + this.
-        shift: and up to this is added or taken away; 1 is an optical density of 1, a tenth of the light at the dye's main color.
+        shift: up to this is added or taken away; 1 is an optical density of 1, a tenth of the light at the dye's main color.
         p: probability that an image is treated.
     """
 
@@ -45,7 +44,7 @@ def stain(*, scale: Fraction = 0.1, shift: NonNegative = 0.02, p: Probability = 
         shifts = tf.stack([draws.uniform(-shift, shift) for _ in dyes], axis=1) * np.log(10)
 
         def treat(group: "tf.Tensor", at: "tf.Tensor") -> "tf.Tensor":
-            # From light to amounts, scaled, and back to light is one linear map an image.
+            # Light to amounts, the scaling, and amounts to light are together one linear map for each image.
             maps = tf.matmul(to_amounts * tf.gather(scales, at)[:, None, :], to_light)
             added = tf.matmul(tf.gather(shifts, at), to_light)
             density = map_colors(tf.math.log(tf.maximum(group, DARKEST)), maps)

@@ -1,6 +1,6 @@
-"""The notebooks' augmentation by tf.image: turns, flips, saturation, brightness, contrast."""
+"""The notebooks' augmentation by tf.image: rotations, flips, saturation, brightness, contrast."""
 
-from malaria_exp.components.aug._tf_image_ops import OperationName, Strengths, in_a_row
+from malaria_exp.components.aug._tf_image import OperationName, in_a_row
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import NonNegative, Probability
 from malaria_exp.data.augmentation_chain import Augmentation
@@ -17,7 +17,7 @@ def tf_image(
     contrast: Probability = 0.2,
     p: Probability = 0.5,
 ) -> Augmentation:
-    """Treats images by operations of tf.image, each drawn for each image by itself.
+    """Treats images by operations of tf.image, each drawn independently for each image.
 
     The black outside of the cell stays black, which tf.image's own brightness and contrast would turn gray.
 
@@ -28,4 +28,4 @@ def tf_image(
         contrast: random_contrast multiplies distances from each color's mean by 1 - this to 1 + this.
         p: probability of each operation for each image.
     """
-    return in_a_row(operations, p, Strengths(saturation, brightness, contrast))
+    return in_a_row(operations, p, saturation, brightness, contrast)

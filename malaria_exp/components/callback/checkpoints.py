@@ -1,4 +1,4 @@
-"""Weights kept on the way."""
+"""Weights saved during training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 @register("callback", "checkpoints")
 def checkpoints(
-    course: CallbackContext,
+    context: CallbackContext,
     /,
     *,
     every: Duration | None = "1 epochs",
     keep: PositiveInt | None = 3,
     monitors: list[Monitor] = [],  # noqa: B006 - never changed, and shown as the default by task=list
 ) -> "keras.callbacks.Callback":
-    """Writes weights to checkpoints/ in the run's folder, at regular steps and whenever a metric is at its best.
+    """Writes weights to checkpoints/ in the run folder, at regular steps and whenever a metric is better than before.
 
     Files are step-000500.weights.h5 and best-val_sensitivity.weights.h5; init_from=<file> starts from one. The run's own model is
     the best by trainer.monitor whether or not this callback is used.
 
     Args:
-        every: between two checkpoints, such as '1 epochs' or '500 steps'; null for none at regular steps.
-        keep: the last so many of these stay; null for all.
-        monitors: validation metrics whose best epoch's weights are kept, each in a file of its own.
+        every: interval of the regular checkpoints, such as '1 epochs' or '500 steps'; null for none.
+        keep: how many of the last regular checkpoints are kept; null for all.
+        monitors: validation metrics for each of which the best epoch's weights are kept in a file.
     """
     import keras
 
@@ -42,12 +42,12 @@ def checkpoints(
         raise ConfigError(
             "callback.checkpoints: nothing to write: give every (such as '1 epochs') or monitors (such as [val_sensitivity])."
         )
-    steps = max(steps_within(course.length, "callback.checkpoints.every", every), 1) if every else None
-    watched = [Watched(course, f"callback.checkpoints.monitors[{number}]", monitor) for number, monitor in enumerate(monitors)]
-    folder = course.folder / CHECKPOINTS
+    steps = max(steps_within(context.length, "callback.checkpoints.every", every), 1) if every else None
+    watched = [Watched(context, f"callback.checkpoints.monitors[{number}]", monitor) for number, monitor in enumerate(monitors)]
+    folder = context.folder / CHECKPOINTS
 
     class Checkpoints(keras.callbacks.Callback):
-        """Writes and clears away."""
+        """Writes checkpoints and deletes old ones."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -55,10 +55,10 @@ def checkpoints(
             self.written: list[Path] = []
 
         def write(self, name: str) -> Path:
-            """Writes the weights of the net under a name."""
+            """Writes the model's weights under a name."""
             folder.mkdir(exist_ok=True)
             path = folder / f"{name}.weights.h5"
-            write_atomically(path, course.net.save_weights)
+            write_atomically(path, context.net.save_weights)
             return path
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:

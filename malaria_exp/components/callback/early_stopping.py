@@ -1,4 +1,4 @@
-"""Ends a training that does not get better any more (Prechelt 1998, doi:10.1007/3-540-49430-8_3)."""
+"""Stops a training that no longer improves (Prechelt 1998, doi:10.1007/3-540-49430-8_3)."""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @register("callback", "early_stopping")
 def early_stopping(
-    course: CallbackContext, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
+    context: CallbackContext, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
 ) -> "keras.callbacks.Callback":
     """Stops when a validation metric has not become better for some epochs; the best epoch's weights are kept, as always.
 
-    In a training by stages it ends the stage.
+    With trainer=staged it ends the stage.
 
     Args:
         monitor: validation metric that is watched, such as val_loss; null for trainer.monitor.
@@ -28,10 +28,10 @@ def early_stopping(
     """
     import keras
 
-    watched = Watched(course, "callback.early_stopping.monitor", monitor, min_delta)
+    watched = Watched(context, "callback.early_stopping.monitor", monitor, min_delta)
 
     class EarlyStopping(keras.callbacks.Callback):
-        """Sets stop_training."""
+        """Sets the model's stop_training."""
 
         def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
             watched.waited = 0

@@ -1,4 +1,4 @@
-"""Prints the loss on the way."""
+"""Prints the loss during training."""
 
 from typing import TYPE_CHECKING
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 @register("callback", "loss_printer")
-def loss_printer(course: CallbackContext, /, *, every: Duration = "10%") -> "keras.callbacks.Callback":
-    """Prints loss and metrics of the epoch so far at regular steps, in lines that stay.
+def loss_printer(context: CallbackContext, /, *, every: Duration = "10%") -> "keras.callbacks.Callback":
+    """Prints loss and metrics of the epoch so far at regular steps, in lines that remain in the terminal.
 
     Args:
-        every: between two lines, such as '20 steps', '1 epochs' or '10%'.
+        every: interval between two lines, such as '20 steps', '1 epochs' or '10%'.
     """
     import keras
 
-    steps = max(steps_within(course.length, "callback.loss_printer.every", every), 1)
+    steps = max(steps_within(context.length, "callback.loss_printer.every", every), 1)
 
     class LossPrinter(keras.callbacks.Callback):
-        """Counts steps."""
+        """Counts steps and prints."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -34,6 +34,6 @@ def loss_printer(course: CallbackContext, /, *, every: Duration = "10%") -> "ker
             self.step += 1
             if self.step % steps == 0:
                 values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-                log.info(f"step {self.step:>6,}/{course.length.steps:,}  {values}")
+                log.info(f"step {self.step:>6,}/{context.length.steps:,}  {values}")
 
     return LossPrinter()

@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no number any more, before it trains on in vain."""
+"""Stops a run whose loss is no longer a finite number."""
 
 import math
 from typing import TYPE_CHECKING
@@ -22,26 +22,26 @@ ADVICE = (
 
 
 @register("callback", "nan_guard")
-def nan_guard(course: CallbackContext, /, *, every: Duration = "1 epochs") -> "keras.callbacks.Callback":
+def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "keras.callbacks.Callback":
     """Stops a run as soon as its loss is NaN or infinite, names the step, and keeps the last good weights.
 
-    The loss is looked at after every step; weights are remembered now and then, in memory, and written to last_good.weights.h5 in
-    the run's folder only if it comes to that.
+    The loss is checked after every step. Weights are copied in memory at regular steps, and written to last_good.weights.h5 in the run
+    folder only when the run is stopped.
 
     Args:
-        every: how often the weights are remembered, if all of them are numbers: '1 epochs', '200 steps'.
+        every: interval at which the weights are copied, if all of them are finite: '1 epochs', '200 steps'.
     """
     import keras
 
-    steps = max(steps_within(course.length, "callback.nan_guard.every", every), 1)
+    steps = max(steps_within(context.length, "callback.nan_guard.every", every), 1)
 
     class NanGuard(keras.callbacks.Callback):
-        """Looks at the running mean of the loss, which one bad step spoils for the rest of its epoch."""
+        """Checks the running mean of the loss, which is NaN from a bad step to the end of its epoch."""
 
         def __init__(self) -> None:
             super().__init__()
             self.step, self.good_step = 0, 0
-            self.good: list[np.ndarray] = course.net.get_weights()
+            self.good: list[np.ndarray] = context.net.get_weights()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             self.step += 1
@@ -49,21 +49,21 @@ def nan_guard(course: CallbackContext, /, *, every: Duration = "1 epochs") -> "k
             if not math.isfinite(loss):
                 self.stop(f"the loss is {loss}")
             if self.step % steps == 0:
-                weights = course.net.get_weights()
-                bad = [variable.path for variable, value in zip(course.net.weights, weights, strict=True) if not np.isfinite(value).all()]
+                weights = context.net.get_weights()
+                bad = [variable.path for variable, value in zip(context.net.weights, weights, strict=True) if not np.isfinite(value).all()]
                 if bad:
                     self.stop(f"{len(bad)} of {len(weights)} weights are no numbers, the first of them {bad[0]},")
                 self.good, self.good_step = weights, self.step
 
         def stop(self, what: str) -> None:
             """Writes the last good weights and ends the run."""
-            path = course.folder / LAST_GOOD_FILE
-            course.net.set_weights(self.good)
-            write_atomically(path, course.net.save_weights)
-            epoch = (self.step - 1) // course.length.steps_per_epoch + 1
+            path = context.folder / LAST_GOOD_FILE
+            context.net.set_weights(self.good)
+            write_atomically(path, context.net.save_weights)
+            epoch = (self.step - 1) // context.length.steps_per_epoch + 1
             since = f"those after step {self.good_step:,}" if self.good_step else "the first ones"
             raise UserError(
-                f"Training diverged: {what} after step {self.step:,} of {course.length.steps:,} (epoch {epoch}). {ADVICE}"
+                f"Training diverged: {what} after step {self.step:,} of {context.length.steps:,} (epoch {epoch}). {ADVICE}"
                 f" The last good weights, {since}, are in {path}: init_from={path} goes on from them."
             )
 

@@ -1,4 +1,4 @@
-"""Lowers the learning rate where training does not get better."""
+"""Lowers the learning rate when training no longer improves."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @register("callback", "plateau")
 def plateau(
-    course: CallbackContext,
+    context: CallbackContext,
     /,
     *,
     monitor: Monitor | None = None,
@@ -28,14 +28,14 @@ def plateau(
 ) -> "keras.callbacks.Callback":
     """Multiplies the learning rate when a validation metric has not become better for some epochs.
 
-    It acts on top of the schedule; with schedule=constant it is the only thing that lowers the rate. In a training by stages each
-    stage begins at its own full rate again.
+    It multiplies the schedule's rate; with schedule=constant nothing else lowers the rate. With trainer=staged each stage begins at its
+    own full rate.
 
     Args:
         monitor: validation metric that is watched, such as val_loss; null for trainer.monitor.
         factor: what the rate is multiplied by each time.
         patience: epochs without a better value before the rate is lowered.
-        cooldown: epochs after that in which nothing is counted.
+        cooldown: epochs after a reduction that do not count.
         floor: the rate is never lowered below this fraction of the schedule's.
         min_delta: by how much a value must be better to count.
     """
@@ -43,10 +43,10 @@ def plateau(
 
     if floor >= 1:
         raise ConfigError(f"callback.plateau.floor: expected less than 1, the schedule's own rate; received {floor}.")
-    watched = Watched(course, "callback.plateau.monitor", monitor, min_delta)
+    watched = Watched(context, "callback.plateau.monitor", monitor, min_delta)
 
     class Plateau(keras.callbacks.Callback):
-        """Changes the course's scale of the rate."""
+        """Changes the context's scale of the rate."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -54,7 +54,7 @@ def plateau(
 
         def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
             watched.waited, self.resting = 0, 0
-            course.rate_scale.assign(1.0)
+            context.rate_scale.assign(1.0)
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             better = watched.better((logs or {})[watched.monitor])
@@ -63,11 +63,11 @@ def plateau(
                 watched.waited = 0
             if better or watched.waited < patience:
                 return
-            scale = float(course.rate_scale.numpy())
+            scale = float(context.rate_scale.numpy())
             lower = max(scale * factor, floor)
             watched.waited, self.resting = 0, cooldown
             if lower < scale:
-                course.rate_scale.assign(lower)
+                context.rate_scale.assign(lower)
                 log.info(
                     f"plateau   after epoch {epoch + 1}: {watched.monitor} was not better than {watched.best:.4f} for {patience} epochs;"
                     f" the learning rate goes on at {lower:.3g} of the schedule's"

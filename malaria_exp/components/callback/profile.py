@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 @register("callback", "profile")
-def profile(course: CallbackContext, /, *, start: Duration = "10 steps", steps: PositiveInt = 10) -> "keras.callbacks.Callback":
-    """Profiles some steps with TensorFlow's profiler into profile/ in the run's folder.
+def profile(context: CallbackContext, /, *, start: Duration = "10 steps", steps: PositiveInt = 10) -> "keras.callbacks.Callback":
+    """Profiles some steps with TensorFlow's profiler into profile/ in the run folder.
 
-    TensorBoard's profile plugin opens the folder. The log tells the median time of a profiled step, and what part of it was spent
-    between steps: with waiting for data, with logging and with other callbacks.
+    TensorBoard's profile plugin opens the folder. The log shows the median time of a profiled step, and the fraction of the time spent
+    between steps: waiting for data, logging and in other callbacks.
 
     Args:
-        start: when profiling begins; earlier in a run too short for it. The first steps are slow: graphs are made in them.
+        start: when profiling begins; earlier in a run that is too short. The first steps are slow because TensorFlow traces graphs.
         steps: how many are profiled.
     """
     import keras
     import tensorflow as tf
 
-    wanted = course.length.unbounded_steps(start)
-    first = min(wanted, max(course.length.steps - steps, 0))
-    last = min(first + steps, course.length.steps) - 1
-    folder = course.folder / "profile"
+    wanted = context.length.unbounded_steps(start)
+    first = min(wanted, max(context.length.steps - steps, 0))
+    last = min(first + steps, context.length.steps) - 1
+    folder = context.folder / "profile"
     if first < wanted:
-        log.warning(f"profile   the run has {course.length.steps} steps: steps {first + 1} to {last + 1} are profiled")
+        log.warning(f"profile   the run has {context.length.steps} steps: steps {first + 1} to {last + 1} are profiled")
 
     class Profile(keras.callbacks.Callback):
         """Starts and stops the profiler."""
@@ -48,7 +48,7 @@ def profile(course: CallbackContext, /, *, start: Duration = "10 steps", steps: 
                 tf.profiler.experimental.start(str(folder))
                 self.running, self.began = True, time.perf_counter()
             if self.running:
-                # By these marks the profile's pages know where a step begins and ends.
+                # The profile's pages find the steps by these marks.
                 self.mark = tf.profiler.experimental.Trace("train", step_num=self.step, _r=1)
                 self.mark.__enter__()
             self.entered = time.perf_counter()

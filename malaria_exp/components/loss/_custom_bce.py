@@ -1,10 +1,10 @@
-"""One loss of your own, written in the three ways that Keras knows: as a class, as a function, and as a function factory.
+"""The same loss written in the three ways that Keras knows: as a class, as a function, and as a function factory.
 
-All three are binary cross-entropy on logits; the class and the factory take a factor. What each must do:
+All three are binary cross-entropy on logits; the class and the factory take a factor. A loss must:
 
 - take labels (B, 1) in [0, 1] and logits (B, 1), in this order;
-- return one loss a cell, (B,), not their mean: Keras multiplies by the sample weights and then takes the mean;
-- be registered under a name, so that a saved description of it finds it again.
+- return one loss for each cell, (B,), not their mean: Keras multiplies by the sample weights and then takes the mean;
+- be registered with Keras, so that a saved model can be loaded with it.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from keras import ops
 Function = Callable[[Any, Any], Any]
 
 
-# As a class: parameters are attributes, and get_config says what they were.
+# As a class: parameters are attributes, and get_config returns them.
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class CustomBinaryCrossentropy(keras.losses.Loss):
     """Binary cross-entropy on logits times `factor`."""
@@ -34,7 +34,7 @@ class CustomBinaryCrossentropy(keras.losses.Loss):
         return super().get_config() | {"factor": self.factor}
 
 
-# As a function: the shortest; it has no parameters of its own.
+# As a function, the shortest way: it has no parameters of its own.
 @keras.saving.register_keras_serializable(package="malaria_exp")
 def custom_binary_crossentropy(y_true: Any, y_pred: Any) -> Any:
     """Returns the binary cross-entropy of each cell, (B,)."""
@@ -53,7 +53,7 @@ def make_custom_binary_crossentropy(factor: float) -> Function:
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class FunctionLoss(keras.losses.Loss):
-    """Makes a Keras loss, with sample weights and mean, of a registered function from labels and logits to losses (B,)."""
+    """Makes a Keras loss of a registered function from labels and logits to losses (B,)."""
 
     def __init__(self, function: Function, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,18 +74,18 @@ class FunctionLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
-class FactoryLoss(keras.losses.Loss):
-    """Makes a Keras loss of what the factory returns; a function made on the way has no name, so its factor is what is saved."""
+class FactoryLoss(FunctionLoss):
+    """Makes a Keras loss of the function that the factory returns; it has no registered name, so only the factor is saved."""
 
     def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(make_custom_binary_crossentropy(factor), **kwargs)
         self.factor = factor
-        self.function = make_custom_binary_crossentropy(factor)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each cell, (B,)."""
-        return self.function(y_true, y_pred)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the loss."""
-        return super().get_config() | {"factor": self.factor}
+        return keras.losses.Loss.get_config(self) | {"factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FactoryLoss":
+        """Rebuilds the loss."""
+        return cls(**config)

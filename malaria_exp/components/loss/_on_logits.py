@@ -1,6 +1,6 @@
 """The Keras classes behind weighted_bce and focal.
 
-Both take labels (B, 1) in [0, 1], hard or mixed, and logits (B, 1), and give a loss a cell, (B,): Keras then applies sample
+Both take labels (B, 1) in [0, 1], hard or mixed, and logits (B, 1), and return a loss for each cell, (B,): Keras then applies sample
 weights and takes the mean. They are written with softplus(z) = log(1 + exp(z)), so that no logit overflows or loses its gradient:
 -log p = softplus(-logit) and -log(1 - p) = softplus(logit), with p the probability of parasitized.
 """
@@ -10,15 +10,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from malaria_exp.components.loss._smoothing import smoothed
+
+def smoothed(labels: Any, label_smoothing: float) -> Any:
+    """Returns labels in [0, 1] moved towards 0.5: 0 and 1 become s/2 and 1 - s/2 (Szegedy et al. 2016, arXiv 1512.00567)."""
+    return labels * (1 - label_smoothing) + label_smoothing / 2
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class WeightedBinaryCrossentropy(keras.losses.Loss):
-    """Binary cross-entropy with the parasitized side multiplied by a weight.
+    """Binary cross-entropy in which parasitized cells have a weight.
 
     Args:
-        positive_weight: that weight.
+        positive_weight: what the parasitized class' part of the loss is multiplied by.
         label_smoothing: s; labels 0 and 1 become s/2 and 1 - s/2.
         kwargs: of keras.losses.Loss.
     """
@@ -42,8 +45,8 @@ class WeightedBinaryCrossentropy(keras.losses.Loss):
 class FocalLoss(keras.losses.Loss):
     """Focal loss (Lin et al. 2017, https://arxiv.org/abs/1708.02002), equation 5.
 
-    A soft label mixes the losses of both classes in its shares, as mixup defines it. Keras' own BinaryFocalCrossentropy clips
-    probabilities at 1e-7, and loses the gradient of the cells that are furthest off, where the logit passes -16.
+    A soft label mixes the losses of both classes in its fractions, as mixup defines it. Keras' own BinaryFocalCrossentropy clips
+    probabilities at 1e-7, and so loses the gradient of the cells that are predicted worst, beyond a logit of 16.
 
     Args:
         gamma: the exponent of 1 - p.

@@ -1,12 +1,11 @@
 """Focal loss (Lin et al. 2017, https://arxiv.org/abs/1708.02002)."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from malaria_exp.components.loss._smoothing import Smoothing
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import Fraction, NonNegative
+from malaria_exp.config.validation import Fraction, NonNegative, Range
 
 if TYPE_CHECKING:
     import keras
@@ -19,9 +18,9 @@ def focal(
     *,
     gamma: NonNegative = 2.0,
     alpha: Fraction | None = None,
-    label_smoothing: Smoothing = 0.0,
+    label_smoothing: Annotated[float, Range(low=0, below=1)] = 0.0,
 ) -> "keras.losses.Loss":
-    """Focal loss: cells that are already right count less.
+    """Focal loss: cells that are already predicted right count less.
 
     Args:
         gamma: how much less: a cell's cross-entropy is multiplied by (1 - probability of its class)^gamma; 0 is binary cross-entropy.

@@ -1,12 +1,11 @@
 """Binary cross-entropy with a weight for the parasitized class."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from malaria_exp.components.loss._smoothing import Smoothing
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import Positive
+from malaria_exp.config.validation import Positive, Range
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,13 +14,17 @@ if TYPE_CHECKING:
 
 @register("loss", "weighted_bce")
 def weighted_bce(
-    labels: np.ndarray, /, *, positive_weight: Positive | Literal["balanced"] = "balanced", label_smoothing: Smoothing = 0.1
+    labels: np.ndarray,
+    /,
+    *,
+    positive_weight: Positive | Literal["balanced"] = "balanced",
+    label_smoothing: Annotated[float, Range(low=0, below=1)] = 0.1,
 ) -> "keras.losses.Loss":
     """Binary cross-entropy in which parasitized cells count more, or less.
 
     Args:
-        positive_weight: how many uninfected cells a parasitized one counts for; balanced takes uninfected / parasitized cells of the
-            training patients, so that both classes count the same in total.
+        positive_weight: how many uninfected cells a parasitized one counts for; balanced takes the number of uninfected over that of
+            parasitized cells of the training patients, so that both classes count the same in total.
         label_smoothing: labels 0 and 1 become s/2 and 1 - s/2.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Metrics that follow from the four counts of a confusion matrix. Imports Keras, so it is imported by the builders alone."""
+"""The Keras class behind the options of counts.py. Importing it imports Keras, so only the builders do."""
 
 from typing import Any
 
@@ -11,23 +11,24 @@ COUNTS = ("tp", "fp", "tn", "fn")
 
 
 def columns(labels: Any, logits: Any, weights: Any) -> tuple[Any, Any, Any]:
-    """Returns (positive, called, weight), each float32 (B,): 1 where a cell is parasitized, is called so, and what it counts.
+    """Returns (positive, predicted, weight) of each cell, each float32 (B,).
 
-    A smoothed or mixed label counts as what it mostly is, so that a batch mixed for training is measured in whole cells.
+    `positive` is 1 where the label is parasitized, `predicted` is 1 where the model predicts so, and `weight` is what the cell counts.
+    A smoothed or mixed label counts as the class that has the larger fraction of it, so that mixed batches are measured in whole cells.
 
     Args:
         labels: (B, 1) in [0, 1].
-        logits: (B, 1); a cell is called parasitized if its logit is at least 0, its score at least .5.
+        logits: (B, 1); a cell is predicted parasitized if its logit is at least 0, its score at least .5.
         weights: None, a number, (B,) or (B, 1).
     """
     positive = ops.cast(ops.reshape(labels, (-1,)) > 0.5, "float32")
-    called = ops.cast(ops.reshape(logits, (-1,)) >= 0, "float32")
+    predicted = ops.cast(ops.reshape(logits, (-1,)) >= 0, "float32")
     weight = (
         ops.ones_like(positive)
         if weights is None
         else ops.broadcast_to(ops.reshape(ops.cast(weights, "float32"), (-1,)), ops.shape(positive))
     )
-    return positive, called, weight
+    return positive, predicted, weight
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
@@ -51,10 +52,11 @@ class CountsMetric(keras.metrics.Metric):
         return METRICS[self.rate].direction if self.rate in METRICS else None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: labels (B, 1) in [0, 1], logits (B, 1), perhaps weights."""
-        positive, called, weight = columns(y_true, y_pred, sample_weight)
-        outcomes = ops.stack([positive * called, (1 - positive) * called, (1 - positive) * (1 - called), positive * (1 - called)])
-        self.counts.assign_add(ops.sum(outcomes * weight, axis=1))
+        """Adds a batch: labels (B, 1) in [0, 1], logits (B, 1), weights None, (B,) or (B, 1)."""
+        positive, predicted, weight = columns(y_true, y_pred, sample_weight)
+        negative, rejected = 1 - positive, 1 - predicted
+        cells = ops.stack([positive * predicted, negative * predicted, negative * rejected, positive * rejected])
+        self.counts.assign_add(ops.sum(cells * weight, axis=1))
 
     def result(self) -> Any:
         """Returns the count or the rate; nan if its denominator is 0."""

@@ -1,11 +1,11 @@
-"""One metric of your own, written in the three ways that Keras knows: as a class, as a function, and as a function factory.
+"""The same metric written in the three ways that Keras knows: as a class, as a function, and as a function factory.
 
-All three are accuracy; the class and the factory take a factor. What each must do:
+All three are accuracy; the class and the factory take a factor. A metric must:
 
 - take labels (B, 1) in [0, 1], perhaps smoothed or mixed, and logits (B, 1), in this order;
-- add up over batches, so that any batching gives the same value: a mean of the batches' means does not;
+- add up over batches, so that any batching gives the same value (a mean of the batches' means does not);
 - say which way is better (`direction`), so that it can choose the best epoch: trainer.monitor=val_custom_accuracy_class;
-- be registered under a name, so that a saved description of it finds it again.
+- be registered with Keras, so that a saved model can be loaded with it.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from malaria_exp.evaluation.metrics import Direction
 Function = Callable[[Any, Any], Any]
 
 
-# As a class: sums are variables, which Keras sets back at each epoch's start; `result` makes the value of them.
+# As a class: the sums are variables, which Keras sets to zero at each epoch's start; `result` computes the value from them.
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class CustomAccuracy(keras.metrics.Metric):
     """Accuracy times `factor`."""
@@ -33,7 +33,7 @@ class CustomAccuracy(keras.metrics.Metric):
         self.total = self.add_variable(shape=(), initializer="zeros", name="total")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch."""
+        """Adds a batch: labels (B, 1), logits (B, 1), weights None, (B,) or (B, 1)."""
         right = custom_accuracy(y_true, y_pred)
         weight = ops.ones_like(right) if sample_weight is None else ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         self.right.assign_add(ops.sum(right * weight))
@@ -48,16 +48,16 @@ class CustomAccuracy(keras.metrics.Metric):
         return super().get_config() | {"factor": self.factor}
 
 
-# As a function: the shortest; it gives a value a cell, and Keras takes the mean over all cells of all batches.
+# As a function, the shortest way: it returns a value for each cell, and Keras takes the mean over all cells of all batches.
 @keras.saving.register_keras_serializable(package="malaria_exp")
 def custom_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """Returns (B,): 1 where the logit's side is the label's larger side, else 0."""
+    """Returns float32 (B,): 1 where the predicted class is the label's (the larger fraction of a soft label), else 0."""
     return ops.cast(ops.equal(ops.reshape(y_true, (-1,)) > 0.5, ops.reshape(y_pred, (-1,)) >= 0), "float32")
 
 
 # As a function factory: a function with a parameter that returns the function.
 def make_custom_accuracy(factor: float) -> Function:
-    """Returns a function that gives (B,): `factor` where the call is right, else 0."""
+    """Returns a function that gives (B,): `factor` where the prediction is right, else 0."""
 
     def custom_accuracy_times_factor(y_true: Any, y_pred: Any) -> Any:
         return factor * custom_accuracy(y_true, y_pred)
@@ -67,7 +67,7 @@ def make_custom_accuracy(factor: float) -> Function:
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class FunctionMetric(keras.metrics.Mean):
-    """Makes a Keras metric, the mean over all cells, of a registered function from labels and logits to values (B,)."""
+    """Makes a Keras metric of a registered function from labels and logits to values (B,): their mean over all cells."""
 
     direction: Direction = "max"
 
@@ -76,7 +76,7 @@ class FunctionMetric(keras.metrics.Mean):
         self.function = function
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch."""
+        """Adds a batch: labels (B, 1), logits (B, 1), weights None, (B,) or (B, 1)."""
         weight = None if sample_weight is None else ops.reshape(sample_weight, (-1,))
         super().update_state(self.function(y_true, y_pred), weight)
 
@@ -92,7 +92,7 @@ class FunctionMetric(keras.metrics.Mean):
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class FactoryMetric(FunctionMetric):
-    """Makes a Keras metric of what the factory returns; a function made on the way has no name, so its factor is what is saved."""
+    """Makes a Keras metric of the function that the factory returns; it has no registered name, so only the factor is saved."""
 
     def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(make_custom_accuracy(factor), **kwargs)

@@ -1,4 +1,4 @@
-"""Metrics of the order of the scores, from histograms that add up over batches. Imports Keras: imported by the builders alone."""
+"""The Keras classes behind the options of ranking.py. Importing them imports Keras, so only the builders do."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from keras import ops
 from malaria_exp.components.metric._counts import columns
 from malaria_exp.evaluation.metrics import Direction
 
-# Bins of equal width in the logit. Two cells in one bin count as a tie: with scores spread like a trained net's, AUC is off by
-# less than .001. Logits beyond the ends are more certain than 1 - 1e-5 and share the outermost bins.
+# Bins of equal width in the logit. Two cells in one bin count as a tie: with scores spread like a trained model's, AUC is off by
+# less than .001. Logits beyond the ends (scores within 1e-5 of 0 or 1) fall into the outermost bins.
 BINS, LIMIT = 2048, 12.0
 
 
@@ -28,14 +28,14 @@ class RankingMetric(keras.metrics.Metric):
         self.histogram = self.add_variable(shape=(2, BINS), initializer="zeros", name="histogram", dtype="float32")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds a batch: labels (B, 1) in [0, 1], of which the larger side counts, logits (B, 1), perhaps weights."""
+        """Adds a batch: labels (B, 1) in [0, 1], logits (B, 1), weights None, (B,) or (B, 1)."""
         positive, _, weight = columns(y_true, y_pred, sample_weight)
-        place = ops.floor((ops.cast(ops.reshape(y_pred, (-1,)), "float32") + LIMIT) * (BINS / (2 * LIMIT)))
-        number = ops.cast(ops.clip(place, 0, BINS - 1), "int32") + BINS * ops.cast(positive, "int32")
+        position = ops.floor((ops.cast(ops.reshape(y_pred, (-1,)), "float32") + LIMIT) * (BINS / (2 * LIMIT)))
+        number = ops.cast(ops.clip(position, 0, BINS - 1), "int32") + BINS * ops.cast(positive, "int32")
         self.histogram.assign_add(ops.reshape(ops.segment_sum(weight, number, num_segments=2 * BINS), (2, BINS)))
 
     def curve(self) -> tuple[Any, Any]:
-        """Returns (sensitivity, 1 - specificity), each (BINS,), at the lower edge of every bin from the highest down; nan without a class."""
+        """Returns (sensitivity, 1 - specificity), each (BINS,), at the lower edge of every bin from the highest down; nan for a missing class."""
         uninfected, parasitized = ops.unstack(ops.flip(ops.convert_to_tensor(self.histogram), axis=1), 2)
         return ops.cumsum(parasitized) / ops.sum(parasitized), ops.cumsum(uninfected) / ops.sum(uninfected)
 
@@ -69,7 +69,7 @@ class AtLeast(RankingMetric):
     def result(self) -> Any:
         """Returns the rate."""
         found, alarmed = self.curve()
-        # A threshold above all scores, where nobody is called parasitized, is one of them.
+        # One more threshold lies above all scores: no cell is predicted parasitized.
         sensitivity = ops.concatenate([ops.zeros(1), found])
         specificity = ops.concatenate([ops.ones(1), 1 - alarmed])
         rate, other = (sensitivity, specificity) if self.wanted == "sensitivity" else (specificity, sensitivity)

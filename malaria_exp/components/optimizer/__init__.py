@@ -1,1 +1,1 @@
-"""Optimizers: each builder takes the schedule's factor and returns a Keras optimizer."""
+"""Optimizers: each builder takes the schedule's learning-rate multiplier and returns a Keras optimizer."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "adam")
 def adam(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.001,
@@ -31,4 +31,4 @@ def adam(
     """
     import keras
 
-    return keras.optimizers.Adam(scheduled(learning_rate, factor), beta_1=beta_1, beta_2=beta_2, global_clipnorm=clip_norm)
+    return keras.optimizers.Adam(scheduled(learning_rate, multiplier), beta_1=beta_1, beta_2=beta_2, global_clipnorm=clip_norm)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "adamw")
 def adamw(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.004,
@@ -33,7 +33,7 @@ def adamw(
     """
     import keras
 
-    rate = scheduled(learning_rate, factor)
+    rate = scheduled(learning_rate, multiplier)
     return spare_norms_and_biases(
         keras.optimizers.AdamW(rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, global_clipnorm=clip_norm)
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "lion")
 def lion(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.001,
@@ -22,21 +22,21 @@ def lion(
     beta_2: Annotated[float, Range(low=0, below=1)] = 0.99,
     clip_norm: Positive | None = 1.0,
 ) -> "keras.optimizers.Optimizer":
-    """Every weight moves by the learning rate, only its direction is learned; biases and normalizations do not decay.
+    """Every weight moves by the learning rate, in the direction of the momentum's sign; biases and normalizations do not decay.
 
-    Wants a 3 to 10 times lower learning rate than AdamW and as much more weight decay (section 5 of the paper).
+    Lion needs a learning rate 3 to 10 times lower than AdamW's, and a weight decay as much higher (section 5 of the paper).
 
     Args:
         learning_rate: peak of the schedule.
         weight_decay: each step takes learning rate x weight_decay x weight off the weight.
-        beta_1: share of the running mean in the direction; the rest is the gradient's.
+        beta_1: weight of the running mean in the direction; the gradient's is 1 - beta_1.
         beta_2: decay of the gradients' running mean.
-        clip_norm: all gradients together are scaled down to this norm; null for no clipping. The running mean forgets slowly, so
-            without it a few large gradients at the beginning hold the direction for long.
+        clip_norm: all gradients together are scaled down to this norm; null for no clipping. The running mean
+            decays slowly, so that without clipping a few large gradients at the beginning decide the direction for long.
     """
     import keras
 
-    rate = scheduled(learning_rate, factor)
+    rate = scheduled(learning_rate, multiplier)
     return spare_norms_and_biases(
         keras.optimizers.Lion(rate, beta_1=beta_1, beta_2=beta_2, weight_decay=weight_decay, global_clipnorm=clip_norm)
     )

@@ -1,4 +1,4 @@
-"""Muon: orthogonalised momentum (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon)."""
+"""Muon: orthogonalized momentum (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon)."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "muon")
 def muon(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.004,
@@ -23,16 +23,16 @@ def muon(
     beta_2: Annotated[float, Range(low=0, below=1)] = 0.999,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
-    """Kernels move by orthogonalised momentum, all other weights by AdamW; biases and normalizations do not decay.
+    """Kernels move by orthogonalized momentum, all other weights by AdamW; biases and normalizations do not decay.
 
     A convolution's kernel counts as the matrix (height x width x channels in, channels out); one with a single
-    output, as the last layer's, goes to AdamW. Steps are as long as AdamW's (Liu et al. 2025, https://arxiv.org/abs/2502.16982), so one
-    learning rate serves both.
+    output, as the last layer's, goes to AdamW. Steps are as long as AdamW's (Liu et al. 2025, https://arxiv.org/abs/2502.16982), so
+    both use one learning rate.
 
     Args:
         learning_rate: peak of the schedule.
         weight_decay: each step takes learning rate x weight_decay x weight off the weight.
-        momentum: decay of the running mean that is orthogonalised, with Nesterov.
+        momentum: decay of the running mean that is orthogonalized, with Nesterov.
         beta_1: decay of the gradients' running mean, for AdamW.
         beta_2: decay of the squared gradients' running mean, for AdamW.
         clip_norm: all gradients together are scaled down to this norm; null for no clipping.
@@ -41,7 +41,7 @@ def muon(
 
     return spare_norms_and_biases(
         KernelMuon(
-            scheduled(learning_rate, factor),
+            scheduled(learning_rate, multiplier),
             momentum=momentum,
             adam_beta_1=beta_1,
             adam_beta_2=beta_2,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "rmsprop")
 def rmsprop(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.001,
@@ -22,18 +22,18 @@ def rmsprop(
     momentum: Annotated[float, Range(low=0, below=1)] = 0.0,
     clip_norm: Positive | None = None,
 ) -> "keras.optimizers.Optimizer":
-    """Gradients divided by their running size; biases and normalizations do not decay.
+    """Gradients divided by the root of their running mean square; biases and normalizations do not decay.
 
     Args:
         learning_rate: peak of the schedule.
         weight_decay: each step takes learning rate x weight_decay x weight off the weight.
         rho: decay of the squared gradients' running mean.
-        momentum: share of the last step that is taken again.
+        momentum: fraction of the last step that is added to the next.
         clip_norm: all gradients together are scaled down to this norm; null for no clipping.
     """
     import keras
 
-    rate = scheduled(learning_rate, factor)
+    rate = scheduled(learning_rate, multiplier)
     return spare_norms_and_biases(
         keras.optimizers.RMSprop(rate, rho=rho, momentum=momentum, weight_decay=weight_decay, global_clipnorm=clip_norm)
     )

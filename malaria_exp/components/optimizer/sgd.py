@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @register("optimizer", "sgd")
 def sgd(
-    factor: Multiplier,
+    multiplier: Multiplier,
     /,
     *,
     learning_rate: Positive = 0.05,
@@ -27,13 +27,13 @@ def sgd(
     Args:
         learning_rate: peak of the schedule.
         weight_decay: each step takes learning rate x weight_decay x weight off the weight.
-        momentum: share of the last step that is taken again; 0 for plain gradient descent.
+        momentum: fraction of the last step that is added to the next; 0 for plain gradient descent.
         nesterov: take the gradient's step after the momentum's (Nesterov) instead of with it (classical momentum).
         clip_norm: all gradients together are scaled down to this norm; null for no clipping.
     """
     import keras
 
-    rate = scheduled(learning_rate, factor)
+    rate = scheduled(learning_rate, multiplier)
     return spare_norms_and_biases(
         keras.optimizers.SGD(rate, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay, global_clipnorm=clip_norm)
     )

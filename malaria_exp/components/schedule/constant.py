@@ -1,4 +1,4 @@
-"""A learning rate that stays."""
+"""A constant learning rate."""
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register

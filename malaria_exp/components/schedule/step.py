@@ -22,7 +22,7 @@ def step(
     Args:
         warmup: how long the rate climbs from zero, such as '10%', '2 epochs', '300 steps' or '5000 examples'.
         drops: the times, each counted from the first step, in any unit and order.
-        factor: what the rate is multiplied by at each.
+        factor: what the rate is multiplied by at each time.
     """
     from keras import ops
 

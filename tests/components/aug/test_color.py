@@ -75,10 +75,3 @@ def test_hue_turns_the_circle_of_colors(batch):
     assert np.abs(turned).max() < 0.16
     bright = images.min(axis=-1) > BRIGHT
     np.testing.assert_allclose((got @ LUMA)[bright], (images @ LUMA)[bright], atol=3e-3)
-
-
-def test_p_is_the_share_that_is_treated():
-    images, labels = cells(800, 8)
-    got = treat("color", images, labels, p=0.3)[0]
-    changed = (got != images).any(axis=(1, 2, 3)).mean()
-    assert abs(changed - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 800)

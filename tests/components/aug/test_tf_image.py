@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from aug_tools import cells, noise, treat
+from aug_tools import cells, noise, quarter_turns, treat
 
 from malaria_exp.utils.errors import ConfigError
 
@@ -22,9 +22,7 @@ def test_flips(name):
 
 def test_rot90_turns_by_each_angle_and_never_by_none():
     images, labels = noise(300, 4)
-    got = one("rot90", images, labels)
-    turns = [[number for number in range(4) if np.array_equal(np.rot90(a, number), b)] for a, b in zip(images, got, strict=True)]
-    used = np.bincount(np.concatenate(turns), minlength=4)
+    used = quarter_turns(images, one("rot90", images, labels))
     assert used[0] == 0
     assert (np.abs(used[1:] - 100) < 4 * 8.2).all()
 
@@ -67,8 +65,8 @@ def test_operations_are_drawn_each_by_itself():
     images, labels = noise(1200, 3)
     got = treat("tf_image", images, labels, operations=["flip_left_right", "flip_up_down"], p=0.5)[0]
     kinds = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
-    shares = np.array([(got == kind).all(axis=(1, 2, 3)).mean() for kind in kinds])
-    assert np.abs(shares - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 1200)
+    fractions = np.array([(got == kind).all(axis=(1, 2, 3)).mean() for kind in kinds])
+    assert np.abs(fractions - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 1200)
 
 
 def test_an_unknown_operation_is_named_with_the_nearest():

@@ -1,4 +1,4 @@
-"""A course and a net to drive callbacks with, by hand and by fit."""
+"""A context and a model to drive callbacks with, by hand and by fit."""
 
 import keras
 import numpy as np
@@ -15,15 +15,15 @@ class Driver:
     """One callback, told of steps and epochs as the trainers do."""
 
     def __init__(self, folder, name, epochs=20, **params):
-        self.net = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inner"), keras.layers.Dense(1)])
-        self.net.compile("sgd", "mse")
-        self.course = CallbackContext(
-            folder, RunLength(epochs, STEPS, 4), "val_auc", self.net, keras.Variable(1.0), {"val_own": "min", "val_tp": None}
+        self.model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inner"), keras.layers.Dense(1)])
+        self.model.compile("sgd", "mse")
+        self.context = CallbackContext(
+            folder, RunLength(epochs, STEPS, 4), "val_auc", self.model, keras.Variable(1.0), {"val_own": "min", "val_tp": None}
         )
-        self.callback = build("callback", name, params, self.course, path=f"callback.{name}")
-        self.callback.set_model(self.net)
+        self.callback = build("callback", name, params, self.context, path=f"callback.{name}")
+        self.callback.set_model(self.model)
         self.number = 0
-        self.net.stop_training = False
+        self.model.stop_training = False
         self.callback.on_train_begin({})
 
     def step(self, loss=0.5):
@@ -36,10 +36,10 @@ class Driver:
         for _ in range(STEPS - self.number % STEPS):
             self.step()
         self.callback.on_epoch_end(self.number // STEPS - 1, {"loss": 0.5, "val_auc": 0.5, "val_loss": 1.0, "val_own": 1.0, **row})
-        return self.net.stop_training
+        return self.model.stop_training
 
     def set_weights(self, value):
-        self.net.set_weights([np.full_like(weight, value) for weight in self.net.get_weights()])
+        self.model.set_weights([np.full_like(weight, value) for weight in self.model.get_weights()])
 
 
 @pytest.fixture

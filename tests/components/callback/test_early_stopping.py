@@ -34,7 +34,7 @@ def test_it_stops_so_many_epochs_after_the_best(driver, params, monitor, values,
 def test_the_next_stage_has_its_own_patience_and_the_same_best(driver):
     driven = driver("early_stopping", patience=2)
     assert epochs_until_stop(driven, "val_auc", [0.9, 0.5, 0.5]) == 3
-    driven.net.stop_training = False
+    driven.model.stop_training = False
     driven.callback.on_train_begin({})
     assert epochs_until_stop(driven, "val_auc", [0.6, 0.6]) == 2
 

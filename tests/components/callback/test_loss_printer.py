@@ -16,6 +16,7 @@ def test_a_line_at_regular_steps(driver, caplog):
     ]
 
 
-def test_longer_than_the_run_is_refused(driver):
-    with pytest.raises(ConfigError, match="callback.loss_printer.every: '3 epochs' is 12 steps, and the run ends after 8"):
-        driver("loss_printer", epochs=2, every="3 epochs")
+@pytest.mark.parametrize("name", ["loss_printer", "nan_guard", "checkpoints"])
+def test_an_interval_longer_than_the_run_is_refused(driver, name):
+    with pytest.raises(ConfigError, match=f"callback.{name}.every: '3 epochs' is 12 steps, and the run ends after 8"):
+        driver(name, epochs=2, every="3 epochs")

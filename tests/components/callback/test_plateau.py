@@ -7,7 +7,7 @@ def scales(driven, values):
     found = []
     for value in values:
         driven.epoch(val_auc=value)
-        found.append(float(driven.course.rate_scale.numpy()))
+        found.append(float(driven.context.rate_scale.numpy()))
     return found
 
 

@@ -1,16 +1,20 @@
 """Every metric: any batching gives the same value, soft labels count as what they mostly are, and evaluation agrees."""
 
+import csv
 import itertools
+import json
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.config.registry import build, options
 from malaria_exp.evaluation.metrics import METRICS, Ranking, compute, count
 from malaria_exp.evaluation.predictions import sigmoid
+from malaria_exp.utils.errors import ConfigError
 
 NAMES = list(options("metric"))
 COUNTS = ("tp", "fp", "tn", "fn")
@@ -91,8 +95,8 @@ def test_the_best_rate_above_a_floor_is_that_of_a_search_over_thresholds(wanted,
     metric = build("metric", f"{wanted}_at_{other}", {other: floor})
     best = 0.0
     for threshold in [*np.unique(logits), np.inf]:
-        called = logits >= threshold - 1e-6
-        rates = {"sensitivity": called[labels == 1].mean(), "specificity": 1 - called[labels == 0].mean()}
+        predicted = logits >= threshold - 1e-6
+        rates = {"sensitivity": predicted[labels == 1].mean(), "specificity": 1 - predicted[labels == 0].mean()}
         if rates[other] >= floor - 1e-6:
             best = max(best, rates[wanted])
     assert value(metric, labels, logits) == pytest.approx(best, abs=1e-5)
@@ -104,7 +108,7 @@ def test_what_is_undefined_is_no_number(name, metrics):
     assert np.isnan(value(metrics[name], np.zeros(2), logits))
 
 
-def test_a_thousand_cells_of_a_trained_net_have_nearly_the_exact_auc(metrics):
+def test_a_thousand_cells_of_a_trained_model_have_nearly_the_exact_auc(metrics):
     labels, logits = data(0, cells=5000, separation=6.0)
     exact = Ranking(labels, logits).auc_and_average_precision()[0]
     assert value(metrics["auc"], labels, logits * 3) == pytest.approx(exact, abs=1e-3)
@@ -121,8 +125,6 @@ def test_saved_and_read_again_it_gives_the_same(name, metrics):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reset_forgets_and_graphs_agree(name, metrics):
-    import tensorflow as tf
-
     labels, logits = data(3)
     metric = metrics[name]
     expected = value(metric, labels, logits)
@@ -151,9 +153,6 @@ def test_the_factor_of_the_examples(name):
 
 
 def test_a_run_shows_them_all_and_one_of_ones_own_chooses_the_epoch(run_task, tiny_cellnet, tmp_path):
-    import csv
-    import json
-
     own = ["trainer.monitor=val_custom_accuracy_class", "trainer.epochs=2"]
     folder = run_task([f"metric=[{','.join(NAMES)}]", *tiny_cellnet, *own], tmp_path / "run")
     rows = list(csv.DictReader((folder / "history.csv").open()))
@@ -165,8 +164,6 @@ def test_a_run_shows_them_all_and_one_of_ones_own_chooses_the_epoch(run_task, ti
 
 
 def test_a_count_cannot_choose_the_epoch(run_task, tiny_cellnet, tmp_path):
-    from malaria_exp.utils.errors import ConfigError
-
     with pytest.raises(ConfigError, match="val_tp"):
         run_task(["metric=[tp]", *tiny_cellnet, "trainer.monitor=val_tp"], tmp_path / "run")
 

@@ -1,7 +1,10 @@
 """What holds for every optimizer, and what sets them apart."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component, options
@@ -17,15 +20,11 @@ def make(name, schedule="constant", **params):
 
 
 def variable(value, name="kernel"):
-    import keras
-
     return keras.Variable(np.asarray(value, np.float32), name=name)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_walks_downhill(name):
-    import tensorflow as tf
-
     weight = variable([3.0, -2.0])
     optimizer = make(name, learning_rate=0.1)
     optimizer.build([weight])
@@ -36,8 +35,6 @@ def test_it_walks_downhill(name):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_its_rate_follows_the_schedule(name):
-    import tensorflow as tf
-
     optimizer = make(name, schedule="cosine", learning_rate=0.5)
     weight = variable([0.0])
     optimizer.build([weight])
@@ -59,8 +56,6 @@ def test_every_key_reaches_keras(name):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_gradients_are_clipped_to_their_norm_all_together(name):
-    import tensorflow as tf
-
     gradients = [np.array([3.0, 0.0], np.float32), np.array([[0.0], [4.0]], np.float32)]
 
     def moved(scale, clip_norm):
@@ -80,11 +75,8 @@ def test_gradients_are_clipped_to_their_norm_all_together(name):
 
 
 @pytest.fixture(scope="module")
-def net():
-    """A net with every kind of weight that does not decay."""
-    import keras
-    from keras import layers
-
+def model():
+    """A model with every kind of weight that does not decay."""
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
@@ -103,10 +95,8 @@ def net():
 
 
 @pytest.mark.parametrize("name", DECAYING)
-def test_kernels_decay_and_neither_biases_nor_normalizations(name, net):
-    import tensorflow as tf
-
-    weights = net.trainable_variables
+def test_kernels_decay_and_neither_biases_nor_normalizations(name, model):
+    weights = model.trainable_variables
     before = [weight.numpy().copy() for weight in weights]
     make(name, learning_rate=0.1, weight_decay=0.5).apply([tf.zeros(weight.shape) for weight in weights], weights)
     for weight, old in zip(weights, before, strict=True):
@@ -132,8 +122,6 @@ def test_only_adam_has_no_decay():
 
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_sgd_keeps_momentum(nesterov):
-    import tensorflow as tf
-
     weight = variable([0.0])
     optimizer = make("sgd", learning_rate=1.0, weight_decay=0.0, momentum=0.5, nesterov=nesterov)
     optimizer.build([weight])
@@ -145,8 +133,6 @@ def test_sgd_keeps_momentum(nesterov):
 
 
 def test_lion_moves_every_weight_alike():
-    import tensorflow as tf
-
     weight = variable([1.0, 1.0, 1.0])
     optimizer = make("lion", learning_rate=0.25, weight_decay=0.0)
     optimizer.build([weight])
@@ -155,9 +141,7 @@ def test_lion_moves_every_weight_alike():
 
 
 @pytest.mark.parametrize("shape", [(6, 20), (20, 6), (3, 3, 2, 5), (2, 1, 2, 9)])
-def test_muon_orthogonalises_dense_and_convolution_kernels(shape):
-    import tensorflow as tf
-
+def test_muon_orthogonalizes_dense_and_convolution_kernels(shape):
     rng = np.random.default_rng(0)
     weight = variable(np.zeros(shape))
     optimizer = make("muon", learning_rate=1.0, weight_decay=0.0)
@@ -177,8 +161,6 @@ def test_muon_orthogonalises_dense_and_convolution_kernels(shape):
     [((7,), "bias"), ((7,), "gamma"), ((12, 1), "kernel"), ((3, 3, 4, 1), "kernel"), ((5, 2, 3), "kernel"), ((), "scale")],
 )
 def test_muon_leaves_all_else_to_adamw(shape, name):
-    import tensorflow as tf
-
     gradients = np.random.default_rng(1).normal(0, 1, (3, *shape))
     ends = []
     for optimizer in ("muon", "adamw"):

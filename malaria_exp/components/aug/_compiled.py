@@ -1,4 +1,4 @@
-"""Running what XLA compiled over any number of images, a few at a time: XLA compiles for one number, and groups of images have any."""
+"""Functions compiled by XLA over any number of images: XLA compiles for a fixed number, so they run on a few images at a time."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,29 +11,29 @@ TOGETHER = 16
 
 
 def in_parts(function: Callable[..., "tf.Tensor"], *columns: "tf.Tensor") -> "tf.Tensor":
-    """Returns what a compiled function makes of columns (n, ...), called with TOGETHER rows of each at a time.
+    """Calls a compiled function on TOGETHER rows at a time, the last ones filled up with zeros, and returns all results.
 
-    The last rows are filled up with zeros. Results do not depend on how many rows there are.
+    A row's result does not depend on how many rows there are.
 
     Args:
-        function: takes as many tensors as there are columns, (TOGETHER, ...), and returns float32 of the first one's shape.
-        *columns: of one length, which may be 0.
+        function: takes as many tensors (TOGETHER, ...) as there are columns, and returns float32 of the first one's shape.
+        *columns: tensors (n, ...) of one length, which may be 0.
     """
     import tensorflow as tf
 
     count = tf.shape(columns[0])[0]
     number = tf.maximum(-(-count // TOGETHER), 1)
-    parts = []
+    blocks = []
     for column in columns:
         padded = tf.pad(column, [(0, number * TOGETHER - count)] + [(0, 0)] * (len(column.shape) - 1))
-        parts.append(tf.reshape(padded, tf.concat([[number, TOGETHER], tf.shape(column)[1:]], 0)))
-    made = tf.map_fn(lambda part: function(*part), tuple(parts), fn_output_signature=tf.float32)
+        blocks.append(tf.reshape(padded, tf.concat([[number, TOGETHER], tf.shape(column)[1:]], 0)))
+    results = tf.map_fn(lambda block: function(*block), tuple(blocks), fn_output_signature=tf.float32)
     shape = tf.shape(columns[0])
-    return tf.reshape(tf.reshape(made, tf.concat([[-1], shape[1:]], 0))[:count], shape)
+    return tf.reshape(tf.reshape(results, tf.concat([[-1], shape[1:]], 0))[:count], shape)
 
 
 def compiled(function: Callable[..., "tf.Tensor"], *signature: "tf.TensorSpec") -> Any:
-    """Returns a function as a graph, compiled by XLA where this TensorFlow can do so for the CPU; elsewhere it is slower, that is all."""
+    """Returns a function as a graph, compiled by XLA if this TensorFlow can do so for the CPU; without XLA it is only slower."""
     import tensorflow as tf
 
     return tf.function(function, jit_compile=_has_xla(), input_signature=list(signature))
@@ -43,7 +43,7 @@ def compiled(function: Callable[..., "tf.Tensor"], *signature: "tf.TensorSpec") 
 def _has_xla() -> bool:
     import tensorflow as tf
 
-    # Asked for while a pipeline is traced, too.
+    # This may be called while a pipeline is traced: the trial must not become part of its graph.
     with tf.init_scope(), tf.device("CPU:0"):
         try:
             tf.function(lambda number: number + 1, jit_compile=True)(tf.zeros(()))

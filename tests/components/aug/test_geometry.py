@@ -1,12 +1,13 @@
-"""Moved and cropped images: the pixels are those of TensorFlow's own operation, whatever stands beside an image."""
+"""Moved and cropped images: the pixels are those of TensorFlow's own operation, whatever else is in the batch, with XLA and without."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from aug_tools import noise
 
-from malaria_exp.components.aug._parts import TOGETHER
-from malaria_exp.components.aug._warp import crop, move
+from malaria_exp.components.aug import _compiled
+from malaria_exp.components.aug._compiled import TOGETHER, compiled
+from malaria_exp.components.aug._geometry import crop, move
 
 
 def maps(count, seed=0):
@@ -51,3 +52,26 @@ def test_no_edge_of_a_crop_is_black(size):
     left, right = (np.float32(line) for line in (1 - width, 1 - width + width))
     got = crop(images, tf.range(64), left, right, left, right)
     np.testing.assert_allclose(got, 1, atol=1e-6)
+
+
+def test_a_tensorflow_without_xla_goes_without(monkeypatch):
+    real = tf.function
+
+    def refuse(function=None, jit_compile=None, **others):
+        made = real(function, **others)
+        if not jit_compile:
+            return made
+
+        def fail(*_):
+            raise tf.errors.UnimplementedError(None, None, "no XLA here")
+
+        return fail
+
+    monkeypatch.setattr(tf, "function", refuse)
+    _compiled._has_xla.cache_clear()
+    try:
+        without = compiled(lambda numbers: numbers * 2, tf.TensorSpec((None,)))
+        assert not _compiled._has_xla()
+    finally:
+        _compiled._has_xla.cache_clear()
+    assert without(np.float32([1, 2])).numpy().tolist() == [2, 4]
