@@ -86,7 +86,7 @@ class EvaluationResult:
             "split_hash": manifest.hash,
             "split": manifest.details,
             "subset_counts": counts if manifest.patients_known else {name: _without_people(part) for name, part in counts.items()},
-            "opened": data.opened,
+            "access_log": data.access_log,
             "training": dict(training),
         }
         test, known = counts["test"], manifest.patients_known

@@ -104,7 +104,7 @@ def score_again(config: Config, folder: "RunFolder", overrides: list[str]) -> No
         "protocol": run.manifest.protocol,
         "leaky": leaky,
         "split_hash": run.manifest.hash,
-        "opened": data.opened,
+        "access_log": data.access_log,
     }
     record = provenance.collect(seed=config.seed, overrides=overrides)
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}

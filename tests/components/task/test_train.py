@@ -49,7 +49,7 @@ def test_every_cell_of_val_and_test_is_scored_and_no_other(finished_run):
 
 def test_what_evaluation_opened_is_recorded(finished_run):
     metrics = json.loads((finished_run / "metrics.json").read_text())
-    assert [entry["subset"] for entry in metrics["opened"]] == ["val", "test"]
+    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "test"]
 
 
 def test_hashes_in_provenance_are_those_of_the_files(finished_run):
