@@ -1,4 +1,4 @@
-"""The plots of a sweep: how the search went, which parameters mattered, and where the good values lie."""
+"""The plots of a search: how the search went, which parameters mattered, and where the good values lie."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, lea
         best = (np.maximum if larger_is_better else np.minimum).accumulate([trial.value for trial in done])
         end = max(trial.number for trial in ordered)
         axes.step([*(t.number for t in done), end], [*best, best[-1]], where="post", color=VERMILLION, linewidth=1.6, label="best so far")
-    dress(axes, "CallbackContext of the search", "trial", metric)
+    dress(axes, "Course of the search", "trial", metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(
         fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", loc="lower right" if larger_is_better else "upper right"

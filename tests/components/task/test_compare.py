@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from malaria_exp.evaluation.plots import style
+from malaria_exp.evaluation.reports.comparison import curves
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
@@ -24,7 +25,7 @@ def compared(run_task, tmp_path):
     picture = style.png_bytes(style.new_figure(leaky=False, size=(1, 1)))
 
     def compare(runs, name="comparison"):
-        with mock.patch.object(style, "png_bytes", lambda figure: picture):
+        with mock.patch.object(curves, "png_bytes", lambda figure: picture):
             return run_task(["task=compare", f"runs={json.dumps([str(run) for run in runs])}"], tmp_path / name)
 
     return compare
@@ -64,26 +65,6 @@ def test_only_what_differs_is_a_column_and_numbers_are_compared_as_numbers(copy_
     header = list(rows_of(compared(runs) / "runs.csv")[0])
     assert header[:4] == ["run", "status", "leaky", "loss.label_smoothing"]
     assert "optimizer.learning_rate" not in header
-
-
-def test_what_an_option_decides_is_no_news_beside_the_option():
-    from malaria_exp.components.task._compare_read import ComparedRun, flat_config
-    from malaria_exp.components.task._compare_table import compare_configs
-
-    def run(model, **params):
-        config = {"seed": 0, "model": {"name": model, **params}, "aug": {"dihedral": {"p": 1.0}}}
-        return ComparedRun(model, None, "done", config=flat_config(config))
-
-    columns, same = compare_configs(
-        [run("cellnet", stem=16, dropout=0.1), run("vit", depth=4, dropout=0.1), run("vit", depth=4, dropout=0.5)]
-    )
-    assert [(column.key, column.follows) for column in columns] == [
-        ("model", None),
-        ("model.dropout", None),
-        ("model.stem", "model"),
-        ("model.depth", "model"),
-    ]
-    assert same == {"seed": 0, "aug": "dihedral", "aug.dihedral.p": 1.0}
 
 
 def test_history_of_any_kind(copy_run, compared):
