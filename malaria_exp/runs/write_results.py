@@ -24,14 +24,13 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
         result: what came out.
         record: the provenance.
     """
-    from malaria_exp.evaluation.plots.results import png_bytes
     from malaria_exp.evaluation.plots.run_figures import draw_plots
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
     result.predictions.write(folder / "predictions.csv")
     write_json(folder / "metrics.json", result.metrics)
-    results = {name: png_bytes(figure) for name, figure in draw_plots(result, seed=config.seed, worst=config.evaluation.worst).items()}
-    for name, png in results.items():
+    plots = draw_plots(result, seed=config.seed, errors=config.evaluation.worst)
+    for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     report = folder / "report.html"
     write_report(
@@ -44,7 +43,7 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
             metrics=result.metrics,
             leaky=result.leaky,
             counts=result.metrics.get("subset_counts"),
-            plots=results,
+            plots=plots,
             config=(folder / "config.yaml").read_text(encoding="utf-8"),
             provenance=record,
             notes=[*result.notes, *cautions(result.metrics)],

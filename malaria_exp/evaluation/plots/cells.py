@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE
 from malaria_exp.evaluation.plots.data import HEALTHY, INFECTED
-from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, short, wrapped_grid
-from malaria_exp.evaluation.plots.style import GRAY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, wrapped_grid
+from malaria_exp.evaluation.plots.style import GRAY, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend, shorten
 
 FRAMES = (UNINFECTED, PARASITIZED)
 # Outside of a cell is black; edges that the resizing mixed with it are left out too.
@@ -29,7 +29,7 @@ def class_grid(images: np.ndarray, names: Sequence[str], label: int, *, across: 
         across: pictures a row.
         leaky: stamps LEAKY across the sheet.
     """
-    tiles = [Tile(image, short(name, 11)) for image, name in zip(images, names, strict=True)]
+    tiles = [Tile(image, shorten(name, 11)) for image, name in zip(images, names, strict=True)]
     return sheet(wrapped_grid(tiles, across), f"Cells labeled {CLASS_NAMES[label]}", leaky=leaky)
 
 
@@ -48,7 +48,7 @@ def group_grid(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, 
         for number, frame in enumerate(FRAMES):
             own = [Tile(image, frame=frame) for image in images[labels == number][:each]]
             tiles += [*own, *[None] * (each - len(own))]
-        rows.append(Row(short(name, 54), tiles))
+        rows.append(Row(shorten(name, 54), tiles))
     columns = [""] * (2 * each)
     columns[each // 2], columns[each + each // 2] = CLASS_NAMES
     return sheet(rows, title, columns=columns, leaky=leaky)

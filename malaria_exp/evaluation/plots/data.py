@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.split_manifest import SUBSETS, Manifest
-from malaria_exp.evaluation.plots.image_sheet import short
 from malaria_exp.evaluation.plots.style import (
     BLUE,
     GRAY,
@@ -22,6 +21,7 @@ from malaria_exp.evaluation.plots.style import (
     dress,
     new_figure,
     place_legend,
+    shorten,
 )
 
 MOST_NAMED = 40
@@ -95,7 +95,7 @@ def cells_per_patient(patient: np.ndarray, label: np.ndarray, *, leaky: bool = F
     axes.grid(visible=False, axis="x")
     axes.set_xlim(0.3, len(names) + 0.7)
     if len(names) <= MOST_NAMED:
-        axes.set_xticks(ranks, [short(name, 14) for name in names[order].tolist()], rotation=90, fontsize=TEXT - 3, parse_math=False)
+        axes.set_xticks(ranks, [shorten(name, 14) for name in names[order].tolist()], rotation=90, fontsize=TEXT - 3, parse_math=False)
     place_legend(axes, loc="upper right")
     return figure
 

@@ -64,11 +64,6 @@ def enlarged(image: np.ndarray, goal: int = TILE) -> np.ndarray:
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def short(name: str, letters: int) -> str:
-    """Returns a name of at most so many letters; a longer one ends in an ellipsis."""
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"
-
-
 def wrapped_grid(tiles: Sequence[Tile], across: int) -> list[Row]:
     """Returns tiles as rows of `across`, with nothing in front."""
     return [Row("", tiles[start : start + across]) for start in range(0, len(tiles), across)]
