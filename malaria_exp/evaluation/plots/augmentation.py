@@ -5,14 +5,13 @@ Images are float32 (n, size, size, 3) in [0, 1], labels float32 (n,) in [0, 1], 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, to_pixels, wrapped_grid
-from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, dress, new_axes, place_legend
 
 BATCH_ACROSS = 12
 
@@ -97,8 +96,7 @@ def mixed_pairs(title: str, pairs: Sequence[Pair], *, leaky: bool = False) -> Fi
 
 def partner_weights(title: str, weights: np.ndarray, *, leaky: bool = False) -> Figure:
     """Draws a histogram of the partners' fractions of labels; `weights` is float (n,) in [0, 1]."""
-    figure = new_figure(leaky, (5.2, 2.8))
-    axes: Any = figure.add_subplot()
+    figure, axes = new_axes(leaky, (5.2, 2.8))
     axes.hist(weights, np.linspace(0, 1, 21), color=BLUE, edgecolor="white", linewidth=0.6)
     axes.axvline(weights.mean(), color=GRAY, linestyle="--", linewidth=1, label=f"mean {weights.mean():.2f}")
     dress(axes, title, "partner's fraction of the label", f"of {len(weights):,} pairs")

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, FAINT, MOST_COLORED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, MOST_COLORED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.style import LIGHT_GRAY
 
 
 def course(values, column="val_auc"):
@@ -46,7 +47,7 @@ def test_a_hundred_series_are_gray_behind_the_best():
     series = [Series(str(number), [course([0.5, 0.6]), course([0.6, 0.7])], number < COLORED_OF_MANY) for number in range(100)]
     figure = compare_curves(series, ["val_auc"])
     (axes,) = figure.axes
-    assert sum(line.get_color() == FAINT for line in axes.lines) == 94
+    assert sum(line.get_color() == LIGHT_GRAY for line in axes.lines) == 94
     assert len(axes.collections) == COLORED_OF_MANY
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLORED_OF_MANY)]
     assert figure.get_figheight() < 5
