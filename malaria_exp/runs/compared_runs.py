@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.registry import GROUPS
-from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.runs.find_runs import EXPECTED, FoundRun
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.saved_model import read_json, read_yaml

@@ -13,7 +13,7 @@ from malaria_exp.utils.filesystems import LocalPlace, scheme_of
 from malaria_exp.utils.http import public_url
 
 EXPECTED = "runs=[outputs/a,outputs/b], a multirun's folder (runs=outputs/multirun-x), or a pattern in quotes ('runs=outputs/multirun-x/*')"
-# A multirun's jobs stand in its folder; a folder such as outputs/ holds multiruns as well.
+# A multirun's folder holds its jobs; a folder such as outputs/ holds multiruns as well.
 WITHIN = (f"*/{STATUS}", f"*/*/{STATUS}")
 
 
@@ -32,12 +32,12 @@ def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[FoundRun
     Args:
         runs: as the configuration has it.
         root: the cache folder, for copies of runs that lie elsewhere.
-        own: the folder that is being written to; it is no run to compare.
+        own: the folder of this comparison, which is not compared.
 
     Raises:
         ConfigError: none is given, one does not exist, or a folder or pattern holds no run.
         RunFolderError: there is no finished run at a URL.
-        DataError: the place of a URL does not answer.
+        DataError: the server of a URL does not answer.
     """
     given = [runs] if isinstance(runs, str) else list(runs)
     if not given or not all(given):

@@ -7,9 +7,9 @@ from typing import Any
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import EXCLUDED_FILE
 from malaria_exp.data.cell_table import BadImage
-from malaria_exp.evaluation.evaluate import cautions, headline
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.reports.results_table import results_table
+from malaria_exp.evaluation.summary import cautions, headline
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
 from malaria_exp.utils.terminal_log import RESULT, log

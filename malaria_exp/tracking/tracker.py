@@ -16,9 +16,9 @@ from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.subsets import Cells, Data
-from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import sigmoid
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.tracking.graph_def import graph_def
 from malaria_exp.tracking.logger_interface import Artifact, Run, Status, Table
 from malaria_exp.tracking.logger_queue import Loggers

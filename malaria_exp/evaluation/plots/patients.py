@@ -52,16 +52,16 @@ def worst_errors(missed: Sequence[ErrorCell], alarms: Sequence[ErrorCell], *, ac
     """
     rows = [max(1, math.ceil(len(cells) / across)) for cells in (missed, alarms)]
     figure = new_figure(leaky, (1.45 * across, 2.0 * sum(rows) + 0.8))
-    parts: Any = figure.subfigures(2, 1, height_ratios=rows)
-    for part, cells, count_of_rows, title in zip(
-        parts,
+    panels: Any = figure.subfigures(2, 1, height_ratios=rows)
+    for panel, cells, count_of_rows, title in zip(
+        panels,
         (missed, alarms),
         rows,
         ("Missed: parasitized cells with the lowest scores", "False alarms: uninfected cells with the highest scores"),
         strict=True,
     ):
-        part.suptitle(title if cells else f"{title}: none", fontsize=TEXT + 1, x=0.01, ha="left")
-        grid = part.subplots(count_of_rows, across, squeeze=False)
+        panel.suptitle(title if cells else f"{title}: none", fontsize=TEXT + 1, x=0.01, ha="left")
+        grid = panel.subplots(count_of_rows, across, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, cell in zip(grid.flat, cells, strict=False):

@@ -3,13 +3,13 @@
 import numpy as np
 
 from malaria_exp.data.subsets import Cells
-from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
 from malaria_exp.evaluation.plots.results import confusion_matrix, precision_recall, roc, score_histogram
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.summary import reported_subset
 
 
 def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str, bytes]:

@@ -63,10 +63,12 @@ def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, lea
     figure, axes = new_axes(leaky, (7.2, 3.6))
     ordered = sorted(trials, key=lambda trial: trial.number)
     for early, label in ((False, "ran to its end"), (True, "ended early")):
-        part = [trial for trial in ordered if trial.early == early]
-        if part:
+        chosen = [trial for trial in ordered if trial.early == early]
+        if chosen:
             face = "none" if early else BLUE
-            axes.scatter([t.number for t in part], [t.value for t in part], s=34, facecolors=face, edgecolors=BLUE, label=label, zorder=3)
+            axes.scatter(
+                [t.number for t in chosen], [t.value for t in chosen], s=34, facecolors=face, edgecolors=BLUE, label=label, zorder=3
+            )
     done = [trial for trial in ordered if not trial.early]
     if done:
         best = (np.maximum if larger_is_better else np.minimum).accumulate([trial.value for trial in done])

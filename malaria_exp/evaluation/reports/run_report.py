@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
+from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.reports.page_elements import Picture
 from malaria_exp.evaluation.reports.templates import interval, number, template
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")

@@ -49,15 +49,10 @@ def test_seeds_are_one_configuration(copy_run, compared):
     assert (status["status"], status["runs"], status["configurations"], status["report"]) == ("done", 4, 2, "compare.html")
 
 
-def test_another_seed_of_the_split_is_a_seed_and_another_fold_is_none(copy_run, compared):
-    runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", {"split.fold": 1})]
-    groups = [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")]
-    assert groups == ["a b", "c"]
-
-
-def test_other_loggers_and_folders_are_no_other_configuration(copy_run, compared):
-    runs = [copy_run("a"), copy_run("b", {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}})]
-    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b"]
+def test_seeds_loggers_and_folders_make_no_other_configuration_and_a_fold_does(copy_run, compared):
+    elsewhere = {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}}
+    runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", elsewhere), copy_run("d", {"split.fold": 1})]
+    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b c", "d"]
 
 
 def test_only_what_differs_is_a_column_and_numbers_are_compared_as_numbers(copy_run, compared):

@@ -3,12 +3,12 @@
 import base64
 import json
 import re
-from html.parser import HTMLParser
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from conftest import compose_app
+from html_page import Page
 from PIL import Image
 
 from malaria_exp.config.durations import RunLength
@@ -26,42 +26,10 @@ DATA = [
     "task=explore", "task.samples=6", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8",
     "dataset.cell_size=40", "model.image_size=24", "batch_size=14",
 ]  # fmt: skip
-VOID = {"meta", "img", "br", "link"}
-
-
-class ParsedPage(HTMLParser):
-    """Collects tags, attributes and the cells of tables; fails on a tag that is closed in the wrong place."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.attributes, self.headings, self.rows, self.said = [], [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-        self.text = " ".join(" ".join(self.said).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag == "tr":
-            self.rows.append([])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.said.append(data)
-        if {"td", "th"} & set(self.open) and data.strip():
-            self.rows[-1].append(data.strip())
-        if {"h2", "h3"} & set(self.open):
-            self.headings.append(data)
 
 
 def read(folder):
-    return ParsedPage((folder / "data_report.html").read_text(encoding="utf-8"))
+    return Page((folder / "data_report.html").read_text(encoding="utf-8"))
 
 
 def pictures(folder):

@@ -13,7 +13,7 @@ from PIL import Image
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS, compute, count
 from malaria_exp.evaluation.plots import patients, results
-from malaria_exp.evaluation.plots.style import png_bytes, save_png
+from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
 
@@ -158,12 +158,6 @@ def test_names_are_drawn_as_they_are():
     ):
         png_bytes(figure)
         assert name in words(figure)
-
-
-def test_save_png_replaces_whole_files(tmp_path):
-    path = save_png(PLOTS["score_histogram"](), tmp_path / "plots" / "a.png")
-    assert path.read_bytes() == png_bytes(PLOTS["score_histogram"]())
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.png"]
 
 
 def test_pyplot_is_never_imported():

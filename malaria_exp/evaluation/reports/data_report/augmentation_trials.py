@@ -139,8 +139,8 @@ class TriedOption:
     def _fractions(self, number: int) -> np.ndarray:
         """Returns the fraction of cell i's label that comes from cell j, float32 (n, n)."""
         images = self.subjects.images
-        nobody = self._treat(self.chain, images, np.zeros(len(images), np.float32), number)[1]
-        columns = [self._treat(self.chain, images, one_hot, number)[1] - nobody for one_hot in np.eye(len(images), dtype=np.float32)]
+        without = self._treat(self.chain, images, np.zeros(len(images), np.float32), number)[1]
+        columns = [self._treat(self.chain, images, one_hot, number)[1] - without for one_hot in np.eye(len(images), dtype=np.float32)]
         return np.stack(columns, axis=1)
 
     def _build(self, params: Mapping[str, Any]) -> Augmentation:
