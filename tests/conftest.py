@@ -121,24 +121,19 @@ def run_task(cache_root):
     The pictures of an evaluation are drawn with pictures=True; else an empty one stands for each: they are half of a tiny run's time.
     """
     from malaria_exp.config.registry import build
-    from malaria_exp.evaluation.plots import results, run_figures
-    from malaria_exp.evaluation.plots.style import new_figure
+    from malaria_exp.evaluation.plots import run_figures, style
 
-    draw, figure = run_figures.draw_plots, new_figure(leaky=False, size=(1, 1))
-    picture = results.png_bytes(figure)
+    figure = style.new_figure(leaky=False, size=(1, 1))
+    picture = style.png_bytes(figure)
     drawing = ("confusion_matrix", "roc", "precision_recall", "score_histogram", "training_curves", "per_patient", "worst_errors")
-
-    def name_plots(*about, **more):
-        with mock.patch.multiple(results, **{name: lambda *_, **__: figure for name in drawing}):
-            return draw(*about, **more)
+    undrawn = {name: lambda *_, **__: figure for name in drawing} | {"png_bytes": lambda figure: picture}
 
     def run(overrides, folder, *, pictures=False):
         app = compose_app(overrides, folder)
         task = app.config.one("task")
         with ExitStack() as stack:
             if not pictures:
-                stack.enter_context(mock.patch.object(results, "png_bytes", lambda figure: picture))
-                stack.enter_context(mock.patch.object(run_figures, "draw_plots", name_plots))
+                stack.enter_context(mock.patch.multiple(run_figures, **undrawn))
             build("task", task.name, task.params, app)
         return Path(folder)
 

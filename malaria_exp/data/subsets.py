@@ -41,12 +41,12 @@ class Data:
     Attributes:
         manifest: the split.
         pixel_cache: the decoded images, row by row of the manifest.
-        opened: name of each subset that evaluation opened, with the reason, in order.
+        access_log: name of each subset that evaluation opened, with the reason, in order.
     """
 
     manifest: Manifest
     pixel_cache: PixelCache
-    opened: list[dict[str, str]] = field(default_factory=list)
+    access_log: list[dict[str, str]] = field(default_factory=list)
 
     def training(self) -> tuple[Cells, Cells]:
         """Returns the training and the validation cells."""
@@ -66,7 +66,7 @@ class Data:
 
     def open(self, subset: str, reason: str) -> Cells:
         """Opens a subset for evaluation and records it."""
-        self.opened.append({"subset": subset, "reason": reason})
+        self.access_log.append({"subset": subset, "reason": reason})
         return self._cells(subset)
 
     def _cells(self, subset: str) -> Cells:

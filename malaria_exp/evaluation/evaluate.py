@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import count_cells
-from malaria_exp.evaluation.intervals import METHOD, PATIENTS_UNKNOWN, patient_bootstrap
+from malaria_exp.evaluation.intervals import METHOD, patient_bootstrap
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF, choose_threshold
@@ -16,10 +16,6 @@ from malaria_exp.utils.errors import ConfigError, DataError
 CHOSEN_ON_VALIDATION = "validation patients"
 NO_POSITIVES = "0.5, for the validation patients have no parasitized cell"
 HANDED_IN = "frozen before this evaluation"
-# Below this number of patients an interval is itself a guess.
-FEW_PATIENTS = 10
-# Labels are wrong in a few cells of a hundred (experts doubt about one in twenty): more than this is leakage or luck.
-TOO_GOOD_ACCURACY = 0.975
 
 
 def evaluate(
@@ -39,13 +35,13 @@ def evaluate(
         resamples: of the bootstrap over patients; 0 for no intervals.
         confidence: in (0, 1).
         seed: of the bootstrap.
-        thresholds: frozen ones by name, as an earlier run wrote them; validation cells are then not needed, nor looked at for a
-            threshold. "half" (0.5) is added if it is missing.
+        thresholds: frozen ones by name, as an earlier run wrote them; validation cells are then not needed, and no threshold is
+            chosen on them. "half" (0.5) is added if it is missing.
 
     Returns:
         Plain Python ready for JSON, undefined values as None:
         {"thresholds": {"half": 0.5, "chosen": t}, "target_sensitivity", "threshold_source",
-         "subsets": {subset: {"counted": {...}, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
+         "subsets": {subset: {"counted": as `count_cells` gives it, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
          "ranking": {metric: cell}, "per_patient": [row, ...], "no_interval": None or why}},
          "interval": {"method", "resamples", "confidence", "seed"}}
         with cell and its keys as in `patient_bootstrap`, and rows as in `per_patient`.
@@ -54,20 +50,7 @@ def evaluate(
         ConfigError: a parameter is out of range.
         DataError: neither validation cells nor thresholds are given.
     """
-    if thresholds is None:
-        if "val" not in predictions.subsets:
-            raise DataError(
-                "Expected validation cells to choose a threshold on, or thresholds of an earlier run. "
-                f"Received: cells of {', '.join(predictions.subsets)} only."
-            )
-        val = predictions.select("val")
-        frozen = {"half": HALF, "chosen": choose_threshold(val.label, val.score, target_sensitivity)}
-        source = CHOSEN_ON_VALIDATION if val.label.any() else NO_POSITIVES
-    else:
-        frozen, source = {"half": HALF} | {name: float(value) for name, value in thresholds.items()}, HANDED_IN
-        for name, value in frozen.items():
-            if not 0 <= value <= 1:
-                raise ConfigError(f"thresholds.{name}: expected a number in [0, 1]. Received: {value}")
+    frozen, source = _frozen_thresholds(predictions, target_sensitivity, thresholds)
     subsets = {}
     for name in predictions.subsets:
         cells = predictions.select(name)
@@ -79,7 +62,7 @@ def evaluate(
             for key, value in frozen.items()
         }
         subsets[name] = {
-            "counted": counted(cells),
+            "counted": count_cells(cells.label, cells.patient),
             "at": at,
             "ranking": intervals["ranking"],
             "per_patient": per_patient(cells, frozen),
@@ -95,12 +78,24 @@ def evaluate(
     return json_ready(data)
 
 
-def counted(cells: Predictions) -> dict[str, int]:
-    """Returns the numbers of cells, parasitized, uninfected, patients, infected_patients and healthy_patients.
-
-    A patient is infected here if at least one of these cells is parasitized.
-    """
-    return count_cells(cells.label, cells.patient)
+def _frozen_thresholds(
+    predictions: Predictions, target_sensitivity: float, given: Mapping[str, float] | None
+) -> tuple[dict[str, float], str]:
+    """Returns the thresholds by name, those given or those chosen on the validation cells, and where they come from."""
+    if given is not None:
+        frozen = {"half": HALF} | {name: float(value) for name, value in given.items()}
+        for name, value in frozen.items():
+            if not 0 <= value <= 1:
+                raise ConfigError(f"thresholds.{name}: expected a number in [0, 1]. Received: {value}")
+        return frozen, HANDED_IN
+    if "val" not in predictions.subsets:
+        raise DataError(
+            "Expected validation cells to choose a threshold on, or thresholds of an earlier run. "
+            f"Received: cells of {', '.join(predictions.subsets)} only."
+        )
+    val = predictions.select("val")
+    chosen = choose_threshold(val.label, val.score, target_sensitivity)
+    return {"half": HALF, "chosen": chosen}, CHOSEN_ON_VALIDATION if val.label.any() else NO_POSITIVES
 
 
 def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -126,54 +121,6 @@ def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dic
             }
         )
     return rows
-
-
-def reported_subset(metrics: Mapping[str, Any]) -> str:
-    """Returns the subset whose numbers stand for the run: test, else external, else val."""
-    return next(name for name in ("test", "external", "val") if name in metrics["subsets"])
-
-
-def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the handful of numbers that tables of runs show, at the threshold "half".
-
-    Args:
-        metrics: as `evaluate` returns it.
-
-    Returns:
-        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined or not known.
-    """
-    name = reported_subset(metrics)
-    part = metrics["subsets"][name]
-    return {
-        "subset": name,
-        "patients": None if part["no_interval"] == PATIENTS_UNKNOWN else part["counted"]["patients"],
-        "cells": part["counted"]["cells"],
-        "auc": part["ranking"]["auc"]["value"],
-        **{metric: part["at"]["half"][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
-    }
-
-
-def cautions(metrics: Mapping[str, Any]) -> list[str]:
-    """Returns sentences a careful reader would want beside these numbers, for the report's notes; an empty list if there is none."""
-    found = []
-    for name, part in metrics["subsets"].items():
-        sizes = part["counted"]
-        if part["no_interval"] == PATIENTS_UNKNOWN:
-            found.append(f"{name}: the patients are not known, so there are no intervals, and nobody knows what new patients would score.")
-        elif sizes["patients"] < FEW_PATIENTS:
-            found.append(f"{name}: only {sizes['patients']} patient(s); intervals from so few are rough.")
-        elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
-            found.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
-        missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
-        found.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
-        if part["no_interval"] not in (None, PATIENTS_UNKNOWN):
-            found.append(f"{name}: no intervals: {part['no_interval']}.")
-        accuracy = part["at"]["half"]["accuracy"]["value"]
-        if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
-            found.append(f"{name}: accuracy {accuracy:.3f} is above what the labels' own noise allows; look for leakage, or too few cells.")
-    if metrics["threshold_source"] == NO_POSITIVES:
-        found.append(f"The chosen threshold is {NO_POSITIVES}.")
-    return found
 
 
 def json_ready(value: Any) -> Any:

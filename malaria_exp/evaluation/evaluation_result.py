@@ -12,10 +12,10 @@ from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.utils.rows import Row
 
 PROTOCOLS = {
-    "patient_holdout": "Patients were divided into training, validation and test; no person is in two of them.",
-    "patient_kfold": "Cross-validation over patients: this fold's people are in no other subset.",
+    "patient_holdout": "Patients were divided into training, validation and test; no patient is in two of them.",
+    "patient_kfold": "Cross-validation over patients: this fold's patients are in no other subset.",
     "by_manifest": "The subsets come from a given list.",
-    "cell_level_leaky": "Cells, not patients, were divided: the same people are in training and test.",
+    "cell_level_leaky": "Cells, not patients, were divided: the same patients are in training and test.",
 }
 
 
@@ -34,7 +34,7 @@ class EvaluationResult:
         history: training's rows, if there was training.
         monitor: the metric that chose the epoch, if there was training.
         best_epoch: the epoch whose weights were kept, if there was training.
-        objective: the best validation value of the monitor, for sweeps; None if it was undefined throughout.
+        objective: the best validation value of the monitor, for searches; None if it was undefined throughout.
         notes: cautions for the report.
     """
 
@@ -85,8 +85,8 @@ class EvaluationResult:
             "leaky": manifest.leaky,
             "split_hash": manifest.hash,
             "split": manifest.details,
-            "subset_counts": counts if manifest.patients_known else {name: _without_people(part) for name, part in counts.items()},
-            "opened": data.opened,
+            "subset_counts": counts if manifest.patients_known else {name: _without_patients(count) for name, count in counts.items()},
+            "access_log": data.access_log,
             "training": dict(training),
         }
         test, known = counts["test"], manifest.patients_known
@@ -111,7 +111,7 @@ class EvaluationResult:
         )
 
     def note_data(self, table: CellTable, excluded: list[BadImage]) -> None:
-        """Puts on record what a reader should know of the data: images that were left out as bad, and the dataset's own notes.
+        """Adds notes on the data: images that were excluded as bad, and the dataset's own notes.
 
         Args:
             table: the cells that were used.
@@ -119,11 +119,11 @@ class EvaluationResult:
         """
         self.metrics["excluded"] = len(excluded)
         if excluded:
-            share = describe(excluded, len(table) + len(excluded))
-            self.notes.append(f"{share} were bad and left out; {EXCLUDED_FILE} lists them.")
+            fraction = describe(excluded, len(table) + len(excluded))
+            self.notes.append(f"{fraction} were bad and excluded; {EXCLUDED_FILE} lists them.")
         self.notes.extend(table.notes)
 
 
-def _without_people(counts: Mapping[str, int]) -> dict[str, int | None]:
-    """Returns the counts with None for those of patients, which nobody knows."""
+def _without_patients(counts: Mapping[str, int]) -> dict[str, int | None]:
+    """Returns the counts with None for those of patients, which are not known."""
     return {key: None if "patients" in key else value for key, value in counts.items()}

@@ -1,7 +1,7 @@
 """Confidence intervals by a bootstrap over patients.
 
 Cells of one patient resemble each other: an interval over cells is several times too narrow. Here whole patients are drawn with
-replacement (the cluster bootstrap; Field and Welsh 2007), which is the same as giving every cell its patient's multiplicity as a weight.
+replacement (the cluster bootstrap; Field and Welsh 2007): every cell gets its patient's multiplicity as a weight.
 Percentile intervals (Efron and Tibshirani 1993).
 """
 
@@ -16,7 +16,7 @@ from malaria_exp.utils.errors import ConfigError
 
 METHOD = "percentile bootstrap over patients"
 PATIENTS_UNKNOWN = "the patients are not known"
-# Weights held at once: 2**19 float64 are 4 MiB, which stays in a core's cache.
+# Weights held at once: 2**19 float64 are 4 MiB, which fits into a core's cache.
 CHUNK = 2**19
 
 
@@ -49,7 +49,7 @@ def patient_bootstrap(
     Returns:
         {"at": {threshold name: {metric: cell}}, "ranking": {metric: cell}, "patients": K, "reason": None or why there is no interval},
         where cell is {"value", "low", "high", "undefined"}: "undefined" counts the resamples without a value (a resample of healthy
-        patients has no sensitivity); they are left out, and above one half there is no interval. None stands for undefined.
+        patients has no sensitivity); they are excluded from the interval, and if they are more than half there is none. None stands for undefined.
 
     Raises:
         ConfigError: resamples or confidence is out of range.
@@ -62,12 +62,13 @@ def patient_bootstrap(
     values = {name: compute(labels, scores, threshold) for name, threshold in thresholds.items()}
     plain = compute(labels, scores, 0.5)
     reason = _no_interval(names, resamples)
-    draws: dict[tuple[str, str], np.ndarray] = {}
+    resampled: dict[tuple[str, str], np.ndarray] = {}
     if reason is None:
-        draws = _draws(np.asarray(labels), np.asarray(scores), patient, thresholds, multiplicities(len(names), resamples, seed))
+        drawn = multiplicities(len(names), resamples, seed)
+        resampled = _resampled(np.asarray(labels), np.asarray(scores), patient, thresholds, drawn)
 
     def cell(key: tuple[str, str], value: float) -> dict[str, Any]:
-        return {"value": None if np.isnan(value) else value, **_percentiles(draws.get(key), confidence)}
+        return {"value": None if np.isnan(value) else value, **_percentiles(resampled.get(key), confidence)}
 
     return {
         "at": {name: {m: cell((name, m), values[name][m]) for m in METRICS if METRICS[m].needs_threshold} for name in thresholds},
@@ -85,25 +86,25 @@ def _no_interval(patients: np.ndarray, resamples: int) -> str | None:
     return "one patient only" if len(patients) == 1 else None
 
 
-def _draws(
+def _resampled(
     labels: np.ndarray, scores: np.ndarray, patient: np.ndarray, thresholds: Mapping[str, float], drawn: np.ndarray
 ) -> dict[tuple[str, str], np.ndarray]:
     """Returns the values of the resamples, each (resamples,), by (threshold name or "", metric)."""
     ranking = Ranking(labels, scores)
     losses = np.stack([*cell_losses(labels, scores), np.ones(len(labels))], axis=1)
-    parts: list[dict[tuple[str, str], np.ndarray]] = []
+    chunks: list[dict[tuple[str, str], np.ndarray]] = []
     rows = max(1, CHUNK // len(labels))
     for start in range(0, len(drawn), rows):
         weights = drawn[start : start + rows, patient].astype(np.float64)
-        part: dict[tuple[str, str], np.ndarray] = {}
+        chunk: dict[tuple[str, str], np.ndarray] = {}
         for name, threshold in thresholds.items():
             for metric, value in rates(count(labels, scores, threshold, weights)).items():
-                part[name, metric] = value
-        part["", "auc"], part["", "average_precision"] = ranking.auc_and_average_precision(weights)
+                chunk[name, metric] = value
+        chunk["", "auc"], chunk["", "average_precision"] = ranking.auc_and_average_precision(weights)
         log_loss, brier, total = (weights @ losses).T
-        part["", "log_loss"], part["", "brier"] = log_loss / total, brier / total
-        parts.append(part)
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        chunk["", "log_loss"], chunk["", "brier"] = log_loss / total, brier / total
+        chunks.append(chunk)
+    return {key: np.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
 
 
 def _percentiles(values: np.ndarray | None, confidence: float) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def roc_band(
         scores: (N,).
         patients: (N,).
         grid: (G,), false positive rates in [0, 1], rising.
-        resamples: number of resamples; those with one class are left out.
+        resamples: number of resamples; those with one class are excluded.
         confidence: of each point, in (0, 1).
         seed: of the draws.
 

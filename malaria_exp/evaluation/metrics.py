@@ -12,7 +12,7 @@ import numpy as np
 
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
-# A score of exactly 0 or 1 that is wrong costs -log(1e-7) = 16.1 instead of infinity; Keras clips at the same place.
+# A wrong score of exactly 0 or 1 costs -log(1e-7) = 16.1 instead of infinity; Keras clips at the same value.
 LOG_LOSS_EPSILON = 1e-7
 
 Direction = Literal["max", "min"]
@@ -32,10 +32,10 @@ class Counts:
     [-1, 1]); nan where the denominator is 0.
 
     Attributes:
-        tp: parasitized cells called parasitized.
-        fp: uninfected cells called parasitized.
-        tn: uninfected cells called uninfected.
-        fn: parasitized cells called uninfected.
+        tp: parasitized cells predicted parasitized.
+        fp: uninfected cells predicted parasitized.
+        tn: uninfected cells predicted uninfected.
+        fn: parasitized cells predicted uninfected.
     """
 
     tp: Any
@@ -45,27 +45,27 @@ class Counts:
 
     @property
     def accuracy(self) -> Any:
-        """Part of all cells that is called right."""
+        """Fraction of all cells that is predicted correctly."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.tn + self.fn)
 
     @property
     def sensitivity(self) -> Any:
-        """Part of the parasitized cells that is found (recall)."""
+        """Fraction of the parasitized cells that is found (recall)."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
     def specificity(self) -> Any:
-        """Part of the uninfected cells that is called uninfected."""
+        """Fraction of the uninfected cells that is predicted uninfected."""
         return _ratio(self.tn, self.tn + self.fp)
 
     @property
     def ppv(self) -> Any:
-        """Part of the cells called parasitized that is (precision); it depends on the prevalence."""
+        """Fraction of the cells predicted parasitized that is parasitized (precision); it depends on the prevalence."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def npv(self) -> Any:
-        """Part of the cells called uninfected that is; it depends on the prevalence."""
+        """Fraction of the cells predicted uninfected that is uninfected; it depends on the prevalence."""
         return _ratio(self.tn, self.tn + self.fn)
 
     @property
@@ -81,7 +81,7 @@ class Counts:
 
 
 def count(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> Counts:
-    """Counts the four outcomes; a cell is called parasitized if score >= threshold.
+    """Counts the four kinds of cells; a cell is predicted parasitized if score >= threshold.
 
     Args:
         labels: (N,), 1 = parasitized, 0 = uninfected.
@@ -93,18 +93,18 @@ def count(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.
         Counts of int without weights, else of float or of float64 arrays (R,).
     """
     labels, scores = _checked(labels, scores)
-    called, positive = scores >= threshold, labels == 1
-    outcomes = np.stack([called & positive, called & ~positive, ~called & ~positive, ~called & positive], axis=1)
+    predicted, positive = scores >= threshold, labels == 1
+    kinds = np.stack([predicted & positive, predicted & ~positive, ~predicted & ~positive, ~predicted & positive], axis=1)
     if weights is None:
-        return Counts(*outcomes.sum(axis=0).tolist())
-    sums = np.asarray(weights, dtype=np.float64) @ outcomes.astype(np.float64)
+        return Counts(*kinds.sum(axis=0).tolist())
+    sums = np.asarray(weights, dtype=np.float64) @ kinds.astype(np.float64)
     return Counts(*(sums.tolist() if sums.ndim == 1 else sums.T))
 
 
 class Ranking:
     """Cells sorted by score, once, for ranking metrics under any number of weightings.
 
-    Cells of equal score form one step: no order among ties counts.
+    Cells of equal score form one step, so the order among ties has no effect.
 
     Args:
         labels: (N,), 1 = parasitized, 0 = uninfected.
@@ -122,7 +122,7 @@ class Ranking:
         """Returns the cumulative weights (tp, fp), each (..., G), at the G distinct scores from the highest down."""
         sorted_weights = np.ones(len(self.order)) if weights is None else np.asarray(weights, dtype=np.float64)[..., self.order]
         found = sorted_weights * self.positive
-        steps = (np.add.reduceat(part, self.starts, axis=-1) for part in (found, sorted_weights - found))
+        steps = (np.add.reduceat(kind, self.starts, axis=-1) for kind in (found, sorted_weights - found))
         tp, fp = (np.cumsum(step, axis=-1) for step in steps)
         return tp, fp
 
@@ -130,15 +130,15 @@ class Ranking:
         """Returns (auc, average_precision), each of the weights' shape without the last axis; nan unless both classes have weight.
 
         AUC is the trapezoid rule, so a tie counts one half (Hanley and McNeil 1982). Average precision is the sum of precision
-        over the steps in recall, without interpolation. Both equal scikit-learn's, which says 1.0 for the average precision of
-        positives alone.
+        over the steps in recall, without interpolation. Both equal scikit-learn's, except that its average precision of positives
+        alone is 1.0.
         """
         tp, fp = self.curve(weights)
         positives, negatives = tp[..., -1], fp[..., -1]
-        tp_step, fp_step = (np.diff(part, axis=-1, prepend=0.0) for part in (tp, fp))
+        tp_step, fp_step = (np.diff(curve, axis=-1, prepend=0.0) for curve in (tp, fp))
         auc = _ratio((fp_step * (tp - tp_step / 2)).sum(axis=-1), positives * negatives)
-        called = tp + fp
-        precision = np.divide(tp, called, out=np.zeros_like(tp), where=called > 0)
+        predicted = tp + fp
+        precision = np.divide(tp, predicted, out=np.zeros_like(tp), where=predicted > 0)
         average_precision = _ratio((tp_step * precision).sum(axis=-1), positives)
         return auc, np.where((positives > 0) & (negatives > 0), average_precision, np.nan)[()]
 
@@ -152,11 +152,11 @@ def cell_losses(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric is called and which way is better.
+    """The names of a metric and which way is better.
 
     Attributes:
         name: the key in metrics.json and in `monitor`.
-        label: the name for people.
+        label: the name in reports.
         direction: "max" if more is better, else "min".
         needs_threshold: False for metrics of the scores themselves.
         help: one line.
@@ -172,11 +172,13 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "Accuracy", "max", True, "Part of all cells called right."),
-        Metric("sensitivity", "Sensitivity", "max", True, "Part of the parasitized cells found (recall)."),
-        Metric("specificity", "Specificity", "max", True, "Part of the uninfected cells called uninfected."),
-        Metric("ppv", "PPV", "max", True, "Part of the cells called parasitized that is (precision); depends on prevalence."),
-        Metric("npv", "NPV", "max", True, "Part of the cells called uninfected that is; depends on prevalence."),
+        Metric("accuracy", "Accuracy", "max", True, "Fraction of all cells predicted correctly."),
+        Metric("sensitivity", "Sensitivity", "max", True, "Fraction of the parasitized cells found (recall)."),
+        Metric("specificity", "Specificity", "max", True, "Fraction of the uninfected cells predicted uninfected."),
+        Metric(
+            "ppv", "PPV", "max", True, "Fraction of the cells predicted parasitized that is parasitized (precision); depends on prevalence."
+        ),
+        Metric("npv", "NPV", "max", True, "Fraction of the cells predicted uninfected that is uninfected; depends on prevalence."),
         Metric("f1", "F1", "max", True, "Harmonic mean of sensitivity and PPV."),
         Metric("mcc", "MCC", "max", True, "Matthews correlation coefficient, -1 to 1."),
         Metric("auc", "AUC", "max", False, "Probability that a parasitized cell outscores an uninfected one (area under ROC)."),
@@ -206,7 +208,7 @@ def compute(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: n
     Args:
         labels: (N,), 1 = parasitized, 0 = uninfected.
         scores: (N,), probability of parasitized, in [0, 1].
-        threshold: called parasitized if score >= threshold.
+        threshold: predicted parasitized if score >= threshold.
         weights: (N,), not negative; None for one each.
     """
     weights = np.ones(len(scores)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -222,10 +224,10 @@ def direction(name: str, path: str = "") -> Direction:
 
     Args:
         name: of the metric.
-        path: where it stands in the config, for the message.
+        path: its key in the config, for the message.
 
     Raises:
-        ConfigError: the name is none of these, so that nobody keeps the worst model by a guessed direction.
+        ConfigError: the name is none of these. A direction is never guessed: a wrong guess would keep the worst model.
     """
     allowed: dict[str, Direction] = {"val_loss": "min"}
     for metric in METRICS.values():

@@ -1,4 +1,4 @@
-"""Predictions: what a model said about each cell; the one thing that evaluation needs of a run.
+"""Predictions: the score of each cell, which is all that evaluation needs of a run.
 
 predictions.csv has the columns cell_id, patient, slide, label, score, subset. Scores are written so that reading them gives
 the same float64 again: metrics computed later from the file equal those of the run.
@@ -16,7 +16,7 @@ from malaria_exp.data.cell_table import POSITIVE
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import DataError, did_you_mean
 
-# Training cells have no place here: a score on them says nothing about a new patient.
+# No training cells: a score on them says nothing about a new patient.
 SUBSETS = ("val", "test", "external")
 COLUMNS = ("cell_id", "patient", "slide", "label", "score", "subset")
 
@@ -27,7 +27,7 @@ class Predictions:
 
     Attributes:
         cell_id: name of the cell (str), unique within its subset.
-        patient: the person the cell comes from (str); the unit of every interval.
+        patient: the patient the cell comes from (str); the unit of every interval.
         slide: the slide (str).
         label: int8, 1 = parasitized, 0 = uninfected.
         score: float64, probability of parasitized, in [0, 1].
@@ -35,7 +35,7 @@ class Predictions:
 
     Raises:
         DataError: columns of different lengths, no row, a label other than 0 and 1, a score that is not a number in [0, 1],
-            an unknown subset, or a cell twice in one subset.
+            an unknown subset, or a duplicate cell in one subset.
     """
 
     cell_id: np.ndarray
@@ -104,7 +104,7 @@ class Predictions:
         """
         text = io.StringIO(newline="")
         columns = [getattr(self, name).tolist() for name in COLUMNS]
-        # With "\n" at the ends of lines, csv leaves a lone "\r" inside a name unquoted and then reads it as the end of a line.
+        # The csv module does not quote a lone "\r" inside a name, and would read it as the end of a line.
         odd = any("\r" in value for column in columns for value in column if isinstance(value, str))
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
         writer.writerow(COLUMNS)
@@ -113,7 +113,7 @@ class Predictions:
 
 
 def read(path: str | os.PathLike[str]) -> Predictions:
-    """Reads a predictions.csv; further columns are passed over.
+    """Reads a predictions.csv; other columns are ignored.
 
     Raises:
         DataError: the file is missing, is not UTF-8, lacks a column, or a line is malformed (with its number and the reason).

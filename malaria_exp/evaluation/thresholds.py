@@ -10,8 +10,8 @@ HALF = 0.5
 def choose_threshold(labels: np.ndarray, scores: np.ndarray, target_sensitivity: float) -> float:
     """Returns the largest threshold whose sensitivity on these cells is at least the target.
 
-    The largest, because every lower one can only lose specificity. It is the score of a parasitized cell itself (a cell is called
-    parasitized if score >= threshold), so the target is met on these cells exactly; on new patients it holds only about.
+    A lower threshold could only lose specificity. The threshold is the score of a parasitized cell (a cell is predicted parasitized if
+    score >= threshold), so these cells reach the target; new patients reach it only approximately.
 
     Args:
         labels: (N,), 1 = parasitized, 0 = uninfected; of validation cells, never of test cells.
@@ -20,7 +20,7 @@ def choose_threshold(labels: np.ndarray, scores: np.ndarray, target_sensitivity:
 
     Returns:
         The threshold, in [0, 1]. Without a parasitized cell no sensitivity is defined and 0.5 comes back; `evaluate` then says so in
-        "threshold_source". Tied scores are called together, so the sensitivity reached may lie far above the target.
+        "threshold_source". Cells of equal score are predicted alike, so the sensitivity reached may lie far above the target.
 
     Raises:
         ConfigError: the target is outside (0, 1].

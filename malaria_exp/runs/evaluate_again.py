@@ -73,7 +73,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         "protocol": run.manifest.protocol,
         "leaky": leaky,
         "split_hash": run.manifest.hash,
-        "opened": data.opened,
+        "access_log": data.access_log,
     }
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
     held_out = _describe_held_out(run, table, own, leaks)

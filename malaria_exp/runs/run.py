@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.predictions import read as read_predictions
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.runs.read_files import read_json, read_yaml
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.saved_model import load_model

@@ -7,9 +7,9 @@ from typing import Any
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import EXCLUDED_FILE
 from malaria_exp.data.cell_table import BadImage
-from malaria_exp.evaluation.evaluate import cautions, headline
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.reports.results_table import results_table
+from malaria_exp.evaluation.summary import cautions, headline
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
 from malaria_exp.utils.terminal_log import RESULT, log
@@ -24,13 +24,12 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
         result: the evaluation result.
         record: the provenance.
     """
-    from malaria_exp.evaluation.plots.results import png_bytes
     from malaria_exp.evaluation.plots.run_figures import draw_plots
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
     result.predictions.write(folder / "predictions.csv")
     write_json(folder / "metrics.json", result.metrics)
-    plots = {name: png_bytes(figure) for name, figure in draw_plots(result, seed=config.seed, worst=config.evaluation.worst).items()}
+    plots = draw_plots(result, seed=config.seed, errors=config.evaluation.worst)
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     report = folder / "report.html"

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES
-from malaria_exp.evaluation.evaluate import reported_subset
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.tracking.logger_interface import Table
 from malaria_exp.utils.rows import Row
 

@@ -242,7 +242,7 @@ def test_with_skip_a_run_is_done_and_lists_what_it_excluded(skipped, harmed):
     in_order(excluded_of(skipped), harmed.bad)
     assert json.loads((skipped / "metrics.json").read_text())["excluded"] == 5
     report = " ".join((skipped / "report.html").read_text().split())
-    assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and left out; excluded.csv lists them", report)
+    assert re.search(rf"5 of {len(harmed.good) + 5} images \(.* %\) were bad and excluded; excluded.csv lists them", report)
 
 
 def test_with_skip_a_run_uses_all_good_cells_and_no_other(skipped, harmed):
@@ -290,4 +290,4 @@ def test_other_data_with_bad_images_is_scored_by_its_own_policy(finished_run, ha
     folder = run_task([*data, "dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"], tmp_path / "skip")
     in_order(excluded_of(folder), harmed.bad)
     assert set(read(folder / "predictions.csv").cell_id.tolist()) == harmed.good
-    assert "were bad and left out" in (folder / "report.html").read_text()
+    assert "were bad and excluded" in (folder / "report.html").read_text()

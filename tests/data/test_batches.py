@@ -219,15 +219,15 @@ def test_training_gives_train_and_val_cells_and_nothing_else(data):
             assert not sealed & {image.tobytes() for image in images}
             assert np.array_equal(images, data.pixel_cache.take(cells.rows)[start:stop])
     assert not set(train.rows.tolist()) & set(val.rows.tolist())
-    assert data.opened == []
+    assert data.access_log == []
 
 
 def test_opening_a_subset_is_recorded_with_its_reason(data):
     fresh = Data(data.manifest, data.pixel_cache)
     cells = fresh.open("test", "final evaluation")
     fresh.open("val", "threshold")
-    assert fresh.opened == [{"subset": "test", "reason": "final evaluation"}, {"subset": "val", "reason": "threshold"}]
-    assert data.opened == []
+    assert fresh.access_log == [{"subset": "test", "reason": "final evaluation"}, {"subset": "val", "reason": "threshold"}]
+    assert data.access_log == []
     assert cells.subset == "test"
     assert set(data.manifest.subset[cells.rows].tolist()) == {"test"}
     assert cells.labels.tolist() == data.manifest.label[data.manifest.rows("test")].tolist()

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from malaria_exp.evaluation.evaluate import cautions, evaluate, headline, json_ready
+from malaria_exp.evaluation.evaluate import evaluate, json_ready
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.summary import cautions, headline
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, DataError
 

@@ -27,8 +27,8 @@ def cells(draw: st.DrawFn, both: bool = True) -> tuple[np.ndarray, np.ndarray, n
 
 @given(cells())
 @settings(deadline=None)
-def test_ranking_equals_scikit_learn_with_ties_and_weights(drawn):
-    labels, scores, weights = drawn
+def test_ranking_equals_scikit_learn_with_ties_and_weights(generated):
+    labels, scores, weights = generated
     for given_weights in (None, weights, weights * 0.37):
         auc, average_precision = Ranking(labels, scores).auc_and_average_precision(given_weights)
         assert auc == pytest.approx(reference.roc_auc_score(labels, scores, sample_weight=given_weights), abs=1e-12)
@@ -38,31 +38,31 @@ def test_ranking_equals_scikit_learn_with_ties_and_weights(drawn):
 
 @given(cells(), scores_in_steps)
 @settings(deadline=None)
-def test_compute_equals_scikit_learn(drawn, threshold):
-    labels, scores, weights = drawn
-    called = (scores >= threshold).astype(int)
+def test_compute_equals_scikit_learn(generated, threshold):
+    labels, scores, weights = generated
+    predicted = (scores >= threshold).astype(int)
     got = compute(labels, scores, threshold, weights)
     options = {"sample_weight": weights, "zero_division": np.nan}
     expected = {
-        "accuracy": reference.accuracy_score(labels, called, sample_weight=weights),
-        "sensitivity": reference.recall_score(labels, called, **options),
-        "specificity": reference.recall_score(labels, called, pos_label=0, **options),
-        "ppv": reference.precision_score(labels, called, **options),
-        "npv": reference.precision_score(labels, called, pos_label=0, **options),
-        "f1": reference.f1_score(labels, called, **options),
+        "accuracy": reference.accuracy_score(labels, predicted, sample_weight=weights),
+        "sensitivity": reference.recall_score(labels, predicted, **options),
+        "specificity": reference.recall_score(labels, predicted, pos_label=0, **options),
+        "ppv": reference.precision_score(labels, predicted, **options),
+        "npv": reference.precision_score(labels, predicted, pos_label=0, **options),
+        "f1": reference.f1_score(labels, predicted, **options),
         "log_loss": reference.log_loss(labels, np.clip(scores, LOG_LOSS_EPSILON, 1 - LOG_LOSS_EPSILON), sample_weight=weights),
         "brier": reference.brier_score_loss(labels, scores, sample_weight=weights),
     }
     for name, value in expected.items():
         assert got[name] == pytest.approx(value, abs=1e-9, nan_ok=True), name
     if not np.isnan(got["mcc"]):
-        assert got["mcc"] == pytest.approx(reference.matthews_corrcoef(labels, called, sample_weight=weights), abs=1e-9)
+        assert got["mcc"] == pytest.approx(reference.matthews_corrcoef(labels, predicted, sample_weight=weights), abs=1e-9)
 
 
 @given(cells(both=False), scores_in_steps)
 @settings(deadline=None)
-def test_integer_weights_equal_repeated_cells(drawn, threshold):
-    labels, scores, weights = drawn
+def test_integer_weights_equal_repeated_cells(generated, threshold):
+    labels, scores, weights = generated
     if not weights.sum():
         weights = weights + 1
     repeats = weights.astype(int)
@@ -73,8 +73,8 @@ def test_integer_weights_equal_repeated_cells(drawn, threshold):
 
 @given(cells(), scores_in_steps)
 @settings(deadline=None)
-def test_many_weightings_at_once_equal_one_by_one(drawn, threshold):
-    labels, scores, weights = drawn
+def test_many_weightings_at_once_equal_one_by_one(generated, threshold):
+    labels, scores, weights = generated
     table = np.stack([weights, weights[::-1], np.ones_like(weights)])
     together = rates(count(labels, scores, threshold, table))
     auc, average_precision = Ranking(labels, scores).auc_and_average_precision(table)
@@ -88,8 +88,8 @@ def test_many_weightings_at_once_equal_one_by_one(drawn, threshold):
 
 @given(cells(), scores_in_steps)
 @settings(deadline=None)
-def test_swapping_the_classes_swaps_the_rates(drawn, threshold):
-    labels, scores, _ = drawn
+def test_swapping_the_classes_swaps_the_rates(generated, threshold):
+    labels, scores, _ = generated
     counts = count(labels, scores, threshold)
     swapped = Counts(tp=counts.tn, fp=counts.fn, tn=counts.tp, fn=counts.fp)
     pairs = (("sensitivity", "specificity"), ("specificity", "sensitivity"), ("ppv", "npv"), ("npv", "ppv"), ("mcc", "mcc"))
@@ -99,7 +99,7 @@ def test_swapping_the_classes_swaps_the_rates(drawn, threshold):
     assert counts.tp + counts.fp + counts.tn + counts.fn == len(labels)
 
 
-def test_a_score_at_the_threshold_is_called_parasitized():
+def test_a_score_at_the_threshold_is_predicted_parasitized():
     assert vars(count(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.4, 0.4]), 0.5)) == {"tp": 1, "fp": 1, "tn": 1, "fn": 1}
 
 
@@ -128,8 +128,8 @@ def test_bad_input_is_refused(labels, scores):
 
 @given(cells())
 @settings(deadline=None)
-def test_better_scores_go_the_way_the_direction_says(drawn):
-    labels, scores, _ = drawn
+def test_better_scores_go_the_way_the_direction_says(generated):
+    labels, scores, _ = generated
     worse, perfect = compute(labels, scores, 0.5), compute(labels, labels.astype(float), 0.5)
     for name in METRICS:
         if not np.isnan(worse[name]):

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from malaria_exp.components.task._explore_book import explore_book
+from malaria_exp.components.task._explore_data import explore_data
 from malaria_exp.components.task._explore_model import explore_model
 from malaria_exp.components.task._explore_schedule import explore_schedule
 from malaria_exp.config.registry import register
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 @register("task", "explore")
 def explore(
-    app: "App", /, *, what: Literal["book", "schedule", "model"] = "book", samples: Annotated[int, Range(low=1, high=600)] = 48
+    app: "App", /, *, what: Literal["data", "schedule", "model"] = "data", samples: Annotated[int, Range(low=1, high=600)] = 48
 ) -> None:
-    """Draws what a run is made of, without training: a picture book of data and augmentation, the learning rate, or the model.
+    """Draws what a run is made of, without training: a report of data and augmentation, the learning rate, or the model.
 
     Args:
-        what: book: book.html and plots/, the data, the split, every augmentation and a training batch in pictures; schedule: schedule.png
-            and schedule.csv, the learning rate of every step; model: model.png and model.csv, with shapes, parameters and FLOPs.
-        samples: cells of each class in the book's grids of samples.
+        what: data: data_report.html and plots/, the data, the split, every augmentation and a training batch in pictures; schedule:
+            schedule.png and schedule.csv, the learning rate of every step; model: model.png and model.csv, with shapes, parameters
+            and FLOPs.
+        samples: cells of each class in the data report's grids of samples.
     """
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="explore") as folder:
         app.config.check_components()
-        if what == "book":
-            explore_book(app.config, folder, samples=samples)
+        if what == "data":
+            explore_data(app.config, folder, samples=samples)
         else:
             {"schedule": explore_schedule, "model": explore_model}[what](app.config, folder)

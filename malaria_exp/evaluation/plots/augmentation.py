@@ -1,18 +1,17 @@
-"""Plots of what augmentation does: before and after, sweeps over a strength, mixed pairs, and whole batches.
+"""Plots of what augmentation does: before and after, series over the values of a key, mixed pairs, and whole batches.
 
 Images are float32 (n, size, size, 3) in [0, 1], labels float32 (n,) in [0, 1], 1 = parasitized.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.plots.image_sheet import Row, Tile, sheet, to_pixels, wrapped_grid
-from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, TEXT, dress, new_axes, place_legend
 
 BATCH_ACROSS = 12
 
@@ -27,7 +26,7 @@ class Draw:
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
+class ValueSeries:
     """One cell under several values of a key, all else and the seed the same.
 
     Attributes:
@@ -47,7 +46,7 @@ class Sweep:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A mixed cell: itself, its partner, what came out, and both labels; weight is the partner's part of the label."""
+    """A mixed cell: itself, its partner, what came out, and both labels; weight is the partner's fraction of the label."""
 
     own: np.ndarray
     partner: np.ndarray
@@ -68,19 +67,19 @@ def before_after(title: str, before: Draw, after: Sequence[Draw], *, labeled: bo
     return sheet(rows, title, leaky=leaky)
 
 
-def sweeps(title: str, found: Sequence[Sweep], *, labeled: bool, leaky: bool = False) -> Figure:
+def value_series(title: str, found: Sequence[ValueSeries], *, labeled: bool, leaky: bool = False) -> Figure:
     """Draws a row for each key: the cell untreated, then under each value."""
     rows = []
-    for sweep in found:
-        tiles = [Tile(to_pixels(sweep.original), "original")]
-        for value, image, label in zip(sweep.values, to_pixels(sweep.images), sweep.labels, strict=True):
+    for series in found:
+        tiles = [Tile(to_pixels(series.original), "original")]
+        for value, image, label in zip(series.values, to_pixels(series.images), series.labels, strict=True):
             tiles.append(Tile(image, f"{value}\nlabel {label:.2f}" if labeled else value, label=float(label) if labeled else None))
-        rows.append(Row(sweep.key, tiles))
+        rows.append(Row(series.key, tiles))
     return sheet(rows, title, leaky=leaky)
 
 
 def mixed_pairs(title: str, pairs: Sequence[Pair], *, leaky: bool = False) -> Figure:
-    """Draws a column for each pair: the cell, its partner, and the mixed cell, with their labels; below, the partner's part."""
+    """Draws a column for each pair: the cell, its partner, and the mixed cell, with their labels; below, the fractions of both."""
     rows = [
         Row("cell", [_labeled(to_pixels(pair.own), pair.own_label) for pair in pairs]),
         Row("its partner", [_labeled(to_pixels(pair.partner), pair.partner_label) for pair in pairs]),
@@ -96,12 +95,11 @@ def mixed_pairs(title: str, pairs: Sequence[Pair], *, leaky: bool = False) -> Fi
 
 
 def partner_weights(title: str, weights: np.ndarray, *, leaky: bool = False) -> Figure:
-    """Draws how often the partner's part of a label is how large; `weights` is float (n,) in [0, 1]."""
-    figure = new_figure(leaky, (5.2, 2.8))
-    axes: Any = figure.add_subplot()
+    """Draws a histogram of the partners' fractions of labels; `weights` is float (n,) in [0, 1]."""
+    figure, axes = new_axes(leaky, (5.2, 2.8))
     axes.hist(weights, np.linspace(0, 1, 21), color=BLUE, edgecolor="white", linewidth=0.6)
     axes.axvline(weights.mean(), color=GRAY, linestyle="--", linewidth=1, label=f"mean {weights.mean():.2f}")
-    dress(axes, title, "partner's part of the label", f"of {len(weights):,} pairs")
+    dress(axes, title, "partner's fraction of the label", f"of {len(weights):,} pairs")
     axes.set_xlim(0, 1)
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     place_legend(axes, loc="upper center", title_fontsize=TEXT - 2)
@@ -109,7 +107,7 @@ def partner_weights(title: str, weights: np.ndarray, *, leaky: bool = False) -> 
 
 
 def batch(title: str, images: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, *, leaky: bool = False) -> Figure:
-    """Draws a batch as the net gets it, each picture with its label as bar and number, and with its weight if it has one."""
+    """Draws a batch as the model gets it, each picture with its label as bar and number, and with its weight if it has one."""
     tiles = []
     for place, image in enumerate(to_pixels(images)):
         tile = _labeled(image, float(labels[place]))

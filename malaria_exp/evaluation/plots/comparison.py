@@ -1,4 +1,4 @@
-"""The plots of comparing runs: the courses of many trainings in one figure."""
+"""The plots of comparing runs: the histories of many trainings in one figure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, TEXT, VERMILLION, dress, new_figure
+from malaria_exp.evaluation.plots.style import BLUE, GREEN, LIGHT_GRAY, ORANGE, PURPLE, SKY, TEXT, VERMILLION, dress, new_figure
 
 # A line style for each round of the colors, so that twelve series differ also in gray.
 STYLES = tuple((color, line) for line, color in product(("-", (0, (4, 1.5))), (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)))
 MOST_COLORED = len(STYLES)
 # Of more series than can be told apart, so many of the best are colored, before all others in gray.
 COLORED_OF_MANY = 6
-FAINT = "#BDBDBD"
 COLUMNS = ("loss", "val_loss", "val_auc")
 ACROSS = 3
 # A loss that spans more than this is drawn on a logarithmic axis: one run that diverges must not flatten the rest.
@@ -72,7 +71,7 @@ def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bo
     for place, column in enumerate(columns, start=1):
         axes = figure.add_subplot(down, across, place)
         for one in sorted(series, key=lambda one: one.colored):
-            color, line = style.get(id(one), (FAINT, "-"))
+            color, line = style.get(id(one), (LIGHT_GRAY, "-"))
             look = {"color": color, "linestyle": line, "linewidth": 1.6 if one.colored else 0.7, "zorder": 3 if one.colored else 2}
             for drawn in _lines(axes, one, column, look, each=each):
                 if one.colored:
@@ -94,15 +93,15 @@ def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bo
 
 
 def _lines(axes: Any, series: Series, column: str, look: Mapping[str, Any], *, each: bool) -> list[Any]:
-    courses = [course for history in series.histories if (course := _course(history, column))]
-    if not courses:
+    curves = [curve for history in series.histories if (curve := _curve(history, column))]
+    if not curves:
         return []
-    if each or len(courses) == 1:
-        return [_line(axes, list(course), list(course.values()), look) for course in courses]
+    if each or len(curves) == 1:
+        return [_line(axes, list(curve), list(curve.values()), look) for curve in curves]
     # A mean over those that happen to be left would jump where one ends.
-    last = min(max(course) for course in courses)
-    epochs = sorted({epoch for course in courses for epoch in course if epoch <= last})
-    values = [[course[epoch] for course in courses if epoch in course] for epoch in epochs]
+    last = min(max(curve) for curve in curves)
+    epochs = sorted({epoch for curve in curves for epoch in curve if epoch <= last})
+    values = [[curve[epoch] for curve in curves if epoch in curve] for epoch in epochs]
     if series.colored:
         axes.fill_between(
             epochs, [min(at) for at in values], [max(at) for at in values], color=look["color"], alpha=0.16, linewidth=0, zorder=1
@@ -114,15 +113,15 @@ def _line(axes: Any, epochs: Sequence[float], values: Sequence[float], look: Map
     return axes.plot(epochs, values, marker="o" if len(epochs) == 1 else None, markersize=4, **look)[0]
 
 
-def _course(history: Rows, column: str) -> dict[float, float]:
+def _curve(history: Rows, column: str) -> dict[float, float]:
     """Returns epoch to value, where both are numbers; of an epoch that stands twice (a resumed run) the later row."""
     return {row["epoch"]: row[column] for row in history if math.isfinite(row.get(column, math.nan)) and math.isfinite(row["epoch"])}
 
 
 def _all_equal(series: Sequence[Series], column: str) -> bool:
-    """Tells whether several trainings have the same course, so that one line covers the others."""
-    courses = [course for one in series for history in one.histories if (course := _course(history, column))]
-    return len(courses) > 1 and all(course == courses[0] for course in courses)
+    """Returns whether several trainings have the same curve, so that one line covers the others."""
+    curves = [curve for one in series for history in one.histories if (curve := _curve(history, column))]
+    return len(curves) > 1 and all(curve == curves[0] for curve in curves)
 
 
 def _dress(axes: Any, column: str, *, same: bool) -> None:

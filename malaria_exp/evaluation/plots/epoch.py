@@ -1,4 +1,4 @@
-"""The plots that a run draws after every epoch: what is the same in all of them is drawn once, as training waits meanwhile."""
+"""The plots that a run draws after every epoch. Training waits for them, so what is the same in all of them is drawn once."""
 
 import io
 from collections.abc import Sequence
@@ -10,16 +10,17 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from malaria_exp.evaluation.metrics import Ranking
-from malaria_exp.evaluation.plots.results import CROWDED, confusion_matrix, matrix_cells, png_bytes, roc
+from malaria_exp.evaluation.plots.results import CROWDED, confusion_matrix, matrix_cells, roc
+from malaria_exp.evaluation.plots.style import png_bytes
+from malaria_exp.evaluation.thresholds import HALF
 
 DPI = 100
-# Little smaller for the time it takes.
+# Higher levels take much more time for slightly smaller files.
 COMPRESSION = 1
-HALF = 0.5
 
 
 class EpochPlots:
-    """Draws the confusion matrix at .5 and the ROC curve of the validation cells; the same pictures as those of `plots`, at 100 dpi.
+    """Draws the confusion matrix at .5 and the ROC curve of the validation cells; the same pictures as those of `results`, at 100 dpi.
 
     Args:
         leaky: stamps LEAKY across them.
@@ -31,21 +32,21 @@ class EpochPlots:
         self._rocs: dict[bool, _Redrawn] = {}
 
     def confusion_matrix(self, labels: np.ndarray, scores: np.ndarray) -> bytes:
-        """Returns the PNG of the four counts, see `plots.confusion_matrix`."""
+        """Returns the PNG of the four counts, see `results.confusion_matrix`."""
         if self._matrix is None:
             figure = confusion_matrix(labels, scores, HALF, name="half", leaky=self.leaky)
             (axes,) = figure.axes
             self._matrix = _Redrawn(figure, [*axes.images, *axes.texts])
         (axes,) = self._matrix.figure.axes
-        parts, cells = matrix_cells(labels, scores, HALF)
-        axes.images[0].set_data(parts)
+        fractions, cells = matrix_cells(labels, scores, HALF)
+        axes.images[0].set_data(fractions)
         written = [(content, color) for *contents, color in cells.values() for content in contents]
         for text, (content, color) in zip(axes.texts, written, strict=True):
             text.set(text=content, color=color)
         return self._matrix.png()
 
     def roc(self, labels: np.ndarray, scores: np.ndarray) -> bytes:
-        """Returns the PNG of the curve, see `plots.roc`."""
+        """Returns the PNG of the curve, see `results.roc`."""
         ranking = Ranking(labels, scores)
         tp, fp = ranking.curve()
         if not (tp[-1] and fp[-1]):
@@ -67,11 +68,11 @@ class EpochPlots:
 
 
 class _Redrawn:
-    """A figure of which some parts change.
+    """A figure that is drawn again and again while a few of its artists change.
 
     Args:
-        figure: as it is first; its layout stays.
-        changing: what is drawn anew each time, in this order; the figure's stamp comes after them.
+        figure: as it is first; the layout stays.
+        changing: the artists that are drawn anew each time, in this order; the LEAKY stamp comes after them.
     """
 
     def __init__(self, figure: Figure, changing: Sequence[Artist | None]) -> None:
@@ -82,7 +83,7 @@ class _Redrawn:
         for artist in self.changing:
             artist.set_animated(True)
         self.canvas.draw()
-        # What a canvas is asked to draw leaves out what is animated.
+        # Without the animated artists, which a canvas does not draw by itself.
         self.background = self.canvas.copy_from_bbox(figure.bbox)
 
     def png(self) -> bytes:

@@ -14,11 +14,11 @@ from malaria_exp.evaluation.plots.style import BLACK, DPI, GRAY, PARASITIZED, TE
 
 # Pixels of the sheet. A tile is enlarged by a whole factor to about this edge, so that the cell's pixels stay what they are.
 TILE = 112
-# Times the edge asked for, a tile may be at most.
+# A tile is at most so many times as large as the edge that is asked for.
 LARGEST = 1.5
 GAP, MARGIN, TITLE, LINE, BAR = 10, 18, 44, 21, 10
 ROW_LABEL_LETTERS = 18
-# Of the sans serif that the plots use, at the sizes below; only room is made by it, nothing is cut.
+# Widths of letters in pixels, at the sizes used below. They only make room; no text is cut by them.
 LETTER, TITLE_LETTER = 9.6, 13.0
 
 
@@ -41,7 +41,7 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A row of a sheet: what stands in front of it, and its tiles; None leaves a place empty."""
+    """A row of a sheet: what is written in front of it, and its tiles; None leaves a place empty."""
 
     label: str
     tiles: Sequence[Tile | None] = field(default_factory=list)
@@ -62,11 +62,6 @@ def enlarged(image: np.ndarray, goal: int = TILE) -> np.ndarray:
         return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
     factor = max(1, round(goal / edge))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
-
-
-def short(name: str, letters: int) -> str:
-    """Returns a name of at most so many letters; a longer one ends in an ellipsis."""
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
 def wrapped_grid(tiles: Sequence[Tile], across: int) -> list[Row]:
@@ -97,7 +92,7 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
         y += max(edge + _below(row) + GAP, len(lines) * LINE + GAP)
     height = y + MARGIN - GAP
     canvas = np.full((height, width, 3), 255, np.uint8)
-    # A hundredth of a pixel more, as a size in inches may come out a hair too small.
+    # A hundredth of a pixel more, as rounding the size in inches could lose a pixel.
     figure = new_figure(leaky, ((width + 0.01) / DPI, (height + 0.01) / DPI))
     # Everything has its place already.
     figure.set_layout_engine("none")
@@ -119,7 +114,7 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
                 below = top + edge + 3 + (BAR + 3 if tile.label is not None else 0)
                 axes.text(x + edge / 2, below, tile.caption, ha="center", va="top", color=GRAY, linespacing=1.1, **text)
     axes.set(xlim=(0, width), ylim=(height, 0))
-    # With an alpha of its own, lest one be made and sampled beside it.
+    # With its own alpha channel; matplotlib would make one and resample it.
     opaque = np.dstack([canvas, np.full((height, width), 255, np.uint8)])
     figure.figimage(opaque, origin="upper", zorder=-1)
     return figure

@@ -1,4 +1,4 @@
-"""The picture of a net's architecture: boxes from the image to the logit, with arrows for what reads what."""
+"""The picture of a model's architecture: boxes from the image to the logit, with arrows for what reads what."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -11,7 +11,7 @@ from malaria_exp.evaluation.model_summary import ModelFacts
 from malaria_exp.evaluation.plots.model_diagram import Box, boxes_of, describe_shape
 from malaria_exp.evaluation.plots.style import BLACK, GRAY, TEXT
 
-# A tint for each family, light enough for black text; names of classes contain these words. The text says what a tint says.
+# A tint for each family, light enough for black text; names of classes contain these words. The text says the same as the tint.
 FAMILIES = (
     ("convolution", ("Conv", "PatchEmbedding"), "#BBD9EE"),
     ("attention", ("Attention", "Embedding"), "#EBCFE0"),
@@ -27,10 +27,10 @@ LINE, PADDING, GAP, HEAD, FOOT, LANE = 0.19, 0.15, 0.15, 1.0, 0.45, 0.11
 
 
 def draw_architecture(name: str, facts: ModelFacts) -> Figure:
-    """Draws a net from its input at the top to its logit at the bottom.
+    """Draws a model from its input at the top to its logit at the bottom.
 
     Args:
-        name: of the net.
+        name: of the model.
         facts: what it is made of.
     """
     boxes = boxes_of(facts)
@@ -55,7 +55,7 @@ def draw_architecture(name: str, facts: ModelFacts) -> Figure:
 
 
 def human_flops(flops: int) -> str:
-    """Returns a number of operations for people: "1.2 MFLOPs"."""
+    """Returns a number of operations as text: "1.2 MFLOPs"."""
     return f"{_human(flops)}FLOPs"
 
 
@@ -87,7 +87,7 @@ def _draw_box(axes: Any, box: Box, top: float, height: float) -> None:
 
 
 def _draw_arrows(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights: Sequence[float]) -> None:
-    """Draws an arrow to the next box, a way along the right side to a later one, or a small loop for ways past layers of a box."""
+    """Draws an arrow to the next box, a path along the right side to a later one, or a small loop for paths around layers of a box."""
     # For each lane at the right the box at which it becomes free; the nearest free one is taken, the last one is shared.
     lanes: list[int] = [0] * int((WIDTH - RIGHT - 0.1) / LANE)
     for number, box in enumerate(boxes):
@@ -100,7 +100,7 @@ def _draw_arrows(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights
             x = RIGHT + LANE * (lane + 1)
             start, end = tops[source] + 0.75 * heights[source], tops[number] + 0.3 * heights[number]
             _arrow(axes, [(RIGHT, start), (x, start), (x, end), (RIGHT, end)])
-        # A loop would be lost among ways along the side; the box's text says the same.
+        # A loop would not be seen among paths along the side; the box's text says the same.
         if box.merges and not any(lanes):
             high, low = tops[number] + 0.25 * heights[number], tops[number] + 0.75 * heights[number]
             _arrow(axes, [(RIGHT, high), (RIGHT + 1.6 * LANE, high), (RIGHT + 1.6 * LANE, low), (RIGHT, low)])
@@ -113,7 +113,7 @@ def _arrow(axes: Any, points: Sequence[tuple[float, float]]) -> None:
 
 
 def _draw_blocks(axes: Any, boxes: Sequence[Box], tops: Sequence[float], heights: Sequence[float]) -> None:
-    """Draws a bracket with the name at the left of boxes that lie in one nested net or block."""
+    """Draws a bracket with the name at the left of boxes that lie in one nested model or block."""
     for name, run in groupby(range(len(boxes)), key=lambda number: boxes[number].inside):
         members = list(run)
         if not name:

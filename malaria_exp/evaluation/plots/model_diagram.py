@@ -1,4 +1,4 @@
-"""The boxes of an architecture's picture: one a layer for a small net, one a stage or a nested net for a deep one."""
+"""The boxes of an architecture's picture: one a layer for a small model, one a stage or a nested model for a deep one."""
 
 import re
 from collections import Counter
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from malaria_exp.evaluation.model_summary import IMAGE, LayerFact, ModelFacts
 
-# Nets of more layers are drawn by stages: layers in a row whose outputs have one size.
+# Models of more layers are drawn by stages: layers in a row whose outputs have one size.
 MOST_LAYERS = 20
-# A way of so few layers that leaves a stage's size and comes back, such as the gate of a squeeze-and-excitation, belongs to the stage.
+# A path of so few layers that leaves a stage's size and comes back, such as the gate of a squeeze-and-excitation, belongs to the stage.
 DETOUR = 8
 TIMES = "\u00d7"
 
@@ -25,7 +25,7 @@ class Box:
         flops: of its layers.
         kind: the class of layer that has most of its parameters.
         inside: the outermost block around all of its layers, or "".
-        merges: places inside at which two ways meet.
+        merges: number of layers inside at which two paths meet.
         reads: places in the list of boxes that it reads.
     """
 
@@ -43,7 +43,7 @@ def boxes_of(facts: ModelFacts) -> list[Box]:
     """Returns the boxes from the image, which is the first, to the logit."""
     layers = facts.layers
     small = len(layers) <= MOST_LAYERS
-    groups = [[number] for number in range(len(layers))] if small else _nets_side_by_side(layers) or _stages(layers)
+    groups = [[number] for number in range(len(layers))] if small else _models_side_by_side(layers) or _stages(layers)
     place = {IMAGE: 0} | {row: number for number, group in enumerate(groups, start=1) for row in group}
     boxes = [Box(("image",), facts.input_shape, 0, 0, "", "", 0, ())]
     for number, group in enumerate(groups, start=1):
@@ -53,12 +53,12 @@ def boxes_of(facts: ModelFacts) -> list[Box]:
 
 
 def describe_shape(shape: Sequence[int]) -> str:
-    """Returns a shape for people: "32 x 32 x 16", with the sign of multiplication."""
+    """Returns a shape as text: "32 x 32 x 16", with the sign of multiplication."""
     return f" {TIMES} ".join(map(str, shape))
 
 
-def _nets_side_by_side(layers: Sequence[LayerFact]) -> list[list[int]]:
-    """Returns a group for each net of an ensemble, all of which read the image; nothing if there is no such thing."""
+def _models_side_by_side(layers: Sequence[LayerFact]) -> list[list[int]]:
+    """Returns a group for each model of an ensemble, all of which read the image; empty if the model is no ensemble."""
     names = {layer.inside[0] for layer in layers if layer.inside and IMAGE in layer.reads}
     if len(names) < 2:
         return []
@@ -75,7 +75,7 @@ def _nets_side_by_side(layers: Sequence[LayerFact]) -> list[list[int]]:
 def _stages(layers: Sequence[LayerFact]) -> list[list[int]]:
     """Returns the runs of layers whose outputs have one height and width, or one number of tokens or units."""
     most = Counter(layer.inside[0] for layer in layers if layer.inside).most_common(1)
-    # A net around which the others stand, such as a backbone, shares no box with them.
+    # A nested model that holds most layers, such as a backbone, shares no box with the other layers.
     nested = most[0][0] if most and most[0][1] > len(layers) / 2 else None
     sizes = [(nested is not None and layer.inside[:1] == (nested,), *_size(layer.shape)) for layer in layers]
     for row in reversed(range(len(layers) - 1)):

@@ -1,4 +1,4 @@
-"""Plots that look behind the averages: single cells that were called wrong, and single patients."""
+"""Plots behind the averages: single cells that were predicted wrong, and single patients."""
 
 import math
 import textwrap
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.plots.style import GRAY, GREEN, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import GRAY, GREEN, PARASITIZED, TEXT, UNINFECTED, dress, new_figure, place_legend, shorten
 
 MOST_NAMED_PATIENTS = 30
 LONGEST_PATIENT = 14
@@ -52,25 +52,24 @@ def worst_errors(missed: Sequence[ErrorCell], alarms: Sequence[ErrorCell], *, ac
     """
     rows = [max(1, math.ceil(len(cells) / across)) for cells in (missed, alarms)]
     figure = new_figure(leaky, (1.45 * across, 2.0 * sum(rows) + 0.8))
-    parts: Any = figure.subfigures(2, 1, height_ratios=rows)
-    for part, cells, count_of_rows, title in zip(
-        parts,
+    panels: Any = figure.subfigures(2, 1, height_ratios=rows)
+    for panel, cells, count_of_rows, title in zip(
+        panels,
         (missed, alarms),
         rows,
         ("Missed: parasitized cells with the lowest scores", "False alarms: uninfected cells with the highest scores"),
         strict=True,
     ):
-        part.suptitle(title if cells else f"{title}: none", fontsize=TEXT + 1, x=0.01, ha="left")
-        grid = part.subplots(count_of_rows, across, squeeze=False)
+        panel.suptitle(title if cells else f"{title}: none", fontsize=TEXT + 1, x=0.01, ha="left")
+        grid = panel.subplots(count_of_rows, across, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
         for axes, cell in zip(grid.flat, cells, strict=False):
             axes.imshow(cell.image, interpolation="nearest")
-            # Crops of any shape, centerd in equal squares, so that the captions line up.
+            # Crops of any shape are centered in equal squares, so that the captions line up.
             axes.set_adjustable("datalim")
             axes.set_box_aspect(1)
-            patient = cell.patient if len(cell.patient) <= LONGEST_PATIENT else f"{cell.patient[: LONGEST_PATIENT - 1]}…"
-            axes.set_title(f"{cell.score:.3f} · {patient}", fontsize=TEXT - 2, parse_math=False)
+            axes.set_title(f"{cell.score:.3f} · {shorten(cell.patient, LONGEST_PATIENT)}", fontsize=TEXT - 2, parse_math=False)
             name = "\n".join(textwrap.wrap(cell.cell_id, 22, max_lines=3))
             axes.text(0.5, -0.03, name, transform=axes.transAxes, ha="center", va="top", fontsize=TEXT - 4, color=GRAY, parse_math=False)
     return figure
@@ -104,7 +103,7 @@ def per_patient(rows: Sequence[Mapping[str, Any]], *, threshold: str = "half", l
         else:
             axes.text(0.5, 0.5, f"no {kind} cell", transform=axes.transAxes, ha="center", fontsize=TEXT)
         named = len(own) <= MOST_NAMED_PATIENTS
-        dress(axes, f"{METRICS[rate].label} at {threshold}", "Patients, worst first", f"{METRICS[rate].label} (part of {kind} cells)")
+        dress(axes, f"{METRICS[rate].label} at {threshold}", "Patients, worst first", f"{METRICS[rate].label} (fraction of {kind} cells)")
         axes.set_ylim(min([0.8, *values]) - 0.05, 1.03)
         if named:
             axes.set_xticks(ranks, [row["patient"] for row in own], rotation=90, fontsize=TEXT - 3, parse_math=False)

@@ -1,7 +1,6 @@
-"""Plots of an evaluation; every function returns a matplotlib Figure of its own and leaves no global state behind.
+"""Plots of an evaluation: confusion matrix, ROC curve, precision and recall, scores.
 
-All take `leaky`: True stamps LEAKY across the figure, so that a picture that is passed on alone still says that cells of one patient
-stood on both sides of the split. Labels are (N,), 1 = parasitized; scores are (N,) float, probability of parasitized, in [0, 1].
+`leaky` stamps LEAKY across the figure. Labels are (N,), 1 = parasitized; scores are (N,) float, probability of parasitized, in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -12,39 +11,21 @@ from matplotlib.figure import Figure
 
 from malaria_exp.evaluation.intervals import roc_band
 from malaria_exp.evaluation.metrics import Ranking, count
-from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
 from malaria_exp.evaluation.plots.style import (
     BLUE,
     GRAY,
+    GRID,
     PARASITIZED,
     SKY,
     TEXT,
-    THRESHOLD_STYLES,
     UNINFECTED,
     dress,
-    new_figure,
+    mark_thresholds,
+    new_axes,
     place_legend,
-    png_bytes,
-    save_png,
 )
-from malaria_exp.evaluation.plots.training import training_curves
 
-__all__ = [
-    "ErrorCell",
-    "confusion_matrix",
-    "per_patient",
-    "png_bytes",
-    "precision_recall",
-    "roc",
-    "save_png",
-    "score_histogram",
-    "training_curves",
-    "worst",
-    "worst_errors",
-]
-
-
-# Above this AUC the curve lies in a corner where nothing can be told apart without a magnifying glass.
+# Above this AUC the curve lies in the upper left corner, which is then enlarged.
 CROWDED = 0.95
 
 
@@ -61,18 +42,17 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
     Args:
         labels: see the module.
         scores: see the module.
-        threshold: called parasitized if score >= threshold.
+        threshold: predicted parasitized if score >= threshold.
         name: the threshold's name for the title.
         leaky: see the module.
     """
-    parts, cells = matrix_cells(labels, scores, threshold)
-    figure = new_figure(leaky, (4.6, 4.2))
-    axes = figure.add_subplot()
-    axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+    fractions, cells = matrix_cells(labels, scores, threshold)
+    figure, axes = new_axes(leaky, (4.6, 4.2))
+    axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     for (row, column), (number, percent, color) in cells.items():
         axes.text(column, row - 0.1, number, ha="center", va="center", fontsize=TEXT + 7, color=color)
         axes.text(column, row + 0.18, percent, ha="center", va="center", fontsize=TEXT - 0.5, color=color)
-    dress(axes, f"Threshold {f'{name} = ' if name else ''}{threshold:.4g}", "Called", "Truth (percentages are of each row)")
+    dress(axes, f"Threshold {f'{name} = ' if name else ''}{threshold:.4g}", "Predicted", "Truth (percentages are of each row)")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_xticks([0, 1], ["parasitized", "uninfected"])
@@ -84,17 +64,17 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
 def matrix_cells(
     labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, dict[tuple[int, int], tuple[str, str, str]]]:
-    """Returns the parts of each true class, (2, 2), and by (row, column) what is written there: count, percentage, and in which color."""
+    """Returns the fractions of each true class, (2, 2), and by (row, column) what is written there: count, percentage, text color."""
     counts = count(labels, scores, threshold)
     matrix = np.array([[counts.tp, counts.fn], [counts.fp, counts.tn]])
     totals = matrix.sum(axis=1, keepdims=True)
-    parts = matrix / np.maximum(totals, 1)
+    fractions = matrix / np.maximum(totals, 1)
     words = (("found", "missed"), ("false alarm", "cleared"))
     cells = {}
     for (row, column), number in np.ndenumerate(matrix):
-        percent = f"{parts[row, column]:.1%}" if totals[row, 0] else "no cells"
-        cells[row, column] = f"{number:,}", f"{percent} · {words[row][column]}", "white" if parts[row, column] > 0.5 else "black"
-    return parts, cells
+        percent = f"{fractions[row, column]:.1%}" if totals[row, 0] else "no cells"
+        cells[row, column] = f"{number:,}", f"{percent} · {words[row][column]}", "white" if fractions[row, column] > 0.5 else "black"
+    return fractions, cells
 
 
 def roc(
@@ -115,40 +95,44 @@ def roc(
         patients: (N,), for the band; None for no band.
         thresholds: marked on the curve, by name.
         auc: {"value", "low", "high"} as `evaluate` gives it; None computes the value alone.
-        seed: of the band's draws.
+        seed: of the band's resamples.
         leaky: see the module.
     """
-    figure = new_figure(leaky)
-    axes = figure.add_subplot()
+    figure, axes = new_axes(leaky)
     ranking = Ranking(labels, scores)
     tp, fp = ranking.curve()
     if tp[-1] and fp[-1]:
         value = float(ranking.auc_and_average_precision()[0])
-        views = [axes]
-        if value > CROWDED:
-            views.append(axes.inset_axes((0.36, 0.38, 0.58, 0.46), xlim=(0, 0.2), ylim=(0.8, 1.002)))
-            views[1].set_title("the corner, enlarged", fontsize=TEXT - 2, loc="right", pad=3)
-            views[1].set_xticks([0, 0.05, 0.1, 0.15, 0.2])
-            views[1].tick_params(labelsize=TEXT - 3)
-            views[1].grid(visible=True, color="#E3E3E3", linewidth=0.7)
+        label = _with_interval("AUC", auc or {"value": value, "low": None, "high": None})
         grid = np.linspace(0, 1, 401)
         band = None if patients is None else roc_band(labels, scores, patients, grid, seed=seed)
-        for view in views:
+        for view in [axes, _enlarged_corner(axes)] if value > CROWDED else [axes]:
             if band is not None:
                 view.fill_between(grid, *band, color=SKY, alpha=0.35, linewidth=0, label="95% band over patients")
-            label = _with_interval("AUC", auc or {"value": value, "low": None, "high": None})
             view.plot(np.append(0, fp / fp[-1]), np.append(0, tp / tp[-1]), color=BLUE, linewidth=1.8, label=label)
-            for (key, threshold), (color, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
-                at = count(labels, scores, threshold)
-                look: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "zorder": 3, "label": f"{key} = {threshold:.3g}"}
-                view.plot(1 - at.specificity, at.sensitivity, marker, color=color, **look)
+            mark_thresholds(view, thresholds, lambda threshold: _roc_point(labels, scores, threshold))
     else:
         axes.text(0.5, 0.5, "undefined: one class only", ha="center", va="center", fontsize=TEXT)
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=0.9, linestyle=":", label="chance")
-    dress(axes, "ROC curve", "1 - specificity (part of uninfected cells called parasitized)", "Sensitivity")
+    dress(axes, "ROC curve", "1 - specificity (fraction of uninfected cells predicted parasitized)", "Sensitivity")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     place_legend(axes, loc="lower right")
     return figure
+
+
+def _enlarged_corner(axes: Any) -> Any:
+    """Returns axes inside of others, for the upper left corner of a ROC curve."""
+    view = axes.inset_axes((0.36, 0.38, 0.58, 0.46), xlim=(0, 0.2), ylim=(0.8, 1.002))
+    view.set_title("the corner, enlarged", fontsize=TEXT - 2, loc="right", pad=3)
+    view.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
+    view.tick_params(labelsize=TEXT - 3)
+    view.grid(visible=True, color=GRID, linewidth=0.7)
+    return view
+
+
+def _roc_point(labels: np.ndarray, scores: np.ndarray, threshold: float) -> tuple[float, float]:
+    at = count(labels, scores, threshold)
+    return 1 - at.specificity, at.sensitivity
 
 
 def precision_recall(
@@ -159,7 +143,7 @@ def precision_recall(
     average_precision: Mapping[str, Any] | None = None,
     leaky: bool = False,
 ) -> Figure:
-    """Draws PPV over sensitivity with the prevalence as the line of a model that knows nothing.
+    """Draws PPV over sensitivity with the prevalence as the line of a model that guesses.
 
     Args:
         labels: see the module; without a parasitized cell only the axes are drawn, and that is said.
@@ -168,8 +152,7 @@ def precision_recall(
         average_precision: {"value", "low", "high"} as `evaluate` gives it; None computes the value alone.
         leaky: see the module.
     """
-    figure = new_figure(leaky)
-    axes = figure.add_subplot()
+    figure, axes = new_axes(leaky)
     ranking = Ranking(labels, scores)
     tp, fp = ranking.curve()
     prevalence = tp[-1] / (tp[-1] + fp[-1])
@@ -180,11 +163,7 @@ def precision_recall(
         label = _with_interval("AP", average_precision)
         # Steps, not straight lines: between two thresholds PPV does not run linearly (Davis and Goadrich 2006).
         axes.step(tp / tp[-1], tp / (tp + fp), where="pre", color=BLUE, linewidth=1.8, label=label)
-        for (key, value), (color, marker, _) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
-            at = count(labels, scores, value)
-            axes.plot(
-                at.sensitivity, at.ppv, marker, color=color, markersize=7, markeredgecolor="white", label=f"{key} = {value:.3g}", zorder=3
-            )
+        mark_thresholds(axes, thresholds, lambda threshold: _precision_point(labels, scores, threshold))
     else:
         axes.text(0.5, 0.5, "undefined: no parasitized cell", ha="center", va="center", fontsize=TEXT)
     axes.axhline(prevalence, color=GRAY, linewidth=0.9, linestyle=":", label=f"prevalence {prevalence:.3f}")
@@ -192,6 +171,11 @@ def precision_recall(
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     place_legend(axes, loc="lower left")
     return figure
+
+
+def _precision_point(labels: np.ndarray, scores: np.ndarray, threshold: float) -> tuple[float, float]:
+    at = count(labels, scores, threshold)
+    return at.sensitivity, at.ppv
 
 
 def score_histogram(
@@ -207,21 +191,16 @@ def score_histogram(
         leaky: see the module.
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
-    figure = new_figure(leaky)
-    axes = figure.add_subplot()
+    figure, axes = new_axes(leaky)
     bins = np.linspace(0, 1, 41).tolist()
     for label, name, color, hatch in ((0, "uninfected", UNINFECTED, ""), (1, "parasitized", PARASITIZED, "////")):
         own = scores[labels == label]
         axes.hist(own, bins, histtype="stepfilled", color=color, alpha=0.3, hatch=hatch, log=log, label=f"{name} ({len(own):,})")
         axes.hist(own, bins, histtype="step", color=color, linewidth=1.4, log=log)
-    for (key, value), (color, _, line) in zip((thresholds or {}).items(), THRESHOLD_STYLES, strict=False):
-        axes.axvline(value, color=color, linestyle=line, linewidth=1.3, label=f"{key} = {value:.3g}")
+    mark_thresholds(axes, thresholds)
     dress(axes, "Scores by class", "Score (probability of parasitized)", f"Cells{', logarithmic' if log else ''}")
     axes.set_xlim(0, 1)
     # Room for the legend above the highest bar.
-    if log:
-        axes.set_ylim(0.7, axes.get_ylim()[1] * 8)
-    else:
-        axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
+    axes.set_ylim(0.7 if log else 0, axes.get_ylim()[1] * (8 if log else 1.25))
     place_legend(axes, loc="upper center", ncols=2)
     return figure

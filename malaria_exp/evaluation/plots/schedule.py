@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.evaluation.plots.style import BLUE, GRAY, GREEN, TEXT, VERMILLION, dress, new_figure, place_legend
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, GREEN, TEXT, VERMILLION, dress, new_axes, place_legend
 
 
 def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequence[int] = ()) -> Figure:
@@ -20,8 +20,7 @@ def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequ
         length: of the run.
         stages: epochs of each stage of the training; the borders between two or more are drawn.
     """
-    figure = new_figure(False, (7.0, 3.9))
-    axes = figure.add_subplot()
+    figure, axes = new_axes(False, (7.0, 3.9))
     epochs = np.arange(len(rates)) / length.steps_per_epoch
     axes.plot(epochs, rates, color=BLUE, linewidth=1.8)
     for number, end in enumerate(np.cumsum(stages)[:-1]):

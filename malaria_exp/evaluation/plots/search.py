@@ -1,4 +1,4 @@
-"""The plots of a sweep: how the search went, which parameters mattered, and where the good values lie."""
+"""The plots of a search: how the search went, which parameters mattered, and where the good values lie."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from malaria_exp.evaluation.plots.style import BLUE, GRAY, SKY, TEXT, VERMILLION, dress, new_figure
+from malaria_exp.evaluation.plots.style import BLUE, GRAY, SKY, TEXT, VERMILLION, dress, new_axes, new_figure, place_legend, shorten
 
 # Dark to light in even steps, for color-blind people too: Nuñez et al. 2018, https://doi.org/10.1371/journal.pone.0199239
 COLORS = "cividis"
@@ -60,36 +60,34 @@ class Scored:
 
 def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False) -> Figure:
     """Draws each trial's value in the order they began, and the best so far; those ended early are hollow."""
-    figure = new_figure(leaky, (7.2, 3.6))
-    axes = figure.add_subplot()
+    figure, axes = new_axes(leaky, (7.2, 3.6))
     ordered = sorted(trials, key=lambda trial: trial.number)
     for early, label in ((False, "ran to its end"), (True, "ended early")):
-        part = [trial for trial in ordered if trial.early == early]
-        if part:
+        chosen = [trial for trial in ordered if trial.early == early]
+        if chosen:
             face = "none" if early else BLUE
-            axes.scatter([t.number for t in part], [t.value for t in part], s=34, facecolors=face, edgecolors=BLUE, label=label, zorder=3)
+            axes.scatter(
+                [t.number for t in chosen], [t.value for t in chosen], s=34, facecolors=face, edgecolors=BLUE, label=label, zorder=3
+            )
     done = [trial for trial in ordered if not trial.early]
     if done:
         best = (np.maximum if larger_is_better else np.minimum).accumulate([trial.value for trial in done])
         end = max(trial.number for trial in ordered)
         axes.step([*(t.number for t in done), end], [*best, best[-1]], where="post", color=VERMILLION, linewidth=1.6, label="best so far")
-    dress(axes, "CallbackContext of the search", "trial", metric)
+    dress(axes, "Course of the search", "trial", metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(
-        fontsize=TEXT - 1.5, frameon=True, framealpha=0.9, edgecolor="none", loc="lower right" if larger_is_better else "upper right"
-    )
+    place_legend(axes, loc="lower right" if larger_is_better else "upper right")
     return figure
 
 
-def importance(shares: Mapping[str, float], *, leaky: bool = False) -> Figure:
-    """Draws the share of each parameter in the metric's variance, the largest first."""
-    ordered = sorted(shares.items(), key=lambda item: item[1])
-    figure = new_figure(leaky, (7.2, 1.3 + 0.34 * len(ordered)))
-    axes = figure.add_subplot()
-    bars = axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=SKY, edgecolor=BLUE)
-    axes.bar_label(bars, labels=[f"{share:.0%}" for _, share in ordered], padding=3, fontsize=TEXT - 1)
-    dress(axes, "Importance", "share of the metric's variance that the parameter explains", "")
-    axes.set_xlim(0, min(1.15, 1.15 * max(shares.values()) + 0.02))
+def importance(fractions: Mapping[str, float], *, leaky: bool = False) -> Figure:
+    """Draws the fraction of the metric's variance that each parameter explains, the largest on top."""
+    ordered = sorted(fractions.items(), key=lambda item: item[1])
+    figure, axes = new_axes(leaky, (7.2, 1.3 + 0.34 * len(ordered)))
+    bars = axes.barh([name for name, _ in ordered], [fraction for _, fraction in ordered], color=SKY, edgecolor=BLUE)
+    axes.bar_label(bars, labels=[f"{fraction:.0%}" for _, fraction in ordered], padding=3, fontsize=TEXT - 1)
+    dress(axes, "Importance", "fraction of the metric's variance that the parameter explains", "")
+    axes.set_xlim(0, min(1.15, 1.15 * max(fractions.values()) + 0.02))
     return figure
 
 
@@ -97,8 +95,7 @@ def parallel(
     dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False
 ) -> Figure:
     """Draws a line a trial through its values, in the color of its metric; the best are drawn last."""
-    figure = new_figure(leaky, (max(5.0, 1.6 * (len(dimensions) + 1)), 4.2))
-    axes = figure.add_subplot()
+    figure, axes = new_axes(leaky, (max(5.0, 1.6 * (len(dimensions) + 1)), 4.2))
     values = np.array([trial.value for trial in trials])
     columns = [_unit(dimension.places()) for dimension in dimensions] + [_unit(values)]
     shade = Normalize(values.min(), values.max() if values.max() > values.min() else values.min() + 1e-9)
@@ -110,15 +107,9 @@ def parallel(
         axes.plot(heights, color=colors.to_rgba(values[row]), linewidth=1.0 if early else 1.8, alpha=0.5 if early else 0.9)
     for place, (column, dimension) in enumerate(zip(columns, [*dimensions, None], strict=True)):
         axes.axvline(place, color=GRAY, linewidth=0.8)
+        box = {"facecolor": "white", "alpha": 0.75, "pad": 0.6, "lw": 0}
         for height, text in _ticks(dimension, column, values):
-            axes.text(
-                place + 0.03,
-                height,
-                text,
-                fontsize=TEXT - 2.5,
-                va="center",
-                bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.6, "lw": 0},
-            )
+            axes.text(place + 0.03, height, text, fontsize=TEXT - 2.5, va="center", bbox=box)
     names = [_wrapped(dimension.name) for dimension in dimensions] + [metric]
     axes.set_xticks(range(len(columns)), names, fontsize=TEXT - 1)
     axes.set_yticks([])
@@ -146,27 +137,18 @@ def slices(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: st
         dress(axes, "", dimension.name, metric if (number - 1) % across == 0 else "")
         if dimension.axis == "log":
             axes.set_xscale("log")
-            wide = _ratio(places) > 10
+            wide = places.max() / places.min() > 10
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
             axes.xaxis.set_minor_formatter(NullFormatter())
         elif dimension.axis == "category":
             many = len(dimension.labels) > 3 or max(map(len, dimension.labels)) > 8
-            shown = [shorten(label) for label in dimension.labels]
+            shown = [shorten(label, LONGEST_LABEL) for label in dimension.labels]
             axes.set_xticks(range(len(shown)), shown, rotation=35 if many else 0, ha="right" if many else "center")
             axes.set_xlim(-0.5, len(shown) - 0.5)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
-
-
-def shorten(label: str) -> str:
-    """Returns a label that fits below an axis."""
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
-
-
-def _ratio(places: np.ndarray) -> float:
-    return float(places.max() / places.min())
 
 
 def _unit(places: np.ndarray) -> np.ndarray:
@@ -179,7 +161,7 @@ def _ticks(dimension: Dimension | None, column: np.ndarray, values: np.ndarray) 
     if dimension is not None and dimension.axis == "category":
         places = dimension.places()
         marks = {float(column[row]): dimension.labels[int(places[row])] for row in range(len(places))}
-        return [(height, shorten(text)) for height, text in list(marks.items())[:MOST_LABELS]]
+        return [(height, shorten(text, LONGEST_LABEL)) for height, text in list(marks.items())[:MOST_LABELS]]
     numbers = values if dimension is None else np.array(dimension.values, float)
     return [
         (float(column[row]), f"{numbers[row]:.3g}" if dimension else f"{numbers[row]:.4f}")

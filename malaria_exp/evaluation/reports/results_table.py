@@ -1,11 +1,12 @@
-"""The table that ends a run on the terminal: what the model is worth on patients it never saw."""
+"""The table that ends a run on the terminal: the metrics on patients that the model never saw."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from malaria_exp.data.cell_table import of_patients
-from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
+from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION
 from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.summary import reported_subset
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 RANKING = ("auc", "average_precision", "brier")

@@ -1,21 +1,21 @@
-"""The report: one HTML file that holds everything, to be read on a screen, on a phone, or printed on A4.
+"""The report of a run: one HTML file that holds everything, to be read on a screen, on a phone, or printed on A4.
 
-It loads nothing from anywhere: style and pictures are inside it. All text that comes from outside is escaped.
+It loads nothing: style and pictures are inside of it. All text that comes from outside is escaped.
 """
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION, reported_subset
+from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.reports.templates import template
+from malaria_exp.evaluation.reports.page_elements import Picture
+from malaria_exp.evaluation.reports.templates import interval, number, template
+from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.utils.atomic_files import write_text
 
-TEMPLATE = "run_report.html.j2"
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
 # Plots that need the page's whole width.
 WIDE = ("training_curves", "per_patient", "worst_errors")
@@ -25,39 +25,39 @@ SUBSET_NAMES = {"train": "Training", "val": "Validation", "test": "Test", "exter
 CAPTIONS: dict[str, tuple[str, str]] = {
     "confusion_matrix": (
         "Confusion matrix",
-        "Rows are the truth, columns what the model called. Upper left over its row is the sensitivity, lower right over its row the "
+        "Rows are the truth, columns what the model predicted. Upper left over its row is the sensitivity, lower right over its row the "
         "specificity. Misses stand upper right, false alarms lower left.",
     ),
     "roc": (
         "ROC curve",
-        "Each point is a threshold: how many parasitized cells it finds against how many uninfected ones it calls parasitized. "
-        "The curve of a good model hugs the upper left corner; the dotted diagonal is guessing. The band says how far the curve "
-        "moves when other patients are drawn.",
+        "Each point is a threshold: how many parasitized cells it finds against how many uninfected ones it predicts as parasitized. "
+        "The curve of a good model runs close to the upper left corner; the dotted diagonal is guessing. The band says how far the "
+        "curve moves when patients are resampled.",
     ),
     "precision_recall": (
         "Precision and recall",
-        "How many of the cells called parasitized are (PPV), as more of the parasitized are found. It depends on how many cells are "
-        "parasitized here; in a patient's blood far fewer are, and PPV will be lower.",
+        "The fraction of the cells predicted as parasitized that are parasitized (PPV), as more of the parasitized cells are found. It "
+        "depends on how many cells are parasitized here; in a patient's blood far fewer are, and PPV will be lower.",
     ),
     "score_histogram": (
         "Scores by class",
-        "How sure the model is. Hatched bars left of a threshold are misses, plain bars right of it false alarms. A logarithmic axis shows "
-        "the few errors beside the many right calls.",
+        "How sure the model is. Hatched bars left of a threshold are misses, plain bars right of it false alarms. The logarithmic axis "
+        "shows the few errors beside the many correct predictions.",
     ),
     "training_curves": (
         "Training",
-        "Training (solid) and validation (dashed) over the epochs. Training going on to improve while validation turns is overfitting. "
-        "The dotted line is the epoch whose weights were kept.",
+        "Training (solid) and validation (dashed) over the epochs. If training still improves while validation gets worse, the model "
+        "overfits. The dotted line is the epoch whose weights were kept.",
     ),
     "per_patient": (
         "Patient by patient",
-        "Each dot is a patient, worst first; larger dots have more cells. A few patients far below the rest mean that the average hides "
-        "people for whom the model fails.",
+        "Each dot is a patient, worst first; larger dots have more cells. If a few patients lie far below the rest, the average hides "
+        "patients for whom the model fails.",
     ),
     "worst_errors": (
         "The worst errors",
         "The cells that the model got most wrong, with score, patient and file. Experts who read these images again doubted about "
-        "one label in twenty: some of these are errors of the labels.",
+        "one label in twenty, so some of these are errors of the labels.",
     ),
 }
 
@@ -72,7 +72,7 @@ class ReportData:
         created: when, as text; the report itself never looks at a clock.
         held_out: one or two sentences: the protocol, and what the model never saw.
         metrics: as `malaria_exp.evaluation.evaluate.evaluate` returns it.
-        leaky: cells of one patient stood in training and in evaluation; stamps the report.
+        leaky: training and evaluation share patients or images; stamps the report.
         counts: rows of the table of what was held out, by subset, each like `CellTable.summary()`; None takes the counts of
             the evaluated subsets from `metrics`.
         plots: PNG bytes by name, in the order shown; a name that begins like a key of CAPTIONS gets its title and caption.
@@ -118,17 +118,20 @@ def render(data: ReportData) -> str:
     shown = reported_subset(metrics)
     part = metrics["subsets"][shown]
     cells = {**part["ranking"], **part["at"]["half"]}
-    return template(TEMPLATE).render(
+    return template("run_report.html.j2").render(
+        title=f"{data.run_name} - {data.title}",
+        subtitle=f"{data.title} · {data.created}",
+        leaky=data.leaky,
         data=data,
         metrics=metrics,
         shown=shown,
-        tiles=[(METRICS[name], cells[name]) for name in TILES],
+        tiles=[(METRICS[name].label, number(cells[name]["value"]), interval(cells[name]) or "no interval") for name in TILES],
         part=part,
         registry=METRICS,
         # The subset that the headline is about comes first.
         subsets={shown: part} | dict(metrics["subsets"]),
         counts=data.counts or {name: subset["counted"] for name, subset in metrics["subsets"].items()},
-        figures=[_figure(name, png, data.captions) for name, png in data.plots.items()],
+        pictures=[(_picture(name, png, data.captions), name.startswith(WIDE)) for name, png in data.plots.items()],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
         on_validation=metrics["threshold_source"] == CHOSEN_ON_VALIDATION,
@@ -144,13 +147,8 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> Path:
     return write_text(path, render(data))
 
 
-def _figure(name: str, png: bytes, captions: Mapping[str, str]) -> dict[str, Any]:
+def _picture(name: str, png: bytes, captions: Mapping[str, str]) -> Picture:
     known = next((key for key in CAPTIONS if name.startswith(key)), None)
     title, caption = CAPTIONS[known] if known else (name.replace("_", " ").capitalize(), "")
     rest = name.removeprefix(known or name).strip("_").replace("_", " ")
-    return {
-        "title": f"{title} ({rest})" if rest else title,
-        "caption": captions.get(name, caption),
-        "wide": known in WIDE,
-        "source": "data:image/png;base64," + base64.b64encode(png).decode(),
-    }
+    return Picture(name, f"{title} ({rest})" if rest else title, captions.get(name, caption), png)

@@ -1,4 +1,4 @@
-"""The templates of this folder: what they show is escaped, and a value that is missing is an error."""
+"""The templates of this folder. What they show is escaped, and a missing value is an error."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -1,6 +1,6 @@
-"""The report of a sweep: one page with the best settings, every trial, and plots."""
+"""The report of a search: one page with the best settings, every trial, and plots."""
 
-from dataclasses import dataclass, field
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,53 +8,17 @@ from urllib.parse import quote
 
 from malaria_exp.evaluation.plots import search as plots
 from malaria_exp.evaluation.plots.style import png_bytes
-from malaria_exp.evaluation.reports.table_page import Cell, Head, number_cell, shown_figure
+from malaria_exp.evaluation.reports.page_elements import Cell, Head, Picture, Row, SortableTable, number_cell, write_pictures
 from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.sweeps.search.distributions import Parameter, text_of
 from malaria_exp.sweeps.search.file import SweepFile
 from malaria_exp.sweeps.search.trials import Trial, best_first
-from malaria_exp.utils.atomic_files import write_bytes, write_text
+from malaria_exp.utils.atomic_files import write_text
 
-TEMPLATE = "search.html.j2"
-# With fewer trials a forest says nothing.
+# Below this number of trials the forest says nothing.
 FEWEST_FOR_IMPORTANCE = 4
 MOST_DIMENSIONS = 12
 FINISHED = ("done", "pruned")
-
-
-@dataclass
-class Page:
-    """What the page says.
-
-    Attributes:
-        title: of the page.
-        created: when, as text.
-        summary: a sentence on the search.
-        best: a sentence on the best trial.
-        command: that runs its settings again; empty without one.
-        metric: column of the histories that was optimized.
-        heads: of the table of trials.
-        rows: a row a trial, the best first.
-        failed: (trial, status, reason).
-        space: (parameter, its distribution in words).
-        text: of the sweep's file.
-        leaky: whether a trial is; stamps the page.
-        figures: (title, caption, PNG bytes).
-    """
-
-    title: str
-    created: str
-    summary: str
-    best: str
-    command: str
-    metric: str
-    text: str
-    leaky: bool
-    heads: list[Head] = field(default_factory=list)
-    rows: list[tuple[list[Cell], list[str]]] = field(default_factory=list)
-    failed: list[tuple[str, str, str]] = field(default_factory=list)
-    space: list[tuple[str, str]] = field(default_factory=list)
-    figures: list[tuple[str, str, bytes]] = field(default_factory=list)
 
 
 def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial | None, command: str, *, seed: int) -> Path:
@@ -64,65 +28,68 @@ def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial 
         path: of the page.
         sweep: the sweep's file.
         trials: in the order they began.
-        best: of those that ran to their end.
-        command: that runs its settings again.
+        best: of the trials that ran to their end.
+        command: that runs its settings again; empty without one.
         seed: of the importance's forest.
 
     Returns:
         The path written.
     """
     seconds = sum(trial.seconds or 0 for trial in trials)
-    counts = {state: sum(trial.status == state for trial in trials) for state in dict.fromkeys(trial.status for trial in trials)}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    page = Page(
+    counts = ", ".join(f"{count} {status}" for status, count in Counter(trial.status for trial in trials).items())
+    column = sweep.metric.column
+    pictures = draw(sweep, trials, seed)
+    write_pictures(path.parent, pictures)
+    page = template("search.html.j2").render(
         title=f"Sweep {sweep.raw.get('name') or sweep.path.stem}",
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        summary=f"{sweep.method} search, {len(trials)} trials ({told}), {seconds / 60:.1f} minutes of their own time; to {sweep.metric.goal} {sweep.metric.column}.",
-        best=f"Trial {best.name}: {sweep.metric.column} {best.objective:.4f}. Its settings again:" if best else "",
-        command=command,
-        metric=sweep.metric.column,
-        text=sweep.text,
+        subtitle=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         leaky=any(trial.leaky for trial in trials),
+        summary=f"{sweep.method} search, {len(trials)} trials ({counts}), {seconds / 60:.1f} minutes of their own time; to {sweep.metric.goal} {column}.",
+        best=f"Trial {best.name}: {column} {best.objective:.4f}. Its settings again:" if best else "",
+        command=command,
+        metric=column,
+        trials=_trials_table(sweep, trials, path.parent),
+        pictures=pictures,
         failed=[(trial.name, trial.status, trial.reason) for trial in trials if trial.status not in FINISHED],
         space=[(parameter.name, parameter.words) for parameter in sweep.parameters],
+        file_text=sweep.text,
     )
-    _fill_trials(page, sweep, trials, path.parent)
-    for name, title, caption, png in draw(sweep, trials, seed):
-        write_bytes(path.parent / "plots" / f"{name}.png", png)
-        page.figures.append((title, caption, png))
-    return write_text(path, template(TEMPLATE).render(page=page, figures=[shown_figure(*figure) for figure in page.figures]))
+    return write_text(path, page)
 
 
-def _fill_trials(page: Page, sweep: SweepFile, trials: list[Trial], folder: Path) -> None:
-    varied = sweep.varied
-    page.heads = [
+def _trials_table(sweep: SweepFile, trials: list[Trial], folder: Path) -> SortableTable:
+    """Returns a row a trial, the best first."""
+    heads = [
         Head("trial"),
         Head("status", number=False),
-        Head(page.metric, largest_first=sweep.metric.goal == "maximize"),
+        Head(sweep.metric.column, largest_first=sweep.metric.goal == "maximize"),
         Head("epochs"),
+        *(Head(parameter.name, number=parameter.axis != "category") for parameter in sweep.varied),
+        Head("seconds", title="Of the whole run."),
     ]
-    page.heads += [Head(parameter.name, number=parameter.axis != "category") for parameter in varied]
-    page.heads += [Head("seconds", title="Of the whole run.")]
+    rows = []
     for trial in best_first(trials, sweep.metric):
-        link = quote((trial.path / "report.html").relative_to(folder).as_posix()) if (trial.path / "report.html").is_file() else ""
+        report = trial.path / "report.html"
+        link = quote(report.relative_to(folder).as_posix()) if report.is_file() else ""
         cells = [
             Cell(trial.name, float(trial.name) if trial.name.isdigit() else trial.name, link=link, leaky=trial.leaky),
             Cell(trial.status, trial.status),
             number_cell(trial.objective, ".4f"),
             number_cell(float(len(trial.history)), ".0f"),
+            *(_value_cell(trial.values[parameter.name]) if parameter.name in trial.values else Cell("") for parameter in sweep.varied),
+            number_cell(trial.seconds, ",.0f"),
         ]
-        for parameter in varied:
-            if parameter.name not in trial.values:
-                cells.append(Cell(""))
-                continue
-            value = trial.values[parameter.name]
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            cells.append(Cell(text_of(value), float(value) if number else text_of(value)))
-        page.rows.append(([*cells, number_cell(trial.seconds, ",.0f")], []))
+        rows.append(Row(cells))
+    return SortableTable(heads, rows)
 
 
-def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[tuple[str, str, str, bytes]]:
-    """Returns (name, title, caption, PNG) of the plots that the trials allow."""
+def _value_cell(value: Any) -> Cell:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(text_of(value), float(value) if number else text_of(value))
+
+
+def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[Picture]:
+    """Returns the plots that the trials allow."""
     named = {parameter.name for parameter in sweep.varied}
     rows = [
         (number, trial)
@@ -132,40 +99,26 @@ def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[tuple[str, st
     if not rows:
         return []
     scored = [plots.Scored(number, float(trial.objective or 0), trial.status == "pruned") for number, trial in rows]
-    metric = sweep.metric.column
+    metric, larger = sweep.metric.column, sweep.metric.goal == "maximize"
     leaky = any(trial.leaky for _, trial in rows)
-    larger = sweep.metric.goal == "maximize"
-    found = [
-        (
-            "course",
-            "CallbackContext of the search",
-            "A point is a trial, at the best of its epochs; one ended early is hollow.",
-            png_bytes(plots.course(scored, metric, larger_is_better=larger, leaky=leaky)),
-        )
-    ]
+    figure = plots.course(scored, metric, larger_is_better=larger, leaky=leaky)
+    caption = "A point is a trial, at the best of its epochs; one ended early is hollow."
+    pictures = [Picture("course", "Course of the search", caption, png_bytes(figure))]
     dimensions = [_dimension(parameter, [trial for _, trial in rows]) for parameter in sweep.varied]
     dimensions = [one for one in dimensions if len({str(value) for value in one.values}) > 1][:MOST_DIMENSIONS]
     if not dimensions:
-        return found
-    shares = importances(dimensions, [float(trial.objective or 0) for _, trial in rows], seed)
-    if shares:
+        return pictures
+    fractions = importances(dimensions, [float(trial.objective or 0) for _, trial in rows], seed)
+    if fractions:
         caption = (
-            "fANOVA (Hutter, Hoos, Leyton-Brown 2014) over all trials with a value; of few trials a rough guide. Of a grid or a random search it"
-            " describes the space; of bayes, which tries the good regions more often, those regions."
+            "fANOVA (Hutter, Hoos, Leyton-Brown 2014) over all trials with a value; of few trials a rough guess. Of a grid or a random search it"
+            " describes the whole space; of a Bayesian search, which tries good regions more often, mostly those regions."
         )
-        found.append(("importance", "Importance", caption, png_bytes(plots.importance(shares, leaky=leaky))))
-    caption = "A line is a trial; thin lines were ended early."
-    found.append(
-        (
-            "parallel",
-            "Parallel coordinates",
-            caption,
-            png_bytes(plots.parallel(dimensions, scored, metric, larger_is_better=larger, leaky=leaky)),
-        )
-    )
-    caption = "Each parameter's value against the metric, all others as they came."
-    found.append(("slices", "Slices", caption, png_bytes(plots.slices(dimensions, scored, metric, leaky=leaky))))
-    return found
+        pictures.append(Picture("importance", "Importance", caption, png_bytes(plots.importance(fractions, leaky=leaky))))
+    figure = plots.parallel(dimensions, scored, metric, larger_is_better=larger, leaky=leaky)
+    pictures.append(Picture("parallel", "Parallel coordinates", "A line is a trial; thin lines were ended early.", png_bytes(figure)))
+    caption = "Each parameter's value against the metric, whatever the other parameters were."
+    return [*pictures, Picture("slices", "Slices", caption, png_bytes(plots.slices(dimensions, scored, metric, leaky=leaky)))]
 
 
 def _dimension(parameter: Parameter, trials: list[Trial]) -> plots.Dimension:
@@ -179,7 +132,10 @@ def _dimension(parameter: Parameter, trials: list[Trial]) -> plots.Dimension:
 
 
 def importances(dimensions: list[plots.Dimension], values: list[float], seed: int) -> dict[str, float]:
-    """Returns the share of each parameter in the variance of the values, by Optuna's fANOVA; empty if that says nothing or Optuna is missing."""
+    """Returns the fraction of the values' variance that each parameter explains, by Optuna's fANOVA.
+
+    Empty without Optuna, with too few trials or parameters, or if all values are equal.
+    """
     try:
         import optuna
     except ImportError:

@@ -10,6 +10,7 @@ from unittest import mock
 import pytest
 
 from malaria_exp.evaluation.plots import style
+from malaria_exp.evaluation.reports.comparison import curves
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
@@ -24,7 +25,7 @@ def compared(run_task, tmp_path):
     picture = style.png_bytes(style.new_figure(leaky=False, size=(1, 1)))
 
     def compare(runs, name="comparison"):
-        with mock.patch.object(style, "png_bytes", lambda figure: picture):
+        with mock.patch.object(curves, "png_bytes", lambda figure: picture):
             return run_task(["task=compare", f"runs={json.dumps([str(run) for run in runs])}"], tmp_path / name)
 
     return compare
@@ -48,15 +49,10 @@ def test_seeds_are_one_configuration(copy_run, compared):
     assert (status["status"], status["runs"], status["configurations"], status["report"]) == ("done", 4, 2, "compare.html")
 
 
-def test_another_seed_of_the_split_is_a_seed_and_another_fold_is_none(copy_run, compared):
-    runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", {"split.fold": 1})]
-    groups = [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")]
-    assert groups == ["a b", "c"]
-
-
-def test_other_loggers_and_folders_are_no_other_configuration(copy_run, compared):
-    runs = [copy_run("a"), copy_run("b", {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}})]
-    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b"]
+def test_seeds_loggers_and_folders_make_no_other_configuration_and_a_fold_does(copy_run, compared):
+    elsewhere = {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}}
+    runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", elsewhere), copy_run("d", {"split.fold": 1})]
+    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b c", "d"]
 
 
 def test_only_what_differs_is_a_column_and_numbers_are_compared_as_numbers(copy_run, compared):
@@ -64,26 +60,6 @@ def test_only_what_differs_is_a_column_and_numbers_are_compared_as_numbers(copy_
     header = list(rows_of(compared(runs) / "runs.csv")[0])
     assert header[:4] == ["run", "status", "leaky", "loss.label_smoothing"]
     assert "optimizer.learning_rate" not in header
-
-
-def test_what_an_option_decides_is_no_news_beside_the_option():
-    from malaria_exp.components.task._compare_read import ComparedRun, flat_config
-    from malaria_exp.components.task._compare_table import compare_configs
-
-    def run(model, **params):
-        config = {"seed": 0, "model": {"name": model, **params}, "aug": {"dihedral": {"p": 1.0}}}
-        return ComparedRun(model, None, "done", config=flat_config(config))
-
-    columns, same = compare_configs(
-        [run("cellnet", stem=16, dropout=0.1), run("vit", depth=4, dropout=0.1), run("vit", depth=4, dropout=0.5)]
-    )
-    assert [(column.key, column.follows) for column in columns] == [
-        ("model", None),
-        ("model.dropout", None),
-        ("model.stem", "model"),
-        ("model.depth", "model"),
-    ]
-    assert same == {"seed": 0, "aug": "dihedral", "aug.dihedral.p": 1.0}
 
 
 def test_history_of_any_kind(copy_run, compared):

@@ -1,4 +1,4 @@
-"""The task that draws: what it can be asked for, and the picture of a net. Books and schedules: test_explore_book.py, test_explore_schedule.py."""
+"""The task that draws: what it can be asked for, and the picture of a model."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ from malaria_exp.utils.errors import ConfigError
 
 
 def test_what_cannot_be_drawn_is_said(run_task, tmp_path):
-    with pytest.raises(ConfigError, match="task.what: expected one of 'book', 'schedule', 'model'"):
+    with pytest.raises(ConfigError, match="task.what: expected one of 'data', 'schedule', 'model'"):
         run_task(["task=explore", "task.what=schedul"], tmp_path / "run")
 
 

@@ -36,7 +36,7 @@ def test_its_records_agree(finished_run):
     assert status["status"] == "done"
     assert status["headline"]["auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
     assert status["leaky"] is False
-    assert [entry["subset"] for entry in metrics["opened"]] == ["val", "test"]
+    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "test"]
     assert record["split_hash"] == metrics["split_hash"] == Manifest.read(finished_run / "split.csv", "patient_holdout").hash
     assert record["packages"]["tensorflow"]
 

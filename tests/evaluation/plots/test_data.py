@@ -13,7 +13,7 @@ from malaria_exp.evaluation.plots.data import cell_sizes, cells_per_patient, cla
 from malaria_exp.evaluation.plots.style import png_bytes
 
 
-def people(count=30, cells=12, seed=0):
+def synthetic_patients(count=30, cells=12, seed=0):
     rng = np.random.default_rng(seed)
     patient = np.repeat([f"P{number:03d}" for number in range(count)], cells)
     label = (rng.random(len(patient)) < 0.5).astype(np.int8) * (np.repeat(np.arange(count), cells) % 3 > 0)
@@ -44,7 +44,7 @@ def drawn(figure):
 
 
 def test_counts_stand_beside_their_bars():
-    patient, label = people()
+    patient, label = synthetic_patients()
     counts = count_cells(label, patient)
     figure = class_counts(counts, patients_known=True)
     drawn(figure)
@@ -55,7 +55,7 @@ def test_counts_stand_beside_their_bars():
 
 @pytest.mark.parametrize("count", [1, 30, 150])
 def test_each_patients_bar_is_as_high_as_they_have_cells(count):
-    patient, label = people(count)
+    patient, label = synthetic_patients(count)
     axes = cells_per_patient(patient, label).axes[0]
     tops = [bar.get_y() + bar.get_height() for bar in axes.patches[count:]]
     assert tops == [12] * count
@@ -64,7 +64,7 @@ def test_each_patients_bar_is_as_high_as_they_have_cells(count):
 
 
 def test_the_split_is_drawn_as_the_manifest_counts_it():
-    made = manifest(*people())
+    made = manifest(*synthetic_patients())
     counts = made.counts()
     figure = split_bars(counts, patients_known=True)
     drawn(figure)
@@ -76,7 +76,7 @@ def test_the_split_is_drawn_as_the_manifest_counts_it():
 
 
 def test_a_leaky_split_is_stamped():
-    patient, label = people()
+    patient, label = synthetic_patients()
     for leaky in (True, False):
         made = manifest(patient, label, cross=leaky)
         figures = [

@@ -8,6 +8,7 @@ from PIL import Image
 
 from malaria_exp.evaluation.plots import results
 from malaria_exp.evaluation.plots.epoch import DPI, EpochPlots
+from malaria_exp.evaluation.plots.style import png_bytes
 
 RNG = np.random.default_rng(0)
 LABELS = (RNG.random(400) < 0.4).astype(int)
@@ -44,5 +45,5 @@ def test_every_epochs_pictures_are_those_that_plots_draws(leaky):
 def test_validation_cells_of_one_class_are_drawn_too():
     epoch = EpochPlots(leaky=False)
     given = np.ones(5, int), np.array([0.1, 0.2, 0.6, 0.7, 0.8])
-    assert (pixels(epoch.roc(*given)) == pixels(results.png_bytes(results.roc(*given)))).all()
+    assert (pixels(epoch.roc(*given)) == pixels(png_bytes(results.roc(*given)))).all()
     assert pixels(epoch.confusion_matrix(*given)).shape == (420, 460, 3)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.evaluation.plots.image_sheet import TILE, Row, Tile, enlarged, sheet, short, to_pixels, wrapped_grid
-from malaria_exp.evaluation.plots.style import PARASITIZED, UNINFECTED, png_bytes
+from malaria_exp.evaluation.plots.image_sheet import TILE, Row, Tile, enlarged, sheet, to_pixels, wrapped_grid
+from malaria_exp.evaluation.plots.style import PARASITIZED, UNINFECTED, png_bytes, shorten
 
 
 def drawn(figure):
@@ -64,8 +64,8 @@ def test_no_tile_lies_on_another_and_none_is_cut():
 def test_names_may_hold_anything():
     figure = sheet([Row("$x_1$ ^ \\frac", [Tile(noise(1, 20)[0], "$a$ % {b}")])], "$\\")
     assert drawn(figure).std() > 0
-    assert short("abcdef", 4) == "abc…"
-    assert short("abcd", 4) == "abcd"
+    assert shorten("abcdef", 4) == "abc…"
+    assert shorten("abcd", 4) == "abcd"
 
 
 def test_equal_sheets_are_equal_bytes_and_the_stamp_shows():

@@ -1,8 +1,9 @@
-"""The picture of a net: nothing of it is lost, and it stays small."""
+"""The picture of a model: nothing of it is lost, and it stays small."""
 
 from functools import lru_cache
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.model_summary import model_facts
@@ -12,7 +13,7 @@ from malaria_exp.evaluation.plots.model_diagram import boxes_of
 
 @lru_cache
 def facts_of(name, **params):
-    """What is known of a net, which is built once."""
+    """The facts of a model, which is built once."""
     return model_facts(build("model", name, params))
 
 
@@ -26,7 +27,7 @@ def facts_of(name, **params):
         ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
     ],
 )
-def test_boxes_hold_the_whole_net_and_are_few(name, params, most):
+def test_boxes_hold_the_whole_model_and_are_few(name, params, most):
     facts = facts_of(name, **params)
     boxes = boxes_of(facts)
     assert len(boxes) <= most
@@ -47,27 +48,23 @@ def test_a_backbone_and_its_head_share_no_box():
     assert (boxes[1].inside, boxes[-1].inside) == ("", "")
 
 
-def test_nets_of_an_ensemble_stand_side_by_side():
+def test_models_of_an_ensemble_stand_side_by_side():
     import keras
 
     from malaria_exp.components.model._mean_logit import MeanLogit
 
-    nets = [build("model", name, {"image_size": 32}) for name in ("cellnet", "resnet_subclassed")]
-    for number, net in enumerate(nets):
-        net.name = f"member_{number + 1}"
+    models = [build("model", name, {"image_size": 32}) for name in ("cellnet", "resnet_subclassed")]
+    for number, member in enumerate(models):
+        member.name = f"member_{number + 1}"
     inputs = keras.Input((32, 32, 3))
-    boxes = boxes_of(model_facts(keras.Model(inputs, MeanLogit("logit")([net(inputs) for net in nets]))))
+    boxes = boxes_of(model_facts(keras.Model(inputs, MeanLogit("logit")([member(inputs) for member in models]))))
     assert [(box.inside, box.reads) for box in boxes] == [("", ()), ("member_1", (0,)), ("member_2", (0,)), ("", (1, 2))]
-    assert [box.parameters for box in boxes[1:3]] == [net.count_params() for net in nets]
+    assert [box.parameters for box in boxes[1:3]] == [member.count_params() for member in models]
 
 
 def test_all_text_lies_within_the_picture():
     figure = draw_architecture("efficientnet_b0", facts_of("transfer", image_size=32, backbone="efficientnet_b0"))
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
-    if renderer is None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     width, height = figure.bbox.size
     for text in figure.axes[0].texts:
         box = text.get_window_extent(renderer)

@@ -12,7 +12,9 @@ from PIL import Image
 
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS, compute, count
-from malaria_exp.evaluation.plots import results
+from malaria_exp.evaluation.plots import patients, results
+from malaria_exp.evaluation.plots.style import png_bytes
+from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
 
 RNG = np.random.default_rng(0)
@@ -33,7 +35,7 @@ def rows(labels=LABELS):
 
 
 def error(i=0):
-    return results.ErrorCell(np.full((20, 30, 3), 40 * i % 255, np.uint8), f"C1P1thinF_IMG_20150619_114756a_cell_{i}", "P1", 0.25)
+    return patients.ErrorCell(np.full((20, 30, 3), 40 * i % 255, np.uint8), f"C1P1thinF_IMG_20150619_114756a_cell_{i}", "P1", 0.25)
 
 
 PLOTS = {
@@ -41,9 +43,9 @@ PLOTS = {
     "roc": lambda **o: results.roc(LABELS, SCORES, PATIENTS, thresholds=THRESHOLDS, **o),
     "precision_recall": lambda **o: results.precision_recall(LABELS, SCORES, thresholds=THRESHOLDS, **o),
     "score_histogram": lambda **o: results.score_histogram(LABELS, SCORES, thresholds=THRESHOLDS, **o),
-    "training_curves": lambda **o: results.training_curves(HISTORY, **o),
-    "worst_errors": lambda **o: results.worst_errors([error(i) for i in range(4)], [error()], **o),
-    "per_patient": lambda **o: results.per_patient(rows(), **o),
+    "training_curves": lambda **o: training_curves(HISTORY, **o),
+    "worst_errors": lambda **o: patients.worst_errors([error(i) for i in range(4)], [error()], **o),
+    "per_patient": lambda **o: patients.per_patient(rows(), **o),
 }
 
 
@@ -56,7 +58,7 @@ def test_draws_the_same_bytes_and_stamps_only_what_leaks(name):
     clean, leaky = PLOTS[name](), PLOTS[name](leaky=True)
     assert "LEAKY" not in words(clean)
     assert "LEAKY" in words(leaky)
-    first, again = results.png_bytes(clean), results.png_bytes(PLOTS[name]())
+    first, again = png_bytes(clean), png_bytes(PLOTS[name]())
     assert hashlib.sha256(first).digest() == hashlib.sha256(again).digest()
     with Image.open(io.BytesIO(first)) as image:
         assert "Software" not in image.info
@@ -107,31 +109,31 @@ def test_one_class_still_draws(label):
         results.roc(labels, SCORES, PATIENTS, thresholds=THRESHOLDS),
         results.precision_recall(labels, SCORES, thresholds=THRESHOLDS),
         results.score_histogram(labels, SCORES, log=False),
-        results.per_patient(rows(labels)),
-        results.worst_errors([], []),
+        patients.per_patient(rows(labels)),
+        patients.worst_errors([], []),
     ):
-        assert results.png_bytes(figure)
+        assert png_bytes(figure)
     assert "undefined" in words(results.roc(labels, SCORES, PATIENTS))
 
 
 def test_the_best_epoch_is_the_monitors_own():
-    assert "best by val_auc: epoch 2" in words(results.training_curves(HISTORY))
-    assert "best by val_loss: epoch 4" in words(results.training_curves(HISTORY, monitor="val_loss"))
+    assert "best by val_auc: epoch 2" in words(training_curves(HISTORY))
+    assert "best by val_loss: epoch 4" in words(training_curves(HISTORY, monitor="val_loss"))
     without = [{"epoch": "1", "loss": "0.5", "val_auc": ""}, {"epoch": "2", "loss": "nan"}]
-    assert "best by" not in words(results.training_curves(without))
-    titles = [axes.get_title(loc="left") for axes in results.training_curves(HISTORY).axes]
+    assert "best by" not in words(training_curves(without))
+    titles = [axes.get_title(loc="left") for axes in training_curves(HISTORY).axes]
     assert titles == ["Loss", "AUC", "Learning rate"]
     everything = [{"epoch": 1, "loss": 1, "learning_rate": 0.1} | {f"val_{name}": 0.5 for name in METRICS}]
-    titles = [axes.get_title(loc="left") for axes in results.training_curves(everything, monitor="val_brier").axes]
+    titles = [axes.get_title(loc="left") for axes in training_curves(everything, monitor="val_brier").axes]
     assert titles[:2] == ["Loss", METRICS["brier"].label]
     assert len(titles) == 6
     with pytest.raises(ValueError, match="at least one epoch"):
-        results.training_curves([])
+        training_curves([])
 
 
 @pytest.mark.parametrize("history", [HISTORY, HISTORY[:1], [{"epoch": 1, "loss": 0.5, "val_loss": 0.4}]])
 def test_the_legend_of_a_training_lies_on_no_curve_and_is_not_cut(history):
-    figure = results.training_curves(history)
+    figure = training_curves(history)
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not [axes for axes in figure.axes if axes.get_legend() or axes.get_window_extent().overlaps(legend)]
@@ -141,33 +143,27 @@ def test_the_legend_of_a_training_lies_on_no_curve_and_is_not_cut(history):
 
 def test_worst_takes_the_most_wrong_first():
     labels, scores = np.array([1, 1, 1, 0, 0, 0]), np.array([0.4, 0.1, 0.9, 0.5, 0.95, 0.2])
-    missed, alarms = results.worst(labels, scores, 0.5)
+    missed, alarms = patients.worst(labels, scores, 0.5)
     assert missed.tolist() == [1, 0]
     assert alarms.tolist() == [4, 3]
-    assert [len(part) for part in results.worst(labels, scores, 0.5, most=1)] == [1, 1]
+    assert [len(part) for part in patients.worst(labels, scores, 0.5, most=1)] == [1, 1]
 
 
 def test_names_are_drawn_as_they_are():
     name = "$a_{$ $"
     patient = {**rows()[-1], "patient": name}
     for figure in (
-        results.worst_errors([results.ErrorCell(np.zeros((4, 4, 3), np.uint8), name, name, 0.1)], []),
-        results.per_patient([patient]),
+        patients.worst_errors([patients.ErrorCell(np.zeros((4, 4, 3), np.uint8), name, name, 0.1)], []),
+        patients.per_patient([patient]),
     ):
-        results.png_bytes(figure)
+        png_bytes(figure)
         assert name in words(figure)
-
-
-def test_save_png_replaces_whole_files(tmp_path):
-    path = results.save_png(PLOTS["score_histogram"](), tmp_path / "plots" / "a.png")
-    assert path.read_bytes() == results.png_bytes(PLOTS["score_histogram"]())
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.png"]
 
 
 def test_pyplot_is_never_imported():
     program = (
-        "import sys, numpy as np; from malaria_exp.evaluation.plots import results as plots;"
-        "plots.png_bytes(plots.roc(np.array([0, 1]), np.array([.1, .9])));"
+        "import sys, numpy as np; from malaria_exp.evaluation.plots import results, style;"
+        "style.png_bytes(results.roc(np.array([0, 1]), np.array([.1, .9])));"
         "print('matplotlib.pyplot' in sys.modules, 'tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]

@@ -42,7 +42,7 @@ def trials(count, score):
 
 
 def names(plots):
-    return [name for name, *_ in plots]
+    return [plot.name for plot in plots]
 
 
 @pytest.mark.parametrize(

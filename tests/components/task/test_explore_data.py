@@ -1,24 +1,24 @@
-"""The picture book: whole, self-contained, the same for the same seed, true to the split, and blind to what is held out."""
+"""The data report: whole, self-contained, the same for the same seed, true to the split, and blind to what is held out."""
 
 import base64
 import json
 import re
-from html.parser import HTMLParser
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from conftest import compose_app
+from html_page import Page
 from PIL import Image
 
-from malaria_exp.components.task import _explore_book_augs, _explore_book_data, _explore_book_tried
-from malaria_exp.components.task._explore_book_cells import Sample
-from malaria_exp.components.task._explore_book_tried import Subjects, Tried, sweep_values
 from malaria_exp.config.durations import RunLength
-from malaria_exp.config.registry import build, component, options
-from malaria_exp.config.validation import Probability, Range, check
+from malaria_exp.config.registry import build, options
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.plots import style
+from malaria_exp.evaluation.reports.data_report import augmentation_chapters, augmentation_trials
+from malaria_exp.evaluation.reports.data_report import page as report_page
+from malaria_exp.evaluation.reports.data_report.augmentation_trials import TriedOption
+from malaria_exp.evaluation.reports.data_report.sample import Sample
 from malaria_exp.runs import load_data
 from malaria_exp.utils.errors import ConfigError
 
@@ -26,42 +26,10 @@ DATA = [
     "task=explore", "task.samples=6", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8",
     "dataset.cell_size=40", "model.image_size=24", "batch_size=14",
 ]  # fmt: skip
-VOID = {"meta", "img", "br", "link"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and the cells of tables; fails on a tag that is closed in the wrong place."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.attributes, self.headings, self.rows, self.said = [], [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-        self.text = " ".join(" ".join(self.said).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag == "tr":
-            self.rows.append([])
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.said.append(data)
-        if {"td", "th"} & set(self.open) and data.strip():
-            self.rows[-1].append(data.strip())
-        if {"h2", "h3"} & set(self.open):
-            self.headings.append(data)
 
 
 def read(folder):
-    return Page((folder / "book.html").read_text(encoding="utf-8"))
+    return Page((folder / "data_report.html").read_text(encoding="utf-8"))
 
 
 def pictures(folder):
@@ -87,16 +55,16 @@ class Watched:
 
 
 def hasten(patch):
-    """Makes books of fewer draws, shorter sweeps and coarser pictures."""
-    patch.setattr(_explore_book_tried, "VALUES", 3)
-    patch.setattr(_explore_book_tried, "DRAWS", 2)
-    patch.setattr(_explore_book_augs, "MIXED", 6)
+    """Makes reports of fewer draws, shorter series and coarser pictures."""
+    patch.setattr(augmentation_trials, "VALUES", 3)
+    patch.setattr(augmentation_trials, "DRAWS", 2)
+    patch.setattr(augmentation_chapters, "MIXED", 6)
     patch.setattr(style, "DPI", 50)
 
 
 @pytest.fixture(scope="module")
-def book(run_task, tmp_path_factory):
-    """The folder of a book on synthetic cells, the rows whose pictures were taken, and the manifest."""
+def report(run_task, tmp_path_factory):
+    """The folder of a report on synthetic cells, the rows whose pictures were taken, and the manifest."""
     seen, kept = set(), {}
     load, split = load_data.load_and_decode, load_data.split
 
@@ -113,14 +81,14 @@ def book(run_task, tmp_path_factory):
         patch.setattr(load_data, "load_and_decode", watched_load)
         patch.setattr(load_data, "split", kept_split)
         hasten(patch)
-        sweeps = Tried.sweeps
-        patch.setattr(Tried, "sweeps", lambda tried: sweeps(tried) if tried.name in ("mixup", "stain") else [])
-        folder = run_task([*DATA, "aug=[dihedral,mixup]"], tmp_path_factory.mktemp("book") / "run")
+        series = TriedOption.series
+        patch.setattr(TriedOption, "series", lambda tried: series(tried) if tried.name in ("mixup", "stain") else [])
+        folder = run_task([*DATA, "aug=[dihedral,mixup]"], tmp_path_factory.mktemp("report") / "run")
     return folder, seen, kept["manifest"]
 
 
-def test_the_page_is_whole_and_loads_nothing(book):
-    folder, _, _ = book
+def test_the_page_is_whole_and_loads_nothing(report):
+    folder, _, _ = report
     page = read(folder)
     for tag, name, value in page.attributes:
         assert name not in ("srcset", "onclick", "action"), (tag, name)
@@ -128,13 +96,13 @@ def test_the_page_is_whole_and_loads_nothing(book):
             assert value.startswith(("data:image/png;base64,", "#")), value[:60]
     anchors = {value for _, name, value in page.attributes if name == "id"}
     assert {value[1:] for tag, name, value in page.attributes if (tag, name) == ("a", "href")} <= anchors
-    html = (folder / "book.html").read_text(encoding="utf-8")
+    html = (folder / "data_report.html").read_text(encoding="utf-8")
     assert not re.search(r"<script|@import|url\(|https?://", html)
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
 
 
-def test_every_picture_is_a_file_stands_in_the_page_and_is_not_blank(book):
-    folder, _, _ = book
+def test_every_picture_is_a_file_stands_in_the_page_and_is_not_blank(report):
+    folder, _, _ = report
     files = pictures(folder)
     inside = [base64.b64decode(value.partition(",")[2]) for _, name, value in read(folder).attributes if name == "src"]
     assert sorted(files.values()) == sorted(inside)
@@ -149,8 +117,8 @@ def test_every_picture_is_a_file_stands_in_the_page_and_is_not_blank(book):
         assert min(picture.shape[:2]) > 50, name
 
 
-def test_every_option_of_aug_has_its_page(book):
-    folder, _, _ = book
+def test_every_option_of_aug_has_its_page(report):
+    folder, _, _ = report
     page, files = read(folder), pictures(folder)
     for name in set(options("aug")) - {"none"}:
         own = " (in this run's chain)" if name in ("dihedral", "mixup") else ""
@@ -162,32 +130,31 @@ def test_every_option_of_aug_has_its_page(book):
             assert f"aug_{name}" in files
 
 
-def test_the_table_of_the_split_is_the_manifests(book):
-    folder, _, manifest = book
+def test_the_table_of_the_split_is_the_manifests(report):
+    folder, _, manifest = report
     rows = {row[0]: row[1:] for row in read(folder).rows if row}
     order = ["patients", "infected_patients", "healthy_patients", "cells", "parasitized", "uninfected"]
     for subset, name in (("train", "training"), ("val", "validation"), ("test", "test")):
         assert rows[name] == [f"{manifest.counts()[subset][key]:,}" for key in order]
 
 
-def test_only_pictures_of_training_cells_are_taken(book):
-    _, seen, manifest = book
+def test_only_pictures_of_training_cells_are_taken(report):
+    _, seen, manifest = report
     assert seen
     assert seen <= set(manifest.rows("train").tolist())
 
 
 @pytest.fixture
 def few_options(monkeypatch):
-    """Lets the book try two options only, as others are tried elsewhere."""
+    """Lets the report try two options only, as others are tried elsewhere."""
     hasten(monkeypatch)
-    monkeypatch.setattr(_explore_book_augs, "options", lambda group: {name: options(group)[name] for name in ("dihedral", "mix")})
+    monkeypatch.setattr(augmentation_chapters, "options", lambda group: {name: options(group)[name] for name in ("dihedral", "mix")})
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
     """Builds all figures but draws none: tests of the plots do."""
-    for module in (_explore_book_data, _explore_book_augs):
-        monkeypatch.setattr(module, "png_bytes", lambda figure: b"" if figure else None)
+    monkeypatch.setattr(report_page, "png_bytes", lambda figure: b"" if figure else None)
 
 
 def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_zip, run_task, few_options, tmp_path):
@@ -196,7 +163,7 @@ def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_z
     overrides = [*own, "dataset=nih", f"dataset.path={archive}", "aug=[dihedral,mix]"]
     first, again = (run_task(overrides, tmp_path / name) for name in ("first", "again"))
     assert pictures(again) == pictures(first)
-    assert (again / "book.html").read_bytes() == (first / "book.html").read_bytes()
+    assert (again / "data_report.html").read_bytes() == (first / "data_report.html").read_bytes()
     assert {"cell_sizes", "samples_by_slide", "stain"} <= set(pictures(first))
 
 
@@ -222,7 +189,7 @@ def test_unknown_patients_a_leaky_split_and_odd_names(run_task, few_options, und
 
     changed_table(monkeypatch, nobody)
     folder = run_task([*DATA, "split=cell_level_leaky", "aug=none"], tmp_path / "run")
-    page, html = read(folder), (folder / "book.html").read_text()
+    page, html = read(folder), (folder / "data_report.html").read_text()
     assert "LEAKY" in page.text
     assert "<title>LEAKY: " in html
     assert [part for part in page.said if part in ("Patients", "unknown")][:2] == ["Patients", "unknown"]
@@ -250,91 +217,17 @@ def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, mo
     def refuse(name, params, subjects):
         if name == "mix":
             raise ConfigError("aug.mix: needs a spoon.\npip install spoon")
-        return Tried(name, params, subjects)
+        return TriedOption(name, params, subjects)
 
-    monkeypatch.setattr(_explore_book_augs, "Tried", refuse)
+    monkeypatch.setattr(augmentation_chapters, "TriedOption", refuse)
     pixels, names = np.random.default_rng(0).integers(0, 256, (16, 12, 12, 3), dtype=np.uint8), np.array(["P"] * 16)
     sample = Sample(np.arange(16), pixels, np.arange(16, dtype=np.int8) % 2, names, names, 16)
-    chapter = _explore_book_augs._options_chapter(compose_app(DATA, tmp_path).config, sample, RunLength(1, 1, 16), leaky=False)
+    chapter = augmentation_chapters._options_chapter(compose_app(DATA, tmp_path).config, sample, RunLength(1, 1, 16), leaky=False)
     assert [section.title for section in chapter.sections] == ["", "dihedral (in this run's chain)", "Not shown"]
     assert chapter.sections[-1].tables[0].rows == [["mix", "aug.mix: needs a spoon. pip install spoon"]]
 
 
-def subjects(count=8, size=16):
-    rng = np.random.default_rng(0)
-    return Subjects(rng.random((count, size, size, 3), np.float32), (np.arange(count) % 2).astype(np.float32), RunLength(5, 10, count), 3)
-
-
-@pytest.mark.parametrize("name", ["mixup", "cutmix", "mix"])
-def test_partners_and_weights_are_those_of_the_pixels(name):
-    tried = Tried(name, {}, subjects())
-    assert tried.changes_labels()
-    pairs, weights = tried.pairs()
-    assert len(pairs) == 8
-    assert weights.min() >= 0
-    assert weights.max() <= 1
-    for pair in pairs:
-        assert pair.label == pytest.approx((1 - pair.weight) * pair.own_label + pair.weight * pair.partner_label, abs=1e-5)
-        # Each pixel lies between the two that it was made of, and as far from its own on average as the label is.
-        low, high = np.minimum(pair.own, pair.partner), np.maximum(pair.own, pair.partner)
-        assert ((pair.mixed >= low - 1e-5) & (pair.mixed <= high + 1e-5)).all()
-        moved = np.abs(pair.mixed - pair.own) / np.maximum(np.abs(pair.partner - pair.own), 1e-3)
-        assert moved.mean() == pytest.approx(pair.weight, abs=0.03)
-
-
-def test_what_changes_no_label_is_not_taken_for_mixing():
-    for name in ("dihedral", "color", "erasing", "repeat5"):
-        assert not Tried(name, {}, subjects()).changes_labels()
-
-
-def test_every_copy_is_drawn():
-    draws = Tried("repeat5", {}, subjects()).draws
-    assert [draw.name for draw in draws] == [f"copy {number}" for number in range(1, 6)]
-    assert len({draw.images.tobytes() for draw in draws}) == 5
-
-
-def test_a_sweep_changes_one_key_of_one_cell_and_leaves_probabilities_out():
-    given = subjects()
-    found = {sweep.key: sweep for sweep in Tried("color", {"brightness": 0.3}, given).sweeps()}
-    assert set(found) == {"brightness", "contrast", "saturation", "hue"}
-    assert [float(value.split()[0]) for value in found["brightness"].values] == pytest.approx([0, 0.3, 0.4, 0.6, 0.8, 1])
-    assert "0.3 (set)" in found["brightness"].values
-    for sweep in found.values():
-        assert np.array_equal(sweep.original, given.images[0])
-    assert not Tried("dihedral", {}, given).sweeps()
-    # Each key of it acts on one of the copies only.
-    assert {"saturation", "brightness", "contrast"} <= {sweep.key for sweep in Tried("repeat5", {}, given).sweeps()}
-
-
-@pytest.mark.parametrize(
-    ("annotation", "current", "expected"),
-    [
-        (Probability, 0.5, [0, 0.2, 0.5, 0.6, 0.8, 1]),
-        (Range, 1.0, []),
-        (str, "a", []),
-        (bool, True, []),
-        (float, 0.5, []),
-        (list[str], [], []),
-    ],
-)
-def test_values_of_a_sweep(annotation, current, expected):
-    assert sweep_values(annotation, current) == pytest.approx(expected)
-
-
-def test_values_of_every_numeric_key_of_aug_are_allowed():
-    counted = 0
-    for name in options("aug"):
-        for key, parameter in component("aug", name).parameters.items():
-            values = sweep_values(parameter.annotation, parameter.default)
-            counted += bool(values)
-            assert values == sorted(set(values))
-            assert len(values) in (0, *range(3, 7))
-            for value in values:
-                check(key, value, parameter.annotation)
-    assert counted > 20
-
-
-def test_books_of_shards_with_cells_weighted_by_patient(run_task, few_options, undrawn, tmp_path):
+def test_shards_with_cells_weighted_by_patient(run_task, few_options, undrawn, tmp_path):
     build_in = [item for item in DATA if item.startswith(("dataset.", "model."))]
     run_task(["task=prepare", f"task.to={tmp_path / 'set'}", *build_in], tmp_path / "prepare")
     shards = ["dataset=shards", f"dataset.path={tmp_path / 'set'}", "aug=[dihedral]", "count_by=patient"]
@@ -346,8 +239,8 @@ def test_books_of_shards_with_cells_weighted_by_patient(run_task, few_options, u
     assert "count_by=patient" in read(folder).text
 
 
-def test_the_manifest_that_is_drawn_is_the_one_a_run_would_have(book, tmp_path):
-    _, _, manifest = book
+def test_the_manifest_that_is_drawn_is_the_one_a_run_would_have(report, tmp_path):
+    _, _, manifest = report
     config = compose_app(DATA, tmp_path).config
     table = build("dataset", "synthetic", config.one("dataset").params)
     assert build("split", config.one("split").name, config.one("split").params, table).hash == manifest.hash

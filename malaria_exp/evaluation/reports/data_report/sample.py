@@ -1,4 +1,4 @@
-"""The cells that the picture book shows: a sample of the training cells, read once; no other subset's pictures are taken."""
+"""The cells that the data report shows: a sample of the training cells, read once. No picture of another subset is read."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.utils.progress_bars import track
 
 MOST_CELLS, MOST_BYTES = 2000, 256e6
-# Records of shards are read out of turn, each by itself.
+# Reading single records of shards is slow.
 MOST_FROM_SHARDS = 600
 MOST_SIZES = 600
 EXAMPLES = 9
@@ -21,11 +21,11 @@ GROUPS = 8
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Training cells of as many slides, patients and classes as possible, in an order drawn at random.
+    """Training cells of as many slides, patients and classes as possible, in random order.
 
     Attributes:
         rows: int64 (n,), rows of the table.
-        images: uint8 (n, size, size, 3), as the net sees them.
+        images: uint8 (n, size, size, 3), as the model sees them.
         label: int8 (n,), 1 = parasitized.
         patient, slide: str (n,).
         total: number of training cells that there are.
@@ -42,7 +42,7 @@ class Sample:
         return len(self.rows)
 
     def of_class(self, label: int, most: int) -> np.ndarray:
-        """Returns the places of up to so many cells of a class, of as many people as there are."""
+        """Returns the places of up to so many cells of a class, of as many patients as possible."""
         places = np.flatnonzero(self.label == label)
         return places[np.argsort(_rank(self.patient[places]), kind="stable")][:most]
 
@@ -68,7 +68,7 @@ def training_sample(data: Data, seed: int) -> tuple[Cells, Sample]:
     # The first cell of every slide and class, then the second of each, and so on.
     groups = np.char.add(manifest.slide[shuffled].astype(str), manifest.label[shuffled].astype("U1"))
     rows = shuffled[np.argsort(_rank(groups), kind="stable")[:most]]
-    # In the order in which they lie, which is the quickest to read.
+    # Read in the order in which they are stored, which is the fastest.
     order = np.argsort(rows, kind="stable")
     images = np.empty((len(rows), pixel_cache.rule.size, pixel_cache.rule.size, 3), np.uint8)
     images[order] = pixel_cache.take(rows[order])
@@ -77,7 +77,7 @@ def training_sample(data: Data, seed: int) -> tuple[Cells, Sample]:
 
 
 def groups_of(sample: Sample, names: np.ndarray, seed: int, prefer: np.ndarray | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns the cells of some patients or slides, images and labels by name, those with both classes and with one in turns.
+    """Returns the cells of some patients or slides, images and labels by name, groups with both classes and with one by turns.
 
     Args:
         sample: the cells.
@@ -89,7 +89,7 @@ def groups_of(sample: Sample, names: np.ndarray, seed: int, prefer: np.ndarray |
     both = np.isin(found, names[sample.label == 1]) & np.isin(found, names[sample.label == 0])
     turn = np.empty(len(found), np.int64)
     for kind in (True, False):
-        # Three with both classes to one with a single one.
+        # Three groups with both classes, then one with a single class.
         turn[both == kind] = np.arange((both == kind).sum()) * (1 if kind else 3) + (0 if kind else 2)
     if prefer is not None:
         turn = turn + len(found) * 4 * ~np.isin(found, prefer)
@@ -100,8 +100,8 @@ def groups_of(sample: Sample, names: np.ndarray, seed: int, prefer: np.ndarray |
 def slides_of_several(sample: Sample) -> np.ndarray:
     """Returns the slides of patients who have several among these cells, str (m,)."""
     pairs = np.unique(np.stack([sample.patient, sample.slide], axis=1), axis=0)
-    people, number = np.unique(pairs[:, 0], return_counts=True)
-    several: np.ndarray = pairs[np.isin(pairs[:, 0], people[number > 1]), 1]
+    patients, number = np.unique(pairs[:, 0], return_counts=True)
+    several: np.ndarray = pairs[np.isin(pairs[:, 0], patients[number > 1]), 1]
     return several
 
 

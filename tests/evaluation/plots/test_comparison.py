@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from malaria_exp.components.task._compare_read import ComparedRun
-from malaria_exp.components.task._compare_table import Configuration, best_first, shorten
-from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, FAINT, MOST_COLORED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.comparison import COLORED_OF_MANY, MOST_COLORED, STYLES, Series, columns_of, compare_curves
+from malaria_exp.evaluation.plots.style import LIGHT_GRAY
 
 
 def course(values, column="val_auc"):
@@ -48,7 +47,7 @@ def test_a_hundred_series_are_gray_behind_the_best():
     series = [Series(str(number), [course([0.5, 0.6]), course([0.6, 0.7])], number < COLORED_OF_MANY) for number in range(100)]
     figure = compare_curves(series, ["val_auc"])
     (axes,) = figure.axes
-    assert sum(line.get_color() == FAINT for line in axes.lines) == 94
+    assert sum(line.get_color() == LIGHT_GRAY for line in axes.lines) == 94
     assert len(axes.collections) == COLORED_OF_MANY
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLORED_OF_MANY)]
     assert figure.get_figheight() < 5
@@ -57,22 +56,3 @@ def test_a_hundred_series_are_gray_behind_the_best():
 def test_a_course_that_all_share_is_said_to_be_the_same():
     (axes,) = compare_curves([Series("a", [course([0.5])]), Series("b", [course([0.5])])], ["val_auc"]).axes
     assert axes.get_title(loc="left") == "Validation AUC (the same in all)"
-
-
-def configuration(label, objective, test, monitor="val_auc"):
-    run = ComparedRun(label, None, "done", objective=objective, monitor=monitor, results={"auc": (test, None, None)})
-    return Configuration(label, (run,))
-
-
-def test_the_best_are_the_best_on_validation_never_on_test():
-    groups = [configuration("a", 0.7, 0.99), configuration("b", 0.9, 0.5), configuration("c", None, 0.8)]
-    ranked, by = best_first(groups)
-    assert ([one.label for one in ranked], by) == (["b", "a", "c"], "best on validation")
-    losses = [configuration("a", 0.7, 0.99, "val_loss"), configuration("b", 0.3, 0.5, "val_loss")]
-    assert [one.label for one in best_first(losses)[0]] == ["b", "a"]
-    ranked, by = best_first([groups[0], losses[1]])
-    assert ([one.label for one in ranked], by) == (["a", "b"], "first")
-
-
-def test_a_long_text_keeps_its_ends():
-    assert shorten("a" * 50 + "b" * 50, 11) == "aaaaa…bbbbb"

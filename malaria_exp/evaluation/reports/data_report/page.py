@@ -1,36 +1,15 @@
-"""The page of the picture book: chapters of text, tables and pictures, put into one HTML file that loads nothing from anywhere."""
+"""What the data report's page is made of: chapters of text, tables and pictures."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from malaria_exp.evaluation.plots.style import png_bytes
+from malaria_exp.evaluation.reports.page_elements import Picture
 from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.utils.atomic_files import write_text
-
-TEMPLATE = "data_report.html.j2"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of the book.
-
-    Attributes:
-        name: of its file in plots/, without the ending.
-        title: in bold below it.
-        caption: how to read it.
-        png: its bytes.
-    """
-
-    name: str
-    title: str
-    caption: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        """The picture as a data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
 
 @dataclass(frozen=True)
@@ -44,21 +23,25 @@ class Table:
 
 @dataclass
 class Section:
-    """A part of a chapter, or a chapter's beginning.
+    """A section of a chapter, or a chapter's beginning.
 
     Attributes:
         title: its heading; empty for a chapter's beginning.
-        code: set in a typewriter's letters below the heading.
+        code: set in a fixed-width font below the heading.
         text: paragraphs.
-        pictures: in the order shown.
         tables: between text and pictures.
+        pictures: in the order shown.
     """
 
     title: str = ""
     code: str = ""
     text: list[str] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+
+    def add(self, figure: Figure, name: str, title: str, caption: str) -> None:
+        """Adds a figure as a picture."""
+        self.pictures.append(Picture(name, title, caption, png_bytes(figure)))
 
 
 @dataclass
@@ -71,17 +54,17 @@ class Chapter:
 
 
 @dataclass
-class Book:
+class DataReport:
     """What the page says; all text may hold anything, it is escaped.
 
     Attributes:
-        title: of the book.
+        title: of the page.
         subtitle: below it.
-        leaky: cells of one patient stand on both sides of the split; stamps the page.
+        leaky: training and evaluation share patients or images; stamps the page.
         notes: sentences of caution, near the top.
         tiles: (name, number, remark) of the numbers that everyone asks first.
         chapters: in order.
-        facts: (name, value), what the book was made from.
+        facts: (name, value), what the report was made from.
     """
 
     title: str
@@ -94,14 +77,9 @@ class Book:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All pictures of the book, in order."""
+        """All pictures, in order."""
         return [picture for chapter in self.chapters for section in chapter.sections for picture in section.pictures]
 
-
-def write_page(path: Path, book: Book) -> Path:
-    """Writes the page atomically; equal books give equal bytes.
-
-    Returns:
-        The path written.
-    """
-    return write_text(path, template(TEMPLATE).render(book=book))
+    def write(self, path: Path) -> None:
+        """Writes the page atomically; equal reports give equal bytes."""
+        write_text(path, template("data_report.html.j2").render(vars(self)))

@@ -1,12 +1,9 @@
-"""The chapters of the picture book on augmentation: every option by itself, and a batch after the run's whole chain."""
+"""The data report's chapters on augmentation: every option by itself, and a batch after the run's whole chain."""
 
 from typing import Any
 
 import numpy as np
 
-from malaria_exp.components.task._explore_book_cells import Sample
-from malaria_exp.components.task._explore_book_page import Chapter, Picture, Section, Table
-from malaria_exp.components.task._explore_book_tried import Subjects, Tried
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, options
 from malaria_exp.config.run_config import Config
@@ -14,7 +11,9 @@ from malaria_exp.data.augmentation_chain import Augmentation, Chain
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.plots import augmentation as plots
-from malaria_exp.evaluation.plots.style import png_bytes
+from malaria_exp.evaluation.reports.data_report.augmentation_trials import Subjects, TriedOption
+from malaria_exp.evaluation.reports.data_report.page import Chapter, Section, Table
+from malaria_exp.evaluation.reports.data_report.sample import Sample
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.progress_bars import track
 
@@ -40,7 +39,7 @@ def augmentation_chapters(config: Config, data: Data, cells: Cells, sample: Samp
 
 
 def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky: bool) -> Chapter:
-    """Returns a section for each registered option; the run's own come first, with the run's parameters."""
+    """Returns the chapter with a section for each registered option; the run's own come first, with the run's parameters."""
     own = {choice.name: choice.params for choice in config.choices["aug"] if choice.name != "none"}
     helps = {name: text for name, text in options("aug").items() if name != "none"}
     few, more = (_subjects(config, sample, length, number) for number in (TREATED, MIXED))
@@ -53,14 +52,13 @@ def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky
     )
     for name in track([*own, *sorted(set(helps) - set(own))], "trying augmentations", total=len(helps)):
         try:
-            tried = Tried(name, own.get(name, {}), few)
-            pairs_of = Tried(name, own.get(name, {}), more)
+            trial, of_more = (TriedOption(name, own.get(name, {}), subjects) for subjects in (few, more))
         except UserError as error:
             missing.append([name, " ".join(str(error).split())])
             continue
         title = f"{name} (in this run's chain)" if name in own else name
-        section = Section(title, code="   ".join(f"{key}={_plain(value)}" for key, value in tried.params.items()), text=[helps[name]])
-        section.pictures += _of_option(tried, pairs_of, leaky=leaky)
+        section = Section(title, code="   ".join(f"{key}={_plain(value)}" for key, value in trial.params.items()), text=[helps[name]])
+        _draw_option(section, trial, of_more, leaky=leaky)
         sections.append(section)
     if missing:
         sections.append(Section("Not shown", tables=[Table("Options that could not be built", ["Option", "Why"], missing)]))
@@ -69,58 +67,45 @@ def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky
 
 def _subjects(config: Config, sample: Sample, length: RunLength, number: int) -> Subjects:
     places = sample.batch(number)
-    # The pixels that training gets; see batches.to_unit.
+    # The same pixels as in training; see batches.to_unit.
     images = sample.images[places].astype(np.float32) * np.float32(1 / 255)
     return Subjects(images, sample.label[places].astype(np.float32), length, config.seed)
 
 
-def _of_option(tried: Tried, pairs_of: Tried, *, leaky: bool) -> list[Picture]:
-    """Returns an option's pictures: before and after, mixed pairs, sweeps."""
-    name, before, mixes = tried.name, tried.subjects, tried.changes_labels()
-    figure = plots.before_after(
-        f"{name}: before and after",
-        plots.Draw("original", before.images, before.labels),
-        tried.draws,
-        labeled=mixes,
-        leaky=leaky,
-    )
-    caption = "The same training cells above, and what several draws made of them."
-    if tried.chain.copies > 1:
-        caption = f"An epoch holds each cell {tried.chain.copies} times; each copy is treated in a way of its own."
+def _draw_option(section: Section, trial: TriedOption, of_more: TriedOption, *, leaky: bool) -> None:
+    """Adds an option's pictures: before and after, mixed pairs (found among more cells), series over the values of its keys."""
+    name, before, mixes = trial.name, trial.subjects, trial.changes_labels()
+    caption = "The same training cells above, and what several random draws made of them."
+    if trial.chain.copies > 1:
+        caption = f"An epoch holds each cell {trial.chain.copies} times; each copy is treated in a way of its own."
     if mixes:
-        caption += " Bars and numbers are labels; the orange part of a bar is parasitized."
-    pictures = [Picture(f"aug_{name}", f"{name}, before and after", caption, png_bytes(figure))]
-    pairs, weights = pairs_of.pairs() if mixes else ([], np.zeros(0))
+        caption += " Bars and numbers are labels; the orange fraction of a bar is parasitized."
+    original = plots.Draw("original", before.images, before.labels)
+    figure = plots.before_after(f"{name}: before and after", original, trial.draws, labeled=mixes, leaky=leaky)
+    section.add(figure, f"aug_{name}", f"{name}, before and after", caption)
+    pairs, weights = of_more.pairs() if mixes else ([], np.zeros(0))
     if pairs:
-        pictures.append(
-            Picture(
-                f"mixed_{name}",
-                f"{name}, pair by pair",
-                "A cell, its partner, and the mixed cell with its label; below it, the parts of both that the label is mixed from. Of some batches"
-                " the most evenly mixed pairs are shown, those of unlike labels first.",
-                png_bytes(plots.mixed_pairs(f"{name}: who is mixed with whom, and how much", pairs, leaky=leaky)),
-            )
+        section.add(
+            plots.mixed_pairs(f"{name}: who is mixed with whom, and how much", pairs, leaky=leaky),
+            f"mixed_{name}",
+            f"{name}, pair by pair",
+            "A cell, its partner, and the mixed cell with its label; below it, the fractions of both in the label. Of some batches the most"
+            " evenly mixed pairs are shown, those of unlike labels first.",
         )
-        pictures.append(
-            Picture(
-                f"weights_{name}",
-                f"{name}, parts of labels",
-                "How much of a cell's label comes from its partner, over all pairs of these batches; 0 is a cell that was left as it is.",
-                png_bytes(plots.partner_weights(f"{name}: partners' parts", weights, leaky=leaky)),
-            )
+        section.add(
+            plots.partner_weights(f"{name}: partners' fractions", weights, leaky=leaky),
+            f"weights_{name}",
+            f"{name}, fractions of labels",
+            "How much of a cell's label comes from its partner, over all pairs of these batches; 0 is a cell that was left as it is.",
         )
-    sweeps = tried.sweeps()
-    if sweeps:
-        sure = ", with p=1 where it is not swept itself" if "p" in tried.params else ""
-        pictures.append(
-            Picture(
-                f"sweep_{name}",
-                f"{name}, stronger and stronger",
-                f"One training cell and one seed; along a row only the key in front of it changes{sure}. The value marked (set) is the one above.",
-                png_bytes(plots.sweeps(f"{name}: one key at a time", sweeps, labeled=mixes, leaky=leaky)),
-            )
+    if series := trial.series():
+        sure = ", with p=1 where p itself does not change" if "p" in trial.params else ""
+        section.add(
+            plots.value_series(f"{name}: one key at a time", series, labeled=mixes, leaky=leaky),
+            f"sweep_{name}",
+            f"{name}, stronger and stronger",
+            f"One training cell and one seed; along a row only the key in front of it changes{sure}. The value marked (set) is the one above.",
         )
-    return pictures
 
 
 def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augmentation], epochs: int) -> tuple[Chapter, int]:
@@ -128,7 +113,7 @@ def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augment
     weights = data.patient_weights() if config.count_by == "patient" else None
 
     def first(augmentations: list[Augmentation]) -> tuple[list[np.ndarray], int]:
-        # Nothing is held in memory but the batch; its cells and pixels are those of any other way of reading.
+        # No pixels are held in memory but those of the batch; they are the same however cells are read.
         batches = training_batches(
             cells,
             batch_size=config.batch_size,
@@ -148,8 +133,8 @@ def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augment
     shown = f"the first {len(images)} of its {size:,} cells" if len(images) < size else f"its {size:,} cells"
     section = Section(
         text=[
-            f"The first batch of this run's training, {shown}, after the whole chain: {names}. Bars and numbers are labels; the orange part"
-            " of a bar is parasitized."
+            f"The first batch of this run's training, {shown}, after the whole chain: {names}. Bars and numbers are labels; the orange"
+            " fraction of a bar is parasitized."
         ]
     )
     if rest:
@@ -157,12 +142,9 @@ def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augment
     if chain and Chain(chain).copies == 1 and names != "none":
         (before, old_labels, *_), _ = first([])
         figure = plots.batch("Before augmentation", before, old_labels[:, 0], leaky=leaky)
-        section.pictures.append(
-            Picture("batch_before", "The batch before augmentation", "The same cells, in the same places.", png_bytes(figure))
-        )
+        section.add(figure, "batch_before", "The batch before augmentation", "The same cells, in the same places.")
     figure = plots.batch("A training batch", images, labels[:, 0], rest[0] if rest else None, leaky=leaky)
-    caption = "What the net is trained on in its first step."
-    section.pictures.append(Picture("batch", "A training batch", caption, png_bytes(figure)))
+    section.add(figure, "batch", "A training batch", "What the model is trained on in its first step.")
     return Chapter("A training batch", "batch", [section]), steps
 
 

@@ -1,91 +1,33 @@
-"""What a run left in its folder, as comparing needs it: configuration, results, and the course of its training."""
+"""Reads what a comparison needs from the folders of runs: configuration, results, and the history of the training."""
 
 import csv
 import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.components.task._compare_find import Found, no_training_run
 from malaria_exp.config.registry import GROUPS
-from malaria_exp.evaluation.evaluate import reported_subset
+from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
+from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.runs.find_runs import EXPECTED, FoundRun
 from malaria_exp.runs.read_files import read_json, read_yaml
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import RunFolderError
 
-# Results in tables: the ranking metric, and the rates at the threshold 0.5.
-RESULTS = ("auc", "accuracy", "sensitivity", "specificity", "ppv")
-# Rates at the threshold that was chosen on validation patients; in runs.csv only.
-AT_CHOSEN = ("sensitivity", "specificity")
-DONE, UNREADABLE = "done", "unreadable"
-Interval = tuple[float | None, float | None, float | None]
-NOTHING: Interval = (None, None, None)
 
-
-@dataclass
-class ComparedRun:
-    """A run to compare; what is not known of it is None, or empty.
-
-    Attributes:
-        name: short name, unique among the runs compared.
-        path: its folder.
-        status: of status.json (done, failed, interrupted, running), or "unreadable".
-        reason: why it is not done.
-        overrides: what the user typed.
-        config: dotted key to plain value; a group that holds several options has their names under its own key.
-        leaky: training and test share patients or images.
-        results: metric to (value, low, high) on the reported subset; low and high None without an interval.
-        at_chosen: rates at the chosen threshold.
-        test_set: digest of the cells the results were measured on.
-        subset: the subset of the results, "test" as a rule.
-        monitor: the validation metric that chose the epoch.
-        objective: its best value.
-        best_epoch: the epoch whose weights were kept.
-        parameters: of the model.
-        seconds: of the whole run.
-        train_seconds: of training alone.
-        history: a row an epoch, column to value, nan where there is no number.
-    """
-
-    name: str
-    path: Path
-    status: str
-    reason: str = ""
-    overrides: str = ""
-    config: dict[str, Any] = field(default_factory=dict)
-    leaky: bool = False
-    results: dict[str, Interval] = field(default_factory=dict)
-    at_chosen: dict[str, float | None] = field(default_factory=dict)
-    test_set: str | None = None
-    subset: str | None = None
-    monitor: str | None = None
-    objective: float | None = None
-    best_epoch: int | None = None
-    parameters: int | None = None
-    seconds: float | None = None
-    train_seconds: float | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    @property
-    def done(self) -> bool:
-        """Whether it has results."""
-        return self.status == DONE
-
-
-def read_runs(found: Sequence[Found]) -> list[ComparedRun]:
-    """Reads the runs, without those of other tasks that a folder or pattern has brought.
+def read_runs(found: Sequence[FoundRun]) -> list[ComparedRun]:
+    """Reads the runs; those of other tasks that a folder or pattern held are passed over.
 
     Raises:
-        RunFolderError: one that was asked for by its own name is of another task.
+        RunFolderError: a run that was asked for by its own name is of another task.
     """
     test_sets: dict[tuple[str, str], str] = {}
     return [run for one in found if (run := _read_run(one, test_sets)) is not None]
 
 
-def _read_run(found: Found, test_sets: dict[tuple[str, str], str]) -> ComparedRun | None:
+def _read_run(found: FoundRun, test_sets: dict[tuple[str, str], str]) -> ComparedRun | None:
     """Reads a run; one that is damaged becomes a run without results, whose reason says what is wrong."""
     try:
         status = read_json(found.path / STATUS)
@@ -94,7 +36,9 @@ def _read_run(found: Found, test_sets: dict[tuple[str, str], str]) -> ComparedRu
     # A job that failed before it claimed its folder does not name its task.
     if status.get("task", "train") != "train":
         if found.by_name:
-            raise no_training_run(found, status["task"])
+            raise RunFolderError(
+                f"runs: '{found.name}' is a run of task={status['task']}; only training runs can be compared. Expected {EXPECTED}"
+            )
         return None
     run = ComparedRun(found.name, found.path, str(status.get("status", "?")), str(status.get("reason", "")))
     if run.status == "running":
@@ -143,7 +87,8 @@ def _flatten(path: str, value: Any, into: dict[str, Any]) -> None:
 def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]:
     """Returns the rows of a history.csv with numbers alone, nan for what is none; empty without the file.
 
-    Of a run that still writes, or was killed while it did, the last row is left out if its end is missing: half a number is another.
+    Of a run that still writes, or was killed while it did, the last row is dropped if it has no line end: a number
+    that is cut off is another number.
     """
     if not path.is_file():
         return []

@@ -1,21 +1,21 @@
-"""What tells runs apart: configurations side by side, runs that differ in their seeds alone, short labels."""
+"""What tells runs apart: the keys in which they differ, runs that differ in their seeds alone, and short labels."""
 
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from malaria_exp.components.task._compare_read import RESULTS, ComparedRun
 from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.metrics import direction
+from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, ComparedRun
 from malaria_exp.utils.errors import ConfigError
 
 SEEDS = ("seed", "split.seed")
-# Where things are read from, kept and written changes no result: runs that differ in these alone count as one configuration.
-PLACES = ("task", "run", "runs", "plugins", "save_as", "cache.root", "cache.workers", "logger", "storage")
+# These keys say where things are read from, kept and written, and change no result.
+LOCATIONS = ("task", "run", "runs", "plugins", "save_as", "cache.root", "cache.workers", "logger", "storage")
 LONGEST_LABEL = 60
 
 
@@ -36,7 +36,7 @@ class Column:
     Attributes:
         key: dotted key.
         values: of each run, in the runs' order; ABSENT where a run has no such key, or its configuration is not known.
-        follows: the group whose choice decides the value, None if it was set by itself: such a key is no news beside the choice.
+        follows: the group whose choice decides the value, as it has one value for each choice; None if it was set by itself.
     """
 
     key: str
@@ -44,10 +44,10 @@ class Column:
     follows: str | None = None
 
     @property
-    def kind(self) -> Literal["number", "text"]:
-        """How its values sort."""
+    def numeric(self) -> bool:
+        """Whether its values sort as numbers."""
         present = [value for value in self.values if value is not ABSENT and value is not None]
-        return "number" if present and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present) else "text"
+        return bool(present) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Configuration:
 
     def spread(self, result: str) -> "Spread":
         """Returns how a result is spread over the runs."""
-        return Spread.of([value for run in self.done if (value := run.results.get(result, (None,))[0]) is not None])
+        return Spread.of([value for run in self.done if (value := run.results.get(result, NOTHING)[0]) is not None])
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Spread:
 def compare_configs(runs: Sequence[ComparedRun]) -> tuple[list[Column], dict[str, Any]]:
     """Returns the keys in which the runs differ, and the value of each key that all have in common.
 
-    Runs whose configuration is not known (a job that failed before it began) are not asked. The choices of groups come first, then keys
-    that were set, then those that follow from a choice.
+    Runs whose configuration is not known (a job that failed before it began) are passed over. The choices of groups come first, then
+    keys that were set, then those that follow from a choice.
     """
     known = [run for run in runs if run.config]
     keys = list(dict.fromkeys(key for run in known for key in run.config))
@@ -139,7 +139,7 @@ def text_of(value: Any) -> str:
 
 def configurations(runs: Sequence[ComparedRun], columns: Sequence[Column]) -> list[Configuration]:
     """Returns the runs grouped by all but their seeds, in the order of the first run of each; a run of unknown configuration is alone."""
-    telling = [column for column in columns if not _is(column.key, (*SEEDS, *PLACES))]
+    telling = [column for column in columns if not _is(column.key, (*SEEDS, *LOCATIONS))]
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, run in enumerate(runs):
         key = tuple(text_of(column.values[index]) for column in telling) if run.config else ("", run.name)
@@ -159,11 +159,11 @@ def _labels(runs: Sequence[ComparedRun], columns: Sequence[Column], shown: Seque
     """Returns for each run of `shown` the values that tell it from the others, of as few keys as will do."""
     chosen: list[Column] = []
 
-    def parts(columns: Sequence[Column]) -> int:
+    def distinct(columns: Sequence[Column]) -> int:
         return len({tuple(text_of(column.values[i]) for column in columns) for i in shown})
 
     for column in columns:
-        if parts([*chosen, column]) > parts(chosen):
+        if distinct([*chosen, column]) > distinct(chosen):
             chosen.append(column)
     shorts = _short_keys([column.key for column in chosen])
     labels = []
@@ -194,45 +194,10 @@ def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def cautions(runs: Sequence[ComparedRun]) -> list[str]:
-    """Returns what a reader must know before comparing the numbers: other test cells, leaks, other monitors, runs without results."""
-    done = [run for run in runs if run.done]
-    notes = []
-    sets = {run.test_set for run in done}
-    if len(sets) > 1:
-        what = f"{len(sets)} different sets of cells" if None not in sets else "cells that are not all known to be the same"
-        notes.append(
-            f"These runs were tested on {what}: their numbers are not comparable cell by cell. A difference between two of them may be"
-            " one between the cells. The column 'test set' says which runs share theirs."
-        )
-    if leaky := sum(run.leaky for run in done):
-        notes.append(
-            f"LEAKY, {leaky} of {len(done)} runs: patients or images stood in training and in test."
-            " Their numbers are too high; do not compare them with the others."
-        )
-    if len({run.monitor for run in done} - {None}) > 1:
-        notes.append("The runs chose their epochs by different metrics; the column 'val monitor' holds different things.")
-    if missing := len(runs) - len(done):
-        notes.append(f"Without results: {missing} of {len(runs)} runs. They are listed below, with the reason.")
-    return notes
-
-
-def letters_of_test_sets(runs: Sequence[ComparedRun]) -> dict[str, str]:
-    """Returns a short name for each set of test cells, A the first run's; empty if all share one."""
-    sets = list(dict.fromkeys(run.test_set for run in runs if run.done and run.test_set))
-    several = len(sets) > 1 or (any(run.done and run.test_set is None for run in runs) and sets)
-    return {one: chr(65 + i % 26) + str(i // 26 or "") for i, one in enumerate(sets)} if several else {}
-
-
-def spreads(configuration: Configuration) -> dict[str, Spread]:
-    """Returns the spread of each result over a configuration's seeds."""
-    return {name: configuration.spread(name) for name in RESULTS}
-
-
 def best_first(groups: Sequence[Configuration]) -> tuple[list[Configuration], str]:
     """Returns the configurations by their mean validation result, and what they were ranked by, in words.
 
-    Never by test results: whoever looks at the best by those has chosen on the test set. Runs with different monitors cannot be ranked.
+    Never by test results: whoever looks at the best by those has chosen on the test set. Runs with different monitors are not ranked.
     """
     monitors = {run.monitor for group in groups for run in group.done if run.monitor}
     try:

@@ -6,8 +6,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.components.task._compare_read import RESULTS, ComparedRun
-from malaria_exp.components.task._compare_table import Configuration
+from malaria_exp.evaluation.reports.comparison.compared_run import RESULTS, ComparedRun
+from malaria_exp.evaluation.reports.comparison.configurations import Configuration
 from malaria_exp.utils.progress_bars import console
 
 MOST_ROWS = 40

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
+from malaria_exp.utils.errors import ConfigError, did_you_mean
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.http import public_url
 
-HOW = "runs=[outputs/a,outputs/b], a multirun's folder (runs=outputs/multirun-x), or a pattern in quotes ('runs=outputs/multirun-x/*')"
-# A multirun's jobs stand in its folder; a folder such as outputs/ holds multiruns as well.
+EXPECTED = "runs=[outputs/a,outputs/b], a multirun's folder (runs=outputs/multirun-x), or a pattern in quotes ('runs=outputs/multirun-x/*')"
+# A multirun's folder holds its jobs; a folder such as outputs/ holds multiruns as well.
 WITHIN = (f"*/{STATUS}", f"*/*/{STATUS}")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRun:
     """A run's folder, and whether it was asked for by its own name (else by a pattern, or a folder around it)."""
 
     path: Path
@@ -26,22 +26,22 @@ class Found:
     by_name: bool
 
 
-def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[Found]:
+def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[FoundRun]:
     """Returns the folders of the runs, each once, in the order given; those of a folder or pattern in the order of their names.
 
     Args:
         runs: as the configuration has it.
         root: the cache folder, for copies of runs that lie elsewhere.
-        own: the folder that is being written to; it is no run to compare.
+        own: the folder of this comparison, which is not compared.
 
     Raises:
         ConfigError: none is given, one does not exist, or a folder or pattern holds no run.
         RunFolderError: there is no finished run at a URL.
-        DataError: the place of a URL does not answer.
+        DataError: the server of a URL does not answer.
     """
     given = [runs] if isinstance(runs, str) else list(runs)
     if not given or not all(given):
-        raise ConfigError(f"runs: missing; task=compare needs runs: {HOW}")
+        raise ConfigError(f"runs: missing; task=compare needs runs: {EXPECTED}")
     found: list[tuple[Path, str, bool]] = []
     for run in given:
         if scheme_of(run) not in ("", "file"):
@@ -49,9 +49,9 @@ def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[Found]:
         else:
             found += [(path, "", by_name) for path, by_name in _local(run, own)]
     names = _names([path for path, name, _ in found if not name])
-    once: dict[Path, Found] = {}
+    once: dict[Path, FoundRun] = {}
     for path, name, by_name in found:
-        once.setdefault(path.resolve(), Found(path, name or names[path], by_name))
+        once.setdefault(path.resolve(), FoundRun(path, name or names[path], by_name))
     return list(once.values())
 
 
@@ -61,15 +61,15 @@ def _local(run: str, own: Path) -> list[tuple[Path, bool]]:
         folders = sorted(map(Path, glob.glob(str(path))), key=_natural)  # noqa: PTH207 - of any root
         inside = [one for folder in folders for one in _within(folder)]
         if not inside:
-            raise ConfigError(f"runs: '{run}' finds no run (a folder with {STATUS}). Expected {HOW}")
+            raise ConfigError(f"runs: '{run}' finds no run (a folder with {STATUS}). Expected {EXPECTED}")
         return [(one, False) for one in inside if one.resolve() != own.resolve()]
     if not path.is_dir():
         siblings = [item.name for item in path.parent.iterdir() if item.is_dir()] if path.parent.is_dir() else []
         what = "is a file; give its folder" if path.is_file() else "does not exist"
-        raise ConfigError(f"runs: '{run}' {what}.{did_you_mean(path.name, siblings)} Expected {HOW}")
+        raise ConfigError(f"runs: '{run}' {what}.{did_you_mean(path.name, siblings)} Expected {EXPECTED}")
     inside = _within(path)
     if not inside:
-        raise ConfigError(f"runs: '{run}' is no run and holds none (a run's folder has {STATUS}). Expected {HOW}")
+        raise ConfigError(f"runs: '{run}' is no run and holds none (a run's folder has {STATUS}). Expected {EXPECTED}")
     return [(one, one == path) for one in inside if one.resolve() != own.resolve()]
 
 
@@ -98,8 +98,3 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     if any(one.parent == common and one.name.isdigit() for one in whole.values()):
         common = common.parent
     return {path: one.relative_to(common).as_posix() for path, one in whole.items()}
-
-
-def no_training_run(found: Found, task: object) -> RunFolderError:
-    """Returns the error for a run of another task that was asked for by name."""
-    return RunFolderError(f"runs: '{found.name}' is a run of task={task}; only training runs can be compared. Expected {HOW}")

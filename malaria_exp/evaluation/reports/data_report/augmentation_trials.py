@@ -1,4 +1,4 @@
-"""What the picture book finds out of augmentations by running them: draws, sweeps over their numbers, and who is mixed with whom."""
+"""What running an augmentation shows: several draws, series over the values of its keys, and who is mixed with whom."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build, component
 from malaria_exp.config.validation import Range
 from malaria_exp.data.augmentation_chain import Augmentation, Chain
-from malaria_exp.evaluation.plots.augmentation import Draw, Pair, Sweep
+from malaria_exp.evaluation.plots.augmentation import Draw, Pair, ValueSeries
 from malaria_exp.utils.errors import UserError
 
 DRAWS, MOST_COPIES = 4, 6
 VALUES = 6
-# A key without an upper bound is swept over these multiples of its value.
+# A key without an upper bound takes these multiples of its value.
 MULTIPLES = (0, 0.25, 0.5, 1, 2, 4, 8)
-SWEPT_TWINS = 4
+TWINS = 4
 PAIRS = 8
 # A weight below it rounds to nothing in print.
 LEAST_WEIGHT = 0.005
@@ -31,7 +31,7 @@ class Subjects:
     Attributes:
         images: float32 (n, size, size, 3) in [0, 1].
         labels: float32 (n,), 0 or 1.
-        length: of the run, which durations are parts of.
+        length: of the run, as some durations are fractions of it.
         seed: of the run.
     """
 
@@ -41,8 +41,8 @@ class Subjects:
     seed: int
 
 
-class Tried:
-    """An option of aug with its parameters, ready to treat cells as a run of it alone would at its first step.
+class TriedOption:
+    """An option of aug with its parameters. It treats cells as a run with this option alone would at its first step.
 
     Args:
         name: of the option.
@@ -70,51 +70,51 @@ class Tried:
         return found
 
     def changes_labels(self) -> bool:
-        """Tells whether labels change; of cells of one class that can only be seen if half of them are given the other's label."""
+        """Returns whether labels change; if all cells have one class, half of them are given the other label to see it."""
         if len(np.unique(self.subjects.labels)) > 1:
             return any(not np.array_equal(draw.labels, self.subjects.labels) for draw in self.draws)
         labels = (np.arange(len(self.subjects.images)) % 2).astype(np.float32)
         return any(not np.array_equal(self._treat(self.chain, self.subjects.images, labels, number)[1], labels) for number in range(DRAWS))
 
-    def sweeps(self) -> list[Sweep]:
-        """Returns a sweep for each numeric key in whose values pictures differ, all else as it is but a probability p of 1.
+    def series(self) -> list[ValueSeries]:
+        """Returns one cell under several values of each numeric key, all else as it is but a probability p of 1.
 
-        A key that merely decides which images are treated gives two pictures, with and without, and is left out.
+        A key whose values change the picture too rarely is passed over, such as one that merely decides which images are treated.
         """
         images, labels = self.subjects.images, self.subjects.labels
         partner = int(np.argmax(labels != labels[0])) or min(1, len(labels) - 1)
-        # The cell several times over, each with draws of its own, and one for each of the ways in which copies are treated.
-        # A mixed cell's partner may be the cell itself, so more of them are needed to see anything.
-        twins = max(SWEPT_TWINS * (2 if self.changes_labels() else 1), min(self.chain.copies, MOST_COPIES))
+        # The same cell several times, as each place in a batch has its own random draws, and at least once for each treatment of copies.
+        # Mixing may choose the same cell as partner, so more of them are needed to see anything.
+        twins = max(TWINS * (2 if self.changes_labels() else 1), min(self.chain.copies, MOST_COPIES))
         batch = np.stack([images[0], images[partner]] * twins)
         mixed = np.array([labels[0], labels[partner]] * twins, np.float32)
         base = self.params | ({"p": 1.0} if "p" in self.params else {})
         found = []
         for key, parameter in component("aug", self.name).parameters.items():
             treated = {}
-            for value in sweep_values(parameter.annotation, self.params[key]):
+            for value in series_values(parameter.annotation, self.params[key]):
                 try:
                     chain = Chain([self._build(base | {key: value})])
                 except UserError:
-                    continue  # with the other keys as they are it cannot be this
+                    continue  # not allowed beside the other keys
                 treated[value] = self._treat(chain, batch, mixed, 0, np.arange(2 * twins) // 2 % chain.copies)
             if len(treated) < 3:
                 continue
             every = np.stack([one[0][::2] for one in treated.values()])
-            # The one that changes most along the values, and from not much, shows the key best.
+            # Best shown by the twin that changes most along the values and is little changed at the least of them.
             least = np.abs(every - images[0]).mean(axis=(2, 3, 4)).min(axis=0)
             twin = int(np.argmax(np.ptp(every, axis=0).mean(axis=(1, 2, 3)) - least))
             if len({picture.tobytes() for picture in np.rint(every[:, twin] * 255)}) >= max(3, -(-len(treated) // 2)):
                 texts = [f"{value:.3g}{' (set)' if value == self.params[key] else ''}" for value in treated]
                 own_labels = np.array([one[1][2 * twin] for one in treated.values()])
-                found.append(Sweep(key, texts, every[:, twin], own_labels, images[0]))
+                found.append(ValueSeries(key, texts, every[:, twin], own_labels, images[0]))
         return found
 
     def pairs(self) -> tuple[list[Pair], np.ndarray]:
-        """Returns the most evenly mixed pairs of some batches, and the partners' parts of all labels in them.
+        """Returns the most evenly mixed pairs of some batches, and the partners' fractions of all labels in them.
 
-        Draws depend on nothing but the seed, so each cell's part of each label is found by treating the same batch with the label 1
-        for that cell alone.
+        Random draws depend on nothing but the seed, so each cell's fraction of each label is found by treating the same batch with the
+        label 1 for that cell alone.
 
         Returns:
             At most PAIRS pairs, most evenly mixed first, and the weights, float64 (m,).
@@ -123,9 +123,9 @@ class Tried:
         pairs, weights = [], []
         for number in range(DRAWS):
             mixed, new_labels = self._treat(self.chain, images, labels, number)
-            parts = self._parts(number)
+            fractions = self._fractions(number)
             for own in range(len(images)):
-                of_others = np.where(np.arange(len(images)) == own, 0, parts[own])
+                of_others = np.where(np.arange(len(images)) == own, 0, fractions[own])
                 partner = int(np.argmax(of_others))
                 weight = float(of_others[partner])
                 weights.append(weight)
@@ -136,11 +136,11 @@ class Tried:
         pairs.sort(key=lambda pair: (pair.own_label == pair.partner_label, abs(pair.weight - 0.5)))
         return pairs[:PAIRS], np.array(weights)
 
-    def _parts(self, number: int) -> np.ndarray:
-        """Returns how large a part of cell i's label is cell j's, float32 (n, n)."""
+    def _fractions(self, number: int) -> np.ndarray:
+        """Returns the fraction of cell i's label that comes from cell j, float32 (n, n)."""
         images = self.subjects.images
-        nobody = self._treat(self.chain, images, np.zeros(len(images), np.float32), number)[1]
-        columns = [self._treat(self.chain, images, one_hot, number)[1] - nobody for one_hot in np.eye(len(images), dtype=np.float32)]
+        without = self._treat(self.chain, images, np.zeros(len(images), np.float32), number)[1]
+        columns = [self._treat(self.chain, images, one_hot, number)[1] - without for one_hot in np.eye(len(images), dtype=np.float32)]
         return np.stack(columns, axis=1)
 
     def _build(self, params: Mapping[str, Any]) -> Augmentation:
@@ -155,7 +155,7 @@ class Tried:
 
         from malaria_exp.data.seeds import seed_words
 
-        # Training folds in epochs from 0; no epoch has such a number, so no picture is a preview of a batch.
+        # Training folds in its epochs' numbers. No epoch has this number, so no picture shows what a batch of the training will be.
         seed = tf.random.fold_in(tf.random.fold_in(seed_words(self.subjects.seed), np.iinfo(np.int32).max), number)
         treated, new_labels = chain(
             tf.constant(images),
@@ -168,11 +168,11 @@ class Tried:
         return treated.numpy(), new_labels.numpy()[:, 0]
 
 
-def sweep_values(annotation: Any, current: Any) -> list[float]:
-    """Returns values to sweep a key over, ascending, none if it is no number with a range.
+def series_values(annotation: Any, current: Any) -> list[float]:
+    """Returns values of a key for a series, ascending; none if it is no number with a range.
 
-    A range with two ends is crossed from end to end; one with a single end is gone through in multiples of the present value. Whole
-    numbers are counted from the lowest.
+    A range with two ends is crossed from end to end; one with a single end gets multiples of the current value. Whole numbers are
+    counted from the lowest.
 
     Args:
         annotation: of the key.
@@ -188,11 +188,11 @@ def sweep_values(annotation: Any, current: Any) -> list[float]:
     bottom = limits.low if limits.low is not None else limits.above
     top = limits.high if limits.high is not None else limits.below
     if bottom is not None and top is not None:
-        # An end that does not belong to the range is left out, and its steps get smaller.
+        # An end that does not belong to the range is dropped.
         open_bottom, open_top = limits.low is None, limits.high is None
         grid = np.linspace(bottom, top, VALUES + open_bottom + open_top)
         values = grid[open_bottom : len(grid) - open_top].tolist()
-        # The present value takes the place of the one next to it, so that it can be seen where it lies.
+        # The current value replaces the nearest one.
         values[int(np.argmin(np.abs(np.array(values) - current)))] = float(current)
     else:
         scale = abs(current) or 1.0

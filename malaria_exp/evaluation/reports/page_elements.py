@@ -1,0 +1,91 @@
+"""What pages are made of: pictures, and tables that sort in the browser."""
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from malaria_exp.evaluation.plots.style import DPI
+from malaria_exp.utils.atomic_files import write_bytes
+
+# Of the plots on the screen; their files have more, for sharp letters.
+PIXELS_PER_INCH = 108
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a page.
+
+    Attributes:
+        name: of its file in plots/, without the ending.
+        title: in bold below it.
+        caption: how to read it.
+        png: its bytes.
+    """
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URL: a page loads nothing."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def width(self) -> int:
+        """The width of a plot in the browser's pixels; plots of any size then have letters of one size."""
+        # A PNG's header holds its width in bytes 16 to 19.
+        return round(int.from_bytes(self.png[16:20], "big") / DPI * PIXELS_PER_INCH)
+
+
+def write_pictures(folder: Path, pictures: Iterable[Picture]) -> None:
+    """Writes each picture as plots/NAME.png below the folder."""
+    for picture in pictures:
+        write_bytes(folder / "plots" / f"{picture.name}.png", picture.png)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column: its text, whether it sorts as numbers, whether the largest comes first, and a remark."""
+
+    text: str
+    number: bool = True
+    largest_first: bool = False
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: its text, what it sorts by (None last), a smaller second line, a link, and the full text if `text` is cut."""
+
+    text: str
+    sort: float | str | None = None
+    small: str = ""
+    link: str = ""
+    title: str = ""
+    leaky: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table, and the texts that a filter such as "model=cellnet" matches exactly."""
+
+    cells: list[Cell]
+    exact: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SortableTable:
+    """A table that sorts by a click on a column's head."""
+
+    heads: list[Head]
+    rows: list[Row]
+
+
+def number_cell(value: float | None, form: str, *, small: str = "", undefined: bool = False) -> Cell:
+    """Returns the cell of a number; without one it is empty, or n/a where the number was computed and is undefined."""
+    if value is None:
+        return Cell("n/a" if undefined else "")
+    return Cell(format(value, form), float(value), small=small)

@@ -1,0 +1,62 @@
+"""What tables and reports say of an evaluation: which subset stands for the run, its headline, and cautions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from malaria_exp.evaluation.evaluate import NO_POSITIVES
+from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+
+# With fewer patients an interval itself is uncertain.
+FEW_PATIENTS = 10
+# A few labels of a hundred are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
+TOO_GOOD_ACCURACY = 0.975
+
+
+def reported_subset(metrics: Mapping[str, Any]) -> str:
+    """Returns the subset whose numbers stand for the run: test, else external, else val."""
+    return next(name for name in ("test", "external", "val") if name in metrics["subsets"])
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the handful of numbers that tables of runs show, at the threshold "half".
+
+    Args:
+        metrics: as `evaluate` returns it.
+
+    Returns:
+        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined or not known.
+    """
+    name = reported_subset(metrics)
+    found = metrics["subsets"][name]
+    return {
+        "subset": name,
+        "patients": None if found["no_interval"] == PATIENTS_UNKNOWN else found["counted"]["patients"],
+        "cells": found["counted"]["cells"],
+        "auc": found["ranking"]["auc"]["value"],
+        **{metric: found["at"]["half"][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+    }
+
+
+def cautions(metrics: Mapping[str, Any]) -> list[str]:
+    """Returns notes for the report: what makes these numbers less certain than they look."""
+    notes = []
+    for name, found in metrics["subsets"].items():
+        sizes = found["counted"]
+        if found["no_interval"] == PATIENTS_UNKNOWN:
+            notes.append(f"{name}: the patients are not known, so there are no intervals, and the result on new patients is not known.")
+        elif sizes["patients"] < FEW_PATIENTS:
+            notes.append(f"{name}: only {sizes['patients']} patient(s); intervals from so few are rough.")
+        elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
+            notes.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
+        missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
+        notes.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
+        if found["no_interval"] not in (None, PATIENTS_UNKNOWN):
+            notes.append(f"{name}: no intervals: {found['no_interval']}.")
+        accuracy = found["at"]["half"]["accuracy"]["value"]
+        if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
+            notes.append(
+                f"{name}: accuracy {accuracy:.3f} is higher than the errors among the labels allow; look for leakage, or too few cells."
+            )
+    if metrics["threshold_source"] == NO_POSITIVES:
+        notes.append(f"The chosen threshold is {NO_POSITIVES}.")
+    return notes
