@@ -119,7 +119,7 @@ for takes, name in zip(("prepared", "raw"), {BOTH}):
 assert not [name for name in sys.modules if name.startswith("malaria_exp")]
 
 import keras
-import malaria_exp.components.model._layers
+import malaria_exp.components.model.layers
 root = pathlib.Path({str(saved)!r})
 for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
     for name in names:

@@ -32,7 +32,7 @@ def ensemble(
     """
     import keras
 
-    from malaria_exp.components.model._mean_logit import MeanLogit
+    from malaria_exp.components.model.layers.mean_logit import MeanLogit
 
     if runs and members:
         raise ConfigError("model.members: received some beside model.runs. It is what a saved ensemble is rebuilt from; leave it [].")

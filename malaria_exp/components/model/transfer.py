@@ -36,7 +36,7 @@ def transfer(
     import keras
     from keras import layers
 
-    from malaria_exp.components.model._backbone_scaling import BackboneScaling
+    from malaria_exp.components.model.layers.backbone_scaling import BackboneScaling
 
     net = build_backbone(backbone, image_size, weights)
     if momentum is not None:

@@ -43,7 +43,7 @@ def vit(
     import keras
     from keras import layers
 
-    from malaria_exp.components.model._position_embedding import PositionEmbedding
+    from malaria_exp.components.model.layers.position_embedding import PositionEmbedding
 
     def attend(x: "keras.KerasTensor") -> "keras.KerasTensor":
         normed = layers.LayerNormalization(epsilon=1e-6)(x)
