@@ -31,7 +31,7 @@ from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker, open_tracker
 from malaria_exp.training.predict import Scorer, predict
 from malaria_exp.training.strategy import open_strategy
-from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
+from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.machine import machine
@@ -228,7 +228,7 @@ def train(
     )
     loss, optimizer, schedule = (config.one(group) for group in ("loss", "optimizer", "schedule"))
 
-    parts = Parts(
+    parts = TrainerInputs(
         build_model=lambda: initial(build_model(config)) if initial else build_model(config),
         loss=build("loss", loss.name, loss.params, cells.labels),
         build_multiplier=lambda length: build("schedule", schedule.name, schedule.params, length),
