@@ -42,7 +42,7 @@ from malaria_exp.data.subsets import Data
 from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker
-from malaria_exp.training.trainer_interface import Parts, Trained
+from malaria_exp.training.trainer_interface import Trained, TrainerInputs
 from malaria_exp.utils import progress_bars, terminal_log
 from malaria_exp.utils.atomic_files import write_between
 from malaria_exp.utils.machine import machine
@@ -227,7 +227,7 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
     trainer = build("trainer", "fit", {"epochs": len(turns) * (epochs + 1), "checkpoint": False})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, silent_terminal():
         tracker = TurnsTracker(turns, epochs, Path(temporary))
-        parts = Parts(
+        parts = TrainerInputs(
             build_model=lambda: build("model", "cellnet", {"image_size": IMAGE_SIZE}),
             loss=build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", "cosine", {}, length),

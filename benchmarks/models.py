@@ -2,7 +2,7 @@
 
     python benchmarks/models.py cell_images.zip [--epochs 3] [--runs FOLDER] [--docs docs] [override ...]
     python benchmarks/models.py --from FOLDER [--docs docs]      from runs that were made before
-    python benchmarks/models.py drawn --epochs 1 --docs /tmp/docs dataset.cells_per_patient=8      to try it, on synthetic cells
+    python benchmarks/models.py synthetic --epochs 1 --docs /tmp/docs dataset.cells_per_patient=8      to try it, on synthetic cells
 
 Trains all registered models but the ensemble, transfer with two backbones, in two multiruns whose commands are printed: same
 patients, seed, augmentation, optimizer, learning rate and number of epochs, images of 64 px. Then measures, one model at a time in
@@ -53,7 +53,7 @@ def main() -> int:
             rows.append(read_run(folder))
         else:
             failed = 1
-            print(f"{folder}: {status['status']}, left out: {status.get('reason', '')}")
+            print(f"{folder}: {status['status']}, excluded: {status.get('reason', '')}")
     if not rows:
         print(f"{runs}: no finished run")
         return 1
@@ -72,7 +72,7 @@ def main() -> int:
 def parse() -> tuple[argparse.Namespace, list[str]]:
     """Returns what was asked for, and the overrides for all runs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'drawn' for synthetic cells")
+    parser.add_argument("archive", nargs="?", help="the NIH zip, or 'synthetic' for synthetic cells")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--runs", type=Path, help="where the multiruns go; a temporary folder if not given")
     parser.add_argument("--from", dest="source", type=Path, metavar="FOLDER", help="folder of multiruns made before; nothing is trained")
@@ -86,7 +86,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 
 def train(asked: argparse.Namespace, overrides: list[str]) -> Path:
     """Runs the multiruns and returns the folder that holds them; a run that fails does not end the others."""
-    data = [] if asked.archive == "drawn" else ["dataset=nih", f"dataset.path={asked.archive}"]
+    data = [] if asked.archive == "synthetic" else ["dataset=nih", f"dataset.path={asked.archive}"]
     runs: Path = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_models_"))
     for name, models in MULTIRUNS.items():
         command = ["run.py", "-m", *models, *data, *RECIPE, f"trainer.epochs={asked.epochs}", *overrides, f"hydra.sweep.dir={runs / name}"]

@@ -35,7 +35,7 @@ from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker
 from malaria_exp.training.precision import set_precision
 from malaria_exp.training.settings import Settings, Stage
-from malaria_exp.training.trainer_interface import Parts
+from malaria_exp.training.trainer_interface import TrainerInputs
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -142,7 +142,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
         with tempfile.TemporaryDirectory() as folder:
             tracker = Tracker(Loggers({name: build("logger", name, {}) for name in ("console", "csv")}))
             tracker.loggers.tell("start", Run(Path(folder), "benchmark", None, "train", {}))
-            parts = Parts(
+            inputs = TrainerInputs(
                 build_model=lambda: build("model", "cellnet", {}),
                 loss=build("loss", "bce", {}),
                 build_multiplier=build_multiplier,
@@ -159,7 +159,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
                 build_callbacks=lambda course: [build("callback", "nan_guard", {}, course)],
             )
             # As on the other sides, the second epoch counts: the first traces the graph.
-            trained = FitTrainer(Settings((Stage(2),), "val_loss", precision="bfloat16")).train(parts)
+            trained = FitTrainer(Settings((Stage(2),), monitor="val_loss", precision="bfloat16")).train(inputs)
             tracker.loggers.finish("done")
         return trained.history[1]["seconds"] / STEPS
 

@@ -21,7 +21,7 @@ from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker
-from malaria_exp.training.trainer_interface import Parts
+from malaria_exp.training.trainer_interface import TrainerInputs
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -59,7 +59,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
 
     def run() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            parts = Parts(
+            inputs = TrainerInputs(
                 build_model=lambda: build("model", model, {"image_size": 64}),
                 loss=build("loss", "bce", {}),
                 build_multiplier=lambda length: build("schedule", "cosine", {}, length),
@@ -75,7 +75,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
                 build_metrics=lambda: [build("metric", "accuracy", {})],
             )
             settings = {"epochs": 2, "precision": "float32", "monitor": "val_loss", "checkpoint": False, "eager": eager}
-            trained = build("trainer", trainer, settings).train(parts)
+            trained = build("trainer", trainer, settings).train(inputs)
         return batch_size / float(trained.history[1]["cells_per_second"])
 
     return run

@@ -5,11 +5,10 @@ from typing import Any
 
 
 def flops_by_operation(concrete: Any) -> dict[str, int]:
-    """Returns the operations of a concrete function with how many floating-point operations each takes; none where it is not known.
+    """Returns {name of an operation: floating-point operations it takes}; a multiplication and an addition count as two.
 
-    A multiplication and an addition count as two. Counted by TensorFlow's profiler, which knows convolutions, matrix products, additions,
-    multiplications, means, rectifiers and poolings; a few cheap operations, such as sigmoids and paddings, it does not know, and they count
-    as none. Products written as an einsum, which it does not know either, are added.
+    TensorFlow's profiler counts convolutions, matrix products, additions, multiplications, means, rectifiers and poolings. It does not
+    count einsums, which are added here, and a few cheap operations such as sigmoids and paddings, which are missing.
 
     Args:
         concrete: of `tf.function(...).get_concrete_function(...)`, with known shapes.
@@ -17,7 +16,7 @@ def flops_by_operation(concrete: Any) -> dict[str, int]:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    # With weights as constants and functions of the graph's own spelled out, every operation and its shape stands in one graph.
+    # With weights as constants and inner functions inlined, one graph holds every operation with its shape.
     graph = convert_variables_to_constants_v2(concrete).graph
     profiler = tf.compat.v1.profiler
     options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation()).with_empty_output().build()
@@ -32,7 +31,7 @@ def flops_by_operation(concrete: Any) -> dict[str, int]:
 
 
 def einsum_flops(op: Any) -> int:
-    """Returns 2 x the products that an Einsum operation adds up."""
+    """Returns twice the number of products that an Einsum operation sums."""
     terms, output = op.get_attr("equation").decode().split("->")
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms.split(","), op.inputs, strict=True):

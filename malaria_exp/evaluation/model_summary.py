@@ -1,11 +1,11 @@
-"""What a net is made of: its layers, what each reads, output shapes, parameters, and the operations that scoring a cell takes.
+"""A model's layers: what each reads, its output shape, its parameters, and the floating-point operations (FLOPs) that scoring a cell takes.
 
-Everything is read from the graph that TensorFlow makes of scoring one cell. So it holds for any net, also for a class that says nothing
-about its layers and for additions that are no layer.
+All is read from the graph that TensorFlow traces of scoring one cell. So it also holds for subclassed models, which do not tell Keras how
+their layers are connected, and for additions outside any layer.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 IMAGE = -1
-# Operations outside any layer at which two ways meet, by the name of the layer that does the same.
+# TensorFlow operations that join two branches, and the Keras layer that does the same.
 MERGES = {
     "Add": "Add",
     "AddV2": "Add",
@@ -31,7 +31,7 @@ MERGES = {
 
 @dataclass(frozen=True)
 class LayerFact:
-    """One call of a layer, or one place outside the layers where two ways meet, such as the addition of a residual block.
+    """One call of a layer, or an operation outside the layers that joins two branches, such as the addition of a residual block.
 
     Attributes:
         name: of the layer.
@@ -40,8 +40,8 @@ class LayerFact:
         shape: of its output without the batch, such as (32, 32, 16).
         parameters: of the layer, trained and not; 0 where its weights were counted at an earlier call.
         flops: of this call for one cell, with the operations outside any layer that follow it.
-        inside: names of the nets and blocks around it, from the outermost.
-        reads: what its input comes from: places in the list of layers, or IMAGE.
+        inside: names of the models and blocks that contain it, from the outermost.
+        reads: where its input comes from: positions in the list of layers, or IMAGE.
     """
 
     name: str
@@ -56,12 +56,12 @@ class LayerFact:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A net.
+    """The summary of a model.
 
     Attributes:
         input_shape: of one image, (height, width, channels).
         layers: in the order in which they compute.
-        parameters: of the whole net, trained and not.
+        parameters: of the whole model, trained and not.
         flops: floating-point operations of scoring one cell; a multiplication and an addition count as two.
     """
 
@@ -72,12 +72,11 @@ class ModelFacts:
 
 
 def model_facts(model: "keras.Model") -> ModelFacts:
-    """Returns what the net is made of; it has to know its `input_shape` and takes float32 images."""
+    """Returns the summary of a model that knows its `input_shape` and takes float32 images (B, H, W, C)."""
     import tensorflow as tf
 
     shape = tuple(model.input_shape[1:])
-    calls: list[_Call] = []
-    with _recording(calls):
+    with _recording(model) as calls:
         traced = tf.function(lambda images: model(images, training=False), autograph=False)
         concrete = traced.get_concrete_function(tf.TensorSpec((1, *shape), tf.float32))
     operations = concrete.graph.get_operations()
@@ -86,7 +85,7 @@ def model_facts(model: "keras.Model") -> ModelFacts:
     counted = flops_by_operation(concrete)
     for operation, number in counted.items():
         name = operation
-        # What a function of the graph's own was made of bears the function's name before the slash.
+        # The operations of a tf.function inside the graph are named "<function>/<operation>".
         while name not in owner and "/" in name:
             name = name.rpartition("/")[0]
         flops[owner.get(name, 0)] += number
@@ -101,11 +100,11 @@ class _Call:
     Attributes:
         layer: the layer.
         first: number of the first operation made in it.
-        end: number of the operation after its last one; the same as `first` if there was none.
+        end: number of the operation after its last one; equal to `first` if it made none.
         output: its output, or the first of several.
-        inside: names of what is around it.
+        inside: names of the models and blocks that contain it.
         block: whether it called other layers.
-        parameters: weights that no call before it had.
+        parameters: of its weights that no earlier call had.
     """
 
     layer: Any
@@ -118,36 +117,49 @@ class _Call:
 
 
 @contextmanager
-def _recording(calls: list[_Call]) -> Iterator[None]:
-    """Notes every call of a layer while a graph is made, those inside a block before the block itself."""
+def _recording(model: "keras.Model") -> Iterator[list[_Call]]:
+    """Gives a list in which every call of one of the model's layers is noted inside the block, the calls in a layer before its own."""
+    calls: list[_Call] = []
+    around: list[str] = []
+    layers = model._flatten_layers()
+    # An attribute of the layer itself is found before its class' method: no other model notices.
+    methods = {id(layer): vars(layer).get("call") for layer in layers}
+    try:
+        for layer in layers:
+            vars(layer)["call"] = _recorded(layer, calls, around)
+        yield calls
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)
+            if methods[id(layer)] is not None:
+                vars(layer)["call"] = methods[id(layer)]
+
+
+def _recorded(layer: "keras.Layer", calls: list[_Call], around: list[str]) -> Callable[..., Any]:
+    """Returns the layer's `call`, which notes itself in `calls`; `around` has the names of the layers that are computing."""
     import keras
     import tensorflow as tf
 
-    original = keras.layers.Layer.__call__
-    around: list[str] = []
+    original = layer.call
 
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         graph = tf.compat.v1.get_default_graph()
         before, first = len(calls), len(graph.get_operations())
         around.append(layer.name)
         try:
-            result = original(layer, *args, **kwargs)
+            result = original(*args, **kwargs)
         finally:
             around.pop()
-        # What Keras makes of several layers, such as attention of projections, is one layer to a reader.
+        # Several layers that Keras combines into one, such as the projections of attention, are one layer to a reader.
         if type(layer).__module__.startswith("keras.") and not isinstance(layer, keras.Model):
             del calls[before:]
         outputs = [item for item in keras.tree.flatten(result) if hasattr(item, "op")]
         if outputs:
-            # The outermost is the model itself.
+            # The outermost name is the model's own.
             calls.append(_Call(layer, first, len(graph.get_operations()), outputs[0], tuple(around[1:]), len(calls) > before))
         return result
 
-    keras.layers.Layer.__call__ = call
-    try:
-        yield
-    finally:
-        keras.layers.Layer.__call__ = original
+    return call
 
 
 def _with_parameters(calls: Sequence[_Call]) -> list[_Call]:
@@ -163,10 +175,10 @@ def _with_parameters(calls: Sequence[_Call]) -> list[_Call]:
 
 
 def _read_graph(calls: Sequence[_Call], operations: Sequence[Any], image: Any) -> tuple[list[LayerFact], dict[str, int]]:
-    """Returns the rows, without FLOPs, and the row that each operation, by its name, belongs to."""
+    """Returns the rows, without FLOPs, and {name of an operation: the row it belongs to}."""
     rows: list[LayerFact] = []
     owner: dict[str, int] = {}
-    # The rows that an operation's output comes from.
+    # {operation: the rows that its output was computed from}.
     sources: dict[Any, frozenset[int]] = {image: frozenset({IMAGE})}
     waiting = _with_parameters(calls)
     number = 0
@@ -175,7 +187,7 @@ def _read_graph(calls: Sequence[_Call], operations: Sequence[Any], image: Any) -
             call = waiting.pop(0)
             made = [] if call.block else operations[call.first : call.end]
             number = max(number, call.end)
-            # A layer without an operation, such as dropout at rest, hands on what it got.
+            # A layer without an operation, such as dropout outside training, returns its input.
             read = [source for op in made for source in _inputs(op, sources)] or [sources.get(call.output.op, frozenset())]
             row = LayerFact(
                 call.layer.name,
@@ -192,7 +204,7 @@ def _read_graph(calls: Sequence[_Call], operations: Sequence[Any], image: Any) -
             number += 1
             read = _inputs(made[0], sources)
             if len(set(read)) < 2:
-                # Nothing meets here: whatever it does belongs to the layer before.
+                # It joins no branches, so it belongs to the layer before it.
                 owner[made[0].name] = max(len(rows) - 1, 0)
                 sources |= dict.fromkeys(made, read[0]) if read else {}
                 continue
@@ -213,16 +225,16 @@ def _read_graph(calls: Sequence[_Call], operations: Sequence[Any], image: Any) -
 
 
 def _inputs(op: Any, sources: dict[Any, frozenset[int]]) -> list[frozenset[int]]:
-    """Returns where each input that comes from the image comes from."""
+    """Returns the sources of each input; inputs that do not depend on the image, such as weights, have none."""
     found = (sources.get(tensor.op) for tensor in op.inputs)
     return [source for source in found if source]
 
 
 def _around(number: int, calls: Sequence[_Call]) -> tuple[str, ...]:
-    """Returns the names of the blocks in which the operation of this number was made."""
+    """Returns the names of the blocks that contain the operation of this number."""
     holding = [call for call in calls if call.first <= number < call.end]
     innermost = min(holding, key=lambda call: call.end - call.first)
-    # The model itself is around everything and is not named.
+    # The last call is the model's own, which is not named.
     return (*innermost.inside, innermost.layer.name) if innermost is not calls[-1] else ()
 
 
@@ -231,7 +243,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 
 def describe_layer(layer: Any) -> str:
-    """Returns kernel, stride and activation of a layer, as far as it has them: "3x3, stride 2, relu"."""
+    """Returns the kernel, stride and activation that a layer has: "3x3, stride 2, relu"."""
     words = []
     kernel, strides = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None), getattr(layer, "strides", None)
     if isinstance(kernel, tuple):

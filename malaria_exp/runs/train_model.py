@@ -13,7 +13,7 @@ from malaria_exp.runs.initial_weights import InitialWeights
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.tracking.tracker import Tracker
 from malaria_exp.training.strategy import open_strategy
-from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
+from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
@@ -57,7 +57,7 @@ def train(
         weights=data.patient_weights() if config.count_by == "patient" else None,
         epochs=trainer.settings.epochs,
     )
-    parts = Parts(
+    parts = TrainerInputs(
         build_model=lambda: initial(build_model(config)) if initial else build_model(config),
         loss=_build_one(config, "loss", cells.labels),
         build_multiplier=lambda length: _build_one(config, "schedule", length),

@@ -1,4 +1,4 @@
-"""The graph of a network's operations, as TensorFlow traces it; for every way of writing a model, subclassed ones too."""
+"""The graph of a model's operations as TensorFlow traces it, which also shows subclassed models."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def graph_def(model: "keras.Model") -> bytes:
-    """Returns the graph of the model's inference on a batch of any size, a serialized GraphDef with shapes, without the weights' values."""
+    """Returns a serialized GraphDef of inference on a batch of any size, with shapes and without the weights' values."""
     import tensorflow as tf
 
     shape = (None, *model.input_shape[1:])

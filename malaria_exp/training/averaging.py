@@ -1,4 +1,4 @@
-"""Averaged weights (EMA): what is validated, kept and saved, while training goes on from the raw ones.
+"""Averaged weights (EMA): they are validated, kept and saved, while training continues with the raw weights.
 
 Polyak and Juditsky 1992, doi:10.1137/0330046. The optimizer keeps the averages; the statistics of batch normalizations, which
 are running averages already, stay as they are.
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def averaged_weights(model: "keras.Model") -> Iterator[None]:
-    """Gives a compiled model its optimizer's averaged weights inside the block; without an average it changes nothing."""
-    # In float16 the optimizer stands inside another one, which scales the loss.
+    """Gives a compiled model its optimizer's averaged weights inside the block; without ema=... it changes nothing."""
+    # In float16 another optimizer, which scales the loss, wraps it.
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if not optimizer.use_ema:
         yield

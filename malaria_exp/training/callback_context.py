@@ -1,4 +1,4 @@
-"""What callbacks know of the training they accompany."""
+"""What callbacks know of their training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class CallbackContext:
         folder: the run's folder.
         length: of the whole training.
         monitor: the validation metric that chooses the best epoch.
-        net: the network, whose weights callbacks may read and write to files.
+        net: the model, whose weights callbacks may read and write to files.
         rate_scale: float32 scalar that multiplies the scheduled learning rate, 1 unless a callback changes it; it acts from the
             next step on.
         own_metrics: {name: better direction} of the validation metrics that the run's `metric` options add, such as "val_tp".
@@ -42,7 +42,7 @@ class CallbackContext:
             path: where it stands in the config, for messages.
 
         Raises:
-            ConfigError: there is no such metric, or nobody says which way is better.
+            ConfigError: there is no such metric, or its better direction is unknown.
         """
         if self.own_metrics.get(monitor, "max") is None:
             ordered = ", ".join(sorted(name for name, better in self.own_metrics.items() if better))

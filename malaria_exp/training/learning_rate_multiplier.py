@@ -1,4 +1,4 @@
-"""What every schedule shares: durations checked against the run, the warm-up, and the progress of a stretch of the run."""
+"""What every schedule shares: durations checked against the run, the warm-up, and the progress within the run."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from malaria_exp.config.durations import RunLength
 from malaria_exp.utils.errors import ConfigError
 
-# Step (0 before the first update; number or tensor) -> factor of the optimizer's learning rate, float32 in [0, 1].
+# Step (0 before the first update; number or tensor) -> multiplier of the optimizer's learning rate, float32 in [0, 1].
 Multiplier = Callable[[Any], Any]
 
 
 def warmed_up(length: RunLength, warmup: str, shape: Callable[[Any], Any]) -> Multiplier:
-    """Returns `shape`, multiplied by a factor that climbs linearly to 1 over the warm-up.
+    """Returns `shape`, multiplied by a ramp that rises linearly to 1 over the warm-up.
 
     Args:
         length: of the run.
-        warmup: a duration. The first step's factor is 1 / (steps of warm-up), never zero: no step is wasted.
-        shape: step, float32 from 0, to a factor.
+        warmup: a duration. The ramp begins at 1 / (steps of warm-up): at zero the first step would change nothing.
+        shape: step, float32 from 0, to a multiplier.
 
     Raises:
         ConfigError: the warm-up is longer than the run.
@@ -25,11 +25,11 @@ def warmed_up(length: RunLength, warmup: str, shape: Callable[[Any], Any]) -> Mu
 
     rising = max(steps_within(length, "schedule.warmup", warmup), 1)
 
-    def factor(step: Any) -> Any:
+    def multiplier(step: Any) -> Any:
         step = ops.cast(step, "float32")
         return ops.minimum((step + 1) / rising, 1.0) * shape(step)
 
-    return factor
+    return multiplier
 
 
 def progress(step: Any, start: int, length: RunLength) -> Any:

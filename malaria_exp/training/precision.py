@@ -1,4 +1,4 @@
-"""Which floating-point precision trains faster: measured once on a machine, then remembered."""
+"""The precision of the computation: which one trains fastest is measured once on a machine and remembered."""
 
 import gc
 import hashlib
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-# A lower precision must be clearly faster to be taken, so that noise does not decide.
+# A lower precision must be clearly faster, so that noise does not decide.
 WORTH_IT = 1.1
 TIMED_STEPS, ROUNDS = 4, 3
-# Times as slow as the fastest.
+# Times slower than the fastest; such a precision is not measured further.
 HOPELESS = 3.0
 
 
@@ -36,13 +36,13 @@ def set_precision(precision: str) -> None:
 def choose_precision(
     compiled: Callable[[], "keras.Model"], batch: Callable[[], tuple[np.ndarray, ...]], *, identity: str, root: Path
 ) -> str:
-    """Returns "float32" or the faster lower precision for this net on this machine.
+    """Returns "float32" or the faster lower precision for this model on this machine.
 
     Args:
-        compiled: builds and compiles the net in the precision that is set.
+        compiled: builds and compiles the model in the precision that is set.
         batch: makes the images and labels to measure with; called only if there is something to measure.
-        identity: what the measurement depends on besides the machine: net, parameters, batch size.
-        root: the cache folder, where the outcome is kept for later runs.
+        identity: what the measurement depends on besides the machine: model, parameters, batch size.
+        root: the cache folder, where the result is kept for later runs.
     """
     import tensorflow as tf
 
@@ -69,9 +69,9 @@ def choose_precision(
 
 
 def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, ...]) -> dict[str, float]:
-    """Returns the shortest step of each precision, in seconds; the precisions take turns, so drift hits all alike.
+    """Returns the shortest step of each precision, in seconds; the precisions take turns, so that drift affects all alike.
 
-    One that is hopeless after its first steps is not measured further: a CPU that computes bfloat16 in software takes ten times as long.
+    One that is far slower in its first steps is not measured further: a CPU that computes bfloat16 in software takes ten times as long.
     """
     models, seconds = {}, {}
     for name in candidates:

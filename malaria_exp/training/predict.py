@@ -19,7 +19,7 @@ class Scorer:
 
     Args:
         model: images (B, size, size, 3) in [0, 1] to logits (B, 1).
-        batch_size: cells in a call; the last call is filled up, so that one graph serves all.
+        batch_size: cells in a call; the last batch is filled up with black images, so that all have one shape.
     """
 
     def __init__(self, model: "keras.Model", batch_size: int = 256) -> None:

@@ -1,4 +1,4 @@
-"""The run's resize rule and scaling as a Keras layer, so that a saved net takes photographs as they are. Imports Keras: import it late."""
+"""The run's resize rule and scaling as a Keras layer, so that a saved model takes images of any size. It imports Keras: import it late."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from malaria_exp.data.seeds import to_unit
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class PrepareImages(keras.layers.Layer):
-    """Resizes and scales as the run did: uint8 (B, H, W, 3) of any H and W to float32 (B, size, size, 3) in [0, 1].
+    """Resizes and scales images as the run did: uint8 (B, H, W, 3) of any H and W to float32 (B, size, size, 3) in [0, 1].
 
-    The arithmetic of `malaria_exp.data.resize.resize`, step by step, rounding to whole pixel values included. A GPU may multiply matrices
-    in fewer bits than float32 has, and would then round other pixels up than the run did: the layer computes on the CPU.
+    It repeats the arithmetic of `malaria_exp.data.resize.resize`, including the rounding to whole pixel values. It computes on the CPU:
+    a GPU may multiply matrices in fewer bits than float32 has and would then round some pixels differently.
 
     Args:
         size: edge of the result in pixels.
@@ -30,7 +30,7 @@ class PrepareImages(keras.layers.Layer):
         self.size, self.mode, self.version = size, mode, version
 
     def call(self, images: Any) -> Any:
-        """Returns the images as the net takes them."""
+        """Returns the images as the model takes them."""
         with tf.device("CPU:0"):
             shape = tf.shape(images)
             height, width = shape[1], shape[2]
@@ -44,7 +44,7 @@ class PrepareImages(keras.layers.Layer):
             return to_unit(tf.ensure_shape(pixels, (None, self.size, self.size, 3)))
 
     def _weights_of_padded(self, length: Any, edge: Any) -> Any:
-        """Returns the weights of an axis that lies centerd on a black one: black pixels add nothing, so theirs are left out."""
+        """Returns the weights of an axis that is centered on a longer black one; black pixels add nothing, so they have no weights."""
         before = (edge - length) // 2
         return self._weights(edge)[:, before : before + length]
 
@@ -67,13 +67,13 @@ class PrepareImages(keras.layers.Layer):
         return super().get_config() | {"size": self.size, "mode": self.mode, "version": self.version}
 
 
-def with_raw_input(net: "keras.Model", rule: ResizeRule) -> "keras.Model":
+def with_raw_input(model: "keras.Model", rule: ResizeRule) -> "keras.Model":
     """Returns a model of the same weights that takes images of any size, uint8 (B, H, W, 3), and prepares them itself.
 
     Args:
-        net: takes float32 (B, size, size, 3) in [0, 1].
-        rule: how the run's images were resized; its size is that of the net.
+        model: takes float32 (B, size, size, 3) in [0, 1].
+        rule: how the run's images were resized; its size is that of the model.
     """
     images = keras.Input((None, None, 3), dtype="uint8", name="images")
     prepared = PrepareImages(**rule.to_dict(), name="prepare_images")(images)
-    return keras.Model(images, net(prepared), name=net.name)
+    return keras.Model(images, model(prepared), name=model.name)

@@ -7,19 +7,19 @@ from malaria_exp.training.learning_rate_multiplier import Multiplier
 if TYPE_CHECKING:
     import keras
 
-# Decaying the scale and offset of a normalization, or a bias, regularizes nothing and only pulls them off.
+# Weight decay of biases and of a normalization's scale and offset does not regularize; it only distorts them.
 NOT_DECAYED = ["bias", "gamma", "beta", "scale"]
 
 
-def scheduled(learning_rate: float, factor: Multiplier) -> "keras.optimizers.schedules.LearningRateSchedule":
-    """Returns the Keras schedule step -> learning_rate * factor(step)."""
+def scheduled(learning_rate: float, multiplier: Multiplier) -> "keras.optimizers.schedules.LearningRateSchedule":
+    """Returns the Keras schedule step -> learning_rate * multiplier(step)."""
     import keras
 
     class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):
-        """The optimizer's learning rate times the schedule's factor."""
+        """The optimizer's learning rate times the schedule's multiplier."""
 
         def __call__(self, step: Any) -> Any:
-            return learning_rate * factor(step)
+            return learning_rate * multiplier(step)
 
         def get_config(self) -> dict[str, Any]:
             return {"learning_rate": learning_rate}

@@ -1,9 +1,9 @@
-"""What all trainers can be told; the builders say what each key means."""
+"""The settings that all trainers understand."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from malaria_exp.config.validation import Pattern
+from malaria_exp.config.validation import Fraction, Pattern, PositiveInt
 from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
 
@@ -13,12 +13,12 @@ StrategyName = Literal["none", "mirrored", "multi_worker", "auto"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of the training with its own trainable layers, optimizer and schedule.
+    """A part of the training with its own trainable layers, optimizer and schedule.
 
     Attributes:
         epochs: passes over the training cells.
-        train: patterns on the names of the layers that are trained; None for all as the net has them.
-        learning_rate: factor of optimizer.learning_rate.
+        train: patterns on the names of the layers that are trained; None for those that the model itself trains.
+        learning_rate: multiplies optimizer.learning_rate.
         freeze_norms: whether batch normalizations keep their statistics, scale and offset.
     """
 
@@ -28,31 +28,40 @@ class Stage:
     freeze_norms: bool = False
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a net is trained, whoever walks through the batches. See `fit` for each.
+@dataclass(frozen=True, kw_only=True)
+class TrainingParameters:
+    """The parameters that the trainers have in common.
 
     Attributes:
-        stages: one after another.
-        monitor: name of the validation metric that chooses the best epoch.
-        checkpoint: whether the best weights so far are written.
-        precision: of the computation.
-        accumulate: batches whose gradients make one update.
-        ema: share of the running average of the weights that a step keeps; None for no average.
-        eager: whether steps run as plain Python.
-        jit_compile: whether XLA compiles them.
-        strategy: how the work is divided among devices.
+        monitor: validation metric that chooses the best epoch, val_loss or val_ and a metric's name; its direction is known.
+        checkpoint: write the best weights so far to checkpoint.weights.h5 after each epoch that improves.
+        precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.
+        accumulate: batches whose averaged gradients make one update, as if batch_size were so many times larger.
+        ema: keep a running average of the weights, of which a step keeps this fraction (0.99, say); the average is validated and saved. null for none.
+        eager: run every step as plain Python, to stop in it with a debugger; several times slower.
+        jit_compile: compile with XLA; for these models slower than plain graphs on a CPU, and on a GPU not the same to the last bit each time.
+        strategy: how tf.distribute divides each batch: none; mirrored among this machine's GPUs; multi_worker among machines; auto as found.
     """
 
-    stages: tuple[Stage, ...]
-    monitor: str
+    monitor: Monitor = "val_auc"
     checkpoint: bool = True
     precision: Precision = "auto"
-    accumulate: int = 1
-    ema: float | None = None
+    accumulate: PositiveInt = 1
+    ema: Fraction | None = None
     eager: bool = False
     jit_compile: bool = False
     strategy: StrategyName = "none"
+
+
+@dataclass(frozen=True)
+class Settings(TrainingParameters):
+    """How a model is trained, by whichever trainer.
+
+    Attributes:
+        stages: one after another.
+    """
+
+    stages: tuple[Stage, ...]
 
     @property
     def epochs(self) -> int:
@@ -61,7 +70,7 @@ class Settings:
 
 
 def check_updates(settings: Settings, steps_per_epoch: int) -> None:
-    """Raises a ConfigError if a stage ends before as many batches have come as make an update."""
+    """Raises a ConfigError if a stage has fewer batches than make one update."""
     for stage in settings.stages:
         steps = stage.epochs * steps_per_epoch
         if settings.accumulate > steps:

@@ -1,6 +1,6 @@
 """How the work of a step is divided among devices, over tf.distribute.
 
-Each replica takes its part of every batch; gradients are summed, so that a step is the one that a single device would take.
+Each replica takes an equal slice of every batch and gradients are summed, so that a step is the one that a single device would take.
 """
 
 import json
@@ -47,16 +47,16 @@ def workers() -> tuple[int, int]:
 
 
 def worker_folder(folder: Path, strategy: str) -> Path | None:
-    """Returns the folder of a worker that is not the chief, beside the run's; None for the chief, and without several workers."""
+    """Returns the folder of a worker that is not the chief, next to the run's; None for the chief, and without several workers."""
     if strategy not in ("multi_worker", "auto") or not workers()[1]:
         return None
     return folder.with_name(f"{folder.name}-worker-{workers()[1]}")
 
 
 def open_strategy(name: StrategyName) -> "tf.distribute.Strategy":
-    """Returns the strategy in whose scope the net is built and trained.
+    """Returns the strategy in whose scope the model is built and trained.
 
-    That of several workers must be opened before TensorFlow computes anything in this process.
+    With several workers it must be opened before TensorFlow computes anything in this process.
 
     Raises:
         ConfigError: this machine or this process cannot do it.
@@ -91,7 +91,7 @@ def open_strategy(name: StrategyName) -> "tf.distribute.Strategy":
 
 @cache
 def _mirrored(devices: tuple[str, ...]) -> "tf.distribute.Strategy":
-    """Returns the process' one strategy over these devices: a second would number its exchanges from the start and mix them up with the first's."""
+    """Returns the process' only strategy over these devices: a second one would reuse the numbers of the first one's messages and mix them up."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices)
@@ -99,7 +99,7 @@ def _mirrored(devices: tuple[str, ...]) -> "tf.distribute.Strategy":
 
 @cache
 def _multi_worker() -> "tf.distribute.Strategy":
-    """Returns the process' one strategy of several workers."""
+    """Returns the process' only strategy of several workers."""
     import tensorflow as tf
 
     return tf.distribute.MultiWorkerMirroredStrategy()
@@ -148,7 +148,7 @@ def refuse_workers(strategy: "tf.distribute.Strategy") -> None:
 
 
 def steps_per_epoch(batches: Batches, strategy: "tf.distribute.Strategy") -> int:
-    """Returns the steps in an epoch under the strategy: of shards each worker reads its own, and all take as many steps."""
+    """Returns the steps in an epoch; with shards, each worker reads its own, and all take the same number of steps."""
     number = workers()[0] if strategy.extended._in_multi_worker_mode() else 1
     if number > 1 and isinstance(batches, StreamedBatches):
         return batches.for_worker(0, number, batches.batch_size // number).steps_per_epoch
@@ -158,8 +158,8 @@ def steps_per_epoch(batches: Batches, strategy: "tf.distribute.Strategy") -> int
 def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int = 0) -> Any:
     """Returns the batches from an epoch on, each divided among the strategy's replicas.
 
-    Together the replicas' parts are the batch that a single device would get. To that end each worker makes the whole batch,
-    augmentation included, and keeps its part of it; of shards, each worker reads its own.
+    Together the replicas' slices are the batch that a single device would get: each worker makes the whole batch, augmentation
+    included, and keeps its slice. With shards, each worker reads its own.
     """
     import tensorflow as tf
 
@@ -175,7 +175,7 @@ def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         whole = batches.dataset(start_epoch=epoch)
-        part = whole.map(lambda *batch: tuple(column[first : first + own] for column in batch))
-        return part.rebatch(each, drop_remainder=True).with_options(options)
+        slices = whole.map(lambda *batch: tuple(column[first : first + own] for column in batch))
+        return slices.rebatch(each, drop_remainder=True).with_options(options)
 
     return strategy.distribute_datasets_from_function(pipeline)

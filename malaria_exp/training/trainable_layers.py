@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def layers_of(model: "keras.Model") -> list["keras.Layer"]:
-    """Returns the model's layers, those of nets inside of it instead of these nets."""
+    """Returns the model's layers, with each inner model replaced by its own layers."""
     import keras
 
     found: list[keras.Layer] = []
@@ -24,8 +24,8 @@ def set_trainable(model: "keras.Model", patterns: Sequence[str] | None, *, freez
     """Trains the layers whose names match, and no others.
 
     Args:
-        model: the net.
-        patterns: names, or patterns with * and ?; None leaves the layers as the net has them.
+        model: the whole model.
+        patterns: names, or patterns with * and ?; None leaves the layers as they are.
         freeze_norms: batch normalizations do not train, and use the statistics they have.
         path: where the patterns stand in the config.
 
@@ -55,6 +55,6 @@ def set_trainable(model: "keras.Model", patterns: Sequence[str] | None, *, freez
 
 
 def _abridged(names: list[str]) -> str:
-    """Returns the names in a line, of many the first and the last."""
+    """Returns the names in a line; of more than 24, the first and the last."""
     shown = names if len(names) <= 24 else [*names[:8], "...", *names[-15:]]
     return ", ".join(shown)

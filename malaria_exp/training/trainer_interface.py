@@ -1,4 +1,4 @@
-"""What a trainer is handed, and what it gives back."""
+"""What a trainer receives and returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,26 +25,26 @@ CHECKPOINT_FILE = "checkpoint.weights.h5"
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """The parts that the runner assembled for training. There is no test subset among them.
+class TrainerInputs:
+    """What the runner assembles for a training. It contains no test subset.
 
     Attributes:
-        build_model: builds the untrained net in the precision that is set.
+        build_model: builds the untrained model in the current precision.
         loss: on logits.
-        build_multiplier: takes the length of a stretch of training and returns its schedule.
-        build_optimizer: takes the factor of its learning rate.
+        build_multiplier: takes the length of a stage and returns its schedule.
+        build_optimizer: takes the multiplier of its learning rate.
         batches: of the training cells.
         val: the validation cells.
         tracker: tells the loggers.
         folder: the run's folder.
         seed: the run's seed.
         eval_batch_size: cells scored in one call.
-        identity: name and parameters of net, loss and optimizer, as text.
+        identity: name and parameters of model, loss and optimizer, as text.
         cache: the cache folder.
         build_metrics: builds the metrics of the training batches.
         build_callbacks: builds the callbacks of a training.
-        worker: whether another process is the chief, who writes.
-        strategy: opened early, as that of several workers must be; None to open it for the training.
+        worker: whether another process is the chief, which writes the files.
+        strategy: opened early, as several workers require; None to let the trainer open it.
     """
 
     build_model: Callable[[], "keras.Model"]
@@ -76,7 +76,7 @@ class Trained:
         monitor: the metric that chose the best epoch.
         best_epoch: its number, from 1; 0 if nothing was trained.
         best: the monitor's value there.
-        seconds: training and validation, without building.
+        seconds: of training and validation, without building the model.
         notes: what a reader of the report should know.
         scorer: of the model, already traced where it validated the training; None if there is none.
     """
@@ -107,11 +107,11 @@ class Trainer(Protocol):
     """Fits a model to the training subset.
 
     Attributes:
-        settings: what it was told; others ask it how long the run is.
+        settings: its settings, which also say how long the run is.
     """
 
     settings: Settings
 
-    def train(self, parts: Parts) -> Trained:
+    def train(self, inputs: TrainerInputs) -> Trained:
         """Trains and returns the model of the best epoch."""
         ...

@@ -1,4 +1,4 @@
-"""Compiling steps with XLA, and what it excludes."""
+"""Compiling steps with XLA, and the settings that it excludes."""
 
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def prepare_kernels(settings: Settings) -> None:
-    """Gives up repeatable kernels for a training that XLA compiles, and only for that.
+    """Allows kernels that are not repeatable if XLA compiles the training; any other training gets repeatable ones.
 
-    XLA has none for the gradient of max pooling, among others, and Keras' fit compiles nothing while kernels must be repeatable.
+    XLA has no repeatable kernels for the gradient of max pooling, among others, and Keras' fit compiles nothing while they are required.
 
     Raises:
         ConfigError: steps are to be compiled and to run as plain Python.
@@ -29,6 +29,6 @@ def prepare_kernels(settings: Settings) -> None:
 
 
 def check_compiled(model: "keras.Model", settings: Settings) -> None:
-    """Raises a ConfigError if Keras goes without XLA where it was asked for, which it says in a warning alone."""
+    """Raises a ConfigError if Keras ignored jit_compile, of which it only warns."""
     if settings.jit_compile and not model.jit_compile:
         raise ConfigError("trainer.jit_compile: Keras cannot compile this model with XLA on this machine. Use trainer.jit_compile=false.")

@@ -109,7 +109,7 @@ for takes, name in {SERVED}:
 assert not [name for name in sys.modules if name.startswith("malaria_exp")]
 
 import keras
-import malaria_exp.components.model._layers
+import malaria_exp.components.model.layers
 for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
     for name in names:
         model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)

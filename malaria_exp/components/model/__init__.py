@@ -1,1 +1,1 @@
-"""Models: each builder takes nothing but its parameters and returns a Keras model from images to logits."""
+"""Models: each builder takes only its parameters and returns a Keras model from images to logits."""

@@ -50,7 +50,7 @@ def imagenet_weights(name: str, application: "Callable[..., keras.Model]", edge:
 
 @contextlib.contextmanager
 def _timeout() -> Iterator[None]:
-    """Keras' download waits forever for a server that does not answer."""
+    """Limits the wait for a server, for which Keras' download would wait forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE_SECONDS)
     try:
@@ -59,11 +59,11 @@ def _timeout() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def load_file(net: "keras.Model", name: str, given: str) -> None:
+def load_file(model: "keras.Model", name: str, given: str) -> None:
     """Gives a backbone the weights of a file, all of them.
 
     Args:
-        net: the backbone.
+        model: the backbone.
         name: what it is called in the configuration.
         given: path of the file.
 
@@ -78,32 +78,32 @@ def load_file(net: "keras.Model", name: str, given: str) -> None:
         raise ConfigError(f"model.weights: '{path}' is no file of weights. {expected}")
     try:
         with warnings.catch_warnings():
-            # Keras only warns of layers that the file lacks; half a net's weights are of no use.
+            # Keras only warns of layers that the file lacks; half a model's weights are of no use.
             warnings.simplefilter("error", UserWarning)
-            net.load_weights(path)
+            model.load_weights(path)
     except Exception:  # noqa: BLE001 - HDF5, zip and Keras each raise their own
         # Keras names a layer only for some kinds of files.
         raise ConfigError(
-            f"model.weights: '{path}' does not fit {name} without its classifier. {_misfits(net, path)}\n"
+            f"model.weights: '{path}' does not fit {name} without its classifier. {_misfits(model, path)}\n"
             f"Give a file of {name} whose name says notop or no_top, or begin from what fits of any file or run: init_from=..."
         ) from None
-    if not all(np.isfinite(numbers).all() for numbers in net.get_weights()):
+    if not all(np.isfinite(numbers).all() for numbers in model.get_weights()):
         raise ConfigError(f"model.weights: weights in '{path}' are no numbers (NaN or infinite): the training they come from diverged.")
 
 
-def _misfits(net: "keras.Model", path: Path) -> str:
-    """Returns in words what is wrong with a file that Keras cannot load: which layers it lacks, or has in other shapes."""
+def _misfits(model: "keras.Model", path: Path) -> str:
+    """Returns what is wrong with a file that Keras cannot load: the layers that it lacks or has in other shapes."""
     from malaria_exp.runs.layer_pairs import pair_layers
     from malaria_exp.runs.weights_file import WeightsFileError, open_weights, stored_layers
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.weights.h5"
-        net.save_weights(own)
+        model.save_weights(own)
         with open_weights(own) as file:
-            layers = stored_layers(file, net)
+            layers = stored_layers(file, model)
     try:
         with open_weights(path) as file:
-            theirs = dict(pair_layers(layers, stored_layers(file, net)))
+            theirs = dict(pair_layers(layers, stored_layers(file, model)))
     except WeightsFileError as error:
         return f"It cannot be read: {error}."
     wrong = []

@@ -1,4 +1,4 @@
-"""The backbones of `transfer`: nets of keras.applications, their input scaling, and where their weights come from."""
+"""The backbones of `transfer`: models of keras.applications, their input scaling, and the source of their weights."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -13,13 +13,13 @@ BackboneName = Literal["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A net of keras.applications.
+    """A model of keras.applications.
 
     Attributes:
         application: its name there.
         scaling: mode of BackboneScaling that it needs.
-        weights: where Keras fetches its ImageNet weights from, below the address of Keras' files; {edge} stands for one of `edges`.
-        edges: edges in pixels of the images that it has ImageNet weights for; empty if the same serve all.
+        weights: where Keras fetches its ImageNet weights from, below the address of Keras' files; {edge} is one of `edges`.
+        edges: edges in pixels of the images that it has ImageNet weights for; empty if all edges share the same weights.
     """
 
     application: str
@@ -63,15 +63,15 @@ def build_backbone(name: str, image_size: int, weights: str | None) -> "keras.Mo
 
     backbone = BACKBONES[name]
     application = getattr(keras.applications, backbone.application)
-    net: keras.Model = application(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
-    net.name = "backbone"
+    model: keras.Model = application(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
+    model.name = "backbone"
     if weights == "imagenet":
         edge = min(backbone.edges, key=lambda edge: abs(edge - image_size), default=image_size)
-        net.set_weights(imagenet_weights(name, application, edge, backbone.weights.format(edge=edge)))
-        for layer in net.layers:
+        model.set_weights(imagenet_weights(name, application, edge, backbone.weights.format(edge=edge)))
+        for layer in model.layers:
             if isinstance(layer, keras.layers.Normalization):
-                # It computes with copies of its numbers, which set_weights leaves as they were.
+                # It computes with copies of its weights, which set_weights does not update.
                 layer.finalize_state()
     elif weights is not None:
-        load_file(net, name, weights)
-    return net
+        load_file(model, name, weights)
+    return model

@@ -1,4 +1,4 @@
-"""cellnet: the project's own small net, made to be trained from scratch on a CPU in about a minute."""
+"""cellnet: the project's own small model, made to be trained from scratch on a CPU in about a minute."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,16 +19,16 @@ def cellnet(
     dropout: Annotated[float, Range(low=0, below=1)] = 0.0,
     momentum: Annotated[float, Range(low=0, below=1)] = 0.8,
 ) -> "keras.Model":
-    """Small fast residual net: 0.29M parameters at the default widths.
+    """Small fast residual network: 0.29M parameters at the default widths.
 
-    A stride-2 stem, then for each width a convolution, a pooling that halves the picture and a residual convolution;
-    the largest response anywhere decides, as one parasite anywhere in the cell does.
+    A stride-2 stem, then for each width a convolution, a pooling that halves the image and a residual convolution;
+    the last layer reads the largest response anywhere, as one parasite anywhere makes a cell positive.
 
     Args:
         image_size: edge of the input in pixels.
         stem: filters of the 4 x 4, stride-2 stem.
         widths: filters of each stage.
-        dropout: share of the features dropped before the last layer.
+        dropout: fraction of the features dropped before the last layer.
         momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
     import keras

@@ -1,65 +1,43 @@
 """The notebooks' LeNet, written with the Sequential API (after LeCun et al. 1998, doi:10.1109/5.726791)."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from malaria_exp.components.model._sizes import check_lenet_size
+from malaria_exp.components.model._lenet_parameters import LeNetParameters
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import NonNegative, PositiveInt, Range
+from malaria_exp.config.shared_parameters import with_parameters
 
 if TYPE_CHECKING:
     import keras
 
 
 @register("model", "lenet_sequential")
-def lenet_sequential(
-    *,
-    image_size: Annotated[int, Range(low=16)] = 224,
-    filters: PositiveInt = 6,
-    filters_2: PositiveInt = 16,
-    kernel_size: PositiveInt = 3,
-    units: PositiveInt = 100,
-    units_2: PositiveInt = 10,
-    dropout: Annotated[float, Range(low=0, below=1)] = 0.2,
-    l2: NonNegative = 0.01,
-    momentum: Annotated[float, Range(low=0, below=1)] = 0.9,
-) -> "keras.Model":
+@with_parameters(LeNetParameters)
+def lenet_sequential(p: LeNetParameters, /) -> "keras.Model":
     """LeNet of the notebooks by the Sequential API: 4,668,297 parameters at 224 px.
 
-    The notebooks end in a sigmoid unit; here, as in every model, the last unit gives the logit and the sigmoid comes
-    with the loss, which is the same function and numerically safer.
-
-    Args:
-        image_size: edge of the input in pixels.
-        filters: filters of the first convolution.
-        filters_2: filters of the second convolution.
-        kernel_size: edge of both convolutions' kernels in pixels.
-        units: width of the first dense layer.
-        units_2: width of the second dense layer.
-        dropout: share of the units dropped after the first convolution and the first dense layer.
-        l2: L2 penalty on the kernels of convolutions and dense layers, before the last one.
-        momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
+    The notebooks end in a sigmoid unit; here, as in every model, the last unit gives the logit and the loss applies the
+    sigmoid, which is the same function and numerically safer.
     """
     import keras
     from keras import layers
 
-    check_lenet_size(image_size, kernel_size)
-    regularizer = keras.regularizers.L2(l2) if l2 else None
+    penalty = p.penalty()
     return keras.Sequential(
         [
-            keras.Input((image_size, image_size, 3)),
-            layers.Conv2D(filters, kernel_size, activation="relu", kernel_regularizer=regularizer),
-            layers.BatchNormalization(momentum=momentum),
+            keras.Input((p.image_size, p.image_size, 3)),
+            layers.Conv2D(p.filters, p.kernel_size, activation="relu", kernel_regularizer=penalty),
+            layers.BatchNormalization(momentum=p.momentum),
             layers.MaxPooling2D(2),
-            layers.Dropout(dropout),
-            layers.Conv2D(filters_2, kernel_size, activation="relu", kernel_regularizer=regularizer),
-            layers.BatchNormalization(momentum=momentum),
+            layers.Dropout(p.dropout),
+            layers.Conv2D(p.filters_2, p.kernel_size, activation="relu", kernel_regularizer=penalty),
+            layers.BatchNormalization(momentum=p.momentum),
             layers.MaxPooling2D(2),
             layers.Flatten(),
-            layers.Dense(units, activation="relu", kernel_regularizer=regularizer),
-            layers.BatchNormalization(momentum=momentum),
-            layers.Dropout(dropout),
-            layers.Dense(units_2, activation="relu", kernel_regularizer=regularizer),
-            layers.BatchNormalization(momentum=momentum),
+            layers.Dense(p.units, activation="relu", kernel_regularizer=penalty),
+            layers.BatchNormalization(momentum=p.momentum),
+            layers.Dropout(p.dropout),
+            layers.Dense(p.units_2, activation="relu", kernel_regularizer=penalty),
+            layers.BatchNormalization(momentum=p.momentum),
             layers.Dense(1, dtype="float32", name="logit"),
         ],
         name="lenet_sequential",

@@ -1,4 +1,4 @@
-"""A net that has learned elsewhere, with a new head: transfer learning (Yosinski et al. 2014, arXiv 1411.1792)."""
+"""A model trained on other images, with a new head: transfer learning (Yosinski et al. 2014, arXiv 1411.1792)."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,29 +27,29 @@ def transfer(
 
     Args:
         image_size: edge of the input in pixels; the ImageNet weights were made at 224.
-        backbone: the net; its paper stands in Keras' documentation of keras.applications.
+        backbone: the model without its classifier; its paper is named in Keras' documentation of keras.applications.
         weights: null (untrained), imagenet (downloaded once by Keras), or a file of the backbone's weights without classifier.
-        pooling: what is taken of each feature map: its average or its largest value.
-        dropout: share of the features dropped before the last layer.
+        pooling: the average or the largest value of each feature map.
+        dropout: fraction of the features dropped before the last layer.
         momentum: of the batch normalizations' running statistics, where they are trained; null for the backbone's own, .99 or .999, which short runs cannot use.
     """
     import keras
     from keras import layers
 
-    from malaria_exp.components.model._backbone_scaling import BackboneScaling
+    from malaria_exp.components.model.layers.backbone_scaling import BackboneScaling
 
-    net = build_backbone(backbone, image_size, weights)
+    base = build_backbone(backbone, image_size, weights)
     if momentum is not None:
-        for layer in net.layers:
+        for layer in base.layers:
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = momentum
     inputs = keras.Input((image_size, image_size, 3))
-    x = net(BackboneScaling(BACKBONES[backbone].scaling, name="scaling")(inputs))
+    x = base(BackboneScaling(BACKBONES[backbone].scaling, name="scaling")(inputs))
     x = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}[pooling](name="pooling")(x)
     if dropout:
         x = layers.Dropout(dropout)(x)
     model = keras.Model(inputs, layers.Dense(1, dtype="float32", name="logit")(x), name="transfer")
-    # Read again from a saved run, it needs neither network nor file: the numbers come from the run.
+    # A saved run has all weights: to rebuild the model, neither a download nor the file is needed.
     model.rebuild_params = {"weights": None}
     if weights is None:
         model.remark = (

@@ -1,7 +1,7 @@
 """A Vision Transformer, to be trained from scratch.
 
 Dosovitskiy et al., An image is worth 16 x 16 words, 2020, arXiv 2010.11929. The logit reads the average of the patches instead
-of a class token, which trains better from scratch (Beyer et al. 2022, arXiv 2205.01580), and fewer and smaller patches do for a cell.
+of a class token, which trains better from scratch (Beyer et al. 2022, arXiv 2205.01580), and a cell needs fewer and smaller patches.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -27,23 +27,23 @@ def vit(
 ) -> "keras.Model":
     """Vision Transformer from scratch: 0.15M parameters at the default width and depth.
 
-    The picture is cut into patches, each becomes a token, and blocks of attention let the tokens look at one another. Layers
-    are normalized before each branch (pre-norm), the place of a patch is a learned vector, and the average token decides.
+    The image is cut into patches, each becomes a token, and blocks of attention relate the tokens to one another. Layers
+    are normalized before each branch (pre-norm), the position of a patch is a learned vector, and the last layer reads the average token.
 
     Args:
         image_size: edge of the input in pixels; a multiple of patch_size.
         patch_size: edge of a patch in pixels.
-        width: numbers in a token; a multiple of heads.
+        width: values in a token; a multiple of heads.
         depth: blocks of attention and MLP.
         heads: attention heads of a block.
         mlp_ratio: width of the MLP's hidden layer, as a multiple of width.
-        dropout: share dropped of the tokens' numbers, after the embedding and in each branch, and of the attention weights.
+        dropout: fraction dropped of the tokens' values, after the embedding and in each branch, and of the attention weights.
     """
     _check(image_size, patch_size, width, heads, mlp_ratio)
     import keras
     from keras import layers
 
-    from malaria_exp.components.model._position_embedding import PositionEmbedding
+    from malaria_exp.components.model.layers.position_embedding import PositionEmbedding
 
     def attend(x: "keras.KerasTensor") -> "keras.KerasTensor":
         normed = layers.LayerNormalization(epsilon=1e-6)(x)
@@ -55,10 +55,10 @@ def vit(
         return layers.Add()([x, layers.Dropout(dropout)(layers.Dense(width)(layers.Dropout(dropout)(hidden)))])
 
     inputs = keras.Input((image_size, image_size, 3))
-    # A convolution whose stride is its kernel maps every patch with the same weights and overlaps none. Pixels are centerd, and
-    # the weights begin at a scale set by the patch alone: Keras' default begins so small that few epochs teach the net nothing.
-    centerd = layers.Rescaling(2.0, offset=-1.0)(inputs)
-    patches = layers.Conv2D(width, patch_size, strides=patch_size, kernel_initializer="lecun_normal", name="patches")(centerd)
+    # A convolution with a stride of its kernel's size maps every patch with the same weights, without overlap. Pixels are centered, and
+    # the initial scale depends on the patch alone: with Keras' smaller default, the model learns nothing in few epochs.
+    centered = layers.Rescaling(2.0, offset=-1.0)(inputs)
+    patches = layers.Conv2D(width, patch_size, strides=patch_size, kernel_initializer="lecun_normal", name="patches")(centered)
     x = PositionEmbedding(name="position")(layers.Reshape((-1, width))(patches))
     x = layers.Dropout(dropout)(x)
     for _ in range(depth):
@@ -68,7 +68,7 @@ def vit(
 
 
 def _check(image_size: int, patch_size: int, width: int, heads: int, mlp_ratio: float) -> None:
-    """Raises a ConfigError if the patches do not fill the picture, or the heads not the tokens."""
+    """Raises a ConfigError if the patches do not fill the image, or the heads do not divide the tokens."""
     if image_size % patch_size:
         near = f"{image_size // patch_size * patch_size} or {(image_size // patch_size + 1) * patch_size}"
         raise ConfigError(

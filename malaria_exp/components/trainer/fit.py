@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import Fraction, PositiveInt
-from malaria_exp.training.precision import Precision
+from malaria_exp.config.shared_parameters import with_parameters
+from malaria_exp.config.validation import PositiveInt
 from malaria_exp.training.session import Session
-from malaria_exp.training.settings import Monitor, Settings, Stage, StrategyName
+from malaria_exp.training.settings import Settings, Stage, TrainingParameters
 from malaria_exp.training.strategy import refuse_workers
-from malaria_exp.training.trainer_interface import Parts, Trained, Trainer
+from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:
@@ -16,33 +16,14 @@ if TYPE_CHECKING:
 
 
 @register("trainer", "fit")
-def fit(
-    *,
-    epochs: PositiveInt = 10,
-    monitor: Monitor = "val_auc",
-    checkpoint: bool = True,
-    precision: Precision = "auto",
-    accumulate: PositiveInt = 1,
-    ema: Fraction | None = None,
-    eager: bool = False,
-    jit_compile: bool = False,
-    strategy: StrategyName = "none",
-) -> Trainer:
+@with_parameters(TrainingParameters)
+def fit(shared: TrainingParameters, /, *, epochs: PositiveInt = 10) -> Trainer:
     """Trains with Keras fit; the weights of the best epoch are kept.
 
     Args:
         epochs: passes over the training cells.
-        monitor: validation metric that chooses the best epoch, val_loss or val_ and a metric's name; its direction is known.
-        checkpoint: write the best weights so far to checkpoint.weights.h5 after each epoch that improves.
-        precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.
-        accumulate: batches whose averaged gradients make one update, as if batch_size were so many times larger.
-        ema: keep a running average of the weights, of which a step keeps this share (0.99, say); the average is validated and saved. null for none.
-        eager: run every step as plain Python, for a debugger; several times slower.
-        jit_compile: compile with XLA; for these nets slower than plain graphs on a CPU, and on a GPU not the same to the last bit each time.
-        strategy: how tf.distribute divides each batch: none; mirrored among this machine's GPUs; multi_worker among machines; auto as found.
     """
-    stages = (Stage(epochs),)
-    return FitTrainer(Settings(stages, monitor, checkpoint, precision, accumulate, ema, eager, jit_compile, strategy))
+    return FitTrainer(Settings((Stage(epochs),), **vars(shared)))
 
 
 class FitTrainer:
@@ -55,9 +36,9 @@ class FitTrainer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def train(self, parts: Parts) -> Trained:
+    def train(self, inputs: TrainerInputs) -> Trained:
         """Trains stage by stage and returns the model with the weights of its best epoch."""
-        session = Session(self.settings, parts)
+        session = Session(self.settings, inputs)
         refuse_workers(session.strategy)
         if session.nothing_to_train:
             return session.untrained()
@@ -78,14 +59,14 @@ class FitTrainer:
 
 
 def _forwarder(session: Session) -> "keras.callbacks.Callback":
-    """Returns the callback by which fit tells the session what happens."""
+    """Returns the callback that passes fit's events to the session."""
     import keras
 
     def floats(logs: dict[str, Any] | None) -> Row:
         return {key: float(value) for key, value in (logs or {}).items()}
 
     class Forwarder(keras.callbacks.Callback):
-        """Hands every event on."""
+        """Passes every event on."""
 
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
             session.begin_stage()

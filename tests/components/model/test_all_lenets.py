@@ -1,4 +1,4 @@
-"""The six ways to write LeNet: one function of the images, one penalty, one beginning."""
+"""The six ways to write LeNet: the same outputs, penalties and initial weights."""
 
 import numpy as np
 import pytest
@@ -33,18 +33,14 @@ def penalty(model):
     return sum(float(loss) for loss in model.losses)
 
 
-def test_there_are_six():
-    assert len(LENETS) == 6
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_they_take_the_same_parameters(name):
-    one, other = (component("model", which).parameters for which in ("lenet_sequential", name))
-    assert one == other
+def test_all_six_take_the_same_parameters():
+    first, *others = (component("model", name).parameters for name in LENETS)
+    assert len(others) == 5
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("name", LENETS)
-def test_each_is_the_notebooks_net_to_the_parameter(name):
+def test_each_has_the_parameters_of_the_notebooks_model(name):
     assert build("model", name, {}).count_params() == 4_668_297
 
 
@@ -63,8 +59,8 @@ def test_weights_copied_over_give_the_same_outputs_and_penalties(name):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_one_seed_begins_and_trains_them_alike(name):
-    # In training mode the outputs hang on dropout too, and the weights afterwards on the momentum.
+def test_one_seed_initializes_and_trains_them_alike(name):
+    # In training mode the outputs also depend on dropout, and the weights afterwards on the momentum.
     one, other = seeded("lenet_sequential", ODD), seeded(name, ODD)
     np.testing.assert_allclose(one(IMAGES, training=True), other(IMAGES, training=True), rtol=1e-5, atol=1e-6)
     for first, second in zip(one.get_weights(), other.get_weights(), strict=True):
@@ -72,7 +68,7 @@ def test_one_seed_begins_and_trains_them_alike(name):
 
 
 @pytest.mark.parametrize("name", LENETS)
-def test_fit_adds_the_penalty_to_the_loss(name):
+def test_fit_adds_the_penalty_to_the_loss_and_l2_of_zero_has_none(name):
     import keras
 
     model = build("model", name, ODD)
@@ -82,15 +78,11 @@ def test_fit_adds_the_penalty_to_the_loss(name):
     labels = np.ones((6, 1), np.float32)
     plain = float(keras.losses.BinaryCrossentropy(from_logits=True)(labels, model(IMAGES, training=False)))
     assert shell.evaluate(IMAGES, labels, verbose=0) == pytest.approx(plain + penalty(model), rel=1e-4)
-
-
-@pytest.mark.parametrize("name", LENETS)
-def test_no_penalty_without_l2(name):
     assert build("model", name, {**ODD, "l2": 0.0}).losses == []
 
 
 @pytest.mark.parametrize("name", LENETS)
-def test_kernels_too_large_for_the_picture_are_refused(name):
+def test_kernels_too_large_for_the_image_are_refused(name):
     with pytest.raises(
         ConfigError, match=r"model\.image_size: 24 is too small for kernels of 8 pixels.* 8 pixels.* second 0\..* at least 25"
     ):

@@ -1,6 +1,7 @@
-"""Ensembles: the average they say, of runs that fit together, self-contained once saved, and no way around the leak guard."""
+"""Ensembles: the configured average of runs that fit together, self-contained once saved, checked for leaks."""
 
 import csv
+import importlib
 import json
 import shutil
 
@@ -15,7 +16,7 @@ from malaria_exp.utils.errors import ConfigError, LeakError
 
 @pytest.fixture(scope="module")
 def runs(run_task, tmp_path_factory):
-    """Two runs on one split, with other weights and another net each."""
+    """Two runs on one split, with different weights and different models."""
     from conftest import TINY, TINY_CELLNET
 
     root = tmp_path_factory.mktemp("members")
@@ -61,9 +62,7 @@ def test_saved_it_needs_its_members_no_more(ensemble_run, run_task, tiny, tmp_pa
     for cell, score in scores(again).items():
         assert score == pytest.approx(scores(folder)[cell], abs=1e-6)
     keras.config.set_dtype_policy("float32")
-    import malaria_exp.components.model._layers
-
-    assert malaria_exp.components.model._layers
+    importlib.import_module("malaria_exp.components.model.layers")
     images = np.random.default_rng(0).random((3, 32, 32, 3)).astype(np.float32)
     whole = keras.saving.load_model(folder / "model.keras", safe_mode=True)
     np.testing.assert_allclose(whole(images), load_model(folder)[0](images), rtol=1e-6)
@@ -77,7 +76,7 @@ def test_an_ensemble_of_an_ensemble(runs, ensemble_run, run_task, tiny, tmp_path
 
 @pytest.mark.parametrize("logits", [[[0.3], [-2.0]], [[100.0], [90.0]], [[-800.0], [5.0]]])
 def test_both_averages_in_numbers(logits):
-    from malaria_exp.components.model._mean_logit import MeanLogit
+    from malaria_exp.components.model.layers.mean_logit import MeanLogit
 
     rows = [np.array([one], np.float32) for one in logits]
     probability, logit = (float(MeanLogit(average)(rows)[0, 0]) for average in ("probability", "logit"))
@@ -146,21 +145,19 @@ def test_members_are_not_for_users(params, said):
 
 
 @pytest.mark.parametrize("name", ["cellnet", "lenet_subclassed"])
-def test_nets_of_one_name_stand_beside_each_other_each_in_its_own_precision(name, tmp_path):
-    import malaria_exp.components.model._layers
-
-    assert malaria_exp.components.model._layers
+def test_models_of_one_name_keep_their_own_precision(name, tmp_path):
+    importlib.import_module("malaria_exp.components.model.layers")
     params = CELLNET if name == "cellnet" else {"image_size": 32}
     members = [{"name": name, "params": params, "precision": precision} for precision in ("float32", "bfloat16")]
-    net = build("model", "ensemble", {"members": members})
-    assert [layer.dtype_policy.name for layer in net.layers[1:3]] == ["float32", "mixed_bfloat16"]
-    assert not net.trainable_variables
-    net.save(tmp_path / "net.keras")
+    model = build("model", "ensemble", {"members": members})
+    assert [layer.dtype_policy.name for layer in model.layers[1:3]] == ["float32", "mixed_bfloat16"]
+    assert not model.trainable_variables
+    model.save(tmp_path / "net.keras")
     again = build("model", "ensemble", {"members": members})
     again.load_weights(tmp_path / "net.keras")
     images = np.random.default_rng(0).random((3, 32, 32, 3)).astype(np.float32)
     for other in (again, keras.saving.load_model(tmp_path / "net.keras", safe_mode=True)):
-        np.testing.assert_array_equal(other(images), net(images))
+        np.testing.assert_array_equal(other(images), model(images))
 
 
 def test_members_of_other_images_do_not_fit(runs, run_task, tiny, tmp_path):
@@ -169,13 +166,13 @@ def test_members_of_other_images_do_not_fit(runs, run_task, tiny, tmp_path):
     (other / "model.json").write_text(json.dumps(record | {"input": record["input"] | {"size": 24}}))
     with pytest.raises(ConfigError, match=r"32 px by pad.*24 px by pad"):
         run_task(overrides([runs[0], other], tiny), tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"pixel cache\.resize: received 'stretch'.*Give pixel cache\.resize=pad"):
+    with pytest.raises(ConfigError, match=r"cache\.resize: received 'stretch'.*cache\.resize=pad"):
         run_task([*overrides(runs, tiny), "cache.resize=stretch"], tmp_path / "run2")
     with pytest.raises(ConfigError, match=r"model\.image_size: received 48, but the members take images of 32 px"):
         build("model", "ensemble", {"runs": [str(runs[0])], "image_size": 48})
 
 
-def test_on_another_split_of_the_same_people_it_leaks(runs, run_task, tiny, tmp_path):
+def test_on_another_split_of_the_same_patients_it_leaks(runs, run_task, tiny, tmp_path):
     fold = [*overrides(runs, tiny), "split=patient_kfold", "split.k=3", "split.fold=0"]
     with pytest.raises(LeakError, match="trained or validated on cells which this run validates or tests on"):
         run_task(fold, tmp_path / "run")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from malaria_exp.components.model._custom_dense import CustomDense
+from malaria_exp.components.model.layers.custom_dense import CustomDense
 from malaria_exp.config.registry import build
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)

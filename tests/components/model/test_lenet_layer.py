@@ -10,7 +10,7 @@ def test_the_layer_is_one_of_the_model():
 
 
 def test_the_layers_config_makes_it_again():
-    from malaria_exp.components.model._lenet_features import LeNetFeatures
+    from malaria_exp.components.model.layers.lenet_features import LeNetFeatures
 
     layer = LeNetFeatures(3, 5, 7, dropout=0.5, l2=0.25, momentum=0.75, name="mine", dtype="mixed_bfloat16")
     again = LeNetFeatures.from_config(layer.get_config())
@@ -24,7 +24,7 @@ def test_the_layers_config_makes_it_again():
 
 
 def test_the_layer_takes_pictures_of_other_sizes():
-    from malaria_exp.components.model._lenet_features import LeNetFeatures
+    from malaria_exp.components.model.layers.lenet_features import LeNetFeatures
 
     layer = LeNetFeatures(3, 5, 3, dropout=0.0, l2=0.0, momentum=0.9)
     assert [layer(np.zeros((1, size, size, 3), np.float32)).shape[1] for size in (32, 40)] == [6, 8]

@@ -53,7 +53,7 @@ def test_one_seed_begins_both_alike():
 
 
 def test_each_class_is_made_again_by_its_config():
-    from malaria_exp.components.model._resnet import ConvNorm, ResidualBlock, ResNet
+    from malaria_exp.components.model.layers.resnet_model import ConvNorm, ResidualBlock, ResNet
 
     for made in (
         ConvNorm(5, 3, 2, 0.75, name="mine", dtype="mixed_bfloat16"),
@@ -68,7 +68,7 @@ def test_each_class_is_made_again_by_its_config():
 
 
 def test_a_strided_convolution_gives_the_shape_it_says():
-    from malaria_exp.components.model._resnet import ConvNorm
+    from malaria_exp.components.model.layers.resnet_model import ConvNorm
 
     layer = ConvNorm(5, 3, 2, 0.9)
     assert layer.compute_output_shape((None, 9, 9, 3)) == (None, 5, 5, 5)

@@ -7,9 +7,9 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from malaria_exp.components.model._backbone_scaling import DEVIATION, MEAN, BackboneScaling
 from malaria_exp.components.model._backbone_weights import imagenet_weights
 from malaria_exp.components.model._backbones import BACKBONES, build_backbone
+from malaria_exp.components.model.layers.backbone_scaling import DEVIATION, MEAN, BackboneScaling
 from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 

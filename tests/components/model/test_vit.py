@@ -77,6 +77,6 @@ def test_tokens_begin_at_the_scale_of_the_pixels():
 
     model = build("model", "vit", SMALL)
     tokens = keras.Model(model.input, model.get_layer("patches").output)(np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32))
-    # Centerd pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.
+    # Centered pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.
     assert 0.45 < float(np.std(tokens)) < 0.75
     assert abs(float(np.mean(tokens))) < 0.1

@@ -1,4 +1,4 @@
-"""Parts for trainers, on a few synthetic cells."""
+"""Inputs for trainers, on a few synthetic cells."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ from malaria_exp.data.subsets import Data
 from malaria_exp.tracking.logger_interface import Logger
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.tracker import Tracker
-from malaria_exp.training.trainer_interface import Parts
+from malaria_exp.training.trainer_interface import TrainerInputs
 
 
 class Recorder(Logger):
@@ -43,7 +43,7 @@ class RecordingTracker(Tracker):
 
 @pytest.fixture(scope="session")
 def trainer_data(cache_root):
-    """Cells of 14 synthetic people, 32 px."""
+    """Cells of 14 synthetic patients, 32 px."""
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
     manifest = build("split", "patient_holdout", {}, table)
     return Data(manifest, open_pixel_cache(table, ResizeRule(32, "pad"), cache_root))
@@ -53,8 +53,8 @@ CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.
 
 
 @pytest.fixture(scope="session")
-def make_parts_in(trainer_data):
-    """make_parts_in(folder, seed=0, model=..., ...) -> Parts of a training of a tiny net."""
+def make_inputs_in(trainer_data):
+    """make_inputs_in(folder, seed=0, model=..., ...) -> TrainerInputs of a training of a tiny net."""
     cells, val = trainer_data.training()
 
     def make(
@@ -71,7 +71,7 @@ def make_parts_in(trainer_data):
         callbacks=lambda _: [],
         **optimizer_params,
     ):
-        return Parts(
+        return TrainerInputs(
             build_model=lambda: build("model", *model),
             loss=loss or build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", schedule, {}, length),
@@ -92,6 +92,6 @@ def make_parts_in(trainer_data):
 
 
 @pytest.fixture
-def make_parts(make_parts_in, tmp_path):
-    """make_parts(seed=0, model=..., ...) -> Parts of a training of a tiny net in the test's own folder."""
-    return partial(make_parts_in, tmp_path)
+def make_inputs(make_inputs_in, tmp_path):
+    """make_inputs(seed=0, model=..., ...) -> TrainerInputs of a training of a tiny net in the test's own folder."""
+    return partial(make_inputs_in, tmp_path)

@@ -30,7 +30,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     from malaria_exp.tracking.logger_queue import Loggers
     from malaria_exp.tracking.tracker import Tracker
     from malaria_exp.training.strategy import open_strategy
-    from malaria_exp.training.trainer_interface import Parts
+    from malaria_exp.training.trainer_interface import TrainerInputs
 
     opened = open_strategy(strategy)
     table = build("dataset", "synthetic", {"infected_patients": 10, "healthy_patients": 4, "cells_per_patient": 10, "cell_size": 40})
@@ -39,7 +39,7 @@ def main(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     cells, val = data.training()
     for case in cases:
         trainer, model, params = CASES[case]
-        parts = Parts(
+        parts = TrainerInputs(
             build_model=lambda model=model: build("model", *model),
             loss=build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", "cosine", {}, length),

@@ -37,12 +37,12 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_same_weights_and_numbers(case, make_parts, trainer_data):
+def test_the_same_weights_and_numbers(case, make_inputs, trainer_data):
     made, params, others = CASES[case]
     if made.get("weights"):
         made = {**made, "weights": weights_of_patients(trainer_data)}
     flips = [build("aug", "dihedral", {})]
-    trained = {way: train(make_parts(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in ("fit", *others)}
+    trained = {way: train(make_inputs(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in ("fit", *others)}
     # The order in which sums are taken differs between a graph and single operations: more so in sixteen bits.
     loose = {"bfloat16": 0.05, "float16": 0.01}.get(case, 2e-4)
     for way in others:
@@ -72,19 +72,19 @@ def unadorned():
     ],
     ids=["sample weights", "no penalties", "clipping", "accumulation", "average"],
 )
-def test_none_of_it_is_ignored(made, params, make_parts, trainer_data, unadorned):
+def test_none_of_it_is_ignored(made, params, make_inputs, trainer_data, unadorned):
     """What the equality above compares would also be equal if all three did nothing."""
     if not unadorned:
-        unadorned.extend(train(make_parts(1, model=LENET), "fit", epochs=1).model.get_weights())
+        unadorned.extend(train(make_inputs(1, model=LENET), "fit", epochs=1).model.get_weights())
     if made.get("weights"):
         made = {"model": LENET, "weights": weights_of_patients(trainer_data)}
-    other = train(make_parts(1, **made), "fit", epochs=1, **params)
+    other = train(make_inputs(1, **made), "fit", epochs=1, **params)
     pairs = zip(unadorned, other.model.get_weights(), strict=True)
     assert max(np.abs(one - two).max() for one, two in pairs) > 1e-3
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_parts):
+def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_inputs):
     import keras
 
     heard = []
@@ -117,7 +117,7 @@ def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_par
         def on_epoch_end(self, epoch, logs=None):
             self.course.rate_scale.assign(self.course.rate_scale * 0.5)
 
-    parts = make_parts(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Listener(), Halve(course)])
+    parts = make_inputs(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Listener(), Halve(course)])
     trained = train(parts, way, epochs=5)
     steps = parts.batches.steps_per_epoch
     expected = [("begin", True, 5)]
@@ -131,7 +131,7 @@ def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_par
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_run(way, make_parts):
+def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_run(way, make_inputs):
     seen = []
 
     class Watch:
@@ -144,7 +144,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
             self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=look)
             return [self.callback]
 
-    parts = make_parts(schedule="cosine", callbacks=Watch())
+    parts = make_inputs(schedule="cosine", callbacks=Watch())
     train(parts, way, epochs=2, accumulate=4)
     steps = 2 * parts.batches.steps_per_epoch
     assert [update for update, _ in seen] == [(step + 1) // 4 for step in range(steps)]
@@ -153,7 +153,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     assert [rate for _, rate in seen] == pytest.approx([0.01 * float(factor(step + 1)) for step in range(steps)], rel=1e-5, abs=1e-9)
 
 
-def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_again(make_parts):
+def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_again(make_inputs):
     import dataclasses
 
     import keras
@@ -165,8 +165,8 @@ def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_a
             [keras.Input((32, 32, 3)), layers.Conv2D(2, 4, 4), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(1, name="logit")]
         )
 
-    made = dataclasses.replace(make_parts(1), build_model=pooling_net)
-    settings = Settings((Stage(1),), "val_auc", precision="float32", jit_compile=True)
+    made = dataclasses.replace(make_inputs(1), build_model=pooling_net)
+    settings = Settings((Stage(1),), monitor="val_auc", precision="float32", jit_compile=True)
     assert Session(settings, made).compile(settings.stages[0], 0).jit_compile, "fit compiles its step"
     compiled = train(made, "loop", epochs=1, jit_compile=True)
     assert not is_op_determinism_enabled()
@@ -176,14 +176,14 @@ def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_a
         np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-4)
 
 
-def test_plain_python_is_not_compiled(make_parts):
+def test_plain_python_is_not_compiled(make_inputs):
     for way in WAYS:
         with pytest.raises(ConfigError, match=r"trainer\.jit_compile: true is not possible with trainer\.eager=true"):
-            train(make_parts(), way, **{"eager": True, "jit_compile": True})
+            train(make_inputs(), way, **{"eager": True, "jit_compile": True})
 
 
-def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_parts):
-    parts = make_parts()
+def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_inputs):
+    parts = make_inputs()
     steps = parts.batches.steps_per_epoch
     with pytest.raises(ConfigError, match=rf"trainer\.accumulate: {steps + 1} batches make one update, and the run has {steps} "):
         train(parts, "fit", epochs=1, accumulate=steps + 1)
@@ -191,7 +191,7 @@ def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_parts):
 
 
 @pytest.mark.parametrize("way", ["fit", "loop"])
-def test_a_bad_step_in_float16_is_left_out(way, make_parts):
+def test_a_bad_step_in_float16_is_left_out(way, make_inputs):
     """A loss beyond what sixteen bits hold: the scale falls, the weights stay numbers."""
     import keras
 
@@ -199,12 +199,12 @@ def test_a_bad_step_in_float16_is_left_out(way, make_parts):
         def call(self, y_true, y_pred):
             return keras.ops.squeeze(y_pred, -1) ** 2 * 1e4
 
-    trained = train(make_parts(loss=Steep(), model=LENET), way, precision="float16", epochs=1)
+    trained = train(make_inputs(loss=Steep(), model=LENET), way, precision="float16", epochs=1)
     assert all(np.isfinite(weight).all() for weight in trained.model.get_weights())
 
 
 @pytest.mark.parametrize("way", ["fit", "loop"])
-def test_the_average_is_what_is_validated_and_kept(way, make_parts):
+def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
     from malaria_exp.evaluation.metrics import compute
     from malaria_exp.training.predict import Scorer
 
@@ -220,7 +220,7 @@ def test_the_average_is_what_is_validated_and_kept(way, make_parts):
             )
             return [self.callback]
 
-    parts = make_parts(learning_rate=0.05, callbacks=Watch())
+    parts = make_inputs(learning_rate=0.05, callbacks=Watch())
     trained = train(parts, way, epochs=3, ema=0.9, monitor="val_log_loss")
     best = trained.history[trained.best_epoch - 1]
     assert compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)["log_loss"] == pytest.approx(best["val_log_loss"], rel=1e-5)
@@ -232,14 +232,14 @@ def test_the_average_is_what_is_validated_and_kept(way, make_parts):
         np.testing.assert_array_equal(one, two)
 
 
-def test_training_goes_on_from_the_raw_weights(make_parts):
+def test_training_goes_on_from_the_raw_weights(make_inputs):
     """With an average of which a step keeps almost all, validation changes and training does not."""
-    plain, averaged = (train(make_parts(2), "fit", **params) for params in ({}, {"ema": 0.999}))
+    plain, averaged = (train(make_inputs(2), "fit", **params) for params in ({}, {"ema": 0.999}))
     assert [row["loss"] for row in plain.history] == [row["loss"] for row in averaged.history]
     assert plain.history[-1]["val_loss"] != averaged.history[-1]["val_loss"]
 
 
-def test_the_eager_loop_runs_plain_python_each_step(make_parts):
+def test_the_eager_loop_runs_plain_python_each_step(make_inputs):
     """As a debugger would find it: inside a step values are there, not symbols."""
     import keras
 
@@ -250,6 +250,6 @@ def test_the_eager_loop_runs_plain_python_each_step(make_parts):
             values.append(float(y_pred[0, 0]))
             return keras.losses.binary_crossentropy(y_true, y_pred, from_logits=True)
 
-    parts = make_parts(loss=Nosy())
+    parts = make_inputs(loss=Nosy())
     train(parts, "eager", epochs=1)
     assert len(values) >= parts.batches.steps_per_epoch

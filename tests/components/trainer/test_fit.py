@@ -24,9 +24,9 @@ LONG = {"epochs": 5, "monitor": "val_log_loss"}
 
 
 @pytest.fixture(scope="module")
-def course(make_parts_in, tmp_path_factory):
-    """One training and its parts; the tests only read them."""
-    parts = make_parts_in(tmp_path_factory.mktemp("course"), 3, augmentations=[build("aug", "dihedral", {})], **HOW)
+def course(make_inputs_in, tmp_path_factory):
+    """One training and its inputs; the tests only read them."""
+    parts = make_inputs_in(tmp_path_factory.mktemp("course"), 3, augmentations=[build("aug", "dihedral", {})], **HOW)
     return parts, train(parts, **LONG)
 
 
@@ -35,10 +35,10 @@ def check_same(one, two):
         np.testing.assert_array_equal(first, second)
 
 
-def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(course, make_parts):
+def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(course, make_inputs):
     flips = [build("aug", "dihedral", {})]
     first = course[1]
-    again, other = (train(make_parts(seed, augmentations=flips, **HOW), **LONG) for seed in (3, 4))
+    again, other = (train(make_inputs(seed, augmentations=flips, **HOW), **LONG) for seed in (3, 4))
     check_same(first, again)
     for one, two in zip(first.history, again.history, strict=True):
         for name in set(one) - {"seconds", "cells_per_second"}:
@@ -79,12 +79,12 @@ def test_the_saved_model_holds_nothing_of_the_optimizer(course):
 @pytest.mark.parametrize(
     ("monitor", "nearest"), [("val_acuracy", "val_accuracy"), ("loss", "val_loss"), ("accuracy", "val_loss"), ("val_", "val_loss")]
 )
-def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest, make_parts):
+def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest, make_inputs):
     with pytest.raises(ConfigError, match=nearest):
-        train(make_parts(), monitor=monitor)
+        train(make_inputs(), monitor=monitor)
 
 
-def test_a_run_that_diverges_says_so(make_parts):
+def test_a_run_that_diverges_says_so(make_inputs):
     import keras
 
     class Broken(keras.losses.Loss):
@@ -92,12 +92,12 @@ def test_a_run_that_diverges_says_so(make_parts):
             return y_pred * float("nan")
 
     with pytest.raises(UserError, match=r"diverged.*optimizer\.learning_rate"):
-        train(make_parts(loss=Broken()))
+        train(make_inputs(loss=Broken()))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_low_precision_computes_low_and_keeps_float32_weights_and_the_checkpoint_can_be_left_out(make_parts, precision):
-    parts = make_parts()
+def test_low_precision_computes_low_and_keeps_float32_weights_and_the_checkpoint_can_be_off(make_inputs, precision):
+    parts = make_inputs()
     trained = train(parts, precision=precision, epochs=1, checkpoint=False)
     assert not (parts.folder / CHECKPOINT_FILE).exists()
     assert trained.precision == precision
@@ -106,7 +106,7 @@ def test_low_precision_computes_low_and_keeps_float32_weights_and_the_checkpoint
     assert {str(weight.dtype) for weight in trained.model.weights} == {"float32"}
 
 
-def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, make_parts, monkeypatch):
+def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, make_inputs, monkeypatch):
     calls = []
 
     def measured(candidates, compiled, batch):
@@ -117,7 +117,7 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, 
     monkeypatch.setattr(precision, "_measure", measured)
     flips = [build("aug", "dihedral", {})]
     for _ in range(2):
-        trained = train(make_parts(3, augmentations=flips, **HOW), precision="auto", **LONG)
+        trained = train(make_inputs(3, augmentations=flips, **HOW), precision="auto", **LONG)
         assert trained.precision == "float32"
         check_same(trained, course[1])
     assert calls == [["float32", "bfloat16"]]
@@ -132,11 +132,11 @@ def test_auto_takes_a_lower_precision_only_if_clearly_faster(monkeypatch, tmp_pa
     assert json.loads(record.read_text())["precision"] == chosen
 
 
-def test_the_real_measurement_times_both_precisions(make_parts):
+def test_the_real_measurement_times_both_precisions(make_inputs):
     import keras
 
     def compiled():
-        model = make_parts().build_model()
+        model = make_inputs().build_model()
         model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         return model
 
@@ -146,7 +146,7 @@ def test_the_real_measurement_times_both_precisions(make_parts):
     assert all(0 < value < 60 for value in seconds.values())
 
 
-def test_a_hopeless_precision_is_not_measured_to_the_end(monkeypatch):
+def test_a_slow_precision_is_not_measured_to_the_end(monkeypatch):
     import keras
 
     steps = {"mixed_bfloat16": 0, "float32": 0}
@@ -166,7 +166,7 @@ def test_a_hopeless_precision_is_not_measured_to_the_end(monkeypatch):
     assert steps["float32"] > 10
 
 
-def test_rates_and_shares_need_no_measurement_of_their_own():
+def test_rates_and_fractions_need_no_measurement_of_their_own():
     def identity(batch_size=128, **params):
         chosen = {"model": ("cellnet", params), "loss": ("bce", {}), "optimizer": ("adamw", {"learning_rate": params.get("dropout")})}
         return speed_identity(

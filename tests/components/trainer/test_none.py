@@ -18,10 +18,10 @@ def check_untouched(parts, trained):
     assert trained.summary()["epochs"] == 0
 
 
-def test_the_net_stays_as_it_is(make_parts):
+def test_the_net_stays_as_it_is(make_inputs):
     import keras
 
-    parts = make_parts(seed=4)
+    parts = make_inputs(seed=4)
     trained = build("trainer", "none", {}).train(parts)
     check_untouched(parts, trained)
     keras.utils.clear_session()
@@ -30,11 +30,11 @@ def test_the_net_stays_as_it_is(make_parts):
         np.testing.assert_array_equal(one, two)
 
 
-def test_other_trainers_do_the_same_with_a_net_that_has_nothing_to_train(make_parts):
+def test_other_trainers_do_the_same_with_a_net_that_has_nothing_to_train(make_inputs):
     import dataclasses
 
     for name in ("fit", "loop"):
-        parts = dataclasses.replace(make_parts(), build_model=frozen_cellnet)
+        parts = dataclasses.replace(make_inputs(), build_model=frozen_cellnet)
         check_untouched(parts, build("trainer", name, {"precision": "float32"}).train(parts))
 
 

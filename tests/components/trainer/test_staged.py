@@ -36,7 +36,7 @@ HEAD, LAST, ALL = (
 )
 
 
-def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_schedule(make_parts):
+def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_schedule(make_inputs):
     states, rates = [], []
 
     def build_callbacks(course):
@@ -47,7 +47,7 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
         )
         return [callback, *watch(states)(course)]
 
-    parts = make_parts(learning_rate=0.02, callbacks=build_callbacks)
+    parts = make_inputs(learning_rate=0.02, callbacks=build_callbacks)
     trained = train(parts, [HEAD, LAST, ALL])
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
     assert moved(states[0], states[1]) == {"logit"}
@@ -60,7 +60,7 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
         assert seen == pytest.approx([peak * float(factor(step)) for step in range(epochs * steps)], rel=1e-5, abs=1e-9)
 
 
-def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_can_train_too(make_parts):
+def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_can_train_too(make_inputs):
     begun, states = [], []
 
     def build_callbacks(course):
@@ -73,24 +73,24 @@ def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_
         return [callback, *watch(states)(course)]
 
     stages = [{"epochs": 5, "train": ["logit"]}, {"epochs": 2, "train": ["*"]}]
-    trained = train(make_parts(callbacks=build_callbacks), stages, norms="trained")
+    trained = train(make_inputs(callbacks=build_callbacks), stages, norms="trained")
     assert [row["epoch"] for row in trained.history] == [1, 2, 3]
     assert len(begun) == 2
     assert "batch_normalization" in moved(states[0], states[1])
 
 
-def test_a_frozen_normalization_uses_the_statistics_it_came_with(make_parts):
+def test_a_frozen_normalization_uses_the_statistics_it_came_with(make_inputs):
     """Frozen, a net gives in training what it gives in evaluation."""
-    net = make_parts(model=("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})).build_model()
+    net = make_inputs(model=("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})).build_model()
     images = np.random.default_rng(0).random((8, 32, 32, 3)).astype(np.float32)
     assert np.abs(net(images, training=True) - net(images, training=False)).max() > 1e-3
     set_trainable(net, ["*"], freeze_norms=True, path="x")
     np.testing.assert_array_equal(net(images, training=True), net(images, training=False))
 
 
-def test_one_stage_of_all_is_fit(make_parts):
-    staged = train(make_parts(3), [{"epochs": 2, "train": ["*"]}], norms="trained")
-    plain = build("trainer", "fit", {"precision": "float32", "epochs": 2}).train(make_parts(3))
+def test_one_stage_of_all_is_fit(make_inputs):
+    staged = train(make_inputs(3), [{"epochs": 2, "train": ["*"]}], norms="trained")
+    plain = build("trainer", "fit", {"precision": "float32", "epochs": 2}).train(make_inputs(3))
     for one, two in zip(staged.model.get_weights(), plain.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -108,8 +108,8 @@ def test_one_stage_of_all_is_fit(make_parts):
         ([{"epochs": 1}], ["trainer.stages[0].train: missing"]),
     ],
 )
-def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, make_parts):
-    made = make_parts()
+def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, make_inputs):
+    made = make_inputs()
     with pytest.raises(ConfigError) as caught:
         train(made, stages)
     for part in parts:
@@ -117,10 +117,10 @@ def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, mak
     assert made.tracker.recorder.steps == []
 
 
-def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_parts):
+def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_inputs):
     import dataclasses
 
-    made = make_parts()
+    made = make_inputs()
     steps = made.batches.steps_per_epoch
     long = {"warmup": f"{2 * steps} steps"}
     made = dataclasses.replace(made, build_multiplier=lambda length: build("schedule", "cosine", long, length))

@@ -141,7 +141,7 @@ def optimizer(**params):
     ],
 )
 def test_what_several_devices_would_compute_otherwise_is_refused(params, settings, precision, said):
-    made = Settings((Stage(1),), "val_auc", strategy="mirrored", **settings)
+    made = Settings((Stage(1),), monitor="val_auc", strategy="mirrored", **settings)
     with pytest.raises(ConfigError) as caught:
         strategy.check_optimizer(optimizer(**params), made, precision, SimpleNamespace(num_replicas_in_sync=2))
     assert said in str(caught.value)

@@ -51,7 +51,7 @@ def test_a_backbone_and_its_head_share_no_box():
 def test_models_of_an_ensemble_stand_side_by_side():
     import keras
 
-    from malaria_exp.components.model._mean_logit import MeanLogit
+    from malaria_exp.components.model.layers.mean_logit import MeanLogit
 
     models = [build("model", name, {"image_size": 32}) for name in ("cellnet", "resnet_subclassed")]
     for number, member in enumerate(models):

@@ -1,13 +1,13 @@
-"""The layer of vit that tells patches apart by place. Imports Keras, so it is imported by the builder alone."""
+"""The layer of vit that tells the positions of patches apart."""
 
 import keras
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class PositionEmbedding(keras.layers.Layer):
-    """Adds a learned vector of its own to each place: tokens (B, n, width) to (B, n, width); n is fixed once it is built.
+    """Adds a learned vector to each position: tokens (B, n, width) to (B, n, width); n is fixed once it is built.
 
-    Dosovitskiy et al. 2020, arXiv 2010.11929, section 3.1: one-dimensional, begun at a standard deviation of 0.02.
+    Dosovitskiy et al. 2020, arXiv 2010.11929, section 3.1: one-dimensional, initialized with a standard deviation of 0.02.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -17,5 +17,5 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def call(self, tokens: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Returns the tokens with their places added."""
+        """Returns the tokens with their positions added."""
         return tokens + self.embedding

@@ -1,11 +1,11 @@
-"""The classes of resnet_subclassed. Imports Keras, so it is imported by the builder alone."""
+"""The classes of resnet_subclassed."""
 
 from typing import Any
 
 import keras
 from keras import layers
 
-from malaria_exp.components.model._sizes import RESNET_BLOCKS
+from malaria_exp.components.model._resnet_parameters import RESNET_BLOCKS
 
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
@@ -15,7 +15,7 @@ class ConvNorm(layers.Layer):
     Args:
         filters: filters of the convolution.
         kernel_size: edge of its kernel in pixels.
-        strides: pixels from one place of the kernel to the next.
+        strides: pixels from one position of the kernel to the next.
         momentum: of the batch normalization's running statistics.
         **kwargs: of any Keras layer, such as its name.
     """
@@ -23,7 +23,7 @@ class ConvNorm(layers.Layer):
     def __init__(self, filters: int, kernel_size: int, strides: int, momentum: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.strides, self.momentum = filters, kernel_size, strides, momentum
-        # Here and below: the layers inside compute in the precision of their owner, also when it is loaded where another is set.
+        # Here and below: inner layers compute in the precision of the outer one, also when it is loaded where another policy is set.
         own = {"dtype": self.dtype_policy}
         self.conv = layers.Conv2D(
             filters, kernel_size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name="conv", **own
@@ -51,7 +51,7 @@ class ConvNorm(layers.Layer):
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class ResidualBlock(layers.Layer):
-    """Two convolutions and the way past them: (B, H, W, n) to (B, H / strides, W / strides, filters).
+    """Two convolutions and the shortcut past them: (B, H, W, n) to (B, H / strides, W / strides, filters).
 
     Args:
         filters: filters of both convolutions.
@@ -66,7 +66,7 @@ class ResidualBlock(layers.Layer):
         own = {"dtype": self.dtype_policy}
         self.first = ConvNorm(filters, 3, strides, momentum, name="first", **own)
         self.second = ConvNorm(filters, 3, 1, momentum, name="second", **own)
-        # The way past the block stays the identity wherever the shapes allow it.
+        # The shortcut is the identity where the shapes allow it.
         self.past = ConvNorm(filters, 1, strides, momentum, name="past", **own) if strides > 1 else None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -116,7 +116,7 @@ class ResNet(keras.Model):
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of the images, (None, image_size, image_size, 3); Keras knows it by itself for other models only."""
+        """Shape of the images, (None, image_size, image_size, 3); Keras does not know it for subclassed models."""
         return (None, self.image_size, self.image_size, 3)
 
     def call(self, images: "keras.KerasTensor", training: bool | None = None) -> "keras.KerasTensor":

@@ -1,4 +1,4 @@
-"""The layer of lenet_custom_dense: Dense written by hand. Imports Keras, so it is imported by the builder alone."""
+"""The layer of lenet_custom_dense: Dense written by hand."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The last layer of an ensemble. Imports Keras, so it is imported by the builder alone."""
+"""The last layer of ensemble: the mean of its members."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="malaria_exp")
 class MeanLogit(keras.layers.Layer):
-    """Averages the logits (B, 1) of several nets to one logit (B, 1), float32.
+    """Averages the logits (B, 1) of several models to one logit (B, 1), float32.
 
     Args:
         average: "probability": the logit of the mean of the sigmoids; "logit": the mean of the logits.

@@ -46,7 +46,7 @@ def levels_off(image, rule, prepare):
 
 @settings(max_examples=150, deadline=None)
 @given(height=SIZES, width=SIZES, mode=st.sampled_from(["pad", "stretch"]), size=st.sampled_from([16, 32, 48]), seed=st.integers(0, 99))
-def test_pixels_are_those_of_the_store_but_for_ties_of_rounding(prepare, height, width, mode, size, seed):
+def test_pixels_are_those_of_the_pixel_cache_except_for_ties_of_rounding(prepare, height, width, mode, size, seed):
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
     off = levels_off(image, ResizeRule(size, mode), prepare)
     # Where the exact value lies halfway between two levels, the last bit of a sum decides, and sums are taken in another order.

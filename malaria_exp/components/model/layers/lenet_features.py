@@ -1,4 +1,4 @@
-"""The layer of lenet_layer: LeNet's two convolutions under one name. Imports Keras, so it is imported by the builder alone."""
+"""The layer of lenet_layer: LeNet's two convolutions as one layer."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class LeNetFeatures(layers.Layer):
         filters: filters of the first convolution.
         filters_2: filters of the second convolution.
         kernel_size: edge of both convolutions' kernels in pixels.
-        dropout: share of the features dropped between the two.
+        dropout: fraction of the features dropped between the two.
         l2: L2 penalty on both kernels.
         momentum: of the batch normalizations' running statistics.
         **kwargs: of any Keras layer, such as its name.
@@ -25,7 +25,7 @@ class LeNetFeatures(layers.Layer):
         self.filters, self.filters_2, self.kernel_size = filters, filters_2, kernel_size
         self.dropout, self.l2, self.momentum = dropout, l2, momentum
         regularizer = keras.regularizers.L2(l2) if l2 else None
-        # The layers inside compute in the precision of this one, also when it is loaded where another is set.
+        # Inner layers compute in the precision of this one, also when it is loaded where another policy is set.
         own = {"dtype": self.dtype_policy}
         self.steps = [
             layers.Conv2D(filters, kernel_size, activation="relu", kernel_regularizer=regularizer, **own),
@@ -38,7 +38,7 @@ class LeNetFeatures(layers.Layer):
         ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Creates the weights of the layers inside, as the shape (B, H, W, 3) asks for."""
+        """Creates the weights of the inner layers for images of this shape, (B, H, W, 3)."""
         for step in self.steps:
             step.build(input_shape)
             input_shape = step.compute_output_shape(input_shape)
