@@ -41,17 +41,17 @@ class Group:
 
 
 GROUPS: dict[str, Group] = {
-    "task": Group("what is run over the parts", ("app",)),
+    "task": Group("what the program does", ("app",)),
     "dataset": Group("where the cells come from"),
     "split": Group("which patients train, validate and test", ("table",)),
-    "aug": Group("what is done to training batches, in the order given", many=True),
+    "aug": Group("how training batches are changed, in the order given", many=True),
     "model": Group("the network: images (B, size, size, 3) in [0, 1] to logits (B, 1)"),
     "loss": Group("what training minimizes; class weights come from the training labels", ("labels",)),
-    "optimizer": Group("how weights follow the gradient", ("factor",)),
-    "schedule": Group("the learning rate over the run, as a factor of optimizer.learning_rate", ("length",)),
+    "optimizer": Group("how the gradient changes the weights", ("multiplier",)),
+    "schedule": Group("the learning rate over the run, as a multiplier of optimizer.learning_rate", ("length",)),
     "trainer": Group("how the model is trained"),
-    "metric": Group("what is measured of the training batches, beside the loss", many=True, may_be_empty=True),
-    "callback": Group("what happens between training's steps and epochs", ("course",), many=True, may_be_empty=True),
+    "metric": Group("what is measured on training batches, beside the loss", many=True, may_be_empty=True),
+    "callback": Group("what happens between training's steps and epochs", ("context",), many=True, may_be_empty=True),
     "logger": Group("where the numbers of a run go while it runs", many=True),
     "storage": Group("where a finished run is copied to"),
 }

@@ -77,6 +77,9 @@ class Predictions:
         object.__setattr__(self, "label", label.astype(np.int8))
         object.__setattr__(self, "score", score)
 
+    def __repr__(self) -> str:
+        return f"Predictions({len(self):,} cells of {len(np.unique(self.patient)):,} patients: {', '.join(self.subsets)})"
+
     def __len__(self) -> int:
         return len(self.score)
 

@@ -1,6 +1,5 @@
 """A run as the Python API hands it out: its folder, and what stands in it."""
 
-import csv
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.predictions import read as read_predictions
 from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.runs.compared_runs import read_history
 from malaria_exp.runs.read_files import read_json, read_yaml
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.saved_model import load_model
@@ -62,11 +62,7 @@ class Run:
     @cached_property
     def history(self) -> list[Row]:
         """history.csv: a row an epoch, {column: number}, nan where there is no number; empty if nothing was trained."""
-        path = self.folder / "history.csv"
-        if not path.exists():
-            return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+        return read_history(self.folder / "history.csv")
 
     @cached_property
     def predictions(self) -> Predictions:

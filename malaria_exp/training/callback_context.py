@@ -21,7 +21,7 @@ class CallbackContext:
         folder: the run's folder.
         length: of the whole training.
         monitor: the validation metric that chooses the best epoch.
-        net: the model, whose weights callbacks may read and write to files.
+        model: the model, whose weights callbacks may read and write to files.
         rate_scale: float32 scalar that multiplies the scheduled learning rate, 1 unless a callback changes it; it acts from the
             next step on.
         own_metrics: {name: better direction} of the validation metrics that the run's `metric` options add, such as "val_tp".
@@ -30,7 +30,7 @@ class CallbackContext:
     folder: Path
     length: RunLength
     monitor: str
-    net: "keras.Model"
+    model: "keras.Model"
     rate_scale: "keras.Variable"
     own_metrics: Mapping[str, Direction | None] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class CallbackContext:
         if self.own_metrics.get(monitor, "max") is None:
             ordered = ", ".join(sorted(name for name, better in self.own_metrics.items() if better))
             raise ConfigError(
-                f"{path}: nobody says which way '{monitor}' is better, so it chooses nothing. Allowed: val_loss, val_ and one of"
+                f"{path}: the better direction of '{monitor}' is not known, so it cannot choose. Allowed: val_loss, val_ and one of"
                 f" {', '.join(METRICS)}{f', and {ordered}' if ordered else ''}. A metric of your own says it with `direction`."
             )
         return self.own_metrics.get(monitor) or direction(monitor, path)

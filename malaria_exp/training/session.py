@@ -94,7 +94,7 @@ class Session:
         for number, stage in enumerate(stages):
             set_trainable(self.model, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
             # A schedule that is too long for a later stage is an error before the first stage.
-            self._factor(stage)
+            self._multiplier(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
         context = CallbackContext(inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions)
         self._mode = context.direction(self.settings.monitor, "trainer.monitor")
@@ -137,17 +137,17 @@ class Session:
             log.info(f"stage     {number + 1}/{len(self.settings.stages)}: {stage.epochs} epochs, {count:,} parameters are trained")
         return self.compiled
 
-    def _factor(self, stage: Stage) -> Multiplier:
+    def _multiplier(self, stage: Stage) -> Multiplier:
         return self.inputs.build_multiplier(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
 
     def _compile(self, model: "keras.Model", stage: Stage) -> "keras.Model":
         import keras
 
         settings, inputs = self.settings, self.inputs
-        factor = self._factor(stage)
+        multiplier = self._multiplier(stage)
         with self.strategy.scope():
             # Keras asks for the rate at every batch, also where several batches make one update.
-            optimizer = inputs.build_optimizer(lambda step: stage.learning_rate * self._scale * factor(step))
+            optimizer = inputs.build_optimizer(lambda step: stage.learning_rate * self._scale * multiplier(step))
             check_optimizer(optimizer, settings, self.precision, self.strategy)
             if settings.accumulate > 1:
                 optimizer.gradient_accumulation_steps = settings.accumulate

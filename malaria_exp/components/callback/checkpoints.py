@@ -58,7 +58,7 @@ def checkpoints(
             """Writes the model's weights under a name."""
             folder.mkdir(exist_ok=True)
             path = folder / f"{name}.weights.h5"
-            write_atomically(path, context.net.save_weights)
+            write_atomically(path, context.model.save_weights)
             return path
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:

@@ -41,7 +41,7 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
         def __init__(self) -> None:
             super().__init__()
             self.step, self.good_step = 0, 0
-            self.good: list[np.ndarray] = context.net.get_weights()
+            self.good: list[np.ndarray] = context.model.get_weights()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             self.step += 1
@@ -49,8 +49,10 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
             if not math.isfinite(loss):
                 self.stop(f"the loss is {loss}")
             if self.step % steps == 0:
-                weights = context.net.get_weights()
-                bad = [variable.path for variable, value in zip(context.net.weights, weights, strict=True) if not np.isfinite(value).all()]
+                weights = context.model.get_weights()
+                bad = [
+                    variable.path for variable, value in zip(context.model.weights, weights, strict=True) if not np.isfinite(value).all()
+                ]
                 if bad:
                     self.stop(f"{len(bad)} of {len(weights)} weights are no numbers, the first of them {bad[0]},")
                 self.good, self.good_step = weights, self.step
@@ -58,8 +60,8 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
         def stop(self, what: str) -> None:
             """Writes the last good weights and ends the run."""
             path = context.folder / LAST_GOOD_FILE
-            context.net.set_weights(self.good)
-            write_atomically(path, context.net.save_weights)
+            context.model.set_weights(self.good)
+            write_atomically(path, context.model.save_weights)
             epoch = (self.step - 1) // context.length.steps_per_epoch + 1
             since = f"those after step {self.good_step:,}" if self.good_step else "the first ones"
             raise UserError(

@@ -37,14 +37,14 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     batches = training_batches(cells, batch_size=config.batch_size, augmentations=chain, seed=config.seed, resident_gb=0, epochs=epochs)
     length = RunLength(epochs, batches.steps_per_epoch, batches.batch_size)
     parts = [stage_rates(config, stage, RunLength(stage.epochs, length.steps_per_epoch, length.batch_size)) for stage in stages]
-    factors, rates = (np.concatenate(column) for column in zip(*parts, strict=True))
+    multipliers, rates = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = [
-        [step + 1, step / length.steps_per_epoch, float(factor), float(rate)]
-        for step, (factor, rate) in enumerate(zip(factors, rates, strict=True))
+        [step + 1, step / length.steps_per_epoch, float(multiplier), float(rate)]
+        for step, (multiplier, rate) in enumerate(zip(multipliers, rates, strict=True))
     ]
     optimizer, schedule = config.one("optimizer").name, config.one("schedule").name
     title = f"{optimizer} with {schedule}: {length.epochs:,} epochs of {length.steps_per_epoch:,} steps"
-    write_csv(folder / "schedule.csv", ["step", "epoch", "factor", "learning_rate"], rows)
+    write_csv(folder / "schedule.csv", ["step", "epoch", "multiplier", "learning_rate"], rows)
     save_png(draw_schedule(title, rates, length, [stage.epochs for stage in stages]), folder / "schedule.png")
     log.info(f"schedule  {title}; peak {rates.max():.3g}, last {rates[-1]:.3g}")
     log.info(f"explored  {folder / 'schedule.png'}, {folder / 'schedule.csv'}")
@@ -66,25 +66,25 @@ def stages_of(config: Config) -> tuple[Stage, ...]:
 
 
 def stage_rates(config: Config, stage: Stage, length: RunLength) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what the optimizer answers at each step of a stage: the factor of optimizer.learning_rate and the rate, each float32 (steps,)."""
+    """Returns what the optimizer answers at each step of a stage: the multiplier of optimizer.learning_rate and the rate, each float32 (steps,)."""
     import tensorflow as tf
 
     schedule, choice = config.one("schedule"), config.one("optimizer")
     plain = build("schedule", schedule.name, schedule.params, length)
 
-    def factor(step: "tf.Tensor") -> "tf.Tensor":
+    def multiplier(step: "tf.Tensor") -> "tf.Tensor":
         return stage.learning_rate * plain(step)
 
-    optimizer = build("optimizer", choice.name, choice.params, factor)
+    optimizer = build("optimizer", choice.name, choice.params, multiplier)
 
     @tf.function
     def walk() -> tuple["tf.Tensor", "tf.Tensor"]:
         def at(step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
             optimizer.iterations.assign(step)
-            return tf.cast(factor(step), tf.float32), tf.cast(optimizer.learning_rate, tf.float32)
+            return tf.cast(multiplier(step), tf.float32), tf.cast(optimizer.learning_rate, tf.float32)
 
         # One after another, as all of them set the optimizer's one counter.
         return tf.map_fn(at, tf.range(length.steps), fn_output_signature=(tf.float32, tf.float32), parallel_iterations=1)
 
-    factors, rates = walk()
-    return factors.numpy(), rates.numpy()
+    multipliers, rates = walk()
+    return multipliers.numpy(), rates.numpy()

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @register("task", "verify")
-def verify(app: "App", /, *, people: Patients = "all", to: str | None = None) -> None:
+def verify(app: "App", /, *, patients: Patients = "all", to: str | None = None) -> None:
     """Checks a dataset: every image, and each file against the index of the NIH set; counts classes, patients, slides, fields.
 
     Args:
-        people: all expects the files of all 200 patients of the NIH set; present only those of patients with a file here.
+        patients: all expects the files of all 200 patients of the NIH set; present only those of patients with a file here.
         to: a CSV to write every finding to; null to show the first of each kind only.
 
     Raises:
@@ -33,10 +33,10 @@ def verify(app: "App", /, *, people: Patients = "all", to: str | None = None) ->
     from malaria_exp.runs.load_data import load_table
 
     table = load_table(app.config)
-    findings = find_faults(table, people)
+    findings = find_faults(table, patients)
     # A file or a pipe has no width of its own.
     out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
-    out.print(counts_table(table, people, compared=len(findings) > 1))
+    out.print(counts_table(table, patients, compared=len(findings) > 1))
     out.print(findings_table(table, findings))
     if to is not None:
         rows = ((kind, *item) for kind, items in findings.items() for item in items)
@@ -51,14 +51,14 @@ def verify(app: "App", /, *, people: Patients = "all", to: str | None = None) ->
             f"{kind}: {len(items):,}\n{listing(': '.join(filter(None, item)) for item in items)}" for kind, items in off.items()
         )
         raise DataError(
-            f"dataset '{table.name}' is not as it should be.\n{text}{_advice(table, people, off)}"
+            f"dataset '{table.name}' is not as it should be.\n{text}{_advice(table, patients, off)}"
             + ("" if to else "\nThe whole list: task.to=findings.csv")
         )
 
 
-def _advice(table: CellTable, people: Patients, off: Findings) -> str:
+def _advice(table: CellTable, patients: Patients, off: Findings) -> str:
     whole = {known.parts.patient for known in read_index().values()}
     absent = whole - set(table.patient.tolist())
-    if people == "present" or "missing" not in off or not absent:
+    if patients == "present" or "missing" not in off or not absent:
         return ""
-    return f"\nOf {len(absent)} of {len(whole)} patients there is no file here; to expect those of the others only: task.people=present"
+    return f"\nOf {len(absent)} of {len(whole)} patients there is no file here; to expect those of the others only: task.patients=present"

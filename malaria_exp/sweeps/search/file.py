@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
+from malaria_exp.config.app import HOME
 from malaria_exp.evaluation.metrics import direction
 from malaria_exp.sweeps.search.distributions import Parameter
 from malaria_exp.sweeps.search.early_termination import EarlyTerminate, read_early_terminate, whole_number
@@ -22,6 +23,8 @@ Method = Literal["grid", "random", "bayes"]
 Goal = Literal["maximize", "minimize"]
 METHODS = ("grid", "random", "bayes")
 # See https://docs.wandb.ai/guides/sweeps/sweep-config-keys
+# The sweep files that come with the project.
+PACKAGED = HOME / "sweeps"
 KEYS = ("program", "method", "parameters", "metric", "command", "run_cap", "early_terminate", "name", "description", "project", "entity")
 # As W&B's server takes them.
 NAME = r"[A-Za-z_][A-Za-z0-9_.-]*"
@@ -101,6 +104,9 @@ def read_sweep(path: Path) -> SweepFile:
     Raises:
         ConfigError: the file is missing or no YAML, or something in it is wrong.
     """
+    if not path.exists() and path.parts[:1] == (PACKAGED.name,) and (PACKAGED / path.name).exists():
+        # The project's own files are found from any folder, also where the package was installed from a wheel.
+        path = PACKAGED / path.name
     try:
         text = path.read_text(encoding="utf-8")
         raw = yaml.safe_load(text)

@@ -31,13 +31,13 @@ def test_the_rates_are_those_the_optimizer_answers_at_each_step(schedule, run_ta
     rows = rows_of(run_task(overrides, tmp_path / "run"))
     config = compose_app(overrides, tmp_path).config
     steps_per_epoch = len(rows) // EPOCHS
-    factor = build("schedule", schedule, config.one("schedule").params, RunLength(EPOCHS, steps_per_epoch, 14))
-    made = build("optimizer", optimizer, config.one("optimizer").params, factor)
+    multiplier = build("schedule", schedule, config.one("schedule").params, RunLength(EPOCHS, steps_per_epoch, 14))
+    made = build("optimizer", optimizer, config.one("optimizer").params, multiplier)
     assert [row["step"] for row in rows] == list(range(1, EPOCHS * steps_per_epoch + 1))
     for number, row in enumerate(rows):
         made.iterations.assign(number)
         assert row["learning_rate"] == pytest.approx(float(made.learning_rate), rel=1e-6, abs=1e-8)
-        assert row["learning_rate"] == pytest.approx(0.02 * row["factor"], rel=1e-5, abs=1e-8)
+        assert row["learning_rate"] == pytest.approx(0.02 * row["multiplier"], rel=1e-5, abs=1e-8)
         assert row["epoch"] == pytest.approx(number / steps_per_epoch)
 
 

@@ -46,7 +46,7 @@ def count_of(printed, kind):
 
 
 def test_counts_are_those_of_the_table_beside_those_of_the_index(known, verify):
-    printed, error = verify(make(rows(known[3:])), people="present")
+    printed, error = verify(make(rows(known[3:])), patients="present")
     for class_name in (*CLASS_NAMES, "all"):
         (line,) = re.findall(rf"^ +{class_name} +(.*)$", printed, re.MULTILINE)
         here, there = ([item for item in part if class_name in (item.class_name, "all")] for part in (known[3:], known))
@@ -63,7 +63,7 @@ def test_counts_are_those_of_the_table_beside_those_of_the_index(known, verify):
 
 
 def test_nothing_off_is_no_error(known, verify):
-    printed, error = verify(make(rows(known)), people="present")
+    printed, error = verify(make(rows(known)), patients="present")
     assert error is None
     assert {kind: count_of(printed, kind) for kind in KINDS} == dict.fromkeys(KINDS, 0)
 
@@ -79,7 +79,7 @@ def test_each_kind_is_counted_listed_and_written(known, verify, tmp_path):
     ]
     bad = [BadImage("x/double.png", "the same image as x/first.png")]
     to = tmp_path / "new" / "findings.csv"
-    printed, error = verify(make(cells, bad=bad), people="present", to=str(to))
+    printed, error = verify(make(cells, bad=bad), patients="present", to=str(to))
     assert {kind: count_of(printed, kind) for kind in KINDS} == dict.fromkeys(KINDS, 1)
     with to.open(newline="") as file:
         header, *found = csv.reader(file)
@@ -95,7 +95,7 @@ def test_each_kind_is_counted_listed_and_written(known, verify, tmp_path):
 
 def test_whoever_has_some_of_the_patients_only_is_told_how_to_say_so_once(known, verify):
     assert "198 of 200 patients there is no file here" in verify(make(rows(known)))[1]
-    assert "task.people=present" not in verify(make(rows(known[1:])), people="present")[1]
+    assert "task.patients=present" not in verify(make(rows(known[1:])), patients="present")[1]
 
 
 def test_cells_of_another_set_are_counted_only(verify):
@@ -123,7 +123,7 @@ def test_the_exit_code_tells(real_zip, tmp_path):
                 for file in files[1:] if name == "off.zip" else files:
                     copy.writestr(file, archive.read(file)[:-20] if name == "off.zip" and file == files[2] else archive.read(file))
         assert hashlib.sha256(archive.read(files[0])).hexdigest()[:DIGITS] in read_index()
-    program = [sys.executable, str(ROOT / "run.py"), "task=verify", "dataset=nih", "task.people=present"]
+    program = [sys.executable, str(ROOT / "run.py"), "task=verify", "dataset=nih", "task.patients=present"]
 
     def run(name):
         return subprocess.run([*program, f"dataset.path={name}"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)

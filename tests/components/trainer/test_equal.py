@@ -110,14 +110,14 @@ def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_inp
             heard.append(("end",))
 
     class Halve(keras.callbacks.Callback):
-        def __init__(self, course):
+        def __init__(self, context):
             super().__init__()
-            self.course = course
+            self.context = context
 
         def on_epoch_end(self, epoch, logs=None):
-            self.course.rate_scale.assign(self.course.rate_scale * 0.5)
+            self.context.rate_scale.assign(self.context.rate_scale * 0.5)
 
-    parts = make_inputs(schedule="constant", learning_rate=0.02, callbacks=lambda course: [Listener(), Halve(course)])
+    parts = make_inputs(schedule="constant", learning_rate=0.02, callbacks=lambda context: [Listener(), Halve(context)])
     trained = train(parts, way, epochs=5)
     steps = parts.batches.steps_per_epoch
     expected = [("begin", True, 5)]
@@ -135,7 +135,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
     seen = []
 
     class Watch:
-        def __call__(self, course):
+        def __call__(self, context):
             import keras
 
             def look(batch, logs):
@@ -211,7 +211,7 @@ def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
     raw = {}
 
     class Watch:
-        def __call__(self, course):
+        def __call__(self, context):
             import keras
 
             self.callback = keras.callbacks.LambdaCallback(

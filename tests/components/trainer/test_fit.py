@@ -24,9 +24,9 @@ LONG = {"epochs": 5, "monitor": "val_log_loss"}
 
 
 @pytest.fixture(scope="module")
-def course(make_inputs_in, tmp_path_factory):
+def three_epochs(make_inputs_in, tmp_path_factory):
     """One training and its inputs; the tests only read them."""
-    parts = make_inputs_in(tmp_path_factory.mktemp("course"), 3, augmentations=[build("aug", "dihedral", {})], **HOW)
+    parts = make_inputs_in(tmp_path_factory.mktemp("three_epochs"), 3, augmentations=[build("aug", "dihedral", {})], **HOW)
     return parts, train(parts, **LONG)
 
 
@@ -35,9 +35,9 @@ def check_same(one, two):
         np.testing.assert_array_equal(first, second)
 
 
-def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(course, make_inputs):
+def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(three_epochs, make_inputs):
     flips = [build("aug", "dihedral", {})]
-    first = course[1]
+    first = three_epochs[1]
     again, other = (train(make_inputs(seed, augmentations=flips, **HOW), **LONG) for seed in (3, 4))
     check_same(first, again)
     for one, two in zip(first.history, again.history, strict=True):
@@ -46,8 +46,8 @@ def test_same_seed_same_weights_bit_for_bit_and_another_seed_others(course, make
     assert any((one != two).any() for one, two in zip(first.model.get_weights(), other.model.get_weights(), strict=True))
 
 
-def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(course):
-    parts, trained = course
+def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(three_epochs):
+    parts, trained = three_epochs
     values = [row["val_log_loss"] for row in trained.history]
     assert trained.best_epoch == int(np.argmin(values)) + 1
     best = trained.history[trained.best_epoch - 1]
@@ -55,8 +55,8 @@ def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(course):
         assert best[f"val_{name}"] == pytest.approx(value, nan_ok=True), name
 
 
-def test_loggers_hear_of_every_step_and_epoch(course):
-    parts, _ = course
+def test_loggers_hear_of_every_step_and_epoch(three_epochs):
+    parts, _ = three_epochs
     heard = parts.tracker.recorder
     assert heard.length == RunLength(5, parts.batches.steps_per_epoch, 16)
     assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
@@ -64,16 +64,16 @@ def test_loggers_hear_of_every_step_and_epoch(course):
     assert [row["epoch"] for row in heard.rows] == [1, 2, 3, 4, 5]
 
 
-def test_the_checkpoint_holds_the_best_weights(course):
-    parts, trained = course
+def test_the_checkpoint_holds_the_best_weights(three_epochs):
+    parts, trained = three_epochs
     again = parts.build_model()
     again.load_weights(parts.folder / CHECKPOINT_FILE)
     for one, two in zip(trained.model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-def test_the_saved_model_holds_nothing_of_the_optimizer(course):
-    assert not course[1].model.compiled
+def test_the_saved_model_holds_nothing_of_the_optimizer(three_epochs):
+    assert not three_epochs[1].model.compiled
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_low_precision_computes_low_and_keeps_float32_weights_and_the_checkpoint
     assert {str(weight.dtype) for weight in trained.model.weights} == {"float32"}
 
 
-def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, make_inputs, monkeypatch):
+def test_auto_measures_once_and_the_measurement_does_not_change_the_run(three_epochs, make_inputs, monkeypatch):
     calls = []
 
     def measured(candidates, compiled, batch):
@@ -119,7 +119,7 @@ def test_auto_measures_once_and_the_measurement_does_not_change_the_run(course, 
     for _ in range(2):
         trained = train(make_inputs(3, augmentations=flips, **HOW), precision="auto", **LONG)
         assert trained.precision == "float32"
-        check_same(trained, course[1])
+        check_same(trained, three_epochs[1])
     assert calls == [["float32", "bfloat16"]]
 
 

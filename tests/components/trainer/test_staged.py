@@ -14,7 +14,7 @@ def train(parts, stages, **params):
 def watch(states):
     """Builds a callback that notes all weights at every epoch's end."""
 
-    def build_callbacks(course):
+    def build_callbacks(context):
         import keras
 
         callback = keras.callbacks.LambdaCallback(
@@ -39,13 +39,13 @@ HEAD, LAST, ALL = (
 def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_schedule(make_inputs):
     states, rates = [], []
 
-    def build_callbacks(course):
+    def build_callbacks(context):
         import keras
 
         callback = keras.callbacks.LambdaCallback(
             on_train_batch_begin=lambda batch, logs: rates.append(float(callback.model.optimizer.learning_rate))
         )
-        return [callback, *watch(states)(course)]
+        return [callback, *watch(states)(context)]
 
     parts = make_inputs(learning_rate=0.02, callbacks=build_callbacks)
     trained = train(parts, [HEAD, LAST, ALL])
@@ -63,14 +63,14 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
 def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_can_train_too(make_inputs):
     begun, states = [], []
 
-    def build_callbacks(course):
+    def build_callbacks(context):
         import keras
 
         def stop(epoch, logs):
             callback.model.stop_training = epoch == 0
 
         callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: begun.append(1), on_epoch_end=stop)
-        return [callback, *watch(states)(course)]
+        return [callback, *watch(states)(context)]
 
     stages = [{"epochs": 5, "train": ["logit"]}, {"epochs": 2, "train": ["*"]}]
     trained = train(make_inputs(callbacks=build_callbacks), stages, norms="trained")
