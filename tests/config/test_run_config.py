@@ -28,7 +28,7 @@ def plain():
 def test_every_key_of_the_yaml_is_typed_and_the_other_way_round(plain):
     fields = {item.name for item in dataclasses.fields(Config)} - NOT_KEYS
     assert set(plain) == fields | set(GROUPS)
-    for section, cls in (("pixel cache", CacheConfig), ("evaluation", EvaluationConfig)):
+    for section, cls in (("cache", CacheConfig), ("evaluation", EvaluationConfig)):
         assert list(plain[section]) == [item.name for item in dataclasses.fields(cls)]
         assert all(item.default is dataclasses.MISSING for item in dataclasses.fields(cls)), "numbers stand in the YAML, once"
 
@@ -86,7 +86,7 @@ def test_components_get_plain_python(plain):
         (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)"]),
         (["evaluation.resamples=5"], ["evaluation.resamples: expected a whole number >= 10, received 5 (int)"]),
         (["evaluation=x"], ["evaluation: expected a section with the keys target_sensitivity,", "received 'x'"]),
-        (["+pixel cache.rot=x"], ["pixel cache.rot: unknown key", "Did you mean 'root'?", "Allowed keys of pixel cache: resident_gb"]),
+        (["+cache.rot=x"], ["cache.rot: unknown key", "Did you mean 'root'?", "Allowed keys of cache: resident_gb"]),
         (["+sede=1"], ["sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
         (["+modell=1"], ["modell: unknown key, received modell=1.", "Did you mean 'model'?"]),
         (["~seed"], ["seed: missing from the configuration"]),
@@ -135,4 +135,4 @@ def test_every_model_has_the_key_input_and_no_builder_gets_it(name):
 def test_the_cache_folder_is_that_of_the_environment_with_the_home_resolved(monkeypatch, tmp_path):
     monkeypatch.setenv("MALARIA_EXP_CACHE", "~/cells")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Config.from_plain(values()).pixel_cache.path == tmp_path / "cells"
+    assert Config.from_plain(values()).cache.path == tmp_path / "cells"
