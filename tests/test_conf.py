@@ -91,6 +91,12 @@ def rounds():
         yield overrides
 
 
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch):
+    """W&B's client remembers a key that another test of this process gave it, and would wait for its server."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+
 @pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
 def test_they_train_together(overrides, run_task, tiny_cellnet, tmp_path):
     folder = run_task([*overrides, *tiny_cellnet], tmp_path / "outputs" / "run")

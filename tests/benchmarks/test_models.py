@@ -33,12 +33,12 @@ def test_table_and_pictures_of_a_finished_run(models, finished_run, tmp_path, mo
     assert "wrote" in capsys.readouterr().out
 
 
-def test_a_run_that_failed_is_said_and_left_out(models, tmp_path, monkeypatch, capsys):
+def test_a_run_that_failed_is_said_and_excluded(models, tmp_path, monkeypatch, capsys):
     (tmp_path / "runs" / "0").mkdir(parents=True)
     (tmp_path / "runs" / "0" / "status.json").write_text('{"status": "failed", "reason": "no memory"}')
     monkeypatch.setattr("sys.argv", ["models.py", "--from", str(tmp_path / "runs"), "--docs", str(tmp_path)])
     assert models.main() == 1
-    assert "failed, left out: no memory" in capsys.readouterr().out
+    assert "failed, excluded: no memory" in capsys.readouterr().out
 
 
 def test_every_model_has_its_row(models):

@@ -146,7 +146,7 @@ def test_what_no_logger_wants_is_not_made_and_the_training_is_the_same(heard, mo
 
     everything.wants = {}
     monkeypatch.setattr("malaria_exp.tracking.tracker.predictions_table", refuse)
-    monkeypatch.setattr("malaria_exp.training.session.Session._gradients", refuse)
+    monkeypatch.setattr("malaria_exp.training.loss_gradients.LossGradients.__call__", refuse)
     folder = run_task([*tiny_cellnet, *RUN], tmp_path / "run")
     assert not everything.of("images")
     assert not everything.of("graph")
@@ -163,7 +163,7 @@ def test_what_cannot_be_made_for_loggers_does_not_stop_the_run(everything, monke
 
     import keras
 
-    for name in ("tracking.tracker.graph_def", "training.session.Session._gradients", "evaluation.plots.epoch.EpochPlots.roc"):
+    for name in ("tracking.tracker.graph_def", "training.loss_gradients.LossGradients.__call__", "evaluation.plots.epoch.EpochPlots.roc"):
         monkeypatch.setattr(f"malaria_exp.{name}", refuse)
     everything.wants |= {"gradients": 1}
     save = keras.Model.save

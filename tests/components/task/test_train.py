@@ -110,9 +110,9 @@ def test_a_leaking_manifest_stops_the_run_unless_allowed(finished_run, run_task,
     assert json.loads((folder / "metrics.json").read_text())["leaky"] is True
 
 
-def test_a_net_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monkeypatch):
-    # As in a model of the user's own that does not look at its sizes first.
-    monkeypatch.setattr("malaria_exp.components.model.lenet_sequential.check_lenet_size", lambda *sizes: None)
+def test_a_model_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monkeypatch):
+    # As a model of the user's own that does not check its sizes first.
+    monkeypatch.setattr("malaria_exp.components.model._lenet_parameters.LeNetParameters.__post_init__", lambda sizes: None)
     with pytest.raises(ConfigError, match="lenet_sequential.*cannot be built"):
         run_task([*tiny, "model=lenet_sequential", "model.kernel_size=31"], tmp_path / "run")
 
