@@ -5,6 +5,7 @@ import secrets
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -29,9 +30,8 @@ from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
+from malaria_exp.utils.signals import exit_code, raise_terminated
 from malaria_exp.utils.terminal_log import log, start_terminal_log
-
-INTERRUPTED = 130
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
@@ -60,7 +60,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _started.append(os.getpid())
     # SIGTERM, by which schedulers end a run, is handled as Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, raise_terminated)
     code = 0
     try:
         sys.argv[1:] = tracked(from_agent(sys.argv[1:]))
@@ -68,9 +68,9 @@ def main() -> None:
         plugins.load(sys.argv[1:])
         launched_job.load_hydra_plugins()
         _compose_and_run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         log.error("Interrupted.")
-        code = INTERRUPTED
+        code = exit_code(interrupt)
     except BrokenPipeError:
         # The reader of the output (head, less) has closed it. Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -101,6 +101,8 @@ def run_job(composed: DictConfig) -> float | None:
             launched_job.prepare(job.job.num, overrides)
             launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
         app = make_app(composed, overrides, folder, dict(job.runtime.choices))
+        # A folder with files that is given to a job of a multirun is one that the job was cut off in before.
+        app = replace(app, may_resume=job.mode.name == "MULTIRUN")
         task = app.config.one("task")
         if job.mode.name != "MULTIRUN":
             _check_single(app.config)
@@ -170,7 +172,9 @@ def _check_single(config: Config) -> None:
             "override_sets: a file of override sets makes the jobs of a multirun. Add -m: python run.py -m override_sets=pairs.yaml ..."
         )
     if config.resume and config.one("task").name != "sweep":
-        raise ConfigError("resume: goes on with a multirun (-m) or with task=sweep; a single run is begun again without it.")
+        raise ConfigError(
+            "resume: goes on with a multirun (-m) or with task=sweep; a single run that was cut off goes on with task=resume run=outputs/..."
+        )
 
 
 def _refuse_pickles(arguments: list[str]) -> None:

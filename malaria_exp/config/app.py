@@ -28,12 +28,14 @@ class App:
         config_text: the composed configuration as YAML, as it is saved.
         overrides: what the user typed.
         output_dir: the folder Hydra chose for this job.
+        may_resume: whether a run that was cut off in that folder goes on.
     """
 
     config: Config
     config_text: str
     overrides: list[str]
     output_dir: Path
+    may_resume: bool = False
 
 
 def make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choices: dict[str, Any]) -> App:

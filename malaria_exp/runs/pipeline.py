@@ -9,6 +9,7 @@ from malaria_exp.runs import provenance
 from malaria_exp.runs.evaluate_model import evaluate_trained
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.load_data import load_and_decode, split
+from malaria_exp.runs.resumption import DATA, RESUMED, Resumption, remove_checkpoints
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import save_model
 from malaria_exp.runs.storage import open_storage
@@ -21,13 +22,16 @@ from malaria_exp.utils.machine import machine
 from malaria_exp.utils.terminal_log import log
 
 
-def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) -> EvaluationResult:
-    """Runs a whole experiment into its folder.
+def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], resumption: Resumption | None = None) -> EvaluationResult:
+    """Runs a whole experiment into its folder, or goes on with one that was cut off.
+
+    Everything before the training and after it is done again: it gives the same files.
 
     Args:
         config: the run's configuration.
         folder: the run's folder, which holds config.yaml already.
         overrides: what the user typed.
+        resumption: what the run goes on from, if it was cut off.
 
     Returns:
         The scores of the validation and test cells, and their metrics.
@@ -35,21 +39,26 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
     config.check_components()
     check_monitor(config)
     open_storage(config).check()
-    tracker = open_tracker(config, folder.path, overrides)
+    tracker = open_tracker(config, folder.path, overrides, resumption.position if resumption else None)
     with tracker.recording():
         initial = initial_weights(config, folder)
         record = provenance.collect(seed=config.seed, overrides=overrides)
-        write_json(folder / "provenance.json", record)
+        if resumption:
+            record[RESUMED] = resumption.history()
+        # Until the data's hashes are known, those of before stay.
+        write_json(folder / "provenance.json", (dict(resumption.provenance) if resumption else {}) | record)
 
         table, pixel_cache, bad_images = load_and_decode(config)
         write_excluded(folder, bad_images)
         data = split(config, table, pixel_cache, folder, initial)
-        data.manifest.write(folder / "split.csv")
         record |= {"data_hash": table.data_hash, "split_hash": data.manifest.hash}
+        if resumption:
+            resumption.check(record, [name for name in DATA if name in resumption.provenance])
+        data.manifest.write(folder / "split.csv")
         write_json(folder / "provenance.json", record)
         tracker.data(table, data, initial.source if initial else None)
 
-        trained = train(config, data, folder, initial, tracker)
+        trained = train(config, data, folder, initial, tracker, resumption.checkpoint if resumption else None)
         save_model(folder.path, config, data, trained)
 
         result = evaluate_trained(config, data, trained)
@@ -62,6 +71,7 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str]) 
         write_json(folder / "provenance.json", record)
         write_result(folder, config, result, record)
         tracker.evaluated(folder.path, result)
+    remove_checkpoints(folder.path)
     return result
 
 
@@ -76,7 +86,7 @@ def train_as_worker(config: Config, folder: RunFolder) -> float:
     initial = initial_weights(config, folder)
     table, pixel_cache, _ = load_and_decode(config)
     data = split(config, table, pixel_cache, folder, initial)
-    trained = train(config, data, folder, initial, Tracker(Loggers({})), worker=True)
+    trained = train(config, data, folder, initial, Tracker(Loggers({})))
     log.info("worker    done; the chief's folder holds the results")
     return trained.best
 

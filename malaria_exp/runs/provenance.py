@@ -1,5 +1,7 @@
 """Provenance: code, packages, machine and command of a run, so that its result can be reproduced."""
 
+import hashlib
+import inspect
 import platform
 import subprocess
 from importlib import metadata
@@ -7,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.app import PACKAGE
+from malaria_exp.config.registry import plugin_components
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact_overrides
@@ -17,15 +20,26 @@ PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow",
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
     """Returns code state, packages, machine, command and seed as plain values; the pipeline adds the hashes of data and split."""
+    plugins = {one.builder.__module__: inspect.getsourcefile(one.builder) for one in plugin_components()}
     return {
         "malaria_exp": __version__,
         "git": git_state(),
+        "code_hash": _hash_of(sorted(PACKAGE.rglob("*.py"))),
+        "plugins": {name: _hash_of([Path(file)]) for name, file in sorted(plugins.items()) if file},
         "command": " ".join([program(), *redact_overrides(overrides)]),
         "seed": seed,
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "machine": machine(),
     }
+
+
+def _hash_of(files: list[Path]) -> str:
+    """Returns one SHA-256 of the contents of files."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def git_state(folder: Path = PACKAGE.parent) -> dict[str, Any] | None:

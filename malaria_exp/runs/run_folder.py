@@ -1,23 +1,29 @@
 """A run's folder: claimed by exactly one run, with a status.json that says how the run ended."""
 
+import json
 import logging
 import os
 import socket
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from malaria_exp.config.run_files import RESUME, RESUME_FILES
 from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.errors import RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
+# Locked by the process that works in the folder, for as long as it lives.
+LOCK = ".run.lock"
 # An environment variable that launchers set in their processes: the launch that a job belongs to.
 LAUNCH = "MALARIA_EXP_LAUNCH"
 
@@ -59,26 +65,15 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         again: continue in a folder that this task has claimed before, and append to its log.
 
     Raises:
-        RunFolderError: the folder belongs to another run or cannot be made.
+        RunFolderError: the folder belongs to another run, another process works in it, or it cannot be made.
     """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not again:
-            if any(path.iterdir()):
-                raise FileExistsError
-            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    except FileExistsError:
-        raise RunFolderError(
-            f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir."
-        ) from None
-    except OSError as error:
-        raise RunFolderError(f"The folder '{path}' cannot be made: {error}. Choose another with hydra.run.dir=...") from None
+    lock = _claim(path, again=again)
     folder = RunFolder(path)
-    started = datetime.now(UTC)
+    started = (_started_before(path) if again else None) or datetime.now(UTC).isoformat(timespec="seconds")
     clock = time.perf_counter()
 
     def write_status(status: str, **more: Any) -> None:
-        known = {"task": task, "status": status, "started": started.isoformat(timespec="seconds"), "overrides": redact_overrides(overrides)}
+        known = {"task": task, "status": status, "started": started, "overrides": redact_overrides(overrides)}
         if LAUNCH in os.environ:
             known["launch"] = os.environ[LAUNCH]
         if "WANDB_SWEEP_ID" in os.environ:
@@ -94,6 +89,8 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
     except KeyboardInterrupt:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, "Interrupted.", (), None))
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")
+        if task == "train":
+            log.warning(f"resume    python run.py task=resume run={path} goes on with this run")
         raise
     except UserError as error:
         # To the run's log only: main shows it in the terminal.
@@ -106,5 +103,68 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         raise
     else:
         write_status("done")
+        (path / LOCK).unlink(missing_ok=True)
     finally:
         stop_file_log(handler)
+        lock.release()
+
+
+def _claim(path: Path, *, again: bool) -> FileLock:
+    """Makes the folder and its status.json, unless it goes on there, and returns the lock of the folder."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not again:
+            if any(path.iterdir()):
+                raise FileExistsError
+            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        lock = FileLock(path / LOCK)
+        with suppress(NotImplementedError):  # a filesystem without locks
+            lock.acquire(timeout=0)
+    except FileExistsError:
+        raise RunFolderError(
+            f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir; or go on with a training"
+            f" that was cut off there: python run.py task=resume run={path}"
+        ) from None
+    except Timeout:
+        raise RunFolderError(f"resume: another process works in '{path}'. Wait for it, or stop it first.") from None
+    except OSError as error:
+        raise RunFolderError(f"The folder '{path}' cannot be made: {error}. Choose another with hydra.run.dir=...") from None
+    return lock
+
+
+def _started_before(path: Path) -> str | None:
+    """Returns when a run that goes on was begun first."""
+    try:
+        return str(json.loads((path / STATUS).read_text(encoding="utf-8"))["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def has_checkpoint(path: Path) -> bool:
+    """Tells whether a run in this folder left a checkpoint of its training."""
+    return any((path / RESUME).glob(RESUME_FILES))
+
+
+def may_be_running(path: Path, status: Mapping[str, Any]) -> bool:
+    """Tells whether a process that wrote "running" into a folder may be alive.
+
+    Where the lock is missing or cannot be tried, as in a folder that is only copied or read, the process' number is asked after; of a
+    process of another machine nothing is known then, so the answer is yes.
+    """
+    if (path / LOCK).exists():
+        try:
+            with FileLock(path / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+        except (OSError, NotImplementedError):
+            pass
+    if status.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(status["pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, KeyError, ValueError, TypeError, OverflowError):
+        return False
+    return True

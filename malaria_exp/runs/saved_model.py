@@ -17,7 +17,7 @@ from malaria_exp.data.subsets import Data
 from malaria_exp.runs.export_formats import input_dtype, write_formats
 from malaria_exp.runs.read_files import read_json
 from malaria_exp.training.precision import POLICIES, set_precision
-from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained
+from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
 
@@ -28,7 +28,7 @@ MODEL_RECORD = "model.json"
 
 
 def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
-    """Writes the model in the formats of `save_as`, and model.json; deletes the checkpoint, whose weights the model has."""
+    """Writes the model in the formats of `save_as`, and model.json."""
     model, rule = trained.model, data.pixel_cache.rule
     whole = _with_raw_input(model, rule) if config.model_input == "raw" else model
     files = write_formats(folder, model, whole, config.save_as)
@@ -53,7 +53,6 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
             "split_hash": data.manifest.hash,
         },
     )
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 def _with_raw_input(model: "keras.Model", rule: ResizeRule) -> "keras.Model":

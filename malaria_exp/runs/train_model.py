@@ -12,6 +12,7 @@ from malaria_exp.evaluation.metrics import direction
 from malaria_exp.runs.initial_weights import InitialWeights
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.training.checkpoint import Checkpoint
 from malaria_exp.training.strategy import open_strategy
 from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.errors import ConfigError
@@ -31,7 +32,12 @@ def check_monitor(config: Config) -> None:
 
 
 def train(
-    config: Config, data: Data, folder: RunFolder, initial: InitialWeights | None, tracker: Tracker, *, worker: bool = False
+    config: Config,
+    data: Data,
+    folder: RunFolder,
+    initial: InitialWeights | None,
+    tracker: Tracker,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Builds everything that training takes, and trains.
 
@@ -41,7 +47,7 @@ def train(
         folder: the run's folder.
         initial: the weights to start from, if any.
         tracker: is told what happens in training.
-        worker: one of several workers that is not their chief: it writes no weights, and its tracker has no loggers.
+        checkpoint: what a run that was cut off goes on from.
     """
     load_tensorflow()
     # Before TensorFlow computes anything: a strategy of several workers cannot be opened later.
@@ -72,8 +78,8 @@ def train(
         cache=config.cache.path,
         build_metrics=lambda: _build_all(config, "metric"),
         build_callbacks=lambda context: _build_all(config, "callback", context),
-        worker=worker,
         strategy=strategy,
+        checkpoint=checkpoint,
     )
     with batches.reading():
         trained = trainer.train(parts)

@@ -14,7 +14,7 @@ from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.validation import Range, check
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps import multirun_summary
-from malaria_exp.sweeps.job_status import mark_dead, mark_interrupted, move_aside, unfinished
+from malaria_exp.sweeps.job_status import begin_again, mark_dead, mark_interrupted, unfinished
 from malaria_exp.sweeps.multirun_record import Record, changed_jobs, covering, find_multirun, read_record
 from malaria_exp.sweeps.override_sets import split_arguments, with_override_sets
 from malaria_exp.sweeps.search.arguments import to_overrides
@@ -52,7 +52,7 @@ class GridSweeper(BasicSweeper):
         if resume:
             log.info(f"multirun  {len(jobs) - len(left)} of {len(jobs)} jobs in {folder} are done; {len(left)} to do")
         for number in left:
-            move_aside(folder, number)
+            begin_again(folder, number)
         batch = self.max_batch_size or max(len(left), 1)
         for start in range(0, len(left), batch):
             try:
@@ -146,7 +146,7 @@ class GridSweeper(BasicSweeper):
                 f"multirun  workers died ({type(error).__name__}: {_short(error)}); jobs {', '.join(map(str, suspects))} are run once more, alone"
             )
             for number in suspects:
-                move_aside(folder, number)
+                begin_again(folder, number)
                 try:
                     self._hand_over(folder, jobs, [number])
                 except Exception as again:  # noqa: BLE001 - whatever the launcher calls a dead worker

@@ -1,14 +1,13 @@
 """What became of a job, read from its run folder; and what is recorded of jobs that could not do so themselves."""
 
 import json
-import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.run_folder import STATUS, has_checkpoint, may_be_running
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
 
@@ -44,26 +43,13 @@ def unfinished(folder: Path, jobs: int) -> list[int]:
         status = read_status(folder / str(number))
         if status.get("status") == "done":
             continue
-        if status.get("status") == "running" and may_be_running(status):
+        if status.get("status") == "running" and may_be_running(folder / str(number), status):
             where = f"process {status.get('pid')} of {status.get('host')}"
             raise RunFolderError(
                 f"resume: job {number} is still running ({where}). Wait for it or stop it; if that machine is gone, remove '{folder / str(number) / STATUS}'."
             )
         left.append(number)
     return left
-
-
-def may_be_running(status: Mapping[str, Any]) -> bool:
-    """Tells whether the process that wrote "running" may be alive; of one on another machine this is not known, so True."""
-    if status.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(status["pid"]), 0)
-    except (ProcessLookupError, KeyError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def mark_dead(folder: Path, numbers: Sequence[int]) -> list[int]:
@@ -89,7 +75,7 @@ def mark_interrupted(folder: Path, numbers: Sequence[int], patience: float = 5.0
     until = time.monotonic() + patience
     for number in numbers:
         while (status := read_status(folder / str(number))).get("status") == "running":
-            if not may_be_running(status):
+            if not may_be_running(folder / str(number), status):
                 write_json(folder / str(number) / STATUS, status | {"status": "interrupted", "reason": "stopped by Ctrl-C or a signal"})
             elif status.get("host") != socket.gethostname() or time.monotonic() > until:
                 break
@@ -108,6 +94,12 @@ def move_aside(folder: Path, number: int) -> None:
     path.rename(attempts / f"{number}-{count + 1}")
 
 
+def begin_again(folder: Path, number: int) -> None:
+    """Moves the previous attempt at a job aside; one with a checkpoint of its training stays, for the job goes on from there."""
+    if not has_checkpoint(folder / str(number)):
+        move_aside(folder, number)
+
+
 def make_room(folder: Path, number: int, launch: str) -> bool:
     """Makes room for a job that a scheduler starts, perhaps not for the first time; tells whether it is still to be done.
 
@@ -120,10 +112,11 @@ def make_room(folder: Path, number: int, launch: str) -> bool:
         RunFolderError: another launch has started the job too, and it may be running there.
     """
     status = read_status(folder / str(number))
-    if status.get("status") == "running" and status.get("launch") != launch:
+    running = status.get("status") == "running" and may_be_running(folder / str(number), status)
+    if running and status.get("launch") != launch:
         raise RunFolderError(
             f"Job {number} in '{folder}' is running already, of an earlier start of this multirun ({status.get('host')}, process {status.get('pid')})."
         )
     if status and status.get("status") != "done":
-        move_aside(folder, number)
+        begin_again(folder, number)
     return status.get("status") != "done"

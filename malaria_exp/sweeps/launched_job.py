@@ -13,6 +13,7 @@ from hydra.core.plugins import Plugins
 from malaria_exp.config import plugins
 from malaria_exp.config.app import CONF
 from malaria_exp.utils.progress_bars import console
+from malaria_exp.utils.signals import raise_terminated
 from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -36,7 +37,7 @@ def prepare(number: int, overrides: list[str]) -> None:
     set_terminal_level(logging.CRITICAL)
     with suppress(ValueError):
         # Only the main thread of a process can; Ray may run jobs in another.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, raise_terminated)
     choose_gpu(number)
     plugins.load(overrides)
 

@@ -21,6 +21,23 @@ Status = Literal["done", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a run goes on that was cut off.
+
+    Attributes:
+        epoch: epochs that are done; 0 if the run begins anew in its folder.
+        step: steps that are done, of the whole run.
+    """
+
+    epoch: int = 0
+    step: int = 0
+
+    def reaches(self, axis: Axis, number: int) -> bool:
+        """Tells whether a step or an epoch is done."""
+        return number <= (self.step if axis == "step" else self.epoch)
+
+
+@dataclass(frozen=True)
 class Run:
     """The facts of a run that loggers begin with; secrets are replaced by *** in all of them.
 
@@ -31,6 +48,8 @@ class Run:
         job: what the run is within its group: "train", or the fold of a cross-validation.
         config: the composed configuration as nested plain values.
         overrides: what the user typed.
+        resumed: where the run goes on, if it was cut off before. What a logger has kept of later steps comes once more, with the same values;
+            of what came before the first step, nothing comes again if `resumed.step` is not 0.
     """
 
     folder: Path
@@ -39,6 +58,7 @@ class Run:
     job: str
     config: Mapping[str, Any]
     overrides: Sequence[str] = ()
+    resumed: Position | None = None
 
 
 @dataclass(frozen=True)
@@ -85,10 +105,12 @@ class Logger:
             "images", the "graph" and the "untrained" model once, if not 0. What no logger wants is not made.
         patience: None if all methods return at once; they are then called on the training thread. Otherwise they are called in order on a
             thread of the logger's own, so that training never waits for the logger; after the run it gets this many seconds to finish.
+        has: what a server or a store already has of a run that goes on; scalars, figures, scores and histograms up to there are not told again.
     """
 
     wants: Mapping[Kind, int] = MappingProxyType({})
     patience: float | None = None
+    has: Position = Position()
 
     def start(self, run: Run) -> None:
         """The run has begun."""
@@ -132,6 +154,9 @@ class Logger:
 
     def artifact(self, artifact: Artifact) -> None:
         """Something was read or made."""
+
+    def settle(self) -> None:
+        """A checkpoint of the training will be written: what was told so far is to outlive the process."""
 
     def finish(self, status: Status, reason: str) -> None:
         """The run is over. Called once, whatever happened; `reason` is empty for "done"."""

@@ -15,6 +15,8 @@ from malaria_exp.utils.terminal_log import log
 WAITING = 20_000
 # If a logger takes longer to finish, the terminal says what is waited for.
 SILENT_SECONDS = 3.0
+# A checkpoint of the training does not wait longer than this for slow loggers.
+SETTLE_SECONDS = 2.0
 
 
 class Loggers:
@@ -67,6 +69,12 @@ class Loggers:
             return
         self.tell(event, *about, to=to)
 
+    def settle(self) -> None:
+        """Has all loggers make safe what they were told, and waits for them, though not for long."""
+        until = time.monotonic() + SETTLE_SECONDS
+        for name in self.active:
+            self._lanes[name].settle(until)
+
     def finish(self, status: Status, reason: str = "") -> None:
         """Ends all loggers; those with a thread of their own finish at the same time."""
         for lane in self._lanes.values():
@@ -100,12 +108,23 @@ class _Lane:
 
     def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
         # A logger that has failed may still close what it has open.
-        if self.failed and event != "finish":
+        if (self.failed and event != "finish") or self._known(event, about):
             return
         try:
             getattr(self.logger, event)(*about)
         except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
             self.give_up(f"failed and is switched off for the rest of the run: {_in_a_line(error)}")
+
+    def _known(self, event: str, about: tuple[Any, ...]) -> bool:
+        """Tells whether a run that goes on repeats what its server has already."""
+        if event == "scalars":
+            return self.logger.has.reaches(about[0], about[1])
+        epoch = about[0] if event == "histograms" else about[-1] if event in ("figure", "scores") else None
+        return epoch is not None and self.logger.has.reaches("epoch", epoch)
+
+    def settle(self, until: float) -> None:
+        """Has the logger make what it was told safe, and waits for that until a time.monotonic() at most."""
+        self._guarded("settle", ())
 
     def give_up(self, why: str) -> None:
         """Drops the logger, with one warning."""
@@ -132,6 +151,13 @@ class _OwnThread(_Lane):
         except queue.Full:
             self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
 
+    def settle(self, until: float) -> None:
+        """Waits until the thread has come so far."""
+        done = threading.Event()
+        self.call("settle", ())
+        self.call("", (done,))
+        done.wait(max(until - time.monotonic(), 0))
+
     def close(self, began: float) -> None:
         """Waits until all calls are done, the logger's patience is over, or Ctrl-C."""
         with suppress(queue.Full):
@@ -154,6 +180,9 @@ class _OwnThread(_Lane):
 
     def _work(self) -> None:
         while (item := self._events.get()) is not None:
+            if not item[0]:
+                item[1][0].set()
+                continue
             self._guarded(*item)
             if item[0] == "finish":
                 return

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.tracking.graph_def import graph_def
-from malaria_exp.tracking.logger_interface import Artifact, Run, Status
+from malaria_exp.tracking.logger_interface import Artifact, Position, Run, Status
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, predictions_table, results_text, spread
 from malaria_exp.tracking.run_facts import describe_run, run_params
@@ -36,13 +37,20 @@ UNTRAINED_FILE = "untrained.keras"
 SAMPLES, BATCH_SAMPLES = 16, 32
 
 
-def open_tracker(config: Config, folder: Path, overrides: list[str]) -> "Tracker":
-    """Builds the run's loggers, which a missing package or a wrong parameter stops before any work is done."""
+def open_tracker(config: Config, folder: Path, overrides: list[str], resumed: Position | None = None) -> "Tracker":
+    """Builds the run's loggers, which a missing package or a wrong parameter stops before any work is done.
+
+    Args:
+        config: the run's configuration.
+        folder: its folder.
+        overrides: what the user typed.
+        resumed: where the run goes on, if it was cut off.
+    """
     loggers = {choice.name: build("logger", choice.name, choice.params, path=choice.path) for choice in config.choices["logger"]}
     if any(logger.patience is not None for logger in loggers.values()):
         # Before there are several threads: an import fails if two threads run it at once.
         load_tensorflow()
-    return Tracker(Loggers(loggers), describe_run(config, folder, overrides))
+    return Tracker(Loggers(loggers), replace(describe_run(config, folder, overrides), resumed=resumed))
 
 
 class Tracker:
@@ -67,7 +75,7 @@ class Tracker:
         reason = ""
         try:
             self.loggers.tell("start", self.run)
-            if self.run is not None:
+            if self.run is not None and not self._under_way:
                 self.loggers.tell("hparams", run_params(self.run.config, tuple(self.run.overrides)))
                 self.loggers.tell("text", "config", f"```yaml\n{(self.run.folder / 'config.yaml').read_text(encoding='utf-8')}\n```")
             yield
@@ -91,6 +99,8 @@ class Tracker:
         """
         manifest = data.manifest
         self.leaky = manifest.leaky
+        if self._under_way:
+            return
         facts: dict[str, Any] = {"data_hash": table.data_hash, **table.summary()}
         self.loggers.tell("artifact", Artifact(table.name, "dataset", facts=facts, made=False))
         if self.run is not None:
@@ -108,6 +118,10 @@ class Tracker:
         """Training is about to begin."""
         tell_made, wanting = self.loggers.tell_made, self.loggers.wanting
         self.loggers.tell("training", length, monitor)
+        if self._under_way:
+            if wanting("gradients"):
+                self._batch = tuple(array.numpy() for array in next(iter(batches.dataset())))
+            return
         # On this thread: a call changes the state of a Keras model, which another thread must not use at the same time.
         tell_made("graph", "the model's graph", lambda: (graph_def(model),), to=wanting("graph"))
         tell_made("artifact", "the artifact of the untrained model", lambda: self._untrained(model), to=wanting("untrained"))
@@ -125,6 +139,15 @@ class Tracker:
         path = self.run.folder / UNTRAINED_FILE
         model.save(path)
         return (Artifact(self._model_name, "model", (path,), aliases=("untrained",)),)
+
+    @property
+    def _under_way(self) -> bool:
+        """Whether the run goes on in its training: the loggers have what comes before."""
+        return self.run is not None and self.run.resumed is not None and self.run.resumed.step > 0
+
+    def settle(self) -> None:
+        """A checkpoint will be written, and the loggers are to have kept what they were told until now."""
+        self.loggers.settle()
 
     def step(self, step: int, values: Row) -> None:
         """A training step is done."""

@@ -1,9 +1,11 @@
 """What callbacks know of their training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, Direction, direction
@@ -25,6 +27,7 @@ class CallbackContext:
         rate_scale: float32 scalar that multiplies the scheduled learning rate, 1 unless a callback changes it; it acts from the
             next step on.
         own_metrics: {name: better direction} of the validation metrics that the run's `metric` options add, such as "val_tp".
+        steps_done: returns the number of steps that are done, of the whole run.
     """
 
     folder: Path
@@ -33,6 +36,7 @@ class CallbackContext:
     model: "keras.Model"
     rate_scale: "keras.Variable"
     own_metrics: Mapping[str, Direction | None] = field(default_factory=dict)
+    steps_done: Callable[[], int] = lambda: 0
 
     def direction(self, monitor: str, path: str = "monitor") -> Direction:
         """Returns which way is better for a validation metric.
@@ -51,3 +55,36 @@ class CallbackContext:
                 f" {', '.join(METRICS)}{f', and {ordered}' if ordered else ''}. A metric of your own says it with `direction`."
             )
         return self.own_metrics.get(monitor) or direction(monitor, path)
+
+
+def read_states(callbacks: "Sequence[keras.callbacks.Callback]") -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Returns what callbacks carry over from one step to the next, for a checkpoint.
+
+    A callback that carries something over has the methods get_state(), which returns plain values and lists of arrays by name, and
+    set_state(state), which takes the same in a run that goes on. Other callbacks begin anew there.
+
+    Returns:
+        The plain values of each, and the arrays of all by "callback/number/name/number".
+    """
+    states: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for number, callback in enumerate(callbacks):
+        state = callback.get_state() if hasattr(callback, "get_state") else {}
+        lists = {name: value for name, value in state.items() if isinstance(value, list) and value and isinstance(value[0], np.ndarray)}
+        arrays |= {f"callback/{number}/{name}/{place}": array for name, value in lists.items() for place, array in enumerate(value)}
+        states.append(
+            {name: value for name, value in state.items() if name not in lists} | {"arrays": {name: len(lists[name]) for name in lists}}
+        )
+    return states, arrays
+
+
+def write_states(
+    callbacks: "Sequence[keras.callbacks.Callback]", states: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Gives callbacks what `read_states` returned."""
+    for number, (callback, state) in enumerate(zip(callbacks, states, strict=True)):
+        if hasattr(callback, "set_state"):
+            lists = {
+                name: [arrays[f"callback/{number}/{name}/{place}"] for place in range(count)] for name, count in state["arrays"].items()
+            }
+            callback.set_state({name: value for name, value in state.items() if name != "arrays"} | lists)

@@ -1,7 +1,8 @@
 """A training in progress: all that fit and loop share. They differ only in who iterates over the batches."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.subsets import Cells
 from malaria_exp.training.averaging import averaged_weights
-from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.callback_context import CallbackContext, read_states, write_states
+from malaria_exp.training.checkpoint import Checkpoint, Checkpoints, name_arrays, read_variables, write_variables
 from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.loss_gradients import LossGradients
 from malaria_exp.training.precision import choose_precision, set_precision
@@ -17,12 +19,13 @@ from malaria_exp.training.predict import Scorer
 from malaria_exp.training.settings import Settings, Stage, check_updates
 from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.training.trainable_layers import set_trainable
-from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained, TrainerInputs
+from malaria_exp.training.trainer_interface import Trained, TrainerInputs
 from malaria_exp.training.validation import own_metrics, validation_row
 from malaria_exp.training.xla import check_compiled, prepare_kernels
-from malaria_exp.utils.atomic_files import write_atomically
-from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.machine import machine
 from malaria_exp.utils.rows import Row
+from malaria_exp.utils.signals import HeldBack, hold_back
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
@@ -45,11 +48,15 @@ class Session:
         compiled: a compiled model of the same layers, made anew for each stage.
         score: computes the logits (N,) of a subset's cells with the current weights; a trainer may replace it.
         history: one row an epoch.
+        stage: number of the stage under way, from 0.
+        step: steps that are done in the epoch under way.
+        step_metrics: the running means of the epoch so far; a trainer that keeps its own gives them here.
     """
 
     model: "keras.Model"
     compiled: "keras.Model"
     score: Callable[[Cells], np.ndarray]
+    step_metrics: "list[keras.metrics.Metric]"
 
     def __init__(self, settings: Settings, inputs: TrainerInputs) -> None:
         self.settings, self.inputs = settings, inputs
@@ -60,11 +67,24 @@ class Session:
         self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
         check_updates(settings, self.length.steps_per_epoch)
         self.history: list[Row] = []
-        self.steps = 0
+        self.steps = self.step = 0
+        self.stage = self._stage_first = 0
         self.best, self.best_epoch = float("nan"), 0
+        self._seconds_before = 0.0
+        self._signal = HeldBack()
+        self._checkpoints = Checkpoints(inputs.folder, None if self._one_of_several else settings.checkpoint, self.length)
+        # What a run that was cut off goes on from, until everything has taken its place.
+        self._checkpoint = inputs.checkpoint
         self._build()
         self._best_weights = self.model.get_weights()
-        self._started = time.perf_counter()
+        if self._checkpoint is not None:
+            self._restore_facts(self._checkpoint)
+        self._started = time.perf_counter() - self._seconds_before
+
+    @property
+    def _one_of_several(self) -> bool:
+        """Whether several processes train together, each with a part of the state."""
+        return bool(self.strategy.extended._in_multi_worker_mode())
 
     def _build(self) -> None:
         """Builds the model and the callbacks; everything a user can have wrong is found here, before the first step."""
@@ -73,7 +93,7 @@ class Session:
         inputs, stages = self.inputs, self.settings.stages
         with self.strategy.scope():
             self._scale = keras.Variable(1.0, trainable=False, name="rate_scale")
-        self.precision: str = self.settings.precision
+        self.precision: str = self._checkpoint.facts["precision"] if self._checkpoint else self.settings.precision
         if self.precision == "auto" and self.strategy.num_replicas_in_sync > 1:
             log.info("precision float32 (auto measures one device; set trainer.precision=bfloat16 for several)")
             self.precision = "float32"
@@ -96,7 +116,9 @@ class Session:
             # A schedule that is too long for a later stage is an error before the first stage.
             self._multiplier(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
-        context = CallbackContext(inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions)
+        context = CallbackContext(
+            inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions, steps_done=lambda: self.steps
+        )
         self._mode = context.direction(self.settings.monitor, "trainer.monitor")
         self._callbacks = inputs.build_callbacks(context)
         self._scorer = Scorer(self.model, inputs.eval_batch_size)
@@ -113,9 +135,20 @@ class Session:
     def _first_batch(self) -> tuple[np.ndarray, ...]:
         return tuple(column.numpy() for column in next(iter(self.inputs.batches.dataset())))
 
-    def batches(self, epoch: int = 0) -> Any:
-        """Returns the training batches from an epoch on, divided among the strategy's devices."""
-        return distributed(self.inputs.batches, self.strategy, epoch)
+    def batches(self) -> Any:
+        """Returns the training batches from the step that comes next on, divided among the strategy's devices."""
+        return distributed(self.inputs.batches, self.strategy, self.epoch, self.step)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, counted from 0 over all stages."""
+        return len(self.history)
+
+    @property
+    def stage_end(self) -> int:
+        """The epoch at which the stage under way ends; the present one if it was stopped before."""
+        stopped = self._checkpoint is not None and self._checkpoint.facts["stopped"]
+        return self.epoch if stopped else self._stage_first + self.settings.stages[self.stage].epochs
 
     def _validate(self, logits: np.ndarray) -> Row:
         return validation_row(self.inputs, logits, self._own_metrics)
@@ -128,6 +161,9 @@ class Session:
     def compile(self, stage: Stage, number: int) -> "keras.Model":
         """Sets which layers a stage trains, and returns the model compiled with a new optimizer."""
         set_trainable(self.model, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
+        self.stage = number
+        if self._checkpoint is None:
+            self._stage_first = self.epoch
         self.compiled = self._compile(self.model, stage)
         for callback in self._callbacks:
             callback.set_model(self.compiled)
@@ -155,31 +191,44 @@ class Session:
                 optimizer.use_ema, optimizer.ema_momentum = True, settings.ema
             images = keras.Input(model.input_shape[1:])
             compiled = keras.Model(images, model(images))
-            compiled.compile(
-                optimizer, inputs.loss, metrics=inputs.build_metrics(), jit_compile=settings.jit_compile, run_eagerly=settings.eager
-            )
+            metrics = inputs.build_metrics()
+            compiled.compile(optimizer, inputs.loss, metrics=metrics, jit_compile=settings.jit_compile, run_eagerly=settings.eager)
+            # Before its first step a compiled model lists the mean of the loss, and nothing else that it keeps.
+            self.step_metrics = [compiled.metrics[0], *metrics]
             check_compiled(compiled, settings)
-            # A training step that creates variables would be traced twice.
-            optimizer.build(compiled.trainable_variables)
+            # A training step that creates variables would be traced twice, and a checkpoint is given to those that are there.
+            compiled.optimizer.build(compiled.trainable_variables)
         return compiled
 
-    def start(self) -> None:
-        """Training is about to begin."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The training as a whole. A signal that comes inside is raised after a checkpoint at the end of a step."""
         self.inputs.tracker.training(self.length, self.settings.monitor, self.model, self.inputs.batches)
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - self._seconds_before
+        with hold_back("a checkpoint is written at the end of this step, or of the epoch's validation") as self._signal:
+            yield
 
     def begin_stage(self) -> None:
-        """A stage is about to begin."""
+        """A stage is about to begin, or to go on."""
         self._tell("on_train_begin", {})
+        if self._checkpoint is not None:
+            self._restore_arrays(self._checkpoint)
 
     def end_stage(self) -> None:
         """A stage is done."""
         self._tell("on_train_end", {})
+        # There was no epoch left in which it would have taken its place.
+        self._checkpoint = None
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch is about to begin; counted from 0 over all stages."""
-        self._epoch_started = time.perf_counter()
+        self._epoch_started, self._epoch_first_step = time.perf_counter(), self.step
         self._tell("on_epoch_begin", epoch, {})
+        if self._checkpoint is not None:
+            # Only now, because the trainer has just reset them.
+            if self.step:
+                write_variables(self._metric_variables, self._checkpoint.numbered("metric"), "metrics")
+            self._checkpoint = None
 
     def begin_step(self, step: int) -> None:
         """A step is about to begin; counted from 0 in its epoch."""
@@ -188,8 +237,12 @@ class Session:
     def end_step(self, step: int, values: Row) -> None:
         """A step is done: `values` are the epoch's running means of loss and metrics."""
         self.steps += 1
+        self.step = step + 1
         self.inputs.tracker.step(self.steps, values)
         self._tell("on_train_batch_end", step, dict(values))
+        # At an epoch's last step, its end is near.
+        if self.step < self.length.steps_per_epoch:
+            self._save_or_stop(epoch_end=False)
 
     def end_epoch(self, epoch: int, values: Row) -> None:
         """An epoch's steps are done: validates, records, keeps the best weights, then tells the callbacks."""
@@ -205,20 +258,73 @@ class Session:
             logits = self.score(inputs.val)
             row |= self._validate(logits)
             row["learning_rate"] = float(self.compiled.optimizer.learning_rate)
-            row["cells_per_second"] = length.steps_per_epoch * length.batch_size / seconds
+            row["cells_per_second"] = (length.steps_per_epoch - self._epoch_first_step) * length.batch_size / seconds
             row["seconds"] = time.perf_counter() - self._epoch_started
             self.history.append(row)
             inputs.tracker.epoch(row, inputs.val, logits, self.model, self._gradients)
             self._keep_best(epoch + 1, row[self.settings.monitor])
             self._tell("on_epoch_end", epoch, dict(row))
+        self.step = 0
+        self._save_or_stop(epoch_end=True)
 
     def _keep_best(self, epoch: int, value: float) -> None:
         # The first epoch is kept; a later one only if it is better, which NaN never is.
         better = value > self.best if self._mode == "max" else value < self.best
         if not self.best_epoch or better or np.isnan(self.best):
             self.best, self.best_epoch, self._best_weights = value, epoch, self.model.get_weights()
-            if self.settings.checkpoint and not self.inputs.worker:
-                write_atomically(self.inputs.folder / CHECKPOINT_FILE, self.model.save_weights)
+
+    def _save_or_stop(self, *, epoch_end: bool) -> None:
+        """Writes a checkpoint if one is due or a signal has come, which is then raised."""
+        stopping = self._signal.number is not None
+        if self._checkpoints.every is not None and (stopping or self._checkpoints.due(self.steps, epoch_end=epoch_end)):
+            self.inputs.tracker.settle()
+            self._checkpoints.write(self._to_checkpoint())
+            if stopping:
+                log.info(f"stopped   after step {self.steps:,} of {self.length.steps:,}, with a checkpoint")
+        self._signal.raise_if_any()
+
+    @property
+    def _state_variables(self) -> "list[keras.Variable]":
+        # Of the model its random generators too. The optimizer knows the step, moments, averaged weights, gathered gradients and loss scale.
+        return [*self.model.variables, *self.compiled.optimizer.variables, self._scale]
+
+    @property
+    def _metric_variables(self) -> "list[keras.Variable]":
+        return [variable for metric in self.step_metrics for variable in metric.variables]
+
+    def _to_checkpoint(self) -> Checkpoint:
+        states, arrays = read_states(self._callbacks)
+        facts = {
+            "steps": self.steps,
+            "step": self.step,
+            "stage": self.stage,
+            "stage_first": self._stage_first,
+            "stopped": not self.step and bool(self.compiled.stop_training),
+            "precision": self.precision,
+            "history": self.history,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "seconds": time.perf_counter() - self._started,
+            "machine": machine(),
+            "callbacks": states,
+        }
+        arrays |= name_arrays("state", read_variables(self._state_variables))
+        arrays |= name_arrays("metric", read_variables(self._metric_variables) if self.step else [])
+        arrays |= name_arrays("best", self._best_weights)
+        return Checkpoint(facts, arrays)
+
+    def _restore_facts(self, checkpoint: Checkpoint) -> None:
+        facts = checkpoint.facts
+        self.history = [{str(key): float(value) for key, value in row.items()} for row in facts["history"]]
+        self.steps, self.step, self.stage, self._stage_first = (facts[name] for name in ("steps", "step", "stage", "stage_first"))
+        self.best, self.best_epoch, self._seconds_before = float(facts["best"]), facts["best_epoch"], float(facts["seconds"])
+        if self.stage >= len(self.settings.stages) or self.step >= self.length.steps_per_epoch:
+            raise RunFolderError("run: the checkpoint does not fit: it is of a training of another length.")
+        self._best_weights = checkpoint.numbered("best")
+
+    def _restore_arrays(self, checkpoint: Checkpoint) -> None:
+        write_variables(self._state_variables, checkpoint.numbered("state"), "model and optimizer")
+        write_states(self._callbacks, checkpoint.facts["callbacks"], checkpoint.arrays)
 
     def _tell(self, event: str, *about: Any) -> None:
         for callback in self._callbacks:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from malaria_exp.config.validation import Fraction, Pattern, PositiveInt
+from malaria_exp.config.validation import Duration, Fraction, Pattern, PositiveInt
 from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
 
@@ -34,7 +34,8 @@ class TrainingParameters:
 
     Attributes:
         monitor: validation metric that chooses the best epoch, val_loss or val_ and a metric's name; its direction is known.
-        checkpoint: write the best weights so far to checkpoint.weights.h5 after each epoch that improves.
+        checkpoint: how often everything is written that a run which was cut off goes on from (task=resume): auto is after each epoch, and each
+            minute of a long one, as long as it takes at most 1 % of the time; or an interval such as '500 steps'; null for never.
         precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.
         accumulate: batches whose averaged gradients make one update, as if batch_size were so many times larger.
         ema: keep a running average of the weights, of which a step keeps this fraction (0.99, say); the average is validated and saved. null for none.
@@ -44,7 +45,7 @@ class TrainingParameters:
     """
 
     monitor: Monitor = "val_auc"
-    checkpoint: bool = True
+    checkpoint: Literal["auto"] | Duration | None = "auto"
     precision: Precision = "auto"
     accumulate: PositiveInt = 1
     ema: Fraction | None = None

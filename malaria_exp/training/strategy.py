@@ -155,8 +155,8 @@ def steps_per_epoch(batches: Batches, strategy: "tf.distribute.Strategy") -> int
     return batches.steps_per_epoch
 
 
-def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int = 0) -> Any:
-    """Returns the batches from an epoch on, each divided among the strategy's replicas.
+def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int = 0, step: int = 0) -> Any:
+    """Returns the batches from a step of an epoch on, each divided among the strategy's replicas.
 
     Together the replicas' slices are the batch that a single device would get: each worker makes the whole batch, augmentation
     included, and keeps its slice. With shards, each worker reads its own.
@@ -164,9 +164,9 @@ def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int
     import tensorflow as tf
 
     if strategy.num_replicas_in_sync < 2:
-        return batches.dataset(start_epoch=epoch)
+        return batches.dataset(epoch, step)
     if isinstance(batches, StreamedBatches):
-        return batches.distributed(strategy, start_epoch=epoch)[0]
+        return batches.distributed(strategy, epoch, step)[0]
 
     def pipeline(context: "tf.distribute.InputContext") -> "tf.data.Dataset":
         each = batches.batch_size // context.num_replicas_in_sync
@@ -174,7 +174,7 @@ def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int
         first = own * context.input_pipeline_id
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        whole = batches.dataset(start_epoch=epoch)
+        whole = batches.dataset(epoch, step)
         slices = whole.map(lambda *batch: tuple(column[first : first + own] for column in batch))
         return slices.rebatch(each, drop_remainder=True).with_options(options)
 

@@ -9,6 +9,7 @@ from malaria_exp.config.durations import RunLength
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.subsets import Cells
 from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.checkpoint import Checkpoint
 from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.settings import Settings
 from malaria_exp.utils.rows import Row
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from malaria_exp.tracking.tracker import Tracker
     from malaria_exp.training.predict import Scorer
-
-
-CHECKPOINT_FILE = "checkpoint.weights.h5"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +41,8 @@ class TrainerInputs:
         cache: the cache folder.
         build_metrics: builds the metrics of the training batches.
         build_callbacks: builds the callbacks of a training.
-        worker: whether another process is the chief, which writes the files.
         strategy: opened early, as several workers require; None to let the trainer open it.
+        checkpoint: what a run that was cut off goes on from; None to begin.
     """
 
     build_model: Callable[[], "keras.Model"]
@@ -61,8 +59,8 @@ class TrainerInputs:
     cache: Path
     build_metrics: Callable[[], list["keras.metrics.Metric"]] = list
     build_callbacks: Callable[[CallbackContext], list["keras.callbacks.Callback"]] = lambda _: []
-    worker: bool = False
     strategy: "tf.distribute.Strategy | None" = None
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(eq=False)

@@ -1,6 +1,8 @@
 """What callbacks that watch a validation metric share."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from malaria_exp.training.callback_context import CallbackContext
 
@@ -31,3 +33,11 @@ class Watched:
             return True
         self.waited += 1
         return False
+
+    def get_state(self) -> dict[str, Any]:
+        """Returns what a run that goes on takes over, see `training.callback_context.read_states`."""
+        return {"best": self.best, "waited": self.waited}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes it over."""
+        self.best, self.waited = float(state["best"]), int(state["waited"])

@@ -1,7 +1,7 @@
 """Weights saved during training."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
@@ -49,28 +49,29 @@ def checkpoints(
     class Checkpoints(keras.callbacks.Callback):
         """Writes checkpoints and deletes old ones."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.step = 0
-            self.written: list[Path] = []
-
-        def write(self, name: str) -> Path:
+        def write(self, name: str) -> None:
             """Writes the model's weights under a name."""
             folder.mkdir(exist_ok=True)
             path = folder / f"{name}.weights.h5"
             write_atomically(path, context.model.save_weights)
-            return path
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-            self.step += 1
-            if steps and self.step % steps == 0:
-                self.written.append(self.write(f"step-{self.step:06d}"))
-                while keep and len(self.written) > keep:
-                    self.written.pop(0).unlink(missing_ok=True)
+            if steps and context.steps_done() % steps == 0:
+                self.write(f"step-{context.steps_done():06d}")
+                written = sorted(folder.glob("step-*.weights.h5"), key=lambda path: (len(path.name), path.name))
+                for old in written[:-keep] if keep else ():
+                    old.unlink(missing_ok=True)
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             for one in watched:
                 if one.better((logs or {})[one.monitor]):
                     self.write(f"best-{one.monitor}")
+
+        def get_state(self) -> dict[str, Any]:
+            return {one.monitor: one.get_state() for one in watched}
+
+        def set_state(self, state: Mapping[str, Any]) -> None:
+            for one in watched:
+                one.set_state(state[one.monitor])
 
     return Checkpoints()

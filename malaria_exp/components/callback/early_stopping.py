@@ -36,6 +36,8 @@ def early_stopping(
         def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
             watched.waited = 0
 
+        get_state, set_state = staticmethod(watched.get_state), staticmethod(watched.set_state)
+
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             if not watched.better((logs or {})[watched.monitor]) and watched.waited >= patience:
                 log.info(

@@ -24,16 +24,11 @@ def loss_printer(context: CallbackContext, /, *, every: Duration = "10%") -> "ke
     steps = max(steps_within(context.length, "callback.loss_printer.every", every), 1)
 
     class LossPrinter(keras.callbacks.Callback):
-        """Counts steps and prints."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.step = 0
+        """Prints after every so many steps."""
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-            self.step += 1
-            if self.step % steps == 0:
+            if context.steps_done() % steps == 0:
                 values = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-                log.info(f"step {self.step:>6,}/{context.length.steps:,}  {values}")
+                log.info(f"step {context.steps_done():>6,}/{context.length.steps:,}  {values}")
 
     return LossPrinter()

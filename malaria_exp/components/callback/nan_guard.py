@@ -1,7 +1,8 @@
 """Stops a run whose loss is no longer a finite number."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,32 +41,38 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
 
         def __init__(self) -> None:
             super().__init__()
-            self.step, self.good_step = 0, 0
+            self.good_step = 0
             self.good: list[np.ndarray] = context.model.get_weights()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-            self.step += 1
             loss = (logs or {}).get("loss", 0.0)
             if not math.isfinite(loss):
                 self.stop(f"the loss is {loss}")
-            if self.step % steps == 0:
+            if context.steps_done() % steps == 0:
                 weights = context.model.get_weights()
                 bad = [
                     variable.path for variable, value in zip(context.model.weights, weights, strict=True) if not np.isfinite(value).all()
                 ]
                 if bad:
                     self.stop(f"{len(bad)} of {len(weights)} weights are no numbers, the first of them {bad[0]},")
-                self.good, self.good_step = weights, self.step
+                self.good, self.good_step = weights, context.steps_done()
+
+        def get_state(self) -> dict[str, Any]:
+            return {"good": self.good, "good_step": self.good_step}
+
+        def set_state(self, state: Mapping[str, Any]) -> None:
+            self.good, self.good_step = state["good"], int(state["good_step"])
 
         def stop(self, what: str) -> None:
             """Writes the last good weights and ends the run."""
             path = context.folder / LAST_GOOD_FILE
             context.model.set_weights(self.good)
             write_atomically(path, context.model.save_weights)
-            epoch = (self.step - 1) // context.length.steps_per_epoch + 1
+            step = context.steps_done()
+            epoch = (step - 1) // context.length.steps_per_epoch + 1
             since = f"those after step {self.good_step:,}" if self.good_step else "the first ones"
             raise UserError(
-                f"Training diverged: {what} after step {self.step:,} of {context.length.steps:,} (epoch {epoch}). {ADVICE}"
+                f"Training diverged: {what} after step {step:,} of {context.length.steps:,} (epoch {epoch}). {ADVICE}"
                 f" The last good weights, {since}, are in {path}: init_from={path} goes on from them."
             )
 

@@ -1,6 +1,7 @@
 """Lowers the learning rate when training no longer improves."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from malaria_exp.components.callback._monitoring import Watched
 from malaria_exp.config.registry import register
@@ -55,6 +56,13 @@ def plateau(
         def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
             watched.waited, self.resting = 0, 0
             context.rate_scale.assign(1.0)
+
+        def get_state(self) -> dict[str, Any]:
+            return {"resting": self.resting, **watched.get_state()}
+
+        def set_state(self, state: Mapping[str, Any]) -> None:
+            self.resting = int(state["resting"])
+            watched.set_state(state)
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             better = watched.better((logs or {})[watched.monitor])

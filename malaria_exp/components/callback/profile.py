@@ -39,17 +39,17 @@ def profile(context: CallbackContext, /, *, start: Duration = "10 steps", steps:
 
         def __init__(self) -> None:
             super().__init__()
-            self.step, self.running = -1, False
+            self.running = False
             self.inside: list[float] = []
 
         def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            self.step += 1
-            if self.step == first:
+            step = context.steps_done()
+            if step == first:
                 tf.profiler.experimental.start(str(folder))
                 self.running, self.began = True, time.perf_counter()
             if self.running:
                 # The profile's pages find the steps by these marks.
-                self.mark = tf.profiler.experimental.Trace("train", step_num=self.step, _r=1)
+                self.mark = tf.profiler.experimental.Trace("train", step_num=step, _r=1)
                 self.mark.__enter__()
             self.entered = time.perf_counter()
 
@@ -57,7 +57,7 @@ def profile(context: CallbackContext, /, *, start: Duration = "10 steps", steps:
             if self.running:
                 self.inside.append(time.perf_counter() - self.entered)
                 self.mark.__exit__(None, None, None)
-            if self.step == last:
+            if context.steps_done() > last:
                 self.finish()
 
         def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

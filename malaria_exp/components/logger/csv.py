@@ -5,6 +5,7 @@ from pathlib import Path
 
 from malaria_exp.config.registry import register
 from malaria_exp.tracking.logger_interface import Axis, Logger, Run
+from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.rows import Row
 
 
@@ -23,8 +24,12 @@ class CsvLogger(Logger):
         self.columns: list[str] = []
 
     def start(self, run: Run) -> None:
-        """Chooses the file."""
+        """Chooses the file; of a run that goes on, it keeps the epochs that are done."""
         self.path = run.folder / "history.csv"
+        if run.resumed is not None and self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)[: run.resumed.epoch + 1]
+            self.columns = lines[0].strip().split(",") if run.resumed.epoch else []
+            write_text(self.path, "".join(lines if self.columns else []))
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
         """Appends an epoch's row."""

@@ -3,14 +3,15 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
-from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status
+from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Position, Run, Status
+from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.rows import Row
 
 
@@ -35,9 +36,14 @@ class JsonlLogger(Logger):
         self.wants = {"steps": steps}
 
     def start(self, run: Run) -> None:
-        """Opens the file."""
+        """Opens the file; of a run that goes on, it keeps what came before."""
         self.path: Path = run.folder / "events.jsonl"
-        self._write("start", {"name": run.name, "group": run.group, "job": run.job})
+        if run.resumed is not None and self.path.exists():
+            write_text(self.path, "".join(_until(run.resumed, self.path.read_text(encoding="utf-8").splitlines(keepends=True))))
+        if run.resumed is None or not run.resumed.step:
+            self._write("start", {"name": run.name, "group": run.group, "job": run.job})
+        else:
+            self._write("resume", {"epoch": run.resumed.epoch, "step": run.resumed.step})
 
     def hparams(self, params: Mapping[str, str | int | float | bool]) -> None:
         """Writes them."""
@@ -69,3 +75,18 @@ class JsonlLogger(Logger):
         line = json.dumps({"event": event, "time": round(time.time(), 3), **plain}, allow_nan=False)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+
+def _until(position: Position, lines: list[str]) -> Iterator[str]:
+    """Yields the lines of a run that was cut off, up to where it goes on."""
+    for line in lines if position.step else ():
+        try:
+            event = json.loads(line)
+            number = event.get(event["event"], 0)
+        except (ValueError, KeyError, AttributeError):
+            return  # the last line, written in part
+        if event["event"] in ("results", "finish") or (
+            event["event"] in ("step", "epoch") and not position.reaches(event["event"], number)
+        ):
+            return
+        yield line

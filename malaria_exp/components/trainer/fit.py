@@ -42,31 +42,49 @@ class FitTrainer:
         refuse_workers(session.strategy)
         if session.nothing_to_train:
             return session.untrained()
-        session.start()
-        first = 0
-        for number, stage in enumerate(self.settings.stages):
-            session.compile(stage, number).fit(
-                session.batches(first),
-                initial_epoch=first,
-                epochs=first + stage.epochs,
-                steps_per_epoch=session.length.steps_per_epoch,
-                callbacks=[_forwarder(session)],
-                verbose=0,
-                shuffle=False,
-            )
-            first = int(session.history[-1]["epoch"])
+        with session.running():
+            for number, stage in enumerate(self.settings.stages):
+                if number >= session.stage:
+                    _fit(session, session.compile(stage, number))
         return session.trained()
 
 
-def _forwarder(session: Session) -> "keras.callbacks.Callback":
-    """Returns the callback that passes fit's events to the session."""
+def _fit(session: Session, model: "keras.Model") -> None:
+    """Trains a stage, or what is left of it.
+
+    Keras always begins at the first step of an epoch. In an epoch that goes on it is led through the steps that are done already, in
+    which nothing is computed and nobody is told.
+    """
+    forwarder = _forwarder(session, session.epoch * session.length.steps_per_epoch + session.step)
+    model.make_train_function()
+    train_step = model.train_function
+    model.train_function = lambda iterator: {} if forwarder.done_before else train_step(iterator)
+    model.fit(
+        session.batches(),
+        initial_epoch=session.epoch,
+        epochs=session.stage_end,
+        steps_per_epoch=session.length.steps_per_epoch,
+        callbacks=[forwarder],
+        verbose=0,
+        shuffle=False,
+    )
+
+
+def _forwarder(session: Session, first_step: int) -> Any:
+    """Returns the callback that passes fit's events from a step of the run on to the session."""
     import keras
 
     def floats(logs: dict[str, Any] | None) -> Row:
         return {key: float(value) for key, value in (logs or {}).items()}
 
     class Forwarder(keras.callbacks.Callback):
-        """Passes every event on."""
+        """Passes the events on.
+
+        Attributes:
+            done_before: whether the step under way was done before the run went on.
+        """
+
+        done_before = False
 
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
             session.begin_stage()
@@ -75,13 +93,17 @@ def _forwarder(session: Session) -> "keras.callbacks.Callback":
             session.end_stage()
 
         def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.first_of_epoch = epoch * session.length.steps_per_epoch
             session.begin_epoch(epoch)
 
         def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            session.begin_step(batch)
+            self.done_before = self.first_of_epoch + batch < first_step
+            if not self.done_before:
+                session.begin_step(batch)
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            session.end_step(batch, floats(logs))
+            if not self.done_before:
+                session.end_step(batch, floats(logs))
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             session.end_epoch(epoch, floats(logs))

@@ -52,7 +52,7 @@ class LoopTrainer:
         replicas = strategy.num_replicas_in_sync
         with strategy.scope():
             mean_loss, metrics = keras.metrics.Mean("loss"), inputs.build_metrics()
-            optimizer.build(model.trainable_variables)
+            session.step_metrics = [mean_loss, *metrics]
 
         def train_step(images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None) -> None:
             with tf.GradientTape() as tape:
@@ -86,19 +86,19 @@ class LoopTrainer:
             return {metric.name: float(metric.result()) for metric in (mean_loss, *metrics)}
 
         session.score = validate
-        session.start()
-        batches = iter(session.batches())
-        session.begin_stage()
-        for epoch in range(self.settings.epochs):
-            session.begin_epoch(epoch)
-            for metric in (mean_loss, *metrics):
-                metric.reset_state()
-            for number in range(session.length.steps_per_epoch):
-                session.begin_step(number)
-                step(next(batches))
-                session.end_step(number, values())
-            session.end_epoch(epoch, values())
-            if model.stop_training:
-                break
-        session.end_stage()
+        with session.running():
+            batches = iter(session.batches())
+            session.begin_stage()
+            for epoch in range(session.epoch, session.stage_end):
+                for metric in (mean_loss, *metrics):
+                    metric.reset_state()
+                session.begin_epoch(epoch)
+                for number in range(session.step, session.length.steps_per_epoch):
+                    session.begin_step(number)
+                    step(next(batches))
+                    session.end_step(number, values())
+                session.end_epoch(epoch, values())
+                if model.stop_training:
+                    break
+            session.end_stage()
         return session.trained()
