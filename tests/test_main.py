@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from malaria_exp import main
 from malaria_exp.config import registry
+from malaria_exp.runs.run_folder import has_checkpoint
 from malaria_exp.sweeps import multirun_summary
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
@@ -455,7 +456,9 @@ def test_a_run_that_is_stopped_says_so(sent, tmp_path, tiny_cellnet):
         err = process.communicate(timeout=120)[1]
     finally:
         process.kill()
-    assert process.returncode == main.INTERRUPTED
+    assert process.returncode == 128 + sent
+    assert f"task=resume run={folder}" in err
+    assert has_checkpoint(folder)
     assert err.splitlines().count("Interrupted.") == 1
     assert "Traceback" not in err
     status = json.loads((folder / "status.json").read_text())

@@ -149,7 +149,8 @@ def test_how_a_run_ended_is_recorded_and_only_an_unexpected_error_has_a_tracebac
     text = (tmp_path / "x" / "run.log").read_text()
     assert logged in text
     assert ("Traceback" in text) == trace
-    assert capsys.readouterr().err == "", "the program's end shows it, once"
+    hint = f"resume    python run.py task=resume run={tmp_path / 'x'} goes on with this run\n"
+    assert capsys.readouterr().err == (hint if status_ == "interrupted" else ""), "the program's end shows the error, once"
 
 
 @pytest.mark.parametrize("error", [None, DataError("a"), ValueError("b"), KeyboardInterrupt()])
@@ -171,7 +172,7 @@ def test_secrets_do_not_reach_the_status_or_the_log(tmp_path):
         raise DataError("unknown key, received logger.csv.api_key='hunter2'.")
     record_refusal(tmp_path / "y", overrides=["+wandb_api_key=hunter2"], reason="received wandb_api_key='hunter2'")
     written = [item for item in tmp_path.rglob("*") if item.is_file()]
-    assert len(written) == 4
+    assert len(written) == 5
     assert not [item.name for item in written if "hunter2" in item.read_text()]
     assert status(tmp_path / "x")["overrides"] == ["+logger.csv.api_key=***", "seed=1"]
 

@@ -4,6 +4,7 @@ They are written with TensorBoard's own writer, without TensorFlow, whose state 
 the HParams plugin has a folder of its own, results/, because the plugin shows every scalar in a session's folder as a column of its table.
 """
 
+import io
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -15,7 +16,8 @@ import numpy as np
 from malaria_exp.components.logger._picture_grid import captioned_grid, png_size, table_captions
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
-from malaria_exp.tracking.logger_interface import Axis, Kind, Logger, Run, Status, Table
+from malaria_exp.tracking.logger_interface import Axis, Kind, Logger, Position, Run, Status, Table
+from malaria_exp.utils.atomic_files import write_bytes
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -68,8 +70,13 @@ class TensorBoardLogger(Logger):
         self.session: EventFileWriter | None = None
 
     def start(self, run: Run) -> None:
-        """Opens the event file."""
+        """Opens the event file; of a run that goes on, it keeps what came before."""
         self.run = run
+        if run.resumed is not None:
+            for folder in (FOLDER, f"{FOLDER}/{RESULTS_FOLDER}"):
+                _keep_until(run.resumed, sorted((run.folder / folder).glob("events.out.tfevents.*")))
+            if run.resumed.step:
+                self.session = self._open(run.folder / FOLDER / RESULTS_FOLDER)
         self.writer = self._open(run.folder / FOLDER)
 
     def _open(self, folder: Path) -> "EventFileWriter":
@@ -100,6 +107,10 @@ class TensorBoardLogger(Logger):
         if axis == "epoch":
             self.last_epoch = number
             self._check_files()
+
+    def settle(self) -> None:
+        """Writes what the writer still holds back."""
+        self.writer.flush()
 
     def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
         """Writes them as one captioned picture."""
@@ -190,6 +201,34 @@ class TensorBoardLogger(Logger):
             self.session.close()
         self._check_files()
         self.writer.close()
+
+
+def _keep_until(position: Position, files: list[Path]) -> None:
+    """Keeps of a run that was cut off the events up to where it goes on, all in its first file."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    kept = io.BytesIO()
+    records = RecordWriter(kept)
+    # A record that was written in part ends its file.
+    for record in (record for file in files if position.step for record in RawEventFileLoader(str(file)).Load()):
+        if _beyond(position, Event.FromString(record)):
+            break
+        records.write(record)
+    for file in files[1:]:
+        file.unlink()
+    if files:
+        write_bytes(files[0], kept.getvalue())
+
+
+def _beyond(position: Position, event: Any) -> bool:
+    """Tells whether an event comes after where a run goes on."""
+    for value in event.summary.value:
+        if value.tag.startswith(("results", "reason", "_hparams_/session_end")):
+            return True
+        return not position.reaches("step" if value.tag.startswith("step/") else "epoch", event.step)
+    return False
 
 
 def _histogram(tag: str, numbers: np.ndarray) -> Any:

@@ -1,0 +1,112 @@
+"""task=resume: a run that was cut off ends as a run that nobody touched, and what must not go on is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from malaria_exp.runs.compared_runs import read_history
+from malaria_exp.runs.run_folder import LOCK, has_checkpoint
+from malaria_exp.training.session import Session
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import ConfigError, RunFolderError
+
+
+@pytest.fixture
+def cut_off(run_task, tiny_cellnet, tmp_path, monkeypatch):
+    """cut_off(step, *overrides) -> the folder of a run as the finished one, killed after a step."""
+
+    def cut(step, *overrides):
+        begin_step = Session.begin_step
+
+        def kill(self, number):
+            if self.steps == step:
+                raise KeyboardInterrupt
+            begin_step(self, number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "begin_step", kill)
+            with pytest.raises(KeyboardInterrupt):
+                run_task([*tiny_cellnet, "trainer.epochs=2", "trainer.checkpoint='2 steps'", *overrides], tmp_path / "cut", pictures=True)
+        return tmp_path / "cut"
+
+    return cut
+
+
+def resume(run_task, folder, *more):
+    run_task(["task=resume", f"run={folder}", *more], folder.parent / "not used", pictures=True)
+
+
+def check_same(one, two):
+    for name in ("predictions.csv", "split.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    rows = [read_history(folder / "history.csv") for folder in (one, two)]
+    for first, second in zip(*rows, strict=True):
+        np.testing.assert_equal(*({key: row[key] for key in row if key not in ("seconds", "cells_per_second")} for row in (first, second)))
+    metrics = [json.loads((folder / "metrics.json").read_text()) for folder in (one, two)]
+    for one_of_two in metrics:
+        del one_of_two["training"]["train_seconds"]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_run_that_was_cut_off_ends_as_its_twin(run_task, cut_off, finished_run):
+    folder = cut_off(5)
+    begun = json.loads((folder / "status.json").read_text())
+    assert begun["status"] == "interrupted"
+    assert has_checkpoint(folder)
+    # As kill -9 leaves it: half a line, and a status that was never mended. The lock is gone with the process.
+    with (folder / "history.csv").open("a") as file:
+        file.write("2,0.6931")
+    write_json(folder / "status.json", begun | {"status": "running", "pid": 1, "host": "here"})
+    resume(run_task, folder)
+    check_same(folder, finished_run)
+    status = json.loads((folder / "status.json").read_text())
+    assert (status["status"], status["overrides"], status["started"]) == ("done", begun["overrides"], begun["started"])
+    assert [one["from"] for one in json.loads((folder / "provenance.json").read_text())["resumed"]] == ["step 4 of epoch 1"]
+    left = {path.name for path in folder.iterdir()}
+    assert left == {path.name for path in finished_run.iterdir()}
+
+
+def test_a_run_without_a_checkpoint_begins_anew_in_its_folder(run_task, cut_off, finished_run):
+    folder = cut_off(1)
+    assert not has_checkpoint(folder)
+    resume(run_task, folder)
+    check_same(folder, finished_run)
+
+
+def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, caplog):
+    folder = cut_off(1)
+    record = json.loads((folder / "provenance.json").read_text())
+    write_json(
+        folder / "provenance.json", record | {"python": "3.10.0", "machine": record["machine"] | {"cores": 999}, "data_hash": "other"}
+    )
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with pytest.raises(RunFolderError, match=r"(?s)python: 3\.10\.0, now .*machine\.cores: 999, now .*task\.force=true"):
+        resume(run_task, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    with caplog.at_level("WARNING", "malaria_exp"):
+        resume(run_task, folder, "task.force=true")
+    assert "data_hash: other, now" in caplog.text
+
+
+def test_what_cannot_go_on(run_task, cut_off, finished_run):
+    with pytest.raises(RunFolderError, match="is finished.*nothing left"):
+        resume(run_task, finished_run)
+    with pytest.raises(ConfigError, match=r"trainer.epochs: task=resume goes on with the run's own configuration"):
+        resume(run_task, finished_run, "trainer.epochs=9")
+    folder = cut_off(1)
+    status = json.loads((folder / "status.json").read_text())
+    write_json(folder / "status.json", status | {"status": "running"})
+    with FileLock(folder / LOCK), pytest.raises(RunFolderError, match="still running"):
+        resume(run_task, folder)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("plugins: []", "plugins:\n- evil"))
+    with pytest.raises(ConfigError, match=r"uses evil. Name them again: plugins=\[evil\]"):
+        resume(run_task, folder)
+    (folder / "config.yaml").write_text(text.replace("init_from: null", "init_from: 'https://x/y.h5?***'"))
+    with pytest.raises(RunFolderError, match="hides what it must not show .init_from."):
+        resume(run_task, folder)
+    (folder / "config.yaml").write_text(text.replace("seed: 0", "seed: zero"))
+    with pytest.raises(RunFolderError, match="config.yaml': seed: expected a whole number"):
+        resume(run_task, folder)
