@@ -39,8 +39,9 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
     if len({run.monitor for run in done} - {None}) > 1:
         notes.append("The runs chose their epochs by different metrics; the column 'val monitor' holds different things.")
     if repeated := [run.name for group in groups for run in group.repeated]:
+        more = " ..." if len(repeated) > 8 else ""
         notes.append(
-            f"Repeated runs: {', '.join(repeated[:8])}{' ...' if len(repeated) > 8 else ''}. Another of the same configuration, seed and test cells comes before each;"
+            f"Repeated runs: {', '.join(repeated[:8])}{more}. Another of the same configuration, seed and test cells comes before each;"
             " in means, ranges and numbers of seeds only that one counts."
         )
     if missing := len(runs) - len(done):
