@@ -134,4 +134,7 @@ class Logger:
         """Something was read or made."""
 
     def finish(self, status: Status, reason: str) -> None:
-        """The run is over. Called once, whatever happened; `reason` is empty for "done"."""
+        """The run is over. Called once, whatever happened; `reason` is empty for "done".
+
+        A logger that was dropped before is told "failed" at a run that is done, as what it has is not all; the reason says so.
+        """

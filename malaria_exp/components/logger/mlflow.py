@@ -237,13 +237,18 @@ class MlflowLogger(Logger):
         """Ends the run; the reason stands in a tag."""
         if not hasattr(self, "client"):
             return
-        self._send()
-        if reason:
-            self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
-        self.client.set_terminated(self.id, ENDED[status])
-        if self.parent:
-            with store.locked(self.store):
-                store.end_group(self.client, self.experiment_id, self.parent)
+        ended: Status = "failed"
+        try:
+            self._send()
+            if reason:
+                self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
+            ended = status
+        finally:
+            # Whatever else failed, the run does not seem to go on.
+            self.client.set_terminated(self.id, ENDED[ended])
+            if self.parent:
+                with store.locked(self.store):
+                    store.end_group(self.client, self.experiment_id, self.parent)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
