@@ -4,6 +4,7 @@ First start, then hparams, artifact, images, text and graph as they are made; sc
 histograms at the end of epochs; after training scores, figures, table, results and artifact; finish last, whatever happened.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ class Run:
         job: what the run is within its group: "train", or the fold of a cross-validation.
         config: the composed configuration as nested plain values.
         overrides: what the user typed.
+        started: when it began, in seconds since 1970.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Run:
     job: str
     config: Mapping[str, Any]
     overrides: Sequence[str] = ()
+    started: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)
