@@ -5,8 +5,8 @@ Supported annotations: bool, int, float, str, None, Any, Literal, unions, list[X
 """
 
 import dataclasses
-import math
 import re
+import sys
 import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -165,7 +165,7 @@ def _match(path: str, value: Any, annotation: Any, hint: str) -> tuple[bool, Any
             return False, value
         return True, [check(f"{path}[{index}]", item, args[0], hint=hint) for index, item in enumerate(value)]
     if origin is dict:
-        if not isinstance(value, Mapping) or not all(isinstance(key, args[0]) for key in value):
+        if not isinstance(value, Mapping) or not all(_match(path, key, args[0], hint)[0] for key in value):
             return False, value
         return True, {key: check(f"{path}.{key}", item, args[1], hint=hint) for key, item in value.items()}
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
@@ -173,7 +173,8 @@ def _match(path: str, value: Any, annotation: Any, hint: str) -> tuple[bool, Any
     if annotation is type(None):
         return value is None, value
     if annotation is float:
-        ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        # Compared, not asked for isfinite, which raises of whole numbers beyond every float.
+        ok = isinstance(value, int | float) and not isinstance(value, bool) and -sys.float_info.max <= value <= sys.float_info.max
         return ok, float(value) if ok else value
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool), value

@@ -145,6 +145,9 @@ class Manifest:
         unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
         if unknown:
             raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")
+        other = sorted({row["subset"] for row in rows} - {*SUBSETS, EXCLUDED})
+        if other:
+            raise DataError(f"{path}: unknown subset {other[0]!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.")
         label = np.array([CLASS_NAMES.index(row["label"]) for row in rows], dtype=np.int8)
         return cls(protocol=protocol, label=label, **columns)
 

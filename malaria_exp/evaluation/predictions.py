@@ -14,6 +14,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import POSITIVE
 from malaria_exp.utils.atomic_files import write_text
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean
 
 # No training cells: a score on them says nothing about a new patient.
@@ -122,29 +123,10 @@ def read(path: str | os.PathLike[str]) -> Predictions:
         DataError: the file is missing, is not UTF-8, lacks a column, or a line is malformed (with its number and the reason).
     """
     path = Path(path)
+    rows = read_csv(path, COLUMNS)
+    columns = {name: np.array([_value(name, row[name], path, line) for line, row in rows]) for name in COLUMNS}
     try:
-        text = path.read_bytes().decode()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text. Received: {error.reason} at byte {error.start}.") from None
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    columns: dict[str, list] = {name: [] for name in COLUMNS}
-    try:
-        header = next(rows, [])
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise DataError(f"{path}, line 1: expected the columns {', '.join(COLUMNS)}. Missing: {', '.join(missing)}.")
-        places = {name: header.index(name) for name in COLUMNS}
-        for row in rows:
-            if len(row) != len(header):
-                raise DataError(f"{path}, line {rows.line_num}: expected {len(header)} values. Received: {len(row)}")
-            for name, place in places.items():
-                columns[name].append(_value(name, row[place], path, rows.line_num))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {rows.line_num}: {error}.") from None
-    try:
-        return Predictions(**{name: np.array(values) for name, values in columns.items()})
+        return Predictions(**columns)
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 

@@ -1,10 +1,14 @@
 """Thresholds: chosen once, on validation patients, then frozen."""
 
+from typing import Literal
+
 import numpy as np
 
 from malaria_exp.utils.errors import ConfigError
 
 HALF = 0.5
+# The names are keys of metrics.json and parts of the plots' file names.
+ThresholdName = Literal["half", "chosen"]
 
 
 def choose_threshold(labels: np.ndarray, scores: np.ndarray, target_sensitivity: float) -> float:

@@ -1,9 +1,6 @@
 """Reads what a comparison needs from the folders of runs: configuration, results, and the history of the training."""
 
-import csv
 import hashlib
-import io
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,7 @@ from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
 from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.runs.find_runs import EXPECTED, FoundRun
-from malaria_exp.runs.read_files import read_json, read_yaml
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.read_files import CONFIG, HISTORY, SPLIT, read_config, read_history, read_metrics, read_split, read_status
 from malaria_exp.utils.errors import RunFolderError
 
 
@@ -30,7 +26,7 @@ def read_runs(found: Sequence[FoundRun]) -> list[ComparedRun]:
 def _read_run(found: FoundRun, test_sets: dict[tuple[str, str], str]) -> ComparedRun | None:
     """Reads a run; one that is damaged becomes a run without results, whose reason says what is wrong."""
     try:
-        status = read_json(found.path / STATUS)
+        status = read_status(found.path)
     except RunFolderError as error:
         return ComparedRun(found.name, found.path, UNREADABLE, _reason(error))
     # A job that failed before it claimed its folder does not name its task.
@@ -44,16 +40,16 @@ def _read_run(found: FoundRun, test_sets: dict[tuple[str, str], str]) -> Compare
     if run.status == "running":
         run.reason = "still running, or killed so that it could not say so"
     run.overrides = " ".join(map(str, status.get("overrides", [])))
-    run.seconds = _number(status.get("seconds"))
-    run.objective = _number(status.get("objective"))
+    run.seconds = status.get("seconds")
+    run.objective = status.get("objective")
     run.leaky = status.get("leaky") is True
     try:
-        if (found.path / "config.yaml").is_file():
-            run.config = flat_config(read_yaml(found.path / "config.yaml"))
-        run.history = read_history(found.path / "history.csv", finished=run.done)
+        if (found.path / CONFIG).exists():
+            run.config = flat_config(read_config(found.path))
+        run.history = read_history(found.path / HISTORY, finished=run.done)
         if run.done:
-            _read_results(run, read_json(found.path / "metrics.json"), test_sets)
-    except (RunFolderError, OSError, KeyError, TypeError, AttributeError, StopIteration, ValueError, csv.Error) as error:
+            _read_results(run, read_metrics(found.path), test_sets)
+    except RunFolderError as error:
         run.status, run.reason = UNREADABLE, _reason(error)
     return run
 
@@ -84,37 +80,18 @@ def _flatten(path: str, value: Any, into: dict[str, Any]) -> None:
         into[path] = value
 
 
-def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]:
-    """Returns the rows of a history.csv with numbers alone, nan for what is none; empty without the file.
-
-    Of a run that still writes, or was killed while it did, the last row is dropped if it has no line end: a number
-    that is cut off is another number.
-    """
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if not finished:
-        text = text[: text.rfind("\n") + 1]
-    rows = [{key: _float(value) for key, value in row.items() if isinstance(key, str)} for row in csv.DictReader(io.StringIO(text))]
-    for number, row in enumerate(rows, start=1):
-        row["epoch"] = row["epoch"] if math.isfinite(row.get("epoch", math.nan)) else float(number)
-    return rows
-
-
 def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tuple[str, str], str]) -> None:
     training = metrics.get("training") or {}
-    monitor = training.get("monitor")
-    run.monitor = monitor if isinstance(monitor, str) else None
-    run.best_epoch, run.parameters = _count(training.get("best_epoch")) or None, _count(training.get("parameters"))
-    run.train_seconds = _number(training.get("train_seconds"))
+    run.monitor, run.train_seconds = training.get("monitor"), training.get("train_seconds")
+    run.best_epoch, run.parameters = training.get("best_epoch") or None, training.get("parameters")
     run.leaky = run.leaky or metrics.get("leaky") is True
     run.subset = reported_subset(metrics)
     part = metrics["subsets"][run.subset]
     cells = {**part["ranking"], **part["at"]["half"]}
     run.results = {name: _interval(cells.get(name)) for name in RESULTS}
     run.at_chosen = {name: _interval(part["at"].get("chosen", {}).get(name))[0] for name in AT_CHOSEN}
-    split = run.path / "split.csv"
-    if split.is_file():
+    split = run.path / SPLIT
+    if split.exists():
         # Equal hashes mean equal splits of equal cells: a list of 27,558 cells is not read again for each of a hundred runs.
         key = (str(metrics.get("split_hash")), run.subset)
         test_sets[key] = test_sets.get(key) or _test_set(split, run.subset)
@@ -123,34 +100,17 @@ def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tup
 
 def _test_set(path: Path, subset: str) -> str:
     """Returns a digest of the cells of a subset: name, label and content of each, in any order."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = sorted((row["cell_id"], row["label"], row["content"]) for row in csv.DictReader(file) if row["subset"] == subset)
+    split = read_split(path, "")
+    own = split.rows(subset)
+    rows = sorted(zip(*(column[own].tolist() for column in (split.cell_id, split.label, split.content)), strict=True))
     return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def _interval(cell: Any) -> Interval:
     if not isinstance(cell, Mapping):
         return NOTHING
-    return _number(cell.get("value")), _number(cell.get("low")), _number(cell.get("high"))
+    return cell.get("value"), cell.get("low"), cell.get("high")
 
 
-def _number(value: Any) -> float | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if usable else None
-
-
-def _count(value: Any) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _float(text: Any) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).removeprefix("run: ").partition(" Give the folder")[0]
-    return text if isinstance(error, RunFolderError) else f"a file of the run is damaged: {type(error).__name__} {text}"
+def _reason(error: RunFolderError) -> str:
+    return str(error).removeprefix("run: ").partition(" Give the folder")[0]

@@ -12,13 +12,14 @@ from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.load_data import decode_images, load_table
 from malaria_exp.runs.parent_leaks import Leaks, count_leaks, find_leaks, join_leaks, list_leaks
+from malaria_exp.runs.read_files import SPLIT
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import load_model, read_record
 from malaria_exp.runs.storage import open_storage
 from malaria_exp.runs.write_results import write_excluded, write_result
 from malaria_exp.training.predict import Scorer
-from malaria_exp.utils.errors import ConfigError, DataError, LeakError
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 from malaria_exp.utils.filesystems import scheme_of
 from malaria_exp.utils.http import public_url
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -56,7 +57,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
             f"run: the data is no longer what '{run.path}' was trained on. To score other data, name it: dataset=... dataset.path=..."
         )
     leaks = {} if own else _guard_against_leaks(table, run, allow_leak=config.allow_leak)
-    data = Data(_own_split(table, run.manifest) if own else _all_external(table), pixel_cache)
+    data = Data(_own_split(table, run) if own else _all_external(table), pixel_cache)
 
     load_tensorflow()
     model, _, saved = load_model(run.path)
@@ -104,10 +105,13 @@ def _guard_against_leaks(table: CellTable, run: FinishedRun, *, allow_leak: bool
     return leaks
 
 
-def _own_split(table: CellTable, manifest: Manifest) -> Manifest:
+def _own_split(table: CellTable, run: FinishedRun) -> Manifest:
     """Returns a run's split in the order of the table's rows."""
+    manifest, cells = run.manifest, table.cell_id.tolist()
     subset_of = dict(zip(manifest.cell_id.tolist(), manifest.subset.tolist(), strict=True))
-    return Manifest.from_table(manifest.protocol, table, np.array([subset_of[cell] for cell in table.cell_id.tolist()]))
+    if subset_of.keys() != set(cells):
+        raise RunFolderError(f"run: '{run.path / SPLIT}' lists other cells than the run's data has.")
+    return Manifest.from_table(manifest.protocol, table, np.array([subset_of[cell] for cell in cells]))
 
 
 def _all_external(table: CellTable) -> Manifest:

@@ -9,8 +9,7 @@ import numpy as np
 
 from malaria_exp.data.split_manifest import COLUMNS, Manifest
 from malaria_exp.runs.parent_leaks import LEARNED_FROM, guard_against_parent_runs
-from malaria_exp.runs.read_files import read_json, read_yaml
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.read_files import PROVENANCE, SPLIT, read_config, read_json, read_metrics, read_split, read_status
 from malaria_exp.utils.errors import RunFolderError
 
 PARENT_SPLIT_FILE = "parent_split.csv"
@@ -44,25 +43,25 @@ class FinishedRun:
             path: the folder.
             cut_off: also accept a run that failed, was interrupted or still runs. It may have written weights already.
         """
-        status = read_json(path / STATUS)
+        status = read_status(path)
         done = status.get("status") == "done"
         if status.get("task") != "train" or not (done or cut_off):
             raise RunFolderError(
                 f"run: '{path}' is no finished training run: task {status.get('task')}, status {status.get('status')}."
                 f" {status.get('reason', '')}".rstrip()
             )
-        saved = read_yaml(path / "config.yaml")
+        saved = read_config(path)
         for group in ("dataset", "split"):
             if not isinstance(saved.get(group), dict) or not isinstance(saved[group].get("name"), str):
                 raise RunFolderError(f"run: '{path / 'config.yaml'}' lacks {group}.name.")
-        manifest = Manifest.read(path / "split.csv", saved["split"]["name"])
-        provenance = read_json(path / "provenance.json")
+        manifest = read_split(path / SPLIT, saved["split"]["name"])
+        provenance = read_json(path / PROVENANCE)
         if manifest.hash != provenance.get("split_hash"):
-            raise RunFolderError(f"run: '{path / 'split.csv'}' is not the one the run wrote: its hash differs from provenance.json's.")
-        parents = Manifest.read(path / PARENT_SPLIT_FILE, "parents") if (path / PARENT_SPLIT_FILE).exists() else None
+            raise RunFolderError(f"run: '{path / SPLIT}' is not the one the run wrote: its hash differs from provenance.json's.")
+        parents = read_split(path / PARENT_SPLIT_FILE, "parents") if (path / PARENT_SPLIT_FILE).exists() else None
         # If the run leaked with allow_leak=true, its split stays marked as leaky.
         manifest = guard_against_parent_runs(manifest, parents, allow_leak=True)
-        metrics = read_json(path / "metrics.json") if done else {}
+        metrics = read_metrics(path) if done else {}
         return cls(path, saved["dataset"], manifest, metrics, provenance, parents)
 
 

@@ -120,7 +120,7 @@ def _new_copy(folder: Path, fill: Callable[[Path], object]) -> None:
 def _read_status(content: bytes) -> dict[str, object]:
     try:
         status = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         status = None
     return status if isinstance(status, dict) else {}
 

@@ -10,7 +10,7 @@ from typing import Any
 from malaria_exp.config.run_config import Config
 from malaria_exp.config.run_files import RESUME
 from malaria_exp.runs import provenance
-from malaria_exp.runs.read_files import read_json, read_yaml
+from malaria_exp.runs.read_files import CONFIG, PROVENANCE, read_config, read_json, read_status
 from malaria_exp.runs.run_folder import STATUS, may_be_running
 from malaria_exp.tracking.logger_interface import Position
 from malaria_exp.training.checkpoint import Checkpoint, read_last
@@ -94,7 +94,7 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         RunFolderError: there is no such run, it is finished or still runs, or what it depends on has changed.
         ConfigError: its plugins were not named.
     """
-    status = read_json(path / STATUS)
+    status = read_status(path)
     if status.get("task") != "train":
         raise RunFolderError(f"run: '{path}' is no training run: task {status.get('task')}.")
     if status.get("status") == "done":
@@ -103,14 +103,14 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         raise RunFolderError(
             f"run: '{path}' is still running (process {status.get('pid')} of {status.get('host')}). Wait for it or stop it."
         )
-    saved = read_yaml(path / "config.yaml")
-    text = (path / "config.yaml").read_text(encoding="utf-8")
+    saved = read_config(path)
+    text = (path / CONFIG).read_text(encoding="utf-8")
     overrides = status.get("overrides")
-    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
+    if overrides is None:
         raise RunFolderError(f"run: '{path / STATUS}' lacks the overrides of the run.")
     if hidden := [line.partition(":")[0].strip() for line in text.splitlines() if HIDDEN in line]:
         raise RunFolderError(
-            f"run: '{path / 'config.yaml'}' hides what it must not show ({', '.join(hidden)}), so the run cannot go on. Begin a new one."
+            f"run: '{path / CONFIG}' hides what it must not show ({', '.join(hidden)}), so the run cannot go on. Begin a new one."
         )
     if missing := sorted(set(map(str, saved.get("plugins") or [])) - set(plugins)):
         raise ConfigError(f"plugins: the run '{path}' uses {', '.join(missing)}. Name them again: plugins=[{','.join(missing)}]")
@@ -118,8 +118,8 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         config = Config.from_plain(saved)
         config.check_components()
     except ConfigError as error:
-        raise RunFolderError(f"run: '{path / 'config.yaml'}': {error}") from None
-    known = read_json(path / "provenance.json") if (path / "provenance.json").exists() else {}
+        raise RunFolderError(f"run: '{path / CONFIG}': {error}") from None
+    known = read_json(path / PROVENANCE) if (path / PROVENANCE).exists() else {}
     checkpoint = read_last(path)
     found = Resumption(path, config, text, overrides, known, checkpoint, force)
     found.check(provenance.collect(seed=config.seed, overrides=overrides), DEPENDS_ON)

@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.predictions import read as read_predictions
 from malaria_exp.evaluation.summary import reported_subset
-from malaria_exp.runs.compared_runs import read_history
-from malaria_exp.runs.read_files import read_json, read_yaml
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.read_files import HISTORY, read_config, read_history, read_metrics, read_predictions, read_status
 from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.rows import Row
@@ -47,27 +44,27 @@ class Run:
     @cached_property
     def status(self) -> dict[str, Any]:
         """status.json: task, status, start, seconds, the overrides that were typed, the headline numbers."""
-        return read_json(self.folder / STATUS)
+        return read_status(self.folder)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """config.yaml: the composed configuration as nested plain values."""
-        return read_yaml(self.folder / "config.yaml")
+        return read_config(self.folder)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """metrics.json: for each subset the metrics with their intervals, thresholds, facts of split and training."""
-        return read_json(self.folder / "metrics.json")
+        return read_metrics(self.folder)
 
     @cached_property
     def history(self) -> list[Row]:
         """history.csv: a row an epoch, {column: number}, nan where there is no number; empty if nothing was trained."""
-        return read_history(self.folder / "history.csv")
+        return read_history(self.folder / HISTORY)
 
     @cached_property
     def predictions(self) -> Predictions:
         """predictions.csv: cell, patient, slide, label (1 = parasitized), score in [0, 1] and subset of every scored cell."""
-        return read_predictions(self.folder / "predictions.csv")
+        return read_predictions(self.folder)
 
     @property
     def report(self) -> Path:

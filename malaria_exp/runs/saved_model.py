@@ -15,7 +15,7 @@ from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.runs.export_formats import input_dtype, write_formats
-from malaria_exp.runs.read_files import read_json
+from malaria_exp.runs.read_files import check_file, read_json
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
@@ -109,6 +109,7 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
     set_precision(record["precision"])
+    check_file(folder / MODEL_FILE)
     model: keras.Model = build("model", name, params, path=f"{where}: model")
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")

@@ -1,12 +1,12 @@
 """What became of a job, read from its run folder; and what is recorded of jobs that could not do so themselves."""
 
-import json
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.runs import read_files
 from malaria_exp.runs.run_folder import STATUS, has_checkpoint, may_be_running
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -17,15 +17,17 @@ PREVIOUS_ATTEMPTS = "earlier"
 def read_json(path: Path) -> dict[str, Any]:
     """Returns the object in a JSON file; an empty one if the file is missing, half written, or holds something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_files.read_json(path)
+    except RunFolderError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Returns the content of status.json in a run folder; empty before there is one."""
-    return read_json(folder / STATUS)
+    """Returns the content of status.json in a run folder; empty if it is missing, half written, or holds something else."""
+    try:
+        return read_files.read_status(folder)
+    except RunFolderError:
+        return {}
 
 
 def unfinished(folder: Path, jobs: int) -> list[int]:

@@ -4,6 +4,7 @@ First start, then hparams, artifact, images, text and graph as they are made; sc
 histograms at the end of epochs; after training scores, figures, table, results and artifact; finish last, whatever happened.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Run:
         overrides: what the user typed.
         resumed: where the run goes on, if it was cut off before. What a logger has kept of later steps comes once more, with the same values;
             of what came before the first step, nothing comes again if `resumed.step` is not 0.
+        started: when it began, in seconds since 1970.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class Run:
     config: Mapping[str, Any]
     overrides: Sequence[str] = ()
     resumed: Position | None = None
+    started: float = field(default_factory=time.time)
 
 
 @dataclass(frozen=True)
@@ -159,4 +162,7 @@ class Logger:
         """A checkpoint of the training will be written: what was told so far is to outlive the process."""
 
     def finish(self, status: Status, reason: str) -> None:
-        """The run is over. Called once, whatever happened; `reason` is empty for "done"."""
+        """The run is over. Called once, whatever happened; `reason` is empty for "done".
+
+        A logger that was dropped before is told "failed" at a run that is done, as what it has is not all; the reason says so.
+        """

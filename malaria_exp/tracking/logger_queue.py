@@ -13,14 +13,21 @@ from malaria_exp.utils.terminal_log import log
 
 # A slow logger is given up when more events than these wait for it.
 WAITING = 20_000
+# Without these a logger is of no use; of the others it can do without one that fails.
+VITAL = ("start", "scalars", "finish")
 # If a logger takes longer to finish, the terminal says what is waited for.
 SILENT_SECONDS = 3.0
 # A checkpoint of the training does not wait longer than this for slow loggers.
 SETTLE_SECONDS = 2.0
+# In a queue, no method of the logger but an event that is set when the thread has come so far.
+REACHED = "reached"
 
 
 class Loggers:
-    """Hands every event to several loggers; one that fails is reported once and dropped, and the run goes on.
+    """Hands every event to several loggers; what fails is reported once and dropped, and the run goes on.
+
+    If an event fails, the logger hears no more of that kind; one that cannot begin or take scalars is dropped altogether, and is told
+    so by its finish.
 
     Args:
         loggers: by name; the events reach them in this order.
@@ -96,8 +103,14 @@ class _Lane:
     """Calls one logger, on the calling thread."""
 
     def __init__(self, name: str, logger: Logger) -> None:
-        self.name, self.logger, self.failed = name, logger, False
+        self.name, self.logger = name, logger
+        self.dropped, self.parts = "", set[str]()
         self._lock = threading.Lock()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the logger is dropped."""
+        return bool(self.dropped)
 
     def call(self, event: str, about: tuple[Any, ...]) -> None:
         """Makes the call now."""
@@ -107,13 +120,22 @@ class _Lane:
         """Waits until the logger has finished; `began` is the time.monotonic() at which all loggers began to finish."""
 
     def _guarded(self, event: str, about: tuple[Any, ...]) -> None:
-        # A logger that has failed may still close what it has open.
-        if (self.failed and event != "finish") or self._known(event, about):
+        part = f"{about[0].kind} {event}" if event == "artifact" else event
+        if (self.failed and event != "finish") or part in self.parts or self._known(event, about):
             return
+        if self.failed:
+            # It may still close what it has open, and tells its server that what is there is not all.
+            status, reason = about
+            why = f"this logger {self.dropped}; the run itself: {status}{f', {reason}' if reason else ''}"
+            about = ("failed" if status == "done" else status, why)
         try:
             getattr(self.logger, event)(*about)
         except Exception as error:  # noqa: BLE001 - whatever a logger raises, training must not stop for it
-            self.give_up(f"failed and is switched off for the rest of the run: {_in_a_line(error)}")
+            if event in VITAL:
+                self.give_up(f"failed and is switched off for the rest of the run: {_in_a_line(error)}")
+            else:
+                self.parts.add(part)
+                log.warning(redact(f"logger    {self.name} goes on without this kind of event, as it failed: {part}: {_in_a_line(error)}"))
 
     def _known(self, event: str, about: tuple[Any, ...]) -> bool:
         """Tells whether a run that goes on repeats what its server has already."""
@@ -130,7 +152,7 @@ class _Lane:
         """Drops the logger, with one warning."""
         with self._lock:
             if not self.failed:
-                self.failed = True
+                self.dropped = redact(why)
                 log.warning(redact(f"logger    {self.name} {why}"))
 
 
@@ -139,7 +161,7 @@ class _OwnThread(_Lane):
 
     def __init__(self, name: str, logger: Logger) -> None:
         super().__init__(name, logger)
-        self._events: queue.Queue[tuple[str, tuple[Any, ...]] | None] = queue.Queue(WAITING)
+        self._events: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue(WAITING)
         # A daemon thread, so that a logger that hangs does not keep the program from ending.
         self._thread = threading.Thread(target=self._work, name=f"logger-{name}", daemon=True)
         self._thread.start()
@@ -150,19 +172,22 @@ class _OwnThread(_Lane):
             self._events.put_nowait((event, about))
         except queue.Full:
             self.give_up(f"has fallen {WAITING:,} events behind and is switched off for the rest of the run")
+            if event == "finish":
+                # What waits is of no use any more.
+                with suppress(queue.Empty):
+                    while True:
+                        self._events.get_nowait()
+                self._events.put((event, about))
 
     def settle(self, until: float) -> None:
         """Waits until the thread has come so far."""
         done = threading.Event()
         self.call("settle", ())
-        self.call("", (done,))
+        self.call(REACHED, (done,))
         done.wait(max(until - time.monotonic(), 0))
 
     def close(self, began: float) -> None:
         """Waits until all calls are done, the logger's patience is over, or Ctrl-C."""
-        with suppress(queue.Full):
-            # For a logger that is so far behind that the call of finish did not fit into its queue.
-            self._events.put_nowait(None)
         patience = self.logger.patience or 0
         try:
             self._wait(began + min(SILENT_SECONDS, patience))
@@ -179,10 +204,10 @@ class _OwnThread(_Lane):
         self._thread.join(max(until - time.monotonic(), 0))
 
     def _work(self) -> None:
-        while (item := self._events.get()) is not None:
-            if not item[0]:
-                item[1][0].set()
-                continue
-            self._guarded(*item)
-            if item[0] == "finish":
-                return
+        event = ""
+        while event != "finish":
+            event, about = self._events.get()
+            if event == REACHED:
+                about[0].set()
+            else:
+                self._guarded(event, about)

@@ -25,7 +25,9 @@ def describe_run(config: Config, folder: Path, overrides: list[str]) -> Run:
         raise TypeError("Expected a mapping in config.yaml.")
     plain = {str(key): value for key, value in composed.items()}
     name = f"{group}-{folder.name}" if group else folder.name
-    return Run(folder, name, group, "train" if fold is None else f"fold-{fold}", plain, redact_overrides(overrides))
+    # A run writes its config.yaml first; the loggers begin some seconds later, when their packages are imported.
+    started = (folder / "config.yaml").stat().st_mtime
+    return Run(folder, name, group, "train" if fold is None else f"fold-{fold}", plain, redact_overrides(overrides), started)
 
 
 def run_params(config: Mapping[str, Any], overrides: list[str] | tuple[str, ...] = ()) -> dict[str, str | int | float | bool]:

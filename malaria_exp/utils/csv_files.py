@@ -6,6 +6,9 @@ from pathlib import Path
 
 from malaria_exp.utils.errors import DataError, did_you_mean
 
+# An array of texts takes for each the memory of the longest.
+LONGEST = 4096
+
 
 def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
     """Reads a CSV with a header that has at least the needed columns; a row of another length is a DataError with its line.
@@ -32,4 +35,6 @@ def read_csv(path: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, str
     for number, row in rows:
         if None in row or None in row.values():
             raise DataError(f"{path}, line {number}: the number of fields differs from the header's.")
+        if any(len(value) > LONGEST for value in row.values()):
+            raise DataError(f"{path}, line {number}: a field has more than {LONGEST:,} characters.")
     return rows

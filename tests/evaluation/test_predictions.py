@@ -84,19 +84,20 @@ HEADER = ",".join(COLUMNS) + "\n"
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "line 1.*Missing: cell_id"),
-        ("cell_id,patient,slide,label,score\n", "line 1.*Missing: subset"),
+        ("", "no column cell_id"),
+        ("cell_id,patient,slide,label,score\n", "no column subset"),
         (HEADER, "at least one cell"),
-        (HEADER + "a,P,S,1,0.5\n", "line 2: expected 6 values. Received: 5"),
+        (HEADER + "a,P,S,1,0.5\n", "line 2: the number of fields"),
         (HEADER + "a,P,S,1,0.5,test\nb,P,S,2,0.5,test\n", "line 3: expected label 0 or 1.*'2'"),
         (HEADER + "a,P,S,1,high,test\n", "line 2: expected a score.*'high'"),
         (HEADER + "a,P,S,1,nan,test\n", "line 2: expected a score.*nan"),
         (HEADER + "a,P,S,1,1.2,test\n", "line 2: expected a score.*1.2"),
         (HEADER + "a,P,S,1,0.5,tes\n", "line 2: unknown subset 'tes'.*Did you mean 'test'"),
         (HEADER + 'a,P,"S,1,0.5,test\n', "line 2"),
+        (HEADER + f"{'a' * 5000},P,S,1,0.5,test\n", "line 2: a field has more than 4,096"),
         (HEADER + "a,P,S,1,0.5,test\na,P,S,1,0.5,test\n", "twice in 'test'"),
-        (b"\xff\xfe", "UTF-8"),
-        (None, "no such file"),
+        (b"\xff\xfe", "cannot be read as CSV.*utf-8"),
+        (None, "No file"),
     ],
 )
 def test_a_malformed_file_is_refused_with_its_place(tmp_path, content, reason):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from malaria_exp.tracking import logger_queue
-from malaria_exp.tracking.logger_interface import Logger
+from malaria_exp.tracking.logger_interface import Artifact, Logger
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.terminal_log import log
 
@@ -20,7 +20,7 @@ class Failing(Logger):
         raise OSError("disk full, api_key=hunter2")
 
     def finish(self, status, reason):
-        self.ended.append(status)
+        self.ended.append((status, reason))
 
 
 class Listening(Logger):
@@ -66,13 +66,41 @@ def test_a_failing_logger_is_reported_once_and_the_others_go_on(warnings, patien
         loggers.tell("scalars", "epoch", epoch, {})
     loggers.finish("done")
     assert failing.calls == 1
-    assert failing.ended == ["done"], "what it has open it may still close"
+    (ended,) = failing.ended
+    assert ended[0] == "failed", "what it has open it may still close, and its server knows that not all is there"
+    assert "disk full" in ended[1]
+    assert "the run itself: done" in ended[1]
+    assert "hunter2" not in ended[1]
     assert len(warnings) == 1
     assert "failing" in warnings[0]
     assert "disk full" in warnings[0]
     assert "hunter2" not in warnings[0]
     assert listening.heard == [("epoch", 1), ("epoch", 2), ("done", "")]
     assert loggers.active == ["listening"]
+
+
+@pytest.mark.parametrize("patience", [None, 5.0])
+def test_a_part_that_fails_is_dropped_alone(warnings, patience):
+    class Forgetful(Listening):
+        def artifact(self, artifact):
+            self.heard.append(artifact.kind)
+            if artifact.kind == "split":
+                raise OSError("refused")
+
+        def figure(self, name, png, epoch):
+            self.heard.append(name)
+            raise OSError("too large")
+
+    forgetful = Forgetful(patience)
+    loggers = Loggers({"forgetful": forgetful})
+    for epoch in (1, 2):
+        for kind in ("split", "model"):
+            loggers.tell("artifact", Artifact("x", kind))
+        loggers.tell("figure", "roc", b"", epoch)
+        loggers.tell("scalars", "epoch", epoch, {})
+    loggers.finish("done")
+    assert forgetful.heard == ["split", "model", "roc", ("epoch", 1), "model", ("epoch", 2), ("done", "")]
+    assert ["split artifact" in warnings[0], "figure" in warnings[1], len(warnings)] == [True, True, 2]
 
 
 def test_a_logger_with_patience_hears_all_in_order_on_a_thread_of_its_own():
@@ -137,8 +165,10 @@ def test_a_logger_that_falls_behind_is_given_up_instead_of_filling_the_memory(wa
     assert loggers.active == []
     assert len(warnings) == 1
     assert "10 events behind" in warnings[0]
-    hanging.released.set()
+    threading.Timer(0.1, hanging.released.set).start()
+    hanging.patience = 5.0
     loggers.finish("done")
+    assert hanging.heard[-1][0] == "failed", "its server is told, though nothing more fits into its queue"
 
 
 def test_only_those_hear_who_want_it():

@@ -50,14 +50,14 @@ def experiment_of(client: Any, name: str, store: TrackingStore) -> str:
     return str(found.experiment_id if found else client.create_experiment(name, artifact_location=store.artifacts))
 
 
-def begin_group(client: Any, experiment: str, group: str) -> str:
-    """Returns the id of the run that the jobs of a multirun are nested in, running."""
+def begin_group(client: Any, experiment: str, group: str, started_ms: int) -> str:
+    """Returns the id of the run that the jobs of a multirun are nested in, running; it begins with the first job."""
     given = group.replace("'", "\\'")
     found = client.search_runs([experiment], f"tags.`{GROUP_TAG}` = '{given}' and tags.`{JOB_TAG}` = 'multirun'", max_results=1)
     if found:
         client.update_run(found[0].info.run_id, status="RUNNING")
         return str(found[0].info.run_id)
-    return str(client.create_run(experiment, tags={GROUP_TAG: group, JOB_TAG: "multirun"}, run_name=group).info.run_id)
+    return str(client.create_run(experiment, started_ms, {GROUP_TAG: group, JOB_TAG: "multirun"}, group).info.run_id)
 
 
 def end_group(client: Any, experiment: str, parent: str) -> None:

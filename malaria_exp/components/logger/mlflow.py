@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from malaria_exp.components.logger import _mlflow_store as store
+from malaria_exp.components.logger._mlflow_model import model_files
 from malaria_exp.components.logger._picture_grid import captioned_grid, table_captions
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
@@ -74,6 +75,7 @@ def mlflow(
     load_tensorflow()
     import mlflow as package
     import mlflow.data
+    import mlflow.pyfunc
     import mlflow.tracking
 
     # MLflow would print a line for every table that it makes and every attempt that fails; what fails for good is raised.
@@ -110,14 +112,15 @@ class MlflowLogger(Logger):
         tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}
         if code := git_state():
             tags |= {"mlflow.source.git.commit": code["commit"], "malaria_exp.code_changed": str(code["changed"])}
+        started_ms = int(1000 * run.started)
         # One job at a time: several that begin together would each make the tables, the experiment and the multirun's run.
         with store.locked(tracking):
             client = self.package.MlflowClient(tracking_uri=tracking.uri)
             self.experiment_id = store.experiment_of(client, self.experiment, tracking)
             if run.group:
-                self.parent = store.begin_group(client, self.experiment_id, run.group)
+                self.parent = store.begin_group(client, self.experiment_id, run.group, started_ms)
                 tags[store.PARENT_TAG] = self.parent
-            self.id = client.create_run(self.experiment_id, tags=tags, run_name=self.name or run.name).info.run_id
+            self.id = client.create_run(self.experiment_id, started_ms, tags, self.name or run.name).info.run_id
         self.client = client
         self._params(_flat(run.config))
 
@@ -211,8 +214,13 @@ class MlflowLogger(Logger):
         model = self.client.create_logged_model(
             self.experiment_id, name=re.sub(r"[^\w-]", "_", artifact.name), source_run_id=self.id, model_type="keras", tags=tags
         )
-        for path in artifact.files:
-            self.client.log_model_artifact(model.model_id, str(path))
+        try:
+            with tempfile.TemporaryDirectory() as temporary:
+                for path, folder in model_files(artifact.files, model.model_id, self.id, Path(temporary)):
+                    self.client.log_model_artifact(model.model_id, str(path), folder)
+        except Exception:
+            self.client.finalize_logged_model(model.model_id, "FAILED")
+            raise
         self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, self.epoch)])
         # With the time of the results, so that they are the same points in the run's history.
         self._metrics(numbers, self.epoch, self.results_ms, model_id=model.model_id, run_id=self.id)
@@ -237,13 +245,18 @@ class MlflowLogger(Logger):
         """Ends the run; the reason stands in a tag."""
         if not hasattr(self, "client"):
             return
-        self._send()
-        if reason:
-            self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
-        self.client.set_terminated(self.id, ENDED[status])
-        if self.parent:
-            with store.locked(self.store):
-                store.end_group(self.client, self.experiment_id, self.parent)
+        ended: Status = "failed"
+        try:
+            self._send()
+            if reason:
+                self.client.set_tag(self.id, "reason", redact(reason)[:VALUE_LETTERS])
+            ended = status
+        finally:
+            # Whatever else failed, the run does not seem to go on.
+            self.client.set_terminated(self.id, ENDED[ended])
+            if self.parent:
+                with store.locked(self.store):
+                    store.end_group(self.client, self.experiment_id, self.parent)
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

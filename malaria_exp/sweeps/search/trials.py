@@ -1,15 +1,16 @@
 """The trials of a sweep, read from the files of their runs alone; the same for every engine."""
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.runs import read_files
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import read_json, read_status
 from malaria_exp.sweeps.search.file import Metric
 from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import RunFolderError
 
 # Folders of a sweep: its trials' runs, what they printed, and how those trials ended that could not record it themselves.
 TRIALS, OUTPUTS, ENDED = "trials", "output", "ended"
@@ -99,12 +100,10 @@ def note_end(folder: Path, name: str, how: str, reason: str) -> None:
 def read_history(path: Path, column: str) -> tuple[float, ...]:
     """Returns a column of a run's history.csv so far; empty without the file or the column."""
     try:
-        text = (path / "history.csv").read_text(encoding="utf-8")
-    except OSError:
+        rows = read_files.read_history(path / read_files.HISTORY, finished=False)
+    except RunFolderError:
         return ()
-    # The last line may not be complete yet.
-    rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return tuple(_float(row[column]) for row in rows if row.get("epoch") and column in row)
+    return tuple(row[column] for row in rows if column in row)
 
 
 def read_values(overrides: list[str]) -> dict[str, Any]:
@@ -142,10 +141,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     return getattr(value, "text", value)
-
-
-def _float(text: str | None) -> float:
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan

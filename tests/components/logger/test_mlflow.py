@@ -7,9 +7,11 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from malaria_exp.config.registry import build
+from malaria_exp.runs import run as finished
 from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.utils.errors import ConfigError
@@ -35,7 +37,7 @@ def store(root):
 
     client = MlflowClient(f"sqlite:///{root / 'mlflow' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("malaria_exp")
-    return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    return client, client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC", "attributes.run_name ASC"])
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,24 @@ def test_the_model_is_a_logged_model_with_its_results(tracked, tmp_path):
     assert fetched.read_bytes() == (tracked / "0" / "model.keras").read_bytes()
 
 
+def test_mlflow_loads_the_model_and_it_scores_as_the_run_did(tracked):
+    import mlflow
+
+    client, (_, run, _) = store(tracked.parent)
+    (found,) = client.search_logged_models([run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'")
+    # By the address of its files: "models:/<id>" needs the tracking address of the whole process.
+    images = np.random.default_rng(0).random((3, 32, 32, 3), dtype=np.float32)
+    expected = finished.Run(tracked / "0").model().predict(images, verbose=0)
+    np.testing.assert_allclose(mlflow.keras.load_model(found.artifact_location).predict(images, verbose=0), expected, rtol=1e-4)
+    np.testing.assert_allclose(mlflow.pyfunc.load_model(found.artifact_location).predict(images), expected, rtol=1e-4)
+
+
+def test_the_duration_begins_with_the_run(tracked):
+    _, (_, run, _) = store(tracked.parent)
+    began = (tracked / "0" / "config.yaml").stat().st_mtime
+    assert abs(run.info.start_time / 1000 - began) < 0.01
+
+
 def started(run, **keys):
     logger = build("logger", "mlflow", keys)
     logger.start(run)
@@ -134,6 +154,7 @@ JOB = """
 import sys
 from pathlib import Path
 import mlflow
+from malaria_exp.runs import run as finished
 from malaria_exp.tracking.logger_interface import Run
 from malaria_exp.config.registry import build
 folder = Path(sys.argv[1])

@@ -216,7 +216,7 @@ def test_a_run_of_a_sweep_has_the_agents_id_and_the_whole_configuration_beside_t
     assert "the sweep that this run belongs to does not see its metrics" in warning
 
 
-def test_a_client_that_fails_in_mid_run_is_one_warning(run, caplog):
+def test_an_artifact_that_fails_is_one_warning_and_costs_nothing_else(run, caplog):
     logger = build("logger", "wandb", {"mode": "offline"})
     loggers = Loggers({"wandb": logger})
     with caplog.at_level(logging.WARNING, logger="malaria_exp"):
@@ -225,9 +225,21 @@ def test_a_client_that_fails_in_mid_run_is_one_warning(run, caplog):
         for step in range(5):
             loggers.tell("scalars", "step", step, {"loss": 1.0})
         loggers.finish("done")
-    warnings = [record.getMessage() for record in caplog.records if record.name == "malaria_exp"]
-    assert len(warnings) == 1
-    assert "wandb failed" in warnings[0]
+    (warning,) = warnings_of(caplog)
+    assert "wandb goes on without this kind of event, as it failed: split artifact" in warning
+    found = Offline(run.folder)
+    assert (found.exit_code, len(found.history)) == (0, 5)
+
+
+def test_a_logger_that_is_dropped_tells_the_server_so(run):
+    logger = build("logger", "wandb", {"mode": "offline"})
+    loggers = Loggers({"wandb": logger})
+    loggers.tell("start", run)
+    loggers.tell("scalars", "step", 1, {"loss": object()})
+    loggers.finish("done")
+    found = Offline(run.folder)
+    assert found.exit_code == 1
+    assert found.summary["reason"].endswith("the run itself: done")
 
 
 def warnings_of(caplog):

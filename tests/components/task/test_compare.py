@@ -49,6 +49,17 @@ def test_seeds_are_one_configuration(copy_run, compared):
     assert (status["status"], status["runs"], status["configurations"], status["report"]) == ("done", 4, 2, "compare.html")
 
 
+def test_a_run_that_repeats_another_is_no_further_seed(copy_run, compared, caplog):
+    other_cells = {"split": "cell_id,label,patient,slide,field,content,subset\na,parasitized,P,S,F,c,test\n", "split_hash": "other"}
+    first, second = copy_run("first", auc=0.9), copy_run("second", {"seed": 1}, auc=0.8)
+    again, elsewhere = copy_run("again", {"cache.root": "/elsewhere"}, auc=0.9), copy_run("elsewhere", auc=0.7, **other_cells)
+    folder = compared([first, second, again, elsewhere])
+    (row,) = rows_of(folder / "configurations.csv")
+    assert (row["runs"], row["auc_n"], row["finished"]) == ("first second again elsewhere", "3", "3")
+    assert float(row["auc_mean"]) == pytest.approx(0.8)
+    assert "Repeated runs: again. Another of the same configuration, seed and test cells" in caplog.text
+
+
 def test_seeds_loggers_and_folders_make_no_other_configuration_and_a_fold_does(copy_run, compared):
     elsewhere = {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}}
     runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", elsewhere), copy_run("d", {"split.fold": 1})]
@@ -104,12 +115,12 @@ def test_jobs_that_failed_and_damaged_runs_are_listed_with_the_reason(copy_run, 
     assert list(rows) == [f"multirun-x/{number}" for number in (0, 1, 2, 3, 4, 5, 6, 7, 9, 10)]
     assert (rows["multirun-x/3"]["status"], rows["multirun-x/3"]["reason"]) == ("failed", "model.depth: expected a whole number")
     assert rows["multirun-x/4"]["status"] == "running"
-    for number in (5, 6, 7):
+    for number in (5, 6, 7, 9):
         assert rows[f"multirun-x/{number}"]["status"] == "unreadable"
         assert rows[f"multirun-x/{number}"]["auc"] == ""
-    assert [rows["multirun-x/9"][key] for key in ("status", "monitor", "best_epoch", "parameters")] == ["done", "", "", ""]
+    assert "training.monitor: expected text" in rows["multirun-x/9"]["reason"]
     page = (folder / "compare.html").read_text()
-    assert "Without results: 5 of 10 runs" in page
+    assert "Without results: 6 of 10 runs" in page
     assert "model.depth: expected a whole number" in page
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from malaria_exp.runs.compared_runs import read_history
+from malaria_exp.runs.read_files import read_history
 from malaria_exp.runs.run_folder import LOCK, has_checkpoint
 from malaria_exp.training.session import Session
 from malaria_exp.utils.atomic_files import write_json

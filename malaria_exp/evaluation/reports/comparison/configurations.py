@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,14 @@ class Configuration:
 
     @property
     def done(self) -> list[ComparedRun]:
-        """Those that have results."""
-        return [run for run in self.runs if run.done]
+        """Those that have results, of repeated ones the first: a seed that ran twice is still one seed."""
+        return list(_once(self.runs))
+
+    @property
+    def repeated(self) -> list[ComparedRun]:
+        """Those with results that repeat another: the same configuration, seeds and test cells."""
+        first = {id(run) for run in _once(self.runs)}
+        return [run for run in self.runs if run.done and id(run) not in first]
 
     @property
     def leaky(self) -> bool:
@@ -75,6 +81,16 @@ class Configuration:
     def spread(self, result: str) -> "Spread":
         """Returns how a result is spread over the runs."""
         return Spread.of([value for run in self.done if (value := run.results.get(result, NOTHING)[0]) is not None])
+
+
+def _once(runs: Sequence[ComparedRun]) -> Iterable[ComparedRun]:
+    found: dict[tuple[str | None, ...], ComparedRun] = {}
+    for run in runs:
+        if run.done:
+            # A run whose configuration is not known repeats none.
+            seeds = [text_of(run.config.get(key, ABSENT)) for key in SEEDS] if run.config else [str(run.path)]
+            found.setdefault((*seeds, run.test_set), run)
+    return found.values()
 
 
 @dataclass(frozen=True)

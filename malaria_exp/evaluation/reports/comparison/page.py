@@ -15,8 +15,13 @@ LONGEST_VALUE = 48
 RESULT_HEADS = [Head(METRICS[name].label, largest_first=True, title=METRICS[name].help) for name in RESULTS]
 
 
-def cautions(runs: Sequence[ComparedRun]) -> list[str]:
-    """Returns what a reader must know before comparing the numbers: other test cells, leaks, other monitors, runs without results."""
+def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> list[str]:
+    """Returns what a reader must know before comparing the numbers.
+
+    Args:
+        runs: all of them.
+        groups: the same, as configurations.
+    """
     done = [run for run in runs if run.done]
     notes = []
     sets = {run.test_set for run in done}
@@ -33,6 +38,12 @@ def cautions(runs: Sequence[ComparedRun]) -> list[str]:
         )
     if len({run.monitor for run in done} - {None}) > 1:
         notes.append("The runs chose their epochs by different metrics; the column 'val monitor' holds different things.")
+    if repeated := [run.name for group in groups for run in group.repeated]:
+        more = " ..." if len(repeated) > 8 else ""
+        notes.append(
+            f"Repeated runs: {', '.join(repeated[:8])}{more}. Another of the same configuration, seed and test cells comes before each;"
+            " in means, ranges and numbers of seeds only that one counts."
+        )
     if missing := len(runs) - len(done):
         notes.append(f"Without results: {missing} of {len(runs)} runs. They are listed below, with the reason.")
     return notes
@@ -78,7 +89,7 @@ def configurations_table(groups: Sequence[Configuration]) -> SortableTable | Non
     for group in groups:
         if not group.runs[0].config:
             continue
-        failed = len(group.runs) - len(group.done)
+        failed = sum(not run.done for run in group.runs)
         seeds = number_cell(len(group.done), "d", small=f"{failed} without results" if failed else "")
         results = [_spread_cell(group.spread(name), len(group.done)) for name in RESULTS]
         rows.append(Row([Cell(group.label, group.label, leaky=group.leaky), seeds, *results]))

@@ -41,7 +41,7 @@ def write_comparison(folder: Path, runs: Sequence[ComparedRun]) -> dict[str, Any
         raise RunFolderError("runs: no finished training run among them" + (f":\n{reasons}" if runs else "."))
     columns, same = compare_configs(runs)
     groups = configurations(runs, columns)
-    leaky, notes = all(run.leaky for run in done), cautions(runs)
+    leaky, notes = all(run.leaky for run in done), cautions(runs, groups)
     for note in notes:
         log.warning(f"compare   {note}")
     pictures = draw_curves(groups, leaky=leaky)
