@@ -19,15 +19,15 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.data.cache_folders import IMAGES, MARKER, cache_folders, lock_path, marker, new_cache_folder
+from malaria_exp.data.cache_folders import BAD, IMAGES, cache_folders, is_whole, lock_path, new_cache_folder, write_marker
 from malaria_exp.data.cell_table import BadImageError, CellTable
+from malaria_exp.data.image_files import new_images
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
-BAD = "bad.json"
 # Raise it whenever the decoder gives other pixels, or accepts or refuses other files.
 DECODER_VERSION = 3
 
@@ -143,7 +143,7 @@ def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndar
         reasons = {}
         if (folder / BAD).exists():
             reasons = {str(content): str(reason) for content, reason in json.loads((folder / BAD).read_text(encoding="utf-8")).items()}
-        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != marker(len(contents) - len(reasons), len(reasons), rule):
+        if not is_whole(folder, len(contents) - len(reasons), len(reasons), rule):
             return None
         images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, AttributeError):
@@ -166,7 +166,7 @@ def _decode(
         if reasons:
             write_json(partial / BAD, reasons)
         write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
-        write_json(partial / MARKER, marker(len(contents) - len(bad), len(bad), rule))
+        write_marker(partial, len(contents) - len(bad), len(bad), rule)
     total = sum(size for _, size in cache_folders(folder.parent))
     log.info(
         f"cache     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
@@ -186,7 +186,7 @@ def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
 
 def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> dict[int, str]:
     """Writes the images that can be decoded into a file, in the order of `first`; returns the reasons of the others by position."""
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(first), rule.size, rule.size, 3))
+    images = new_images(path, (len(first), rule.size, rule.size, 3))
 
     def decode(position: int) -> tuple[int, str] | None:
         try:
@@ -203,7 +203,7 @@ def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, wor
     images.flush()
     if 0 < len(bad) < len(first):
         good = np.delete(np.arange(len(first)), list(bad))
-        whole = np.lib.format.open_memmap(path.with_suffix(".good"), mode="w+", dtype=np.uint8, shape=(len(good), *images.shape[1:]))
+        whole = new_images(path.with_suffix(".good"), (len(good), *images.shape[1:]))
         for start in range(0, len(good), 1024):
             whole[start : start + 1024] = images[good[start : start + 1024]]
         whole.flush()

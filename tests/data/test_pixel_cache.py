@@ -78,7 +78,8 @@ def test_a_cache_holds_each_rows_image(tmp_path):
     assert not pixel_cache.images.flags.writeable
     assert sorted(table.source.reads) == list(range(20))
     assert (pixel_cache.folder / "contents.txt").read_text().split() == sorted(table.content.tolist())
-    assert json.loads((pixel_cache.folder / "pixel_cache.json").read_text()) == {"images": 20, "bad": 0, "resize": RULE.to_dict()}
+    marker = json.loads((pixel_cache.folder / "pixel_cache.json").read_text())
+    assert (marker["images"], marker["bad"], marker["resize"]) == (20, 0, RULE.to_dict())
     assert names(tmp_path) == [pixel_cache.folder.name]
     assert pixel_cache.bad == {}
     assert not (pixel_cache.folder / "bad.json").exists()
@@ -233,6 +234,9 @@ def as_json(to):
 
 HARM = {
     **{f"images[:{end}]": change("images.npy", lambda data, end=end: data[:end]) for end in (0, 5, 100, 500, -200, -1)},
+    "pixels zeroed": change("images.npy", lambda data: data[:-50] + bytes(50)),
+    "a bit": change("images.npy", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+    "from before checksums": change("pixel_cache.json", as_json(lambda marker: {key: marker[key] for key in ("images", "bad", "resize")})),
     "no images": delete("images.npy"),
     "zeros": change("images.npy", lambda data: bytes(len(data))),
     "another shape": lambda folder: np.save(folder / "images.npy", np.zeros((20, 6, 6, 4), np.uint8)),
@@ -324,6 +328,7 @@ HARM_TO_REASONS = {
     "no mapping": change("bad.json", lambda _: b"[1, 2]"),
     "no text": change("bad.json", lambda _: b"\xff\xfe\x00"),
     "one less": change("bad.json", as_json(lambda reasons: dict(list(reasons.items())[1:]))),
+    "another reason": change("bad.json", as_json(lambda reasons: dict.fromkeys(reasons, "nonsense"))),
     "other contents": change("bad.json", as_json(lambda reasons: {key[::-1]: value for key, value in reasons.items()})),
 }
 
