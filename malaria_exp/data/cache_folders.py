@@ -17,7 +17,8 @@ from malaria_exp.utils.terminal_log import log
 MARKER = "pixel_cache.json"
 IMAGES = "images.npy"
 BAD = "bad.json"
-FILES = (IMAGES, BAD)
+PIXELS = "pixels.txt"
+FILES = (IMAGES, BAD, PIXELS)
 
 
 def cache_folders(root: Path) -> list[tuple[Path, int]]:

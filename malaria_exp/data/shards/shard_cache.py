@@ -68,6 +68,7 @@ class ShardCache:
         filesystem: where tf.data reads the shards: where the set lies, or where they were fetched to.
         rows: int64 (N,), number of the record for each row of the table.
         bad: always empty: bad images never get into shards.
+        pixels: always None: images are in shards at one size only.
     """
 
     cells: SetOfShards
@@ -75,6 +76,7 @@ class ShardCache:
     filesystem: Filesystem
     rows: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
+    pixels: None = None
 
     @property
     def rule(self) -> ResizeRule:
