@@ -1,22 +1,29 @@
-"""What checking every image costs: the project's decoder beside plain Pillow, on the same PNG files in turns.
+"""What checking every image costs: the project's decoder beside plain Pillow, on the same PNG files in turns; and the pixel cache's checksum.
 
 python benchmarks/decode_cells.py [cell_images.zip]     without a zip: synthetic cells
 """
 
 import argparse
 import io
+import os
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.decode import decode
+from malaria_exp.data.image_files import checksums
+from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.machine import machine
 
 ROUNDS = 7
+# Cells of the NIH set, and bytes of one at 64 px.
+SET, CELL = 27_558, 64 * 64 * 3
 
 
 def main() -> None:
@@ -34,6 +41,25 @@ def main() -> None:
         print(f"{name:<20} {np.median(column):6.0f} us a file ({column.min():.0f} to {column.max():.0f})")
     ratios = np.array([ours / theirs for theirs, ours in times])
     print(f"{'ratio':<20} {np.median(ratios):6.3f} ({ratios.min():.3f} to {ratios.max():.3f})")
+    seconds = np.array(checksum_seconds())
+    print(
+        f"\nchecksum of a pixel cache of {SET:,} cells at 64 px, {human_bytes(SET * CELL)}, in the memory of the system already:"
+        f" {np.median(seconds):.2f} s ({seconds.min():.2f} to {seconds.max():.2f})"
+    )
+
+
+def checksum_seconds() -> list[float]:
+    """Returns the seconds of each round of checking a file as large as the whole set's pixel cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        with (Path(folder) / "images.npy").open("wb") as file:
+            for _ in range(SET * CELL // 2**20):
+                file.write(os.urandom(2**20))
+        seconds = []
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            checksums(Path(folder), ["images.npy"])
+            seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def real_files(path: str, count: int) -> list[bytes]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
 from malaria_exp.data.pixel_cache import PixelCache
+from malaria_exp.data.readers.assemble import Cell, find_doubtful
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.terminal_log import log
 
@@ -15,11 +16,11 @@ AnyPixelCache = TypeVar("AnyPixelCache", bound=PixelCache)
 
 
 def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[CellTable, AnyPixelCache, list[BadImage]]:
-    """Applies the dataset's policy to the images that could not be read or decoded.
+    """Applies the dataset's policy to the images that could not be read or decoded, or whose pixels stand in the table more than once.
 
     Args:
         table: the cells, with the bad files that have no row.
-        pixel_cache: the decoded images; its `bad` are rows that could not be decoded.
+        pixel_cache: the decoded images; its `bad` are rows that could not be decoded. Rows of equal pixels are found here.
 
     Returns:
         The table and the pixel cache without bad images, and the bad images.
@@ -28,11 +29,12 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
         DataError: there are bad images and the policy is "error", or "skip" would exclude more than its largest fraction, or all
             of a class.
     """
-    bad = all_bad_images(table, pixel_cache.bad)
+    unusable = {**pixel_cache.bad, **same_pixels(table)}
+    bad = all_bad_images(table, unusable)
     if not bad:
         return table, pixel_cache, []
     check_policy(table, bad)
-    rows = np.setdiff1d(np.arange(len(table)), np.array(sorted(pixel_cache.bad), dtype=np.int64))
+    rows = np.setdiff1d(np.arange(len(table)), np.array(sorted(unusable), dtype=np.int64))
     for number, class_name in enumerate(CLASS_NAMES):
         if number in table.label and number not in table.label[rows]:
             raise DataError(f"dataset '{table.name}': none of the images of the class {class_name} can be used.\n{_lines(bad)}")
@@ -40,6 +42,17 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
     if len(rows) == len(table):
         return table, pixel_cache, bad
     return table.select(rows), pixel_cache.select(rows), bad
+
+
+def same_pixels(table: CellTable) -> dict[int, str]:
+    """Returns the rows whose pixels stand in the table more than once, in files that differ, with the reason; see `find_doubtful`."""
+    if table.pixels is None or table.file is None:
+        return {}
+    _, inverse, counts = np.unique(table.pixels, return_inverse=True, return_counts=True)
+    rows = np.flatnonzero((counts[inverse.reshape(-1)] > 1) & (table.pixels != "")).tolist()
+    columns = (table.cell_id, table.patient, table.slide, table.field)
+    cells = [Cell(row, CLASS_NAMES[table.label[row]], *(str(column[row]) for column in columns)) for row in rows]
+    return find_doubtful({row: str(table.file[row]) for row in rows}, cells, {row: str(table.pixels[row]) for row in rows})
 
 
 def all_bad_images(table: CellTable, undecodable: Mapping[int, str]) -> list[BadImage]:

@@ -1,5 +1,6 @@
 """The folders of pixel caches below the cache folder: how one is written, found and deleted."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,10 +9,16 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from malaria_exp.data.image_files import checksums
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.terminal_log import log
 
 MARKER = "pixel_cache.json"
 IMAGES = "images.npy"
+BAD = "bad.json"
+PIXELS = "pixels.txt"
+FILES = (IMAGES, BAD, PIXELS)
 
 
 def cache_folders(root: Path) -> list[tuple[Path, int]]:
@@ -56,6 +63,7 @@ def new_cache_folder(folder: Path) -> Iterator[Path]:
     for left_over in folder.parent.glob(f"{folder.name}.partial-*"):
         shutil.rmtree(left_over)
     if folder.exists():
+        log.warning(f"cache     {folder} is damaged or from an older version of this program: made again")
         shutil.rmtree(folder)
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir()
@@ -72,6 +80,26 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def marker(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
-    """Returns what the marker of a pixel cache says: images it holds, bad ones it does not hold, and how they were resized."""
+def write_marker(folder: Path, count: int, bad: int, rule: ResizeRule) -> None:
+    """Writes the marker of a pixel cache whose other files are written.
+
+    Args:
+        folder: of the pixel cache.
+        count: images it holds.
+        bad: bad ones it does not hold.
+        rule: how they were resized.
+    """
+    write_json(folder / MARKER, {**_facts(count, bad, rule), "checksums": checksums(folder, FILES)})
+
+
+def is_whole(folder: Path, count: int, bad: int, rule: ResizeRule) -> bool:
+    """Returns whether a folder holds this pixel cache, and every file of it as it was written."""
+    try:
+        found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return bool(found == {**_facts(count, bad, rule), "checksums": checksums(folder, FILES)})
+    except (OSError, ValueError):
+        return False
+
+
+def _facts(count: int, bad: int, rule: ResizeRule) -> dict[str, object]:
     return {"images": count, "bad": bad, "resize": rule.to_dict()}

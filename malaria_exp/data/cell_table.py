@@ -81,9 +81,10 @@ class CellTable:
         patient: whom the cell comes from (str); the unit of every split and interval; UNKNOWN where it is not known.
         slide: the slide (str); a patient may have several.
         field: the field of view (str), one photograph of a slide.
-        content: SHA-256 of the image's content as hex (str); equal content is the same image.
+        content: SHA-256 of the image's file as hex (str), or of what decides its pixels where there is no file.
         source: reads the pixels of row i.
         file: where each image was read from (str); None where there are no files.
+        pixels: fingerprints of the decoded images (str), by which they are the same whatever their files; None until they are decoded.
         truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
         bad: files that were found to be bad before any was decoded; they have no row.
         policy: what becomes of bad images.
@@ -99,6 +100,7 @@ class CellTable:
     content: np.ndarray
     source: ImageSource
     file: np.ndarray | None = None
+    pixels: np.ndarray | None = None
     truth: np.ndarray | None = None
     bad: tuple[BadImage, ...] = ()
     policy: BadImagePolicy = STOP

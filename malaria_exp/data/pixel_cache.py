@@ -1,6 +1,6 @@
 """The decoded pixel cache: every image decoded and resized once, shared by all runs of a machine.
 
-A pixel cache is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), contents.txt (the SHA-256 of each row's
+A pixel cache is a folder `<root>/<key>/` with images.npy (uint8, memory-mapped), pixels.txt (the fingerprint of each row's
 image) and pixel_cache.json. Its key is a hash of the contents, the resize rule and the size, so nothing stale is ever read, and
 rows are sorted by content, so the order in which a dataset lists its cells makes no second pixel cache. Images that cannot be
 decoded are listed in bad.json with the reason; the dataset's policy decides what becomes of them (`bad_images`).
@@ -19,17 +19,22 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.data.cache_folders import IMAGES, MARKER, cache_folders, lock_path, marker, new_cache_folder
+from malaria_exp.data.cache_folders import BAD, IMAGES, PIXELS, cache_folders, is_whole, lock_path, new_cache_folder, write_marker
 from malaria_exp.data.cell_table import BadImageError, CellTable
+from malaria_exp.data.fingerprints import fingerprint
+from malaria_exp.data.image_files import new_images
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
-BAD = "bad.json"
 # Raise it whenever the decoder gives other pixels, or accepts or refuses other files.
 DECODER_VERSION = 3
+
+
+# Images (memory-mapped), their fingerprints, and the reasons of the contents that could not be decoded.
+_Found = tuple[np.ndarray, np.ndarray, dict[str, str]]
 
 
 class PixelCache(Protocol):
@@ -38,6 +43,7 @@ class PixelCache(Protocol):
     Attributes:
         rule: how they were resized.
         bad: rows of the table that could not be decoded, with the reason.
+        pixels: fingerprints of the images at their own size, str (N,), "" for bad ones; None where nothing was decoded here.
     """
 
     @property
@@ -48,6 +54,11 @@ class PixelCache(Protocol):
     @property
     def bad(self) -> dict[int, str]:
         """Rows of the table that could not be decoded, with the reason."""
+        ...
+
+    @property
+    def pixels(self) -> np.ndarray | None:
+        """Fingerprints of the images at their own size."""
         ...
 
     def take(self, index: np.ndarray) -> np.ndarray:
@@ -69,6 +80,7 @@ class MappedPixelCache:
         images: uint8 (stored, size, size, 3), memory-mapped, read-only.
         rows: int64 (N,): row of `images` for each row of the table; -1 for those that could not be decoded.
         bad: those, with the reason.
+        pixels: str (N,), fingerprints of the images at their own size, "" for bad ones; None where they are not known.
     """
 
     folder: Path
@@ -76,6 +88,7 @@ class MappedPixelCache:
     images: np.ndarray
     rows: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
+    pixels: np.ndarray | None = None
 
     def take(self, index: np.ndarray) -> np.ndarray:
         """Returns the images of these table rows, uint8 (len(index), size, size, 3)."""
@@ -87,7 +100,8 @@ class MappedPixelCache:
     def select(self, rows: np.ndarray) -> Self:
         """Returns the pixel cache of `table.select(rows)`."""
         kept = {int(row): new for new, row in enumerate(rows)}
-        return replace(self, rows=self.rows[rows], bad={kept[row]: reason for row, reason in self.bad.items() if row in kept})
+        bad = {kept[row]: reason for row, reason in self.bad.items() if row in kept}
+        return replace(self, rows=self.rows[rows], bad=bad, pixels=None if self.pixels is None else self.pixels[rows])
 
 
 def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: int = 0) -> PixelCache:
@@ -129,49 +143,49 @@ def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: in
         raise DataError(
             f"cache.root: cannot write the decoded images to '{root}': {error}. Choose another folder: cache.root=..."
         ) from None
-    images, reasons = found
+    images, pixels, reasons = found
     good = np.array([content not in reasons for content in contents.tolist()])
     position = np.where(good, np.cumsum(good) - 1, -1).astype(np.int64)
     inverse = inverse.reshape(-1)
     bad = {row: reasons[str(contents[inverse[row]])] for row in np.flatnonzero(~good[inverse]).tolist()}
-    return MappedPixelCache(folder, rule, images, position[inverse], bad)
+    # Position -1, of those that could not be decoded, is that of the "" at the end.
+    return MappedPixelCache(folder, rule, images, position[inverse], bad, np.append(pixels, "")[position[inverse]])
 
 
-def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> tuple[np.ndarray, dict[str, str]] | None:
-    """Returns the pixel cache's images, memory-mapped, and the reasons of bad contents; None if there is no such pixel cache, or it is not whole."""
+def _load(folder: Path, contents: np.ndarray, rule: ResizeRule) -> _Found | None:
+    """Returns what a pixel cache holds; None if there is no such pixel cache, or it is not whole."""
     try:
         reasons = {}
         if (folder / BAD).exists():
             reasons = {str(content): str(reason) for content, reason in json.loads((folder / BAD).read_text(encoding="utf-8")).items()}
-        if json.loads((folder / MARKER).read_text(encoding="utf-8")) != marker(len(contents) - len(reasons), len(reasons), rule):
+        if not is_whole(folder, len(contents) - len(reasons), len(reasons), rule):
             return None
         images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+        pixels = np.array((folder / PIXELS).read_text(encoding="ascii").split(), dtype=str)
     except (OSError, ValueError, EOFError, AttributeError):
         return None
     whole = images.dtype == np.uint8 and images.shape == (len(contents) - len(reasons), rule.size, rule.size, 3)
-    return (images, reasons) if whole and set(reasons) <= set(contents.tolist()) else None
+    return (images, pixels, reasons) if whole and len(pixels) == len(images) and set(reasons) <= set(contents.tolist()) else None
 
 
-def _decode(
-    table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int
-) -> tuple[np.ndarray, dict[str, str]]:
+def _decode(table: CellTable, contents: np.ndarray, first: np.ndarray, rule: ResizeRule, folder: Path, workers: int) -> _Found:
     """Decodes into a new pixel cache and returns what `_load` would; called under the lock."""
     _check_space(folder.parent, len(contents), rule)
     with new_cache_folder(folder) as partial:
-        bad = _fill(partial / IMAGES, table, first, rule, workers)
+        pixels, bad = _fill(partial / IMAGES, table, first, rule, workers)
         reasons = {str(contents[position]): reason for position, reason in bad.items()}
         if reasons and (table.policy.on_bad_image == "error" or len(bad) == len(contents)):
             # The run ends here, and mended files are other contents: nobody would read what was decoded.
-            return np.empty((0, rule.size, rule.size, 3), np.uint8), reasons
+            return np.empty((0, rule.size, rule.size, 3), np.uint8), pixels, reasons
         if reasons:
             write_json(partial / BAD, reasons)
-        write_text(partial / "contents.txt", "\n".join(content for content in contents.tolist() if content not in reasons) + "\n")
-        write_json(partial / MARKER, marker(len(contents) - len(bad), len(bad), rule))
+        write_text(partial / PIXELS, "\n".join(pixels.tolist()) + "\n")
+        write_marker(partial, len(contents) - len(bad), len(bad), rule)
     total = sum(size for _, size in cache_folders(folder.parent))
     log.info(
         f"cache     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
     )
-    return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), reasons
+    return np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False), pixels, reasons
 
 
 def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
@@ -184,13 +198,16 @@ def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
         )
 
 
-def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> dict[int, str]:
-    """Writes the images that can be decoded into a file, in the order of `first`; returns the reasons of the others by position."""
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(first), rule.size, rule.size, 3))
+def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, workers: int) -> tuple[np.ndarray, dict[int, str]]:
+    """Writes the images that can be decoded into a file, in the order of `first`; returns their fingerprints, and the others' reasons by position."""
+    images = new_images(path, (len(first), rule.size, rule.size, 3))
+
+    pixels = [""] * len(first)
 
     def decode(position: int) -> tuple[int, str] | None:
         try:
-            images[position] = resize(table.source.read(int(first[position])), rule)
+            image = table.source.read(int(first[position]))
+            pixels[position], images[position] = fingerprint(image), resize(image, rule)
         except BadImageError as error:
             return position, str(error)
         return None
@@ -203,9 +220,9 @@ def _fill(path: Path, table: CellTable, first: np.ndarray, rule: ResizeRule, wor
     images.flush()
     if 0 < len(bad) < len(first):
         good = np.delete(np.arange(len(first)), list(bad))
-        whole = np.lib.format.open_memmap(path.with_suffix(".good"), mode="w+", dtype=np.uint8, shape=(len(good), *images.shape[1:]))
+        whole = new_images(path.with_suffix(".good"), (len(good), *images.shape[1:]))
         for start in range(0, len(good), 1024):
             whole[start : start + 1024] = images[good[start : start + 1024]]
         whole.flush()
         os.replace(path.with_suffix(".good"), path)
-    return bad
+    return np.array([text for text in pixels if text], dtype=str), bad

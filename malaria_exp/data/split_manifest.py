@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, POSITIVE, UNKNOWN, CellTable, count_cells
+from malaria_exp.data.fingerprints import FORM
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, LeakError, listing
@@ -18,6 +20,8 @@ SUBSETS = ("train", "val", "test")
 EXCLUDED = "excluded"
 TABLE_COLUMNS = ("cell_id", "label", "patient", "slide", "field", "content")
 COLUMNS = (*TABLE_COLUMNS, "subset")
+# Not in the hash, and not in every split.csv: those of earlier versions, and of shards, have none.
+PIXELS = "pixels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class Manifest:
 
     Attributes:
         protocol: name of the split, such as "patient_holdout".
-        cell_id, label, patient, slide, field, content: the table's columns.
+        cell_id, label, patient, slide, field, content, pixels: the table's columns; pixels may be "" or None where they are not known.
         subset: "train", "val", "test", or "excluded" (in no subset).
         details: what the split has to say of itself, for report and provenance (plain values).
         inherited_leak: whether the weights have seen validation or test cells in earlier runs.
@@ -42,12 +46,13 @@ class Manifest:
     subset: np.ndarray
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
     inherited_leak: bool = False
+    pixels: np.ndarray | None = None
 
     @classmethod
     def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
         """Joins the table's columns with the subset (N,) of each cell."""
         columns = {name: getattr(table, name) for name in TABLE_COLUMNS}
-        manifest = cls(protocol=protocol, subset=np.asarray(subset, dtype=str), details=details or {}, **columns)
+        manifest = cls(protocol=protocol, subset=np.asarray(subset, dtype=str), details=details or {}, pixels=table.pixels, **columns)
         manifest.check_complete()
         return manifest
 
@@ -86,8 +91,13 @@ class Manifest:
 
     @cached_property
     def crossing_contents(self) -> dict[str, list[str]]:
-        """Contents (SHA-256) that stand in more than one subset, and those subsets."""
-        return _crossing(self.content, self.subset)
+        """Images that stand in more than one subset, by their pixels, or by the content of their files where pixels are not known."""
+        return _crossing(self.image, self.subset)
+
+    @property
+    def image(self) -> np.ndarray:
+        """What makes the image of a row the same as another's, str (N,): its pixels, or the content of its file."""
+        return self.content if self.pixels is None else np.where(self.pixels == "", self.content, self.pixels)
 
     @property
     def leaky(self) -> bool:
@@ -132,16 +142,21 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Writes split.csv: a header, then a row a cell, labels by name."""
         names = np.array(CLASS_NAMES)[self.label]
-        columns = [names if name == "label" else getattr(self, name) for name in COLUMNS]
-        write_csv(path, COLUMNS, zip(*(column.tolist() for column in columns), strict=True))
+        known: dict[str, np.ndarray] = {"label": names, PIXELS: np.full(len(names), "") if self.pixels is None else self.pixels}
+        header = (*TABLE_COLUMNS, PIXELS, "subset")
+        columns = [known[name] if name in known else getattr(self, name) for name in header]
+        write_csv(path, header, zip(*(column.tolist() for column in columns), strict=True))
 
     @classmethod
     def read(cls, path: Path, protocol: str) -> "Manifest":
-        """Reads a split.csv that `write` wrote; a damaged one is a DataError."""
+        """Reads a split.csv that `write` wrote, also before it wrote pixels; a damaged one is a DataError."""
         rows = [row for _, row in read_csv(path, COLUMNS)]
         if not rows:
             raise DataError(f"{path}: holds no cells.")
         columns: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in COLUMNS if name != "label"}
+        columns[PIXELS] = np.array([row.get(PIXELS, "") for row in rows])
+        if not all(map(re.compile(f"(?:{FORM})?").fullmatch, columns[PIXELS].tolist())):
+            raise DataError(f"{path}: what stands in its column {PIXELS} are no fingerprints of images.")
         unknown = sorted({row["label"] for row in rows} - set(CLASS_NAMES))
         if unknown:
             raise DataError(f"{path}: unknown label {unknown[0]!r}; expected one of {', '.join(CLASS_NAMES)}.")
@@ -166,11 +181,11 @@ def guard_against_leaks(manifest: Manifest, *, patients_may_cross: bool, allow_l
     if manifest.crossing_patients and not patients_may_cross:
         problems.append((f"{len(manifest.crossing_patients)} patients", manifest.crossing_patients))
     if manifest.crossing_contents:
-        name_of = dict(zip(manifest.content.tolist(), manifest.cell_id.tolist(), strict=True))
+        name_of = dict(zip(manifest.image.tolist(), manifest.cell_id.tolist(), strict=True))
         problems.append(
             (
                 f"{len(manifest.crossing_contents)} images",
-                {name_of[content]: where for content, where in manifest.crossing_contents.items()},
+                {name_of[image]: where for image, where in manifest.crossing_contents.items()},
             )
         )
     if problems:

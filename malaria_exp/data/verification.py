@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Literal
 
-from malaria_exp.data.bad_images import all_bad_images
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from malaria_exp.data.bad_images import all_bad_images, same_pixels
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.fingerprints import fingerprint, near_duplicates
 from malaria_exp.data.readers.index import DIGITS, Known, read_index
 from malaria_exp.data.readers.layout import class_prefix
 from malaria_exp.utils.progress_bars import track
 
+NEAR = "near duplicate"
 # Kinds of findings, in the order in which they are shown.
 KINDS = {
     "missing": "in the index, not here",
@@ -19,6 +25,7 @@ KINDS = {
     "renamed": "the content of a file of the index, under another name",
     "other class": "in the index, but in the other class",
     "bad or double": "cannot be used, or stands here more than once",
+    NEAR: "looks like a copy of another image, perhaps by chance; not an error",
 }
 # Datasets that should be the NIH set: not one cell of it is then a finding too.
 NIH_DATASETS = ("nih", "tfds")
@@ -36,10 +43,18 @@ def find_faults(table: CellTable, patients: Patients) -> Findings:
         patients: "all" expects the files of all patients of the NIH set, "present" only those of patients with a file here.
 
     Returns:
-        The findings of each kind; of the kind "bad or double" alone if the table was not compared.
+        The findings of each kind. Kinds of differences from the index are missing if the table was not compared with it, and near
+        duplicates if there are too many cells to look for them.
     """
-    bad = all_bad_images(table, undecodable(table))
-    return {**(compare(table, patients) if is_nih(table) else {}), "bad or double": list(bad)}
+    pixels, reasons = look_at_images(table)
+    decoded = replace(table, pixels=pixels)
+    bad = all_bad_images(table, {**reasons, **same_pixels(decoded)})
+    found: Findings = {**(compare(table, patients) if is_nih(table) else {}), "bad or double": list(bad)}
+    pairs = near_duplicates(pixels)
+    if pairs is not None:
+        names = table.cell_id if table.file is None else table.file
+        found[NEAR] = [(str(names[row]), f"looks like {names[other]}") for row, other in pairs]
+    return found
 
 
 def is_nih(table: CellTable) -> bool:
@@ -58,19 +73,24 @@ def _bare(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def undecodable(table: CellTable) -> dict[int, str]:
-    """Decodes every image and returns the reasons of those that cannot be, by row."""
+def look_at_images(table: CellTable) -> tuple[np.ndarray, dict[int, str]]:
+    """Decodes every image.
 
-    def reason(row: int) -> str | None:
+    Returns:
+        The fingerprints, str (N,), "" of those that cannot be decoded; and the reasons of these, by row.
+    """
+    reasons: dict[int, str] = {}
+
+    def look(row: int) -> str:
         try:
-            table.source.read(row)
+            return fingerprint(table.source.read(row))
         except BadImageError as error:
-            return str(error)
-        return None
+            reasons[row] = str(error)
+            return ""
 
-    with ThreadPoolExecutor() as pool:
-        reasons = list(track(pool.map(reason, range(len(table))), "looking at every image", total=len(table)))
-    return {row: text for row, text in enumerate(reasons) if text}
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor() as pool:
+        pixels = list(track(pool.map(look, range(len(table))), "looking at every image", total=len(table)))
+    return np.array(pixels), dict(sorted(reasons.items()))
 
 
 def compare(table: CellTable, patients: Patients) -> Findings:
@@ -81,11 +101,11 @@ def compare(table: CellTable, patients: Patients) -> Findings:
         patients: see `find_faults`.
 
     Returns:
-        For each of KINDS but the last, the names and what is off with them.
+        For each of KINDS but the last two, the names and what is off with them.
     """
     index = read_index()
     by_name = _names(index)
-    findings: Findings = {kind: [] for kind in KINDS if kind != "bad or double"}
+    findings: Findings = {kind: [] for kind in KINDS if kind not in ("bad or double", NEAR)}
     # What cannot be used has no row, and is not missing either.
     here = {class_prefix(PurePosixPath(item.file).stem, CLASSES)[1] for item in table.bad}
     for row, (cell_id, label, content) in enumerate(zip(table.cell_id.tolist(), table.label.tolist(), table.content.tolist(), strict=True)):

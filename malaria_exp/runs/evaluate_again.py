@@ -11,7 +11,16 @@ from malaria_exp.runs import provenance
 from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.load_data import decode_images, load_table
-from malaria_exp.runs.parent_leaks import Leaks, count_leaks, find_leaks, join_leaks, list_leaks
+from malaria_exp.runs.parent_leaks import (
+    Leaks,
+    compared_by_pixels,
+    count_leaks,
+    find_leaks,
+    find_near_duplicates,
+    join_leaks,
+    list_few,
+    list_leaks,
+)
 from malaria_exp.runs.read_files import SPLIT
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
@@ -128,10 +137,17 @@ def _describe_held_out(run: FinishedRun, table: CellTable, own: bool, leaks: Lea
         return f"{trained} Its own validation and test cells were scored again."
     if leaks:
         return f"{trained} All cells of '{table.name}' were scored, though {count_leaks(leaks)} were in the run's training or validation subset."
-    apart = "none of its patients or images was in training or validation."
+    learned = [split for split in (run.manifest, run.parents) if split is not None]
+    by_pixels = all(compared_by_pixels(table, split) for split in learned)
+    images = "no image with the same pixels" if by_pixels else "no image with the same file content (not all pixels were recorded)"
+    apart = f"none of its patients and {images} was in training or validation."
     if table.unknown_patients or UNKNOWN in run.manifest.patient:
         whose = "its" if table.unknown_patients else "the run's"
-        apart = (
-            f"none of its images was in training or validation; {whose} patients are not known, so nobody knows whether they are others."
-        )
+        apart = f"{images} was in training or validation; {whose} patients are not known, so nobody knows whether they are others."
+    near = [find_near_duplicates(table, split) for split in learned]
+    found = sorted({name for names in near for name in names or ()})
+    if found:
+        apart += f" {len(found):,} look like copies of images in training or validation, by a comparison of thumbnails: {list_few(found)}."
+    elif by_pixels and None not in near:
+        apart += " None looks like a lossy copy of one, by a comparison of thumbnails."
     return f"{trained} All {len(table):,} cells of '{table.name}' were scored; {apart}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.data.split_manifest import COLUMNS, Manifest
+from malaria_exp.data.split_manifest import COLUMNS, PIXELS, Manifest
 from malaria_exp.runs.parent_leaks import LEARNED_FROM, guard_against_parent_runs
 from malaria_exp.runs.read_files import PROVENANCE, SPLIT, read_config, read_json, read_metrics, read_split, read_status
 from malaria_exp.utils.errors import RunFolderError
@@ -75,6 +75,6 @@ def read_parent_splits(folders: Sequence[Path]) -> Manifest | None:
     if not splits:
         return None
     columns: dict[str, Any] = {
-        name: np.concatenate([getattr(split, name)[np.isin(split.subset, LEARNED_FROM)] for split in splits]) for name in COLUMNS
+        name: np.concatenate([getattr(split, name)[np.isin(split.subset, LEARNED_FROM)] for split in splits]) for name in (*COLUMNS, PIXELS)
     }
     return Manifest(protocol="parents", **columns)

@@ -1,5 +1,6 @@
 """The data of a run: the dataset is read, decoded and split, and guarded against leaks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from malaria_exp.config.registry import build, check_params
@@ -13,7 +14,7 @@ from malaria_exp.data.subsets import Data
 from malaria_exp.runs.ensemble_members import member_folders, members_rule
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, read_parent_splits
 from malaria_exp.runs.initial_weights import InitialWeights
-from malaria_exp.runs.parent_leaks import guard_against_parent_runs
+from malaria_exp.runs.parent_leaks import guard_against_parent_runs, note_near_duplicates
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.terminal_log import log
@@ -54,7 +55,8 @@ def load_and_decode(config: Config) -> tuple[CellTable, PixelCache, list[BadImag
 
 def decode_images(config: Config, table: CellTable, rule: ResizeRule) -> tuple[CellTable, PixelCache, list[BadImage]]:
     """Decodes and resizes the images of a table into the pixel cache; returns what `load_and_decode` returns."""
-    return exclude_bad_images(table, open_pixel_cache(table, rule, config.cache.path, config.cache.workers))
+    pixel_cache = open_pixel_cache(table, rule, config.cache.path, config.cache.workers)
+    return exclude_bad_images(table if pixel_cache.pixels is None else replace(table, pixels=pixel_cache.pixels), pixel_cache)
 
 
 def resize_rule(config: Config) -> ResizeRule:
@@ -94,6 +96,7 @@ def split(config: Config, table: CellTable, pixel_cache: PixelCache, folder: Run
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
     parents = read_parent_splits(ensemble_run_folders(config) + ([initial.run] if initial and initial.run else []))
     manifest = guard_against_parent_runs(manifest, parents, allow_leak=config.allow_leak)
+    manifest = note_near_duplicates(manifest, parents)
     if parents is not None:
         parents.write(folder / PARENT_SPLIT_FILE)
     if config.limit_cells is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.fingerprints import near_duplicates
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.utils.errors import LeakError, listing
 
@@ -25,7 +26,8 @@ def find_leaks(
 ) -> Leaks:
     """Returns the patients and cells that a parent run has learned from, sorted, as {"patients": [...], "images": [...]}.
 
-    Kinds of which nothing is shared are not in it. Cells of unknown patients are no evidence.
+    Kinds of which nothing is shared are not in it. Cells of unknown patients are no evidence. Images are the same by their pixels, or by
+    the content of their files, which is all that runs of earlier versions have recorded.
 
     Args:
         cells: the cells that the weights are to score.
@@ -34,11 +36,56 @@ def find_leaks(
         learned_from: the subsets of the parent that count.
     """
     learned = np.isin(parent.subset, list(learned_from))
+    same = np.isin(cells.content[rows], parent.content[learned])
+    if cells.pixels is not None and parent.pixels is not None:
+        same |= np.isin(cells.pixels[rows], np.setdiff1d(parent.pixels[learned], [""]))
     shared = {
         "patients": set(cells.patient[rows].tolist()) & set(parent.patient[learned].tolist()) - {UNKNOWN},
-        "images": cells.cell_id[rows][np.isin(cells.content[rows], parent.content[learned])].tolist(),
+        "images": cells.cell_id[rows][same].tolist(),
     }
     return {what: sorted(names) for what, names in shared.items() if names}
+
+
+def compared_by_pixels(cells: CellTable, parent: Manifest) -> bool:
+    """Returns whether `find_leaks` has compared all images by their pixels."""
+    learned = np.isin(parent.subset, LEARNED_FROM)
+    return cells.pixels is not None and parent.pixels is not None and "" not in cells.pixels and "" not in parent.pixels[learned]
+
+
+def find_near_duplicates(
+    cells: CellTable | Manifest, parent: Manifest, *, rows: np.ndarray | slice = slice(None), learned_from: Iterable[str] = LEARNED_FROM
+) -> list[str] | None:
+    """Returns which cells look like lossy copies of images that a parent run has learned from: "a (like b)"; see `find_leaks`.
+
+    None if they were not compared: pixels are not known, or there are too many.
+    """
+    if cells.pixels is None or parent.pixels is None:
+        return None
+    learned = np.isin(parent.subset, list(learned_from))
+    pairs = near_duplicates(cells.pixels[rows], parent.pixels[learned])
+    names, theirs = cells.cell_id[rows], parent.cell_id[learned]
+    return None if pairs is None else [f"{names[mine]} (like {theirs[other]})" for mine, other in pairs]
+
+
+def note_near_duplicates(manifest: Manifest, parents: Manifest | None) -> Manifest:
+    """Returns the split, with a warning if what it validates or tests on looks like lossy copies of what the weights learn from."""
+    found = [
+        name
+        for source in (manifest, parents)
+        if source is not None
+        for learned, judged in JUDGED_BY.items()
+        for name in find_near_duplicates(manifest, source, rows=np.isin(manifest.subset, judged), learned_from=[learned]) or ()
+    ]
+    if not found:
+        return manifest
+    note = f"{len(found):,} validation or test images look like copies of images the weights learn from: {list_few(found)}."
+    details = {**manifest.details, "warnings": [*manifest.details.get("warnings", ()), note]}
+    return dataclasses.replace(manifest, details=details)
+
+
+def list_few(names: list[str]) -> str:
+    """Returns the first names in a line."""
+    return ", ".join(names[:5]) + " ..." * (len(names) > 5)
 
 
 def join_leaks(found: Iterable[Leaks]) -> Leaks:

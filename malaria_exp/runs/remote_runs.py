@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
 from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.data.image_files import checksums
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.utils.atomic_files import human_bytes, new_folder
+from malaria_exp.utils.atomic_files import human_bytes, new_folder, write_json
 from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import CutError, FinalError, open_url, public_url, read_some
@@ -18,6 +20,8 @@ from malaria_exp.utils.progress_bars import download_bar
 from malaria_exp.utils.terminal_log import log
 
 FOLDER = "fetched"
+# Beside the files of a copy: their checksums.
+CHECKSUMS = ".checksums.json"
 # The files that evaluating a run again or starting from it takes; reports and plots are not fetched.
 NEEDED = (STATUS, "config.yaml", "provenance.json", "split.csv", "metrics.json", "model.json", MODEL_FILE)
 WEB = ("http", "https")
@@ -64,15 +68,14 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
                 f"{key}: '{shown}' has no {name}, which reading the run takes. Were only some of its files stored (storage.what)?"
             )
     folder = root / FOLDER / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
-    if not folder.exists():
+
+    def fetch(temporary: Path) -> None:
         names = [*NEEDED, *(name for name in (PARENT_SPLIT_FILE,) if name in sizes)]
         log.info(f"fetched   {shown} ({human_bytes(sum(sizes[name] for name in names))}) to {folder}")
+        for name in names:
+            filesystem.fetch(name, temporary / name)
 
-        def fetch(temporary: Path) -> None:
-            for name in names:
-                filesystem.fetch(name, temporary / name)
-
-        _new_copy(folder, fetch)
+    fetch_once(folder, fetch)
     return folder
 
 
@@ -90,13 +93,15 @@ def local_file(url: str, root: Path, key: str) -> Path:
     """
     name = public_url(url).partition("?")[0].rpartition("/")[2]
     folder = root / FOLDER / content_name(url.encode())
-    if folder.exists():
+
+    def fetch(temporary: Path) -> None:
+        if scheme_of(url) in WEB:
+            _download(url, temporary / name, key)
+        else:
+            open_filesystem(url.rpartition("/")[0], key).fetch(name, temporary / name)
+
+    if not fetch_once(folder, fetch):
         log.info(f"fetched   {public_url(url)} before: {folder / name}")
-    elif scheme_of(url) in WEB:
-        _new_copy(folder, lambda temporary: _download(url, temporary / name, key))
-    else:
-        filesystem = open_filesystem(url.rpartition("/")[0], key)
-        _new_copy(folder, lambda temporary: filesystem.fetch(name, temporary / name))
     return folder / name
 
 
@@ -105,16 +110,46 @@ def content_name(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:20]
 
 
-def _new_copy(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Makes a folder of the cache; if it cannot be filled, nothing of it is left."""
+def fetch_once(folder: Path, fill: Callable[[Path], object]) -> bool:
+    """Makes a folder of the cache, unless it is there whole; if it cannot be filled, nothing of it is left.
+
+    Args:
+        folder: its path.
+        fill: writes the files into the empty folder that it is given.
+
+    Returns:
+        Whether it was filled now.
+    """
+    if folder.exists():
+        if _is_whole(folder):
+            return False
+        log.warning(f"fetched   {folder} is damaged: fetched again")
+        shutil.rmtree(folder)
     try:
         with new_folder(folder) as temporary:
             fill(temporary)
+            names = [path.relative_to(temporary).as_posix() for path in sorted(temporary.rglob("*")) if path.is_file()]
+            write_json(temporary / CHECKSUMS, checksums(temporary, names))
     except FileExistsError:
         # Another process has fetched the same at the same time.
-        return
+        return False
+    except ConnectionError:
+        raise
     except OSError as error:
         raise DataError(f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=...") from None
+    return True
+
+
+def _is_whole(folder: Path) -> bool:
+    """Returns whether a copy's files are as they were fetched; copies of earlier versions have no checksums and count as whole."""
+    path = folder / CHECKSUMS
+    if not path.exists():
+        return True
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        return bool(written == checksums(folder, written))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _read_status(content: bytes) -> dict[str, object]:

@@ -3,11 +3,10 @@
 import re
 from pathlib import Path
 
-from malaria_exp.runs.remote_runs import FOLDER, content_name
+from malaria_exp.runs.remote_runs import FOLDER, content_name, fetch_once
 from malaria_exp.runs.weights_file import ENDINGS
 from malaria_exp.tracking.wandb_settings import has_key, need_wandb
-from malaria_exp.utils.atomic_files import new_folder
-from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.errors import ConfigError, DataError, UserError
 from malaria_exp.utils.terminal_log import log
 
 SCHEME = "wandb"
@@ -40,19 +39,15 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
         artifact = wandb.Api(timeout=30).artifact(url.removeprefix("wandb://"))
         # Named by its digest, because an alias may move on to another version.
         folder = root / FOLDER / content_name(f"{url.rpartition(':')[0]}\0{artifact.digest}".encode())
-        if not folder.exists():
+        if fetch_once(folder, lambda temporary: artifact.download(root=str(temporary))):
             log.info(f"fetched   {url} ({artifact.version})")
-            with new_folder(folder) as temporary:
-                artifact.download(root=str(temporary))
-    except FileExistsError:
-        # Another process has fetched the same at the same time.
-        pass
+    except UserError:
+        raise
     except Exception as error:  # noqa: BLE001 - the client raises what its transport raises
         reason = " ".join(str(error).split())
         raise DataError(f"{key}: cannot fetch '{url}': {type(error).__name__}: {reason[:300]}") from None
     weights = sorted(path for path in folder.rglob("*") if path.name.endswith(ENDINGS))
     if not weights:
-        raise ConfigError(
-            f"{key}: '{url}' holds no weights ({', '.join(ENDINGS)}), but {', '.join(sorted(path.name for path in folder.iterdir()))}."
-        )
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        raise ConfigError(f"{key}: '{url}' holds no weights ({', '.join(ENDINGS)}), but {', '.join(names)}.")
     return weights[0]

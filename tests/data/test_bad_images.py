@@ -1,6 +1,7 @@
 """Bad images end a run before training, all of them named; or it goes on without them, and says so wherever it writes."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -89,6 +90,17 @@ def test_skip_keeps_the_other_rows_of_table_and_pixel_cache():
     assert table.content.tolist() == [f"{row:064x}" for row in kept]
     assert pixel_cache.rows.tolist() == kept
     assert excluded == [OUTSIDE, BadImage("folder/c02.png", "empty"), BadImage("folder/c07.png", "torn")]
+
+
+def test_images_of_equal_pixels_are_one_image_whatever_their_files():
+    twins = np.array([f"{min(row, 17):0160x}" for row in range(20)])
+    table, _, excluded = exclude_bad_images(
+        dataclasses.replace(make(policy=skip(0.2), label=[0] * 20), pixels=twins), Rows({}, np.arange(20))
+    )
+    assert len(table) == 18
+    assert excluded == [BadImage(f"folder/c{row}.png", "the same image as folder/c17.png") for row in (18, 19)]
+    with pytest.raises(DataError, match=r"2 bad images:\n  folder/c18\.png: the same image as folder/c17\.png"):
+        exclude_bad_images(dataclasses.replace(make(label=[0] * 20), pixels=twins), Rows({}, np.arange(20)))
 
 
 def test_files_without_a_row_are_excluded_and_every_row_is_kept():

@@ -18,6 +18,7 @@ from web_server import go
 
 from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
 from malaria_exp.data.cell_table import STOP, BadImageError, BadImagePolicy, CellTable
+from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.errors import DataError
@@ -77,8 +78,9 @@ def test_a_cache_holds_each_rows_image(tmp_path):
     assert pixel_cache.images.dtype == np.uint8
     assert not pixel_cache.images.flags.writeable
     assert sorted(table.source.reads) == list(range(20))
-    assert (pixel_cache.folder / "contents.txt").read_text().split() == sorted(table.content.tolist())
-    assert json.loads((pixel_cache.folder / "pixel_cache.json").read_text()) == {"images": 20, "bad": 0, "resize": RULE.to_dict()}
+    assert pixel_cache.pixels.tolist() == [fingerprint(picture(number)) for number in range(20)]
+    marker = json.loads((pixel_cache.folder / "pixel_cache.json").read_text())
+    assert (marker["images"], marker["bad"], marker["resize"]) == (20, 0, RULE.to_dict())
     assert names(tmp_path) == [pixel_cache.folder.name]
     assert pixel_cache.bad == {}
     assert not (pixel_cache.folder / "bad.json").exists()
@@ -132,6 +134,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.cell_table import CellTable
 
@@ -233,6 +236,11 @@ def as_json(to):
 
 HARM = {
     **{f"images[:{end}]": change("images.npy", lambda data, end=end: data[:end]) for end in (0, 5, 100, 500, -200, -1)},
+    "pixels zeroed": change("images.npy", lambda data: data[:-50] + bytes(50)),
+    "a bit": change("images.npy", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+    "from before checksums": change("pixel_cache.json", as_json(lambda marker: {key: marker[key] for key in ("images", "bad", "resize")})),
+    "another fingerprint": change("pixels.txt", lambda data: b"0" * 16 + data[16:]),
+    "no fingerprints": delete("pixels.txt"),
     "no images": delete("images.npy"),
     "zeros": change("images.npy", lambda data: bytes(len(data))),
     "another shape": lambda folder: np.save(folder / "images.npy", np.zeros((20, 6, 6, 4), np.uint8)),
@@ -269,9 +277,8 @@ def test_with_skip_the_good_images_stand_in_the_right_rows_and_the_reasons_besid
         with pytest.raises(ValueError, match=rf"could be decoded. Received: \[{row}\]"):
             pixel_cache.take(np.array([5, row, 6]))
     assert names(tmp_path) == [pixel_cache.folder.name]
-    assert {path.name for path in pixel_cache.folder.iterdir()} == {"images.npy", "contents.txt", "pixel_cache.json", "bad.json"}
-    contents = make().content
-    assert (pixel_cache.folder / "contents.txt").read_text().split() == sorted(contents[good].tolist())
+    assert {path.name for path in pixel_cache.folder.iterdir()} == {"images.npy", "pixels.txt", "pixel_cache.json", "bad.json"}
+    assert pixel_cache.pixels.tolist() == ["" if row in pixel_cache.bad else fingerprint(picture(row)) for row in range(20)]
 
 
 def test_the_reasons_are_remembered_and_nothing_is_decoded_again(tmp_path):
@@ -324,6 +331,7 @@ HARM_TO_REASONS = {
     "no mapping": change("bad.json", lambda _: b"[1, 2]"),
     "no text": change("bad.json", lambda _: b"\xff\xfe\x00"),
     "one less": change("bad.json", as_json(lambda reasons: dict(list(reasons.items())[1:]))),
+    "another reason": change("bad.json", as_json(lambda reasons: dict.fromkeys(reasons, "nonsense"))),
     "other contents": change("bad.json", as_json(lambda reasons: {key[::-1]: value for key, value in reasons.items()})),
 }
 
@@ -357,6 +365,7 @@ def test_a_selection_of_a_cache_is_the_cache_of_the_selected_table(tmp_path):
     good = np.array([0, 2, 3])
     assert np.array_equal(part.take(good), own.take(good))
     assert np.array_equal(part.take(good), expected([19, 0, 7]))
+    assert part.pixels.tolist() == own.pixels.tolist()
     with pytest.raises(ValueError, match=r"Received: \[1\]"):
         part.take(np.array([1]))
 

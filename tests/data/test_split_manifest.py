@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
+from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.split_manifest import COLUMNS, EXCLUDED, SUBSETS, Manifest, guard_against_leaks
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, LeakError
@@ -122,6 +123,16 @@ def test_what_is_in_one_subset_twice_or_excluded_does_not_cross():
     manifest = make(changed_at(SUBSET, [22, 3], EXCLUDED), content=content)
     assert not manifest.leaky
     guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
+
+
+def test_an_image_is_the_same_by_its_pixels_whatever_its_file():
+    pixels = np.array([f"{i:0160x}" for i in range(N)])
+    manifest = dataclasses.replace(make(), pixels=changed_at(pixels, [22], pixels[0]))
+    assert list(manifest.crossing_contents) == [pixels[0]]
+    with pytest.raises(LeakError, match=r"1 images stand in more than one subset:\n  c\d+"):
+        guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
+    # The hash of runs that did not record pixels yet.
+    assert manifest.hash == make().hash
 
 
 @given(st.lists(st.sampled_from([*SUBSETS, EXCLUDED]), min_size=N, max_size=N), st.lists(st.integers(0, 30), min_size=N, max_size=N))
@@ -246,14 +257,18 @@ def test_two_cells_that_swap_subsets_change_the_hash():
         st.tuples(st.integers(0, 1), text, text, text, text, st.sampled_from([*SUBSETS, EXCLUDED])),
         min_size=1,
         max_size=8,
-    )
+    ),
+    st.data(),
 )
 @settings(max_examples=40, deadline=None)
-def test_reading_what_was_written_is_exact(tmp_path_factory, rows):
+def test_reading_what_was_written_is_exact(tmp_path_factory, rows, data):
     label, *columns = zip(*rows, strict=True)
     names = ("patient", "slide", "field", "content", "subset")
+    known = data.draw(st.booleans())
+    pixels = np.array([data.draw(st.sampled_from(["", fingerprint(np.full((2, 2, 3), i, np.uint8))])) for i in range(len(rows))])
     written = Manifest(
         protocol="small",
+        pixels=pixels if known else None,
         cell_id=np.array([f"c{i}" for i in range(len(rows))]),
         label=np.array(label, dtype=np.int8),
         **{name: np.array(column) for name, column in zip(names, columns, strict=True)},
@@ -263,6 +278,7 @@ def test_reading_what_was_written_is_exact(tmp_path_factory, rows):
     got = Manifest.read(path, "small")
     for name in COLUMNS:
         assert getattr(got, name).tolist() == getattr(written, name).tolist()
+    assert got.pixels.tolist() == (pixels if known else np.full(len(rows), "")).tolist()
     assert got.label.dtype == np.int8
     assert got.hash == written.hash
     assert [entry.name for entry in path.parent.iterdir()] == ["split.csv"]
@@ -296,10 +312,11 @@ ROW = "c1,parasitized,P1,S1,F1,aa,train\n"
         (HEADER + ROW + "\n\n" + ROW.replace("\n", ",more\n"), "line 5: the number of fields differs"),
         (HEADER + ROW + '"c2"x,parasitized,P1,S1,F1,aa,train\n' + ROW, "line 3: cannot be read as CSV"),
         (HEADER + ROW + '"c2,parasitized', "line 3: cannot be read as CSV"),
+        (HEADER.replace("subset", "pixels,subset") + ROW.replace("train", "zz,train"), "column pixels are no fingerprints"),
         (HEADER + ROW.replace("parasitized", "1"), "unknown label '1'; expected one of uninfected, parasitized"),
         (b"\xff\xfe\x00cell", "cannot be read as CSV"),
     ],
-    ids=["empty", "columns", "no rows", "short", "long after blank lines", "quote", "open quote", "label", "bytes"],
+    ids=["empty", "columns", "no rows", "short", "long after blank lines", "quote", "open quote", "pixels", "label", "bytes"],
 )
 def test_a_damaged_file_is_a_data_error_with_its_place(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:

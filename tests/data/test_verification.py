@@ -6,7 +6,7 @@ from nih_tables import FOREIGN, OTHER, content, make, rows, two_patients
 
 from malaria_exp.data.cell_table import BadImage, BadImageError
 from malaria_exp.data.readers.index import read_index
-from malaria_exp.data.verification import compare, is_nih, undecodable
+from malaria_exp.data.verification import NEAR, compare, find_faults, is_nih, look_at_images
 
 KNOWN = two_patients()
 FIRST, SECOND, *OTHERS = KNOWN
@@ -98,4 +98,22 @@ def test_every_image_is_looked_at():
                 raise BadImageError(f"torn {index}")
             return np.zeros((4, 4, 3), np.uint8)
 
-    assert undecodable(make(rows(KNOWN)[:6], source=Torn())) == {1: "torn 1", 4: "torn 4"}
+    pixels, reasons = look_at_images(make(rows(KNOWN)[:6], source=Torn()))
+    assert reasons == {1: "torn 1", 4: "torn 4"}
+    assert [text == "" for text in pixels] == [row in reasons for row in range(6)]
+
+
+def test_equal_pixels_in_other_files_are_found_and_what_is_only_alike_is_reported_apart():
+    class Alike:
+        def read(self, index):
+            image = np.random.default_rng(min(index, 3)).integers(0, 250, (12, 12, 3), dtype=np.uint8)
+            return image + np.uint8(index == 5)
+
+    found = find_faults(
+        make([(f"C1P{i}ThinF_IMG_20150918_144104_cell_1", "uninfected", f"{i:064x}") for i in range(6)], source=Alike()), "present"
+    )
+    names = [f"x/C1P{i}ThinF_IMG_20150918_144104_cell_1.png" for i in range(6)]
+    assert found["bad or double"] == [
+        (name, f"the same image stands under several patients, as {other}") for name, other in zip(names[3:5], names[4:2:-1], strict=True)
+    ]
+    assert found[NEAR] == [(names[5], f"looks like {names[3]}")]

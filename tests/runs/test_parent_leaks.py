@@ -9,9 +9,10 @@ import pytest
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, FinishedRun, read_parent_splits
-from malaria_exp.runs.parent_leaks import find_leaks, guard_against_parent_runs
+from malaria_exp.runs.parent_leaks import compared_by_pixels, find_leaks, guard_against_parent_runs, note_near_duplicates
 from malaria_exp.utils.errors import LeakError, RunFolderError
 
 
@@ -54,6 +55,26 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     assert marked.leaky
     assert marked.hash == two.hash
     assert "parent runs" in marked.details["warnings"][-1]
+
+
+def test_images_are_the_same_by_their_pixels_and_pixels_that_are_not_known_are_no_evidence():
+    pixels = np.array(["", *(fingerprint(np.random.default_rng(i).integers(0, 255, (9, 9, 3), np.uint8)) for i in range(3))])
+    one = dataclasses.replace(manifest(["train"] * 2, ["P1", "P2"]), pixels=pixels[:2])
+    two = dataclasses.replace(manifest(["test"] * 3, ["Q1", "Q2", "Q3"]), pixels=pixels[[0, 1, 2]])
+    assert find_leaks(two, one) == {"images": ["c1"]}
+    assert find_leaks(dataclasses.replace(two, pixels=None), one) == {}
+    assert not compared_by_pixels(two, one)
+
+
+def test_what_looks_like_a_lossy_copy_is_noted_and_nothing_more():
+    image = np.random.default_rng(0).integers(0, 250, (30, 30, 3), np.uint8)
+    pixels = np.array([fingerprint(image), fingerprint(255 - image), fingerprint(image + 1)])
+    split = dataclasses.replace(manifest(SUBSETS, ["P1", "P2", "P3"]), pixels=pixels)
+    noted = note_near_duplicates(split, None)
+    assert noted.details["warnings"] == ["1 validation or test images look like copies of images the weights learn from: c2 (like c0)."]
+    assert not noted.leaky
+    assert note_near_duplicates(dataclasses.replace(split, subset=np.array(["train", "val", "excluded"])), None).details == {}
+    assert note_near_duplicates(dataclasses.replace(split, subset=np.array(["train", "val", "excluded"])), split).details == {}
 
 
 def test_unknown_patients_are_no_evidence():

@@ -33,7 +33,7 @@ def site(monkeypatch):
 
 
 def cached(root):
-    return [path.name for path in root.rglob("*") if path.is_file()]
+    return [path.name for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
 def test_a_file_of_an_address_is_fetched_once(site, weights, tmp_path):
@@ -44,6 +44,14 @@ def test_a_file_of_an_address_is_fetched_once(site, weights, tmp_path):
     assert path.name == "a.weights.h5"
     assert len(site.requests) == 1
     assert cached(tmp_path / "cache") == ["a.weights.h5"]
+
+
+def test_a_copy_that_was_damaged_is_fetched_again(site, weights, tmp_path):
+    site.answers = [serve(weights), serve(weights)]
+    path = local_file(f"{site.origin}/a.h5", tmp_path, "init_from")
+    path.write_bytes(weights[:-1] + b"?")
+    assert local_file(f"{site.origin}/a.h5", tmp_path, "init_from").read_bytes() == weights
+    assert len(site.requests) == 2
 
 
 def test_a_connection_that_is_cut_is_tried_again(site, weights, tmp_path):
@@ -82,7 +90,7 @@ def stored_run(finished_run, request):
 def test_a_run_elsewhere_is_fetched_once_under_its_own_name(stored_run, finished_run, tmp_path):
     folder = local_run(stored_run, tmp_path)
     assert folder.name == "mine"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(remote_runs.NEEDED)
+    assert sorted(cached(folder)) == sorted(remote_runs.NEEDED)
     assert (folder / "model.keras").read_bytes() == (finished_run / "model.keras").read_bytes()
     before = (folder / "model.keras").stat().st_ino
     assert (local_run(stored_run, tmp_path) / "model.keras").stat().st_ino == before

@@ -9,10 +9,10 @@ from rich.console import Console
 from malaria_exp.config.registry import register
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.readers.index import read_index
-from malaria_exp.data.verification import Findings, Patients, find_faults
+from malaria_exp.data.verification import NEAR, Findings, Patients, find_faults
 from malaria_exp.data.verification_tables import counts_table, findings_table
 from malaria_exp.utils.atomic_files import write_csv
-from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.errors import MAX_LISTED, ConfigError, DataError, listing
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @register("task", "verify")
 def verify(app: "App", /, *, patients: Patients = "all", to: str | None = None) -> None:
     """Checks a dataset: every image, and each file against the index of the NIH set; counts classes, patients, slides, fields.
+
+    Images are the same if their pixels are. What only looks like a copy of another image is listed, and is no error.
 
     Args:
         patients: all expects the files of all 200 patients of the NIH set; present only those of patients with a file here.
@@ -36,7 +38,7 @@ def verify(app: "App", /, *, patients: Patients = "all", to: str | None = None) 
     findings = find_faults(table, patients)
     # A file or a pipe has no width of its own.
     out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 110)
-    out.print(counts_table(table, patients, compared=len(findings) > 1))
+    out.print(counts_table(table, patients, compared="missing" in findings))
     out.print(findings_table(table, findings))
     if to is not None:
         rows = ((kind, *item) for kind, items in findings.items() for item in items)
@@ -45,7 +47,9 @@ def verify(app: "App", /, *, patients: Patients = "all", to: str | None = None) 
         except OSError as error:
             raise ConfigError(f"task.to: cannot write '{to}': {error.strerror or error}.") from None
         out.print(f"all findings: {path}", markup=False)
-    off = {kind: items for kind, items in findings.items() if items}
+    for file, what in findings.get(NEAR, ())[:MAX_LISTED]:
+        out.print(f"{NEAR}: {file} {what}", markup=False)
+    off = {kind: items for kind, items in findings.items() if items and kind != NEAR}
     if off:
         text = "\n".join(
             f"{kind}: {len(items):,}\n{listing(': '.join(filter(None, item)) for item in items)}" for kind, items in off.items()

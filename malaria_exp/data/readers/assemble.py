@@ -49,7 +49,7 @@ def assemble(
         DataError: nothing is left of a class.
     """
     readable = [cell for cell in cells if cell.number in hashes]
-    doubtful = find_doubtful(files, readable, hashes)
+    doubtful = find_doubtful(files.names, readable, hashes)
     kept = [cell for cell in readable if cell.number not in doubtful]
     kept.sort(key=lambda cell: (-CLASS_NAMES.index(cell.class_name), cell.cell_id))
     every_bad = [*bad, *(BadImage(files.names[index], reason) for index, reason in doubtful.items())]
@@ -75,30 +75,30 @@ def assemble(
     )
 
 
-def find_doubtful(files: Files, cells: Sequence[Cell], hashes: Mapping[int, str]) -> dict[int, str]:
+def find_doubtful(names: Sequence[str] | Mapping[int, str], cells: Sequence[Cell], hashes: Mapping[int, str]) -> dict[int, str]:
     """Returns the files whose content or name is in the set more than once, with the reason.
 
     Of equal images of one class and one patient, the first by name is kept. Equal images of both classes or of several patients contradict
     each other, and so do different images of one name: all of them are doubtful.
     """
     doubtful: dict[int, str] = {}
-    cells = sorted(cells, key=lambda cell: (cell.cell_id, files.names[cell.number]))
+    cells = sorted(cells, key=lambda cell: (cell.cell_id, names[cell.number]))
     for group in _groups(cells, lambda cell: hashes[cell.number]):
-        by_class = {cell.class_name: files.names[cell.number] for cell in reversed(group)}
-        by_patient = {cell.patient: files.names[cell.number] for cell in reversed(group)}
+        by_class = {cell.class_name: names[cell.number] for cell in reversed(group)}
+        by_patient = {cell.patient: names[cell.number] for cell in reversed(group)}
         for cell in group:
             if len(by_class) > 1:
-                other = next(file for name, file in by_class.items() if name != cell.class_name)
+                other = next(file for key, file in by_class.items() if key != cell.class_name)
                 doubtful[cell.number] = f"the same image stands in both classes, as {other}"
             elif len(by_patient) > 1:
-                other = next(file for name, file in by_patient.items() if name != cell.patient)
+                other = next(file for key, file in by_patient.items() if key != cell.patient)
                 doubtful[cell.number] = f"the same image stands under several patients, as {other}"
             elif cell is not group[0]:
-                doubtful[cell.number] = f"the same image as {files.names[group[0].number]}"
+                doubtful[cell.number] = f"the same image as {names[group[0].number]}"
     rest = [cell for cell in cells if cell.number not in doubtful]
     for group in _groups(rest, lambda cell: cell.cell_id):
         for cell in group:
-            other = next(files.names[item.number] for item in group if item is not cell)
+            other = next(names[item.number] for item in group if item is not cell)
             doubtful[cell.number] = f"another image has the same name, {other}"
     return doubtful
 

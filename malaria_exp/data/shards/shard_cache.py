@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from filelock import FileLock
 
-from malaria_exp.data.cache_folders import IMAGES, MARKER, lock_path, marker, new_cache_folder
+from malaria_exp.data.cache_folders import IMAGES, is_whole, lock_path, new_cache_folder, write_marker
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.pixel_cache import MappedPixelCache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
-from malaria_exp.utils.atomic_files import human_bytes, write_json
+from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError, listing
 from malaria_exp.utils.filesystems import Filesystem
 from malaria_exp.utils.progress_bars import track
@@ -68,6 +68,7 @@ class ShardCache:
         filesystem: where tf.data reads the shards: where the set lies, or where they were fetched to.
         rows: int64 (N,), number of the record for each row of the table.
         bad: always empty: bad images never get into shards.
+        pixels: always None: images are in shards at one size only.
     """
 
     cells: SetOfShards
@@ -75,6 +76,7 @@ class ShardCache:
     filesystem: Filesystem
     rows: np.ndarray
     bad: dict[int, str] = field(default_factory=dict)
+    pixels: None = None
 
     @property
     def rule(self) -> ResizeRule:
@@ -117,7 +119,7 @@ class ShardCache:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(lock_path(folder)):
-                images = _load_copy(folder, len(records), size)
+                images = _load_copy(folder, len(records), self.rule)
                 if images is None:
                     self._copy(ordered, folder, what)
                     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
@@ -159,7 +161,7 @@ class ShardCache:
                 os.fsync(file.fileno())
             if written != len(records):
                 raise DataError(f"'{self.cells.filesystem.url}': {written:,} of {len(records):,} {what} cells were found in the shards.")
-            write_json(partial / MARKER, marker(len(records), 0, self.rule))
+            write_marker(partial, len(records), 0, self.rule)
         log.info(f"cache     copied {len(records):,} {what} cells, {human_bytes(len(records) * each)}, to {folder}")
 
     def _wanted(self, records: np.ndarray, what: str) -> Iterator[tuple[int, np.ndarray]]:
@@ -211,10 +213,9 @@ class ShardCache:
         return tf.data.TFRecordDataset(tf.gather(files, shard), buffer_size=READ_AHEAD).batch(CHUNK).enumerate().map(parse)
 
 
-def _load_copy(folder: Path, count: int, size: int) -> np.ndarray | None:
+def _load_copy(folder: Path, count: int, rule: ResizeRule) -> np.ndarray | None:
     """Returns the images of a local copy, memory-mapped; None if there is none, or it is not whole."""
-    try:
-        images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    if not is_whole(folder, count, 0, rule):
         return None
-    return images if (folder / MARKER).exists() and images.shape == (count, size, size, 3) else None
+    images: np.ndarray = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    return images

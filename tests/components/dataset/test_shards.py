@@ -145,6 +145,8 @@ def test_validation_cells_are_copied_out_once_and_then_found(table, copied, tmp_
     with pytest.raises(ValueError, match="could be decoded"):
         val.pixel_cache.take(manifest.rows("test")[:1])
     assert [path for path, _ in cache_folders(tmp_path / "cache")] == [val.pixel_cache.folder], "task=clean_cache finds it"
+    flip(val.pixel_cache.folder / "images.npy")
+    assert np.array_equal(Data(manifest, data.pixel_cache).training()[1].images(), expected), "a damaged copy is made again"
     for path in copied.glob("*.tfrecord"):
         flip(path)
     assert np.array_equal(Data(manifest, data.pixel_cache).training()[1].images(), expected), "not read again"

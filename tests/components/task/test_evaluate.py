@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from malaria_exp.config.registry import build
+from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 
 SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]
@@ -58,6 +60,37 @@ def test_shared_patients_and_images_are_listed_and_refused(finished_run, run_tas
     assert "P50" in str(error.value)
     assert "allow_leak=true" in str(error.value)
     assert json.loads((tmp_path / "refused" / "status.json").read_text())["status"] == "failed"
+
+
+@pytest.fixture
+def copies(finished_run, tmp_path):
+    """copies(ending, **options) -> a folder with training cells of the run, written anew as other files under other names."""
+
+    def write(ending, **options):
+        sizes = {"infected_patients": 8, "healthy_patients": 3, "cells_per_patient": 8, "cell_size": 40}
+        table = build("dataset", "synthetic", sizes)
+        rows = FinishedRun.read(finished_run).manifest.rows("train")
+        for label, name in enumerate(CLASS_NAMES):
+            (tmp_path / ending / name).mkdir(parents=True)
+            for row in rows[table.label[rows] == label][:6]:
+                Image.fromarray(table.source.read(row)).save(tmp_path / ending / name / f"x{row}.{ending}", **options)
+        return tmp_path / ending
+
+    return write
+
+
+def test_training_cells_in_other_files_are_known_by_their_pixels(finished_run, run_task, copies, tmp_path):
+    with pytest.raises(LeakError, match=r"12 images:\n"):
+        run_task(
+            ["task=evaluate", f"run={finished_run}", "dataset=folder", f"dataset.path={copies('png', compress_level=1)}"], tmp_path / "x"
+        )
+
+
+def test_lossy_copies_of_training_cells_are_reported(finished_run, run_task, copies, tmp_path):
+    given = ["dataset=folder", f"dataset.path={copies('jpg', quality=90)}", "evaluation.resamples=20"]
+    page = (run_task(["task=evaluate", f"run={finished_run}", *given], tmp_path / "x") / "report.html").read_text()
+    assert "no image with the same pixels was in training or validation" in page
+    assert "12 look like copies of images in training or validation" in page
 
 
 def test_the_same_data_named_again_is_the_runs_own(finished_run, run_task, tmp_path):

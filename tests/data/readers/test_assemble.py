@@ -40,7 +40,7 @@ def make(*rows):
 
 def doubtful(*rows):
     files, cells, hashes = make(*rows)
-    return {files.names[index]: reason for index, reason in find_doubtful(files, cells, hashes).items()}
+    return {files.names[index]: reason for index, reason in find_doubtful(files.names, cells, hashes).items()}
 
 
 def table_of(rows, *, bad=(), **more):
