@@ -121,7 +121,7 @@ class EvaluationResult:
         if excluded:
             fraction = describe(excluded, len(table) + len(excluded))
             self.notes.append(f"{fraction} were bad and excluded; {EXCLUDED_FILE} lists them.")
-        self.notes.extend(table.notes)
+        self.notes.extend(table.remarks)
 
 
 def _without_patients(counts: Mapping[str, int]) -> dict[str, int | None]:

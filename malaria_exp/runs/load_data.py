@@ -4,7 +4,7 @@ from pathlib import Path
 
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Choice, Config
-from malaria_exp.data.bad_images import exclude_bad_images
+from malaria_exp.data.bad_images import exclude_bad_images, total_images
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
 from malaria_exp.data.pixel_cache import PixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
@@ -34,7 +34,7 @@ def load_table(config: Config, choice: Choice | None = None) -> CellTable:
         f"dataset   {table.name}: {counts['cells']:,} cells ({counts['parasitized']:,} parasitized, {counts['uninfected']:,} uninfected)"
         f" {of_patients(counts, known=not table.unknown_patients)}{health}"
     )
-    for note in table.notes:
+    for note in table.remarks:
         log.warning(f"dataset   {note}")
     return table
 
@@ -46,8 +46,10 @@ def load_and_decode(config: Config) -> tuple[CellTable, PixelCache, list[BadImag
         The cells that can be used, their pixels, and the bad images.
     """
     table = load_table(config)
-    if table.unknown_patients:
-        # Most splits need to know the patients. They say so now, and not after decoding, which takes longer.
+    policy = table.policy
+    if table.unknown_patients > (policy.max_bad_fraction * total_images(table) if policy.on_bad_image == "skip" else 0):
+        # Most splits need to know the patients. They say so now, and not after decoding, which takes longer; but if all of these cells
+        # may yet turn out to be bad and be excluded, then the split of the others says it.
         build("split", config.one("split").name, config.one("split").params, table)
     return decode_images(config, table, resize_rule(config))
 

@@ -1,8 +1,8 @@
 """Any two-class folder (or zip) of cell images, with patients from a CSV where there is one."""
 
 import posixpath
-from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from malaria_exp.data.cell_table import UNKNOWN, BadImagePolicy, CellTable, OnBa
 from malaria_exp.data.readers.assemble import Cell, assemble
 from malaria_exp.data.readers.cell_list import CellList, read_cell_list
 from malaria_exp.data.readers.files import Files, hash_files, is_image, open_files
+from malaria_exp.data.readers.index import look_up
 from malaria_exp.data.readers.layout import Found, Layout, check_any, class_prefix, find_cells, unsafe_files
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.errors import ConfigError
@@ -60,10 +61,12 @@ def folder(
         advice = "Name them: dataset.positive=... dataset.negative=..., or list files and labels in a CSV: dataset.csv=..."
         layout = find_cells(files, class_of, advice)
     cells = _with_patients(files, layout, listed, class_of)
-    notes = [*layout.notes, *_patient_notes(cells, listed)]
     hashes, unreadable = hash_files(files, [cell.number for cell in cells])
+    cells, notes = _with_nih_patients(cells, hashes)
     bad = [*layout.bad, *unreadable, *(listed.missing if listed else ())]
-    return assemble("folder", files, cells, hashes, bad=bad, policy=BadImagePolicy(on_bad_image, max_bad_fraction), notes=notes)
+    policy = BadImagePolicy(on_bad_image, max_bad_fraction)
+    table = assemble("folder", files, cells, hashes, bad=bad, policy=policy, notes=[*layout.notes, *notes])
+    return replace(table, mended_by=f"What would mend it is to fill in the column patient of {csv} for every file" if csv else MENDED_BY)
 
 
 def _class_words(positive: str | int | None, negative: str | int | None) -> dict[str, str]:
@@ -105,6 +108,31 @@ def _with_patients(files: Files, layout: Layout, listed: CellList | None, class_
     return cells
 
 
+def _with_nih_patients(cells: list[Cell], hashes: Mapping[int, str]) -> tuple[list[Cell], list[str]]:
+    """Gives cells of the NIH set that are known by their content alone their patient, slide and field, and says so in a note.
+
+    Patients of whom the CSV or a name names other cells keep that name, under which alone they can be kept together.
+    """
+    if all(cell.patient != UNKNOWN for cell in cells):
+        return cells, []
+    known = {cell.number: item.parts for cell in cells if (item := look_up(hashes.get(cell.number, "")))}
+    named = {known[cell.number].patient: cell.patient for cell in cells if cell.patient != UNKNOWN and cell.number in known}
+    found = [
+        cell._replace(
+            patient=named.get(parts.patient, parts.patient),
+            slide=parts.slide if cell.slide == UNKNOWN else cell.slide,
+            field=parts.field if cell.field == UNKNOWN else cell.field,
+        )
+        if cell.patient == UNKNOWN and (parts := known.get(cell.number))
+        else cell
+        for cell in cells
+    ]
+    count = sum(cell.patient == UNKNOWN and cell.number in known for cell in cells)
+    return found, [
+        f"the patients of {count:,} cells were found by the images' content, which is that of files of the NIH set"
+    ] if count else []
+
+
 def _unique_names(files: Files, found: list[Found]) -> list[str]:
     """Returns the shortest kind of unique names: below the class folder, with the class, with all folders, or with the ending too.
 
@@ -117,14 +145,3 @@ def _unique_names(files: Files, found: list[Found]) -> list[str]:
     names = next((names for names in (below, with_class, with_folders) if len(set(names)) == len(names)), whole)
     above = posixpath.commonpath([posixpath.dirname(name) for name in names]) if names else ""
     return [name.removeprefix(f"{above}/") for name in names]
-
-
-def _patient_notes(cells: list[Cell], listed: CellList | None) -> list[str]:
-    unknown = Counter(cell.patient for cell in cells)[UNKNOWN]
-    if not unknown:
-        return []
-    which = "no patients are known" if unknown == len(cells) else f"the patients of {unknown:,} of {len(cells):,} cells are not known"
-    mended_by = MENDED_BY
-    if listed is not None:
-        mended_by = f"What would mend it is to fill in the column patient of {listed.path} for every file"
-    return [f"{which}, so splitting by patient is impossible, and with it an honest test. {mended_by}"]

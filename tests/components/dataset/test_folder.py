@@ -1,5 +1,6 @@
 """Any folder of two classes becomes a table; who the patients are is asked of a CSV, and said plainly where nobody knows."""
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from malaria_exp.components.dataset.folder import NEGATIVE_NAMES, POSITIVE_NAMES
 from malaria_exp.components.dataset.nih import nih
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.data.readers.index import Known
+from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.errors import ConfigError, DataError
 
 NIH = "C{case}P{case}thinF_IMG_20150619_114756_cell_{cell}"
@@ -204,7 +207,7 @@ def test_without_patients_it_says_what_is_impossible_and_what_would_mend_it(writ
     table = folder(path=write("infected/a.png", "healthy/b.png"))
     assert table.patient.tolist() == [UNKNOWN, UNKNOWN]
     assert table.unknown_patients == 2
-    (note,) = table.notes
+    (note,) = table.remarks
     assert "no patients are known, so splitting by patient is impossible" in note
     assert "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=" in note
 
@@ -232,12 +235,58 @@ def test_nih_names_tell_the_patients(write):
 def test_some_names_that_tell_no_patient_are_counted(write):
     table = folder(path=write(f"infected/{NIH.format(case=1, cell=1)}.png", "healthy/b.png", "healthy/c.png"))
     assert table.unknown_patients == 2
-    assert "the patients of 2 of 3 cells are not known" in table.notes[0]
+    assert "the patients of 2 of 3 cells are not known" in table.remarks[0]
 
 
 def test_the_form_of_the_nih_set_reads_like_dataset_nih(nih_files, make_nih_zip, tmp_path):
     path = str(make_nih_zip(tmp_path / "cells.zip", nih_files))
     assert folder(path=path).data_hash == nih(path=path).data_hash
+
+
+@pytest.fixture
+def in_the_index(monkeypatch):
+    """Lets the index of the NIH set know files by their content: in_the_index(path, *(file, NIH name))."""
+
+    def know(path, *files):
+        index = {hashlib.sha256(Path(path, file).read_bytes()).hexdigest(): Known(name, "", "") for file, name in files}
+        monkeypatch.setattr("malaria_exp.components.dataset.folder.look_up", index.get)
+
+    return know
+
+
+NAMED = NIH.format(case=7, cell=1)
+
+
+def test_renamed_nih_cells_have_the_patients_that_the_index_knows(write, in_the_index):
+    path = write("infected/0001.png", "healthy/0002.png", "healthy/own.png")
+    in_the_index(path, ("infected/0001.png", NAMED), ("healthy/0002.png", NAMED))
+    table = folder(path=path)
+    assert patients(table) == {"infected/0001.png": "P007", "healthy/0002.png": "P007", "healthy/own.png": UNKNOWN}
+    assert set(table.slide.tolist()) == {"C7P7thinF", UNKNOWN}
+    assert "the patients of 2 cells were found by the images' content" in table.notes[0]
+    assert "the patients of 1 of 3 cells are not known" in table.remarks[-1]
+
+
+@pytest.mark.parametrize(("third", "expected"), [("", "Anna"), ("Bela", "Bela")])
+def test_a_csv_comes_before_the_index_and_one_patient_never_has_two_names(third, expected, write, write_csv, in_the_index):
+    path = write("infected/a.png", "healthy/b.png", "healthy/c.png")
+    in_the_index(path, *((f"{file}.png", NAMED) for file in ("infected/a", "healthy/b", "healthy/c")))
+    table = folder(path=path, csv=write_csv("file,patient,slide", "a.png,Anna,S1", "b.png,Anna,", f"c.png,{third},S3"))
+    assert patients(table) == {"infected/a.png": "Anna", "healthy/b.png": "Anna", "healthy/c.png": expected}
+    assert table.slide.tolist() == ["S1", "Anna", "S3"]
+
+
+def test_the_renamed_cells_of_the_real_set_are_split_by_patient(real_zip, tmp_path):
+    with zipfile.ZipFile(real_zip) as archive:
+        cells = [name for name in archive.namelist() if name.endswith(".png") and name.rpartition("_")[2] in ("100.png", "150.png")]
+        for number, name in enumerate(cells):
+            path = tmp_path / name.split("/")[1] / f"{number:04d}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(archive.read(name))
+    table = folder(path=str(tmp_path))
+    assert table.unknown_patients == 0
+    assert set(table.patient.tolist()) == {parse_name(name.rpartition("/")[2][:-4]).patient for name in cells}
+    build("split", "patient_holdout", {}, table)
 
 
 # The CSV
@@ -258,7 +307,7 @@ def test_patients_that_the_csv_leaves_open_are_counted_and_the_csv_is_named(writ
     table = folder(path=path, csv=csv)
     # The CSV and the names may name the same patient differently.
     assert table.unknown_patients == 2
-    assert f"fill in the column patient of {csv} for every file" in table.notes[0]
+    assert f"fill in the column patient of {csv} for every file" in table.remarks[0]
 
 
 def test_a_csv_without_patients_leaves_them_to_the_names(write, write_csv):
