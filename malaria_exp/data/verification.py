@@ -7,8 +7,8 @@ from typing import Literal
 
 from malaria_exp.data.bad_images import all_bad_images
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
+from malaria_exp.data.readers.class_words import class_prefix
 from malaria_exp.data.readers.index import DIGITS, Known, read_index
-from malaria_exp.data.readers.layout import class_prefix
 from malaria_exp.utils.progress_bars import track
 
 # Kinds of findings, in the order in which they are shown.

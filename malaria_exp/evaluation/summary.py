@@ -49,7 +49,9 @@ def cautions(metrics: Mapping[str, Any]) -> list[str]:
         elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
             notes.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
         missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
-        notes.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
+        # Accuracy is then the same number, and PPV and NPV are 0 or 1 whatever the model is.
+        left = {"parasitized": "specificity", "uninfected": "sensitivity"}
+        notes.extend(f"{name}: no {kind} cell; of the rates only the {left[kind]} says something about the model." for kind in missing)
         if found["no_interval"] not in (None, PATIENTS_UNKNOWN):
             notes.append(f"{name}: no intervals: {found['no_interval']}.")
         accuracy = found["at"]["half"]["accuracy"]["value"]

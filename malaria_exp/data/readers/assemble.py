@@ -46,7 +46,7 @@ def assemble(
         notes: what a reader of a report should know.
 
     Raises:
-        DataError: nothing is left of a class.
+        DataError: nothing is left of a class that had images.
     """
     readable = [cell for cell in cells if cell.number in hashes]
     doubtful = find_doubtful(files, readable, hashes)
@@ -54,7 +54,7 @@ def assemble(
     kept.sort(key=lambda cell: (-CLASS_NAMES.index(cell.class_name), cell.cell_id))
     every_bad = [*bad, *(BadImage(files.names[index], reason) for index, reason in doubtful.items())]
     classes = np.array([cell.class_name for cell in kept], dtype=str)
-    for class_name in CLASS_NAMES:
+    for class_name in sorted({cell.class_name for cell in cells}) or CLASS_NAMES:
         if class_name not in classes:
             lines = listing([f"{file}: {reason}" for file, reason in sorted(every_bad)])
             raise DataError(f"dataset '{name}': none of the images of the class {class_name} can be used. Bad images:\n{lines}")

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from malaria_exp.data.cell_table import BadImage
+from malaria_exp.data.readers.class_words import class_word
 from malaria_exp.data.readers.files import Files, clean_name
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
@@ -38,7 +39,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
         path: a CSV with a header; the column `file` holds paths below the dataset's path, or bare names where they are unique.
             Nothing, NA, nan, none, null and unknown all mean that a patient, slide or field is not known.
         files: of the dataset.
-        class_of: class name by label in lower case.
+        class_of: class name by label as `class_word` writes it.
 
     Raises:
         DataError: the CSV cannot be read, has none of the columns patient, slide, field and label, lists a file twice or none that
@@ -71,7 +72,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
             raise DataError(f"{where}, line {number}: '{row['file']}' stands in line {line_of[index]} already.")
         values = {name: "" if row[name].strip().lower() in NOTHING else row[name].strip() for name in given}
         if "label" in values:
-            class_name = class_of.get(row["label"].strip().lower())
+            class_name = class_of.get(class_word(row["label"]))
             if class_name is None:
                 raise DataError(
                     f"{where}, line {number}: label {row['label']!r}; expected one of {', '.join(class_of)}.{did_you_mean(row['label'], class_of)}"

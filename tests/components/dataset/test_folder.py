@@ -89,16 +89,15 @@ def test_numbers_alone_are_not_guessed(write):
 
 
 def test_a_given_name_that_is_not_there_names_the_nearest_folder(write):
-    with pytest.raises(DataError, match=r"Does the folder 'Parasitized_cells' stand for 'parasitised_cells'\?"):
+    with pytest.raises(DataError, match=r"Does the folder 'Parasitized_cells' stand for 'parasitised cells'\?"):
         folder(path=write("Parasitized_cells/a.png", "Other/b.png"), positive="parasitised_cells", negative="Other")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"positive": "a"}, r"dataset\.negative: missing"),
-        ({"negative": "a"}, r"dataset\.positive: missing"),
-        ({"positive": "Cells", "negative": "cells"}, "expected two names, received 'Cells' and 'cells'"),
+        ({"positive": []}, r"dataset\.positive, dataset\.negative: expected at least one name"),
+        ({"positive": ["x", "My-Cells"], "negative": ["y", "my_cells"]}, "expected different names, received 'my cells' in both"),
         ({"positive": "a/b", "negative": "c"}, r"dataset\.positive: expected the name of a folder, without the folders above it"),
         ({"path": ""}, r"dataset\.path"),
     ],
@@ -108,10 +107,36 @@ def test_names_that_are_no_two_names_of_folders_are_refused(given, message, writ
         build("dataset", "folder", {"path": write("cells/x.png"), **given})
 
 
-@pytest.mark.parametrize("keep", ["infected", "healthy"])
-def test_a_class_alone_is_refused(keep, write):
-    with pytest.raises(DataError, match="only folders of the class"):
-        folder(path=write(f"{keep}/a.png"))
+@pytest.mark.parametrize(("given", "name"), [({}, "healthy/a.png"), ({"negative": "donors"}, "donors/a.png"), ({}, "rings/Negative 1.png")])
+def test_a_class_alone_is_a_cohort(given, name, write):
+    assert labels(folder(path=write(name), **given)) == {name: "parasitized" if "rings" in name else "uninfected"}
+
+
+SPECIES = ("P. vivax/a.png", "falciparum/b.png", "ring_stage/c.png", "Gametocytes/d.png", "Red blood cells/e.png")
+
+
+def test_species_and_stages_are_parasitized_and_taken_together_with_a_note(write):
+    table = folder(path=write(*SPECIES))
+    assert [file for file, name in labels(table).items() if name == "uninfected"] == [SPECIES[-1]]
+    assert table.notes == ("parasitized are the cells of the folders Gametocytes (1), P. vivax (1), falciparum (1), ring_stage (1)",)
+
+
+def test_a_list_names_several_folders(write):
+    table = folder(path=write("a/1.png", "b/2.png", "c/3.png", "d/4.png"), positive=["a", "b"], negative=["c", "d"])
+    assert list(labels(table).values()) == ["parasitized", "parasitized", "uninfected", "uninfected"]
+
+
+@pytest.mark.parametrize("given", [{}, {"positive": ["ring", "falciparum"]}, {"negative": "healthy"}])
+@pytest.mark.parametrize("before", ["", "P1/", "train/"])
+def test_a_folder_that_may_be_of_either_class_is_never_left_out_quietly(given, before, write):
+    path = write(*(f"{before}{name}" for name in ("ring/a.png", "healthy/b.png", "leukocyte/c.png", "leukocyte/d.png")))
+    with pytest.raises(
+        DataError, match=r"others with images: leukocyte \(2\)\..*dataset\.positive=\[ring,\.\.\.\] dataset\.negative=\[healthy,"
+    ):
+        folder(path=path, **given)
+    table = folder(path=path, positive="ring", negative="healthy")
+    assert len(table) == 2
+    assert table.notes[-1].startswith("2 images beside the two classes")
 
 
 def test_a_place_without_images_is_refused(tmp_path, write):
@@ -276,6 +301,14 @@ def test_a_csv_comes_before_the_index_and_one_patient_never_has_two_names(third,
     assert table.slide.tolist() == ["S1", "Anna", "S3"]
 
 
+def test_the_patients_of_a_clinic_are_not_anothers_of_the_same_names(write, write_csv, in_the_index):
+    path = write("infected/a.png", "healthy/b.png", "healthy/c.png")
+    in_the_index(path, ("healthy/b.png", NAMED))
+    one, two = (folder(path=path, csv=write_csv("file,patient", "a.png,1", "b.png,"), patients_of=clinic) for clinic in (None, "clinic b"))
+    assert patients(one) == {"infected/a.png": "1", "healthy/b.png": "P007", "healthy/c.png": UNKNOWN}
+    assert patients(two) == {"infected/a.png": "clinic b/1", "healthy/b.png": "P007", "healthy/c.png": UNKNOWN}
+
+
 def test_the_renamed_cells_of_the_real_set_are_split_by_patient(real_zip, tmp_path):
     with zipfile.ZipFile(real_zip) as archive:
         cells = [name for name in archive.namelist() if name.endswith(".png") and name.rpartition("_")[2] in ("100.png", "150.png")]
@@ -356,9 +389,9 @@ def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, wr
     assert table.bad == (("../c.png", "points outside of the zip; not read"),)
 
 
-def test_labels_that_leave_a_class_empty_are_refused(write, write_csv):
-    with pytest.raises(DataError, match="none of the images of the class uninfected can be used"):
-        folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,infected"))
+def test_labels_of_one_class_are_enough(write, write_csv):
+    table = folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,P. vivax"))
+    assert labels(table) == {"a.png": "parasitized", "b.png": "parasitized"}
 
 
 def test_what_is_wrong_with_the_csv_is_said_under_its_key(write, write_csv):
