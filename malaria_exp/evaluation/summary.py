@@ -8,7 +8,7 @@ from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 
 # With fewer patients an interval itself is uncertain.
 FEW_PATIENTS = 10
-# A few labels of a hundred are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
+# Of a hundred labels of the NIH set a few are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
 TOO_GOOD_ACCURACY = 0.975
 
 
@@ -37,8 +37,13 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def cautions(metrics: Mapping[str, Any]) -> list[str]:
-    """Returns notes for the report: what makes these numbers less certain than they look."""
+def cautions(metrics: Mapping[str, Any], *, nih: bool) -> list[str]:
+    """Returns notes for the report: what makes these numbers less certain than they look.
+
+    Args:
+        metrics: as `evaluate` returns it.
+        nih: whether cells of the NIH set were scored, of whose labels it is known how many are wrong.
+    """
     notes = []
     for name, found in metrics["subsets"].items():
         sizes = found["counted"]
@@ -55,9 +60,10 @@ def cautions(metrics: Mapping[str, Any]) -> list[str]:
         if found["no_interval"] not in (None, PATIENTS_UNKNOWN):
             notes.append(f"{name}: no intervals: {found['no_interval']}.")
         accuracy = found["at"]["half"]["accuracy"]["value"]
-        if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
+        if nih and sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
             notes.append(
-                f"{name}: accuracy {accuracy:.3f} is higher than the errors among the labels allow; look for leakage, or too few cells."
+                f"{name}: accuracy {accuracy:.3f} is higher than the errors among the NIH set's labels allow; look for leakage, or too few"
+                " cells."
             )
     if metrics["threshold_source"] == NO_POSITIVES:
         notes.append(f"The chosen threshold is {NO_POSITIVES}.")
