@@ -14,6 +14,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import POSITIVE
 from malaria_exp.utils.atomic_files import write_text
+from malaria_exp.utils.csv_files import from_cell, to_cell
 from malaria_exp.utils.errors import DataError, did_you_mean
 
 # No training cells: a score on them says nothing about a new patient.
@@ -106,7 +107,7 @@ class Predictions:
             The path written.
         """
         text = io.StringIO(newline="")
-        columns = [getattr(self, name).tolist() for name in COLUMNS]
+        columns = [list(map(to_cell, getattr(self, name).tolist())) for name in COLUMNS]
         # The csv module does not quote a lone "\r" inside a name, and would read it as the end of a line.
         odd = any("\r" in value for column in columns for value in column if isinstance(value, str))
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
@@ -164,7 +165,7 @@ def _value(name: str, text: str, path: Path, line: int) -> str | int | float:
         return score
     if name == "subset" and text not in SUBSETS:
         raise DataError(f"{path}, line {line}: unknown subset '{text}'.{did_you_mean(text, SUBSETS)} Allowed: {', '.join(SUBSETS)}.")
-    return text
+    return from_cell(text)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, BadImagePolicy, CellTable
 from malaria_exp.data.readers.files import Files, FileSource
-from malaria_exp.utils.errors import DataError, listing
+from malaria_exp.utils.errors import DataError, by_reason, listing
 
 
 class Cell(NamedTuple):
@@ -56,7 +56,7 @@ def assemble(
     classes = np.array([cell.class_name for cell in kept], dtype=str)
     for class_name in sorted({cell.class_name for cell in cells}) or CLASS_NAMES:
         if class_name not in classes:
-            lines = listing([f"{file}: {reason}" for file, reason in sorted(every_bad)])
+            lines = listing(by_reason(sorted(every_bad)))
             raise DataError(f"dataset '{name}': none of the images of the class {class_name} can be used. Bad images:\n{lines}")
     indices = np.array([cell.number for cell in kept])
     return CellTable.from_names(
