@@ -8,7 +8,7 @@ import numpy as np
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable
 from malaria_exp.data.pixel_cache import PixelCache
 from malaria_exp.data.readers.assemble import Cell, find_doubtful
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DataError, by_reason
 from malaria_exp.utils.terminal_log import log
 
 EXCLUDED_FILE = "excluded.csv"
@@ -79,7 +79,7 @@ def check_policy(table: CellTable, bad: list[BadImage]) -> None:
 
 
 def _lines(bad: list[BadImage]) -> str:
-    return "\n".join(f"  {name}: {reason}" for name, reason in bad)
+    return "\n".join(f"  {line}" for line in by_reason(bad))
 
 
 def total_images(table: CellTable) -> int:

@@ -88,7 +88,8 @@ class CellTable:
         truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
         bad: files that were found to be bad before any was decoded; they have no row.
         policy: what becomes of bad images.
-        notes: what a reader of a report on this data should know.
+        notes: what a reader of a report on this data should know, whichever of its cells are used.
+        mended_by: what would make unknown patients known, a sentence.
     """
 
     name: str
@@ -105,6 +106,7 @@ class CellTable:
     bad: tuple[BadImage, ...] = ()
     policy: BadImagePolicy = STOP
     notes: tuple[str, ...] = ()
+    mended_by: str = ""
 
     def __post_init__(self) -> None:
         lengths = {name: len(column) for name, column in self._columns().items()}
@@ -134,6 +136,15 @@ class CellTable:
     def unknown_patients(self) -> int:
         """Number of cells whose patient is not known."""
         return int((self.patient == UNKNOWN).sum())
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The notes, and what follows from unknown patients among the cells of this table; of cells that were excluded it says nothing."""
+        unknown = self.unknown_patients
+        if not unknown:
+            return self.notes
+        which = "no patients are known" if unknown == len(self) else f"the patients of {unknown:,} of {len(self):,} cells are not known"
+        return (*self.notes, f"{which}, so splitting by patient is impossible, and with it an honest test. {self.mended_by}".rstrip())
 
     @classmethod
     def from_names(cls, name: str, labels: Mapping[str, np.ndarray], **columns: object) -> "CellTable":

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 from malaria_exp.data.bad_images import all_bad_images, same_pixels
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
 from malaria_exp.data.fingerprints import fingerprint, near_duplicates
+from malaria_exp.data.readers.class_words import class_prefix
 from malaria_exp.data.readers.index import DIGITS, Known, read_index
-from malaria_exp.data.readers.layout import class_prefix
 from malaria_exp.utils.progress_bars import track
 
 NEAR = "near duplicate"

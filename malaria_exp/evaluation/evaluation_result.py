@@ -8,6 +8,7 @@ from typing import Any
 from malaria_exp.data.bad_images import EXCLUDED_FILE, describe
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
 from malaria_exp.data.subsets import Cells, Data
+from malaria_exp.data.verification import is_nih
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.utils.rows import Row
 
@@ -36,6 +37,7 @@ class EvaluationResult:
         best_epoch: the epoch whose weights were kept, if there was training.
         objective: the best validation value of the monitor, for searches; None if it was undefined throughout.
         notes: cautions for the report.
+        nih: whether cells of the NIH set were scored.
     """
 
     subject: str
@@ -50,6 +52,7 @@ class EvaluationResult:
     best_epoch: int | None = None
     objective: float | None = None
     notes: list[str] = field(default_factory=list)
+    nih: bool = False
 
     @classmethod
     def of_training(
@@ -111,17 +114,18 @@ class EvaluationResult:
         )
 
     def note_data(self, table: CellTable, excluded: list[BadImage]) -> None:
-        """Adds notes on the data: images that were excluded as bad, and the dataset's own notes.
+        """Adds what is known of the data: images that were excluded as bad, the dataset's own notes, and whether it is the NIH set.
 
         Args:
             table: the cells that were used.
             excluded: the images that were not.
         """
+        self.nih = is_nih(table)
         self.metrics["excluded"] = len(excluded)
         if excluded:
             fraction = describe(excluded, len(table) + len(excluded))
             self.notes.append(f"{fraction} were bad and excluded; {EXCLUDED_FILE} lists them.")
-        self.notes.extend(table.notes)
+        self.notes.extend(table.remarks)
 
 
 def _without_patients(counts: Mapping[str, int]) -> dict[str, int | None]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import POSITIVE
 from malaria_exp.utils.atomic_files import write_text
-from malaria_exp.utils.csv_files import read_csv
+from malaria_exp.utils.csv_files import read_csv, to_cell
 from malaria_exp.utils.errors import DataError, did_you_mean
 
 # No training cells: a score on them says nothing about a new patient.
@@ -107,7 +107,7 @@ class Predictions:
             The path written.
         """
         text = io.StringIO(newline="")
-        columns = [getattr(self, name).tolist() for name in COLUMNS]
+        columns = [list(map(to_cell, getattr(self, name).tolist())) for name in COLUMNS]
         # The csv module does not quote a lone "\r" inside a name, and would read it as the end of a line.
         odd = any("\r" in value for column in columns for value in column if isinstance(value, str))
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)

@@ -8,7 +8,7 @@ from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 
 # With fewer patients an interval itself is uncertain.
 FEW_PATIENTS = 10
-# A few labels of a hundred are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
+# Of a hundred labels of the NIH set a few are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
 TOO_GOOD_ACCURACY = 0.975
 
 
@@ -37,8 +37,13 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def cautions(metrics: Mapping[str, Any]) -> list[str]:
-    """Returns notes for the report: what makes these numbers less certain than they look."""
+def cautions(metrics: Mapping[str, Any], *, nih: bool) -> list[str]:
+    """Returns notes for the report: what makes these numbers less certain than they look.
+
+    Args:
+        metrics: as `evaluate` returns it.
+        nih: whether cells of the NIH set were scored, of whose labels it is known how many are wrong.
+    """
     notes = []
     for name, found in metrics["subsets"].items():
         sizes = found["counted"]
@@ -49,13 +54,16 @@ def cautions(metrics: Mapping[str, Any]) -> list[str]:
         elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
             notes.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
         missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
-        notes.extend(f"{name}: no {kind} cell; metrics that need one are undefined." for kind in missing)
+        # Accuracy is then the same number, and PPV and NPV are 0 or 1 whatever the model is.
+        left = {"parasitized": "specificity", "uninfected": "sensitivity"}
+        notes.extend(f"{name}: no {kind} cell; of the rates only the {left[kind]} says something about the model." for kind in missing)
         if found["no_interval"] not in (None, PATIENTS_UNKNOWN):
             notes.append(f"{name}: no intervals: {found['no_interval']}.")
         accuracy = found["at"]["half"]["accuracy"]["value"]
-        if sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
+        if nih and sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
             notes.append(
-                f"{name}: accuracy {accuracy:.3f} is higher than the errors among the labels allow; look for leakage, or too few cells."
+                f"{name}: accuracy {accuracy:.3f} is higher than the errors among the NIH set's labels allow; look for leakage, or too few"
+                " cells."
             )
     if metrics["threshold_source"] == NO_POSITIVES:
         notes.append(f"The chosen threshold is {NO_POSITIVES}.")

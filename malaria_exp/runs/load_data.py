@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from malaria_exp.config.registry import build, check_params
 from malaria_exp.config.run_config import Choice, Config
-from malaria_exp.data.bad_images import exclude_bad_images
-from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
+from malaria_exp.data.bad_images import exclude_bad_images, total_images
+from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, CellTable, of_patients
 from malaria_exp.data.pixel_cache import PixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
@@ -16,7 +18,7 @@ from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, read_parent_splits
 from malaria_exp.runs.initial_weights import InitialWeights
 from malaria_exp.runs.parent_leaks import guard_against_parent_runs, note_near_duplicates
 from malaria_exp.runs.run_folder import RunFolder
-from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.terminal_log import log
 
 
@@ -35,20 +37,37 @@ def load_table(config: Config, choice: Choice | None = None) -> CellTable:
         f"dataset   {table.name}: {counts['cells']:,} cells ({counts['parasitized']:,} parasitized, {counts['uninfected']:,} uninfected)"
         f" {of_patients(counts, known=not table.unknown_patients)}{health}"
     )
-    for note in table.notes:
+    for note in table.remarks:
         log.warning(f"dataset   {note}")
     return table
 
 
-def load_and_decode(config: Config) -> tuple[CellTable, PixelCache, list[BadImage]]:
+def load_and_decode(config: Config, *, one_class: bool = False) -> tuple[CellTable, PixelCache, list[BadImage]]:
     """Reads the dataset and decodes its images, as only decoding shows which are bad.
+
+    Args:
+        config: the run's configuration.
+        one_class: whether cells of a single class will do.
 
     Returns:
         The cells that can be used, their pixels, and the bad images.
+
+    Raises:
+        DataError: all cells are of one class, or the split needs patients that are not known, or the images cannot be used.
     """
     table = load_table(config)
-    if table.unknown_patients:
-        # Most splits need to know the patients. They say so now, and not after decoding, which takes longer.
+    present = np.unique(table.label)
+    if len(present) == 1:
+        if one_class:
+            return decode_images(config, table, resize_rule(config))
+        raise DataError(
+            f"dataset: all {len(table):,} cells of '{table.name}' are {CLASS_NAMES[present[0]]}, and from one class nothing can be learned."
+            " Such cells can be looked at (task=explore), checked (task=verify), and scored by a finished run (task=evaluate run=outputs/...)."
+        )
+    policy = table.policy
+    if table.unknown_patients > (policy.max_bad_fraction * total_images(table) if policy.on_bad_image == "skip" else 0):
+        # Most splits need to know the patients. They say so now, and not after decoding, which takes longer; but if all of these cells
+        # may yet turn out to be bad and be excluded, then the split of the others says it.
         build("split", config.one("split").name, config.one("split").params, table)
     return decode_images(config, table, resize_rule(config))
 

@@ -18,6 +18,13 @@ LEARNED_FROM = ("train", "val")
 # be in test.
 JUDGED_BY = {"train": ("val", "test"), "val": ("test",)}
 
+# A name may be that of another clinic's patient; an image of the same content is the same.
+MATCHED_BY = {"patients": "name", "images": "content"}
+OTHER_PATIENTS = (
+    "No image is shared. If these are other patients of the same names, such as another clinic's numbers 1, 2, 3, give its names a"
+    " clinic: dataset=folder dataset.patients_of=clinic_b"
+)
+
 Leaks = dict[str, list[str]]
 
 
@@ -98,13 +105,16 @@ def join_leaks(found: Iterable[Leaks]) -> Leaks:
 
 
 def count_leaks(leaks: Mapping[str, list[str]]) -> str:
-    """Returns how much is shared: "2 patients and 31 images"."""
-    return " and ".join(f"{len(names):,} {what}" for what, names in leaks.items())
+    """Returns how much is shared: "2 patients (by name) and 31 images (by content)"."""
+    return " and ".join(f"{len(names):,} {what} (by {MATCHED_BY[what]})" for what, names in leaks.items())
 
 
 def list_leaks(leaks: Mapping[str, list[str]]) -> str:
-    """Returns what is shared, a name a line."""
-    return "\n".join(f"{len(names)} {what}:\n{listing(names)}" for what, names in leaks.items())
+    """Returns what is shared, a name a line, and what to do where only names of patients are."""
+    text = "\n".join(f"{len(names)} {what}, matched by {MATCHED_BY[what]}:\n{listing(names)}" for what, names in leaks.items())
+    if set(leaks) == {"patients"}:
+        text += f"\n{OTHER_PATIENTS}"
+    return text
 
 
 def guard_against_parent_runs(manifest: Manifest, parents: Manifest | None, *, allow_leak: bool) -> Manifest:

@@ -44,9 +44,10 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
             leaky=result.leaky,
             counts=result.metrics.get("subset_counts"),
             plots=plots,
+            nih=result.nih,
             config=(folder / "config.yaml").read_text(encoding="utf-8"),
             provenance=record,
-            notes=[*result.notes, *cautions(result.metrics)],
+            notes=[*result.notes, *cautions(result.metrics, nih=result.nih)],
             command=record["command"],
         ),
     )

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.utils.csv_files import to_cell
 from malaria_exp.utils.errors import DiskFullError
 
 
@@ -91,11 +92,11 @@ def write_between(path: str | os.PathLike[str], name: str, text: str) -> Path:
 
 
 def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Writes a header and rows as CSV, all or nothing; None becomes an empty field."""
+    """Writes a header and rows as CSV, all or nothing; None becomes an empty field, and no text is a formula (`to_cell`)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([to_cell(value) for value in row] for row in rows)
     return write_text(path, text.getvalue())
 
 

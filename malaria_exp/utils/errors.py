@@ -59,6 +59,24 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     return f" Did you mean '{match}'?" if match else ""
 
 
+def by_reason(items: Iterable[tuple[str, str]], few: int = 5) -> list[str]:
+    """Returns a line for each (file, reason), and one for all files of a reason that more than a few have.
+
+    "a.png: truncated", "27,558 files, a Git LFS pointer: a.png, b.png, ... and 27,538 more".
+    """
+    files_of: dict[str, list[str]] = {}
+    for file, reason in items:
+        files_of.setdefault(reason, []).append(file)
+    lines = []
+    for reason, files in files_of.items():
+        if len(files) <= few:
+            lines += [": ".join(filter(None, (file, reason))) for file in files]
+            continue
+        shown = ", ".join(files[:MAX_LISTED]) + (f", ... and {len(files) - MAX_LISTED:,} more" if len(files) > MAX_LISTED else "")
+        lines.append(f"{len(files):,} files{', ' * bool(reason)}{reason}: {shown}")
+    return lines
+
+
 def listing(items: Iterable[str], limit: int = MAX_LISTED) -> str:
     """Returns the items one a line, indented, with a count of those beyond `limit`."""
     lines = [f"  {item}" for item in items]

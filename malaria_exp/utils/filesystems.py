@@ -79,6 +79,7 @@ def open_filesystem(url: str, key: str) -> Filesystem:
 
     Raises:
         ConfigError: no installed package reads such a URL.
+        DataError: its server does not answer.
     """
     scheme = scheme_of(url)
     if scheme in ("", "file"):
@@ -103,6 +104,8 @@ def open_filesystem(url: str, key: str) -> Filesystem:
     except ValueError as error:
         known = ", ".join(sorted({*fsspec.available_protocols(), *filter(None, tf.io.gfile.get_registered_schemes())}))
         raise ConfigError(f"{key}: '{public_url(url)}' cannot be opened: {error}. Schemes that are known: {known}.") from None
+    except Exception as error:  # noqa: BLE001 - ftp, sftp and others connect at once, and each raises types of its own
+        raise DataError(f"{key}: '{public_url(url)}' cannot be reached: {error or type(error).__name__}.") from None
     return FsspecFilesystem(url, files, path)
 
 

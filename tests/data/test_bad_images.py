@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import compose_app
 from PIL import Image
 
 from malaria_exp.config.registry import build
@@ -19,6 +20,7 @@ from malaria_exp.data.cell_table import STOP, BadImage, BadImagePolicy, CellTabl
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.runs.load_data import load_and_decode
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.write_results import write_excluded
 from malaria_exp.utils.errors import DataError
@@ -277,6 +279,28 @@ def test_without_the_bad_files_a_run_gives_the_same(skipped, harmed, overrides, 
     assert json.loads((folder / "metrics.json").read_text())["excluded"] == 0
     assert not (folder / "excluded.csv").exists()
     assert "left out" not in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_the_unknown_patient_of_a_bad_file_decides_nothing(content, nih_files, make_nih_zip, tmp_path):
+    path = make_nih_zip(tmp_path / "cells.zip", nih_files | {"Uninfected/holiday.png": content})
+    few = ["split.train=0.5", "split.val=0.25", "split.test=0.25"]
+    skip = ["dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"]
+    config = compose_app(["dataset=folder", f"dataset.path={path}", *skip, *few], tmp_path).config
+    table, _, bad = load_and_decode(config)
+    assert [item.file for item in bad] == ["cell_images/Uninfected/holiday.png"]
+    assert table.remarks == ()
+    build("split", "patient_holdout", config.one("split").params, table)
+
+
+def test_a_good_file_of_an_unknown_patient_is_refused_before_decoding(nih_files, make_nih_zip, tmp_path, monkeypatch):
+    monkeypatch.setattr("malaria_exp.runs.load_data.open_pixel_cache", None)
+    names = list(nih_files)
+    files = {f"Uninfected/{number}.png": nih_files[name] for number, name in enumerate(names[:4])} | {x: nih_files[x] for x in names[4:]}
+    path = make_nih_zip(tmp_path / "cells.zip", files)
+    overrides = ["dataset=folder", f"dataset.path={path}", "dataset.on_bad_image=skip", "dataset.max_bad_fraction=0.05"]
+    with pytest.raises(DataError, match="the patients of 4 of"):
+        load_and_decode(compose_app(overrides, tmp_path).config)
 
 
 def test_such_a_run_is_scored_again_without_the_same_images(skipped, harmed, run_task, tmp_path):

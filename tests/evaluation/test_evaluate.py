@@ -101,7 +101,7 @@ def test_healthy_patients_alone_give_strict_json(tmp_path):
     assert data["subsets"]["test"]["at"]["half"]["specificity"]["low"] is not None
     text = write_json(tmp_path / "metrics.json", data).read_text()
     assert json.loads(text, parse_constant=pytest.fail) == data
-    assert any("no parasitized cell" in caution for caution in cautions(data))
+    assert any("no parasitized cell" in caution for caution in cautions(data, nih=False))
 
 
 def test_it_is_plain_python_and_deterministic():
@@ -125,16 +125,17 @@ def test_headline_takes_test_else_external_else_validation(subsets, expected):
 
 
 def test_cautions_name_what_is_thin():
-    few = cautions(evaluate(predictions(patients=6, healthy=1), **OPTIONS))
+    few = cautions(evaluate(predictions(patients=6, healthy=1), **OPTIONS), nih=False)
     assert any("only 3 patient" in caution for caution in few)
     assert any(
         "no intervals: one patient only" in caution
-        for caution in cautions(evaluate(predictions(("val",), patients=1, healthy=0), **OPTIONS))
+        for caution in cautions(evaluate(predictions(("val",), patients=1, healthy=0), **OPTIONS), nih=False)
     )
     perfect = predictions(patients=60)
     perfect = Predictions(perfect.cell_id, perfect.patient, perfect.slide, perfect.label, perfect.label * 0.8 + 0.1, perfect.subset)
-    assert any("leakage" in caution for caution in cautions(evaluate(perfect, **OPTIONS)))
-    assert cautions(evaluate(predictions(patients=60), **OPTIONS)) == []
+    for nih in (True, False):
+        assert any("leakage" in caution for caution in cautions(evaluate(perfect, **OPTIONS), nih=nih)) == nih
+    assert cautions(evaluate(predictions(patients=60), **OPTIONS), nih=True) == []
 
 
 def test_json_keeps_numpy_and_drops_nan(tmp_path):

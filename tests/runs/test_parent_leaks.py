@@ -49,8 +49,10 @@ def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     if not leaks:
         assert guard_against_parent_runs(two, one, allow_leak=False) is two
         return
-    with pytest.raises(LeakError, match="1 patients" if by == "patient" else "1 images"):
+    with pytest.raises(LeakError, match="1 patients, matched by name" if by == "patient" else "1 images, matched by content") as caught:
         guard_against_parent_runs(two, one, allow_leak=False)
+    # Whoever shares an image is the same patient, whatever the name.
+    assert ("dataset.patients_of=" in str(caught.value)) == (by == "patient")
     marked = guard_against_parent_runs(two, one, allow_leak=True)
     assert marked.leaky
     assert marked.hash == two.hash

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malaria_exp.utils import errors
-from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, did_you_mean, listing, nearest
+from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, by_reason, did_you_mean, listing, nearest
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_listing_counts_what_it_leaves_out():
     assert listing(range(30), limit=20).splitlines()[-1] == "  ... and 10 more"
     assert len(listing(range(30), limit=20).splitlines()) == 21
     assert "more" not in listing(range(20), limit=20)
+
+
+def test_many_files_of_one_reason_are_one_line():
+    few, many = [("a", "torn"), ("b", "")], [(f"{number}", "a pointer") for number in range(30)]
+    lines = by_reason([*few, *many])
+    assert lines[:2] == ["a: torn", "b"]
+    assert lines[2:] == [f"30 files, a pointer: {', '.join(map(str, range(20)))}, ... and 10 more"]
 
 
 def test_every_kind_of_error_has_an_exit_code_of_its_own():

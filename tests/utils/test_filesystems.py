@@ -128,3 +128,12 @@ def test_no_password_stands_in_a_message():
 def test_an_unknown_scheme_is_answered_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"task\.to: 'nonsense://x' cannot be opened: .*Schemes that are known: .*gs, .*s3, "):
         open_filesystem("nonsense://x", "task.to")
+
+
+def test_a_server_that_does_not_answer_is_a_message(monkeypatch):
+    def fail(*_, **__):
+        raise OSError(-2, "Name or service not known")
+
+    monkeypatch.setattr("socket.create_connection", fail)
+    with pytest.raises(DataError, match=r"^task\.to: 'ftp://nowhere/x' cannot be reached: .*Name or service not known"):
+        open_filesystem("ftp://nowhere/x", "task.to")

@@ -10,8 +10,9 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern, Probability
 from malaria_exp.data.cell_table import BadImage, BadImagePolicy, CellTable, OnBadImage
 from malaria_exp.data.readers.assemble import Cell, assemble
+from malaria_exp.data.readers.class_words import class_prefix
 from malaria_exp.data.readers.files import Files, hash_files, open_files
-from malaria_exp.data.readers.layout import Layout, class_prefix, find_cells
+from malaria_exp.data.readers.layout import Layout, find_cells
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.readers.nih_files import HOME, check_mappings, download
 from malaria_exp.utils.errors import DataError, listing

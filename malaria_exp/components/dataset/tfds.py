@@ -83,8 +83,8 @@ def tfds(
     notes = []
     if unknown:
         notes.append(
-            f"{len(unknown):,} of {len(cells):,} TFDS records are none of the NIH set's 27,558 files, so their patients are not known and splitting by"
-            f" patient is impossible:\n{listing(unknown)}"
+            f"{len(unknown):,} of {len(cells):,} TFDS records are none of the NIH set's 27,558 files, so their patients are not known:\n"
+            f"{listing(unknown)}"
         )
     policy = BadImagePolicy(on_bad_image, max_bad_fraction)
     return assemble("tfds", records, cells, hashes, bad=bad, policy=policy, notes=notes)

@@ -49,7 +49,7 @@ def divide_patients(
         raise DataError(
             f"split: the patients of {table.unknown_patients:,} of {len(table):,} cells of dataset '{table.name}' are not known, so they cannot be"
             " kept apart. Dividing cells goes without patients, and every result is then stamped LEAKY: split=cell_level_leaky\n"
-            + "\n".join(table.notes)
+            + "\n".join(table.remarks)
         )
     patients = np.unique(table.patient if among is None else among)
     names = list(subsets)

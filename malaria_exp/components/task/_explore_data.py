@@ -30,7 +30,7 @@ def explore_data(config: Config, folder: "RunFolder", *, samples: int) -> None:
     load_tensorflow()
     # What cannot be built is said before anything is decoded.
     chain = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
-    table, pixel_cache, excluded = load_and_decode(config)
+    table, pixel_cache, excluded = load_and_decode(config, one_class=True)
     write_excluded(folder, excluded)
     data = _subsets(config, table, pixel_cache, folder)
     folder.facts |= write_data_report(folder.path, config, table, data, chain, excluded=len(excluded), samples=samples)

@@ -12,7 +12,7 @@ from malaria_exp.data.readers.index import read_index
 from malaria_exp.data.verification import NEAR, Findings, Patients, find_faults
 from malaria_exp.data.verification_tables import counts_table, findings_table
 from malaria_exp.utils.atomic_files import write_csv
-from malaria_exp.utils.errors import MAX_LISTED, ConfigError, DataError, listing
+from malaria_exp.utils.errors import MAX_LISTED, ConfigError, DataError, by_reason, listing
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
@@ -51,12 +51,11 @@ def verify(app: "App", /, *, patients: Patients = "all", to: str | None = None) 
         out.print(f"{NEAR}: {file} {what}", markup=False)
     off = {kind: items for kind, items in findings.items() if items and kind != NEAR}
     if off:
-        text = "\n".join(
-            f"{kind}: {len(items):,}\n{listing(': '.join(filter(None, item)) for item in items)}" for kind, items in off.items()
-        )
+        text = "\n".join(f"{kind}: {len(items):,}\n{listing(by_reason(items))}" for kind, items in off.items())
         raise DataError(
-            f"dataset '{table.name}' is not as it should be.\n{text}{_advice(table, patients, off)}"
-            + ("" if to else "\nThe whole list: task.to=findings.csv")
+            f"dataset '{table.name}' is not as it should be.{_advice(table, patients, off)}"
+            + ("" if to else " The whole list: task.to=findings.csv")
+            + f"\n{text}"
         )
 
 
@@ -65,4 +64,4 @@ def _advice(table: CellTable, patients: Patients, off: Findings) -> str:
     absent = whole - set(table.patient.tolist())
     if patients == "present" or "missing" not in off or not absent:
         return ""
-    return f"\nOf {len(absent)} of {len(whole)} patients there is no file here; to expect those of the others only: task.patients=present"
+    return f" Of {len(absent)} of {len(whole)} patients there is no file here; to expect those of the others only: task.patients=present."

@@ -10,6 +10,7 @@ from malaria_exp.data.decode.jpeg import SOI, read_jpeg
 from malaria_exp.data.decode.pillow_formats import read_with_pillow
 from malaria_exp.data.decode.pixels import Pixels
 from malaria_exp.data.decode.png import SIGNATURE, read_png
+from malaria_exp.utils.replaced_files import LFS_POINTER, stands_for
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -76,6 +77,8 @@ def _format(data: bytes) -> str:
         return "WEBP"
     if data.startswith(BIG_TIFF_SIGNATURES):
         raise BadImageError("BigTIFF, which is for files over 4 GB; expected TIFF")
+    if data.startswith(LFS_POINTER):
+        raise BadImageError(stands_for(data) or "")
     looks = next((f", it looks like {kind}" for start, kind in OTHER_FILES.items() if data[:64].lstrip().startswith(start)), "")
     raise BadImageError(f"not a PNG, JPEG, TIFF, BMP or WebP image ({len(data):,} bytes{looks})")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, BadImage, BadImagePolicy, CellTable
 from malaria_exp.data.readers.files import Files, FileSource
-from malaria_exp.utils.errors import DataError, listing
+from malaria_exp.utils.errors import DataError, by_reason, listing
 
 
 class Cell(NamedTuple):
@@ -46,7 +46,7 @@ def assemble(
         notes: what a reader of a report should know.
 
     Raises:
-        DataError: nothing is left of a class.
+        DataError: nothing is left of a class that had images.
     """
     readable = [cell for cell in cells if cell.number in hashes]
     doubtful = find_doubtful(files.names, readable, hashes)
@@ -54,9 +54,9 @@ def assemble(
     kept.sort(key=lambda cell: (-CLASS_NAMES.index(cell.class_name), cell.cell_id))
     every_bad = [*bad, *(BadImage(files.names[index], reason) for index, reason in doubtful.items())]
     classes = np.array([cell.class_name for cell in kept], dtype=str)
-    for class_name in CLASS_NAMES:
+    for class_name in sorted({cell.class_name for cell in cells}) or CLASS_NAMES:
         if class_name not in classes:
-            lines = listing([f"{file}: {reason}" for file, reason in sorted(every_bad)])
+            lines = listing(by_reason(sorted(every_bad)))
             raise DataError(f"dataset '{name}': none of the images of the class {class_name} can be used. Bad images:\n{lines}")
     indices = np.array([cell.number for cell in kept])
     return CellTable.from_names(

@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from malaria_exp.data.cell_table import BadImage
-from malaria_exp.data.readers.files import Files, clean_name
+from malaria_exp.data.readers.class_words import class_word
+from malaria_exp.data.readers.files import Files, clean_name, split_ending
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
 COLUMNS = ("patient", "slide", "field", "label")
 # What spreadsheets and statistics programs write where there is nothing.
-NOTHING = ("", "na", "n/a", "nan", "none", "null", "unknown")
+NOTHING = ("", "na", "n/a", "#n/a", "nan", "none", "null", "unknown")
 
 
 class CellList(NamedTuple):
@@ -35,10 +36,11 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
     """Reads the CSV and finds its files.
 
     Args:
-        path: a CSV with a header; the column `file` holds paths below the dataset's path, or bare names where they are unique.
+        path: a CSV with a header; the column `file` holds paths below the dataset's path, or bare names where they are unique; the
+            ending may be missing.
             Nothing, NA, nan, none, null and unknown all mean that a patient, slide or field is not known.
         files: of the dataset.
-        class_of: class name by label in lower case.
+        class_of: class name by label as `class_word` writes it.
 
     Raises:
         DataError: the CSV cannot be read, has none of the columns patient, slide, field and label, lists a file twice or none that
@@ -71,7 +73,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
             raise DataError(f"{where}, line {number}: '{row['file']}' stands in line {line_of[index]} already.")
         values = {name: "" if row[name].strip().lower() in NOTHING else row[name].strip() for name in given}
         if "label" in values:
-            class_name = class_of.get(row["label"].strip().lower())
+            class_name = class_of.get(class_word(row["label"]))
             if class_name is None:
                 raise DataError(
                     f"{where}, line {number}: label {row['label']!r}; expected one of {', '.join(class_of)}.{did_you_mean(row['label'], class_of)}"
@@ -89,14 +91,15 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
 
 def _finder(files: Files) -> Callable[[str], list[int]]:
     """Returns a function from what the CSV calls a file, its path or its bare name, to the numbers of the files that can be meant."""
-    by_path, by_name = defaultdict(list), defaultdict(list)
+    tables: list[dict[str, list[int]]] = [defaultdict(list) for _ in range(4)]
     for index, name in enumerate(files.names):
-        by_path[name].append(index)
-        by_name[PurePosixPath(name).name].append(index)
+        bare = PurePosixPath(name).name
+        for table, key in zip(tables, (name, bare, split_ending(name)[0], split_ending(bare)[0]), strict=True):
+            table[key].append(index)
 
     def find(text: str) -> list[int]:
         # As written, then without blanks around it, then with the separators of Windows.
         written = (text, text.strip(), text.strip().replace("\\", "/"))
-        return next((found for path in map(clean_name, written) for names in (by_path, by_name) if (found := names.get(path))), [])
+        return next((found for path in map(clean_name, written) for table in tables if (found := table.get(path))), [])
 
     return find

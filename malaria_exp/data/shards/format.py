@@ -22,6 +22,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.utils.csv_files import from_cell, to_cell
 from malaria_exp.utils.errors import DataError
 
 FORMAT_VERSION = 1
@@ -213,7 +214,7 @@ def write_sidecar(plan: Plan, table: CellTable, rows: Sequence[int], offsets: Se
     writer.writerow(COLUMNS)
     index = np.asarray(rows, dtype=np.int64)
     names = np.array(CLASS_NAMES)
-    columns = {name: getattr(table, name)[index].tolist() for name in TEXT_COLUMNS}
+    columns = {name: list(map(to_cell, getattr(table, name)[index].tolist())) for name in TEXT_COLUMNS}
     columns["label"] = names[table.label[index]].tolist()
     columns["truth"] = [""] * len(index) if table.truth is None else names[table.truth[index]].tolist()
     columns["offset"], columns["crc32"] = list(offsets[:-1]), list(crcs)
@@ -242,7 +243,7 @@ def read_sidecar(data: bytes, where: str) -> dict[str, np.ndarray]:
             raise ValueError("other columns")
         texts = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
         number_of = {name: number for number, name in enumerate(CLASS_NAMES)}
-        columns = {name: np.array(texts[name]) for name in TEXT_COLUMNS}
+        columns = {name: np.array(list(map(from_cell, texts[name]))) for name in TEXT_COLUMNS}
         columns["label"] = np.array([number_of[name] for name in texts["label"]], np.int8)
         if any(texts["truth"]):
             columns["truth"] = np.array([number_of[name] for name in texts["truth"]], np.int8)

@@ -56,9 +56,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "worst_errors": (
         "The worst errors",
-        "The cells that the model got most wrong, with score, patient and file. Experts who read these images again doubted about "
-        "one label in twenty, so some of these are errors of the labels.",
+        "The cells that the model got most wrong, with score, patient and file.",
     ),
+}
+# Added to the captions where cells of the NIH set were scored.
+NIH_CAPTIONS = {
+    "worst_errors": "Experts who read the NIH set again doubted about one label in twenty, so some of these are errors of the labels.",
 }
 
 
@@ -76,7 +79,7 @@ class ReportData:
         counts: rows of the table of what was held out, by subset, each like `CellTable.summary()`; None takes the counts of
             the evaluated subsets from `metrics`.
         plots: PNG bytes by name, in the order shown; a name that begins like a key of CAPTIONS gets its title and caption.
-        captions: captions by plot name that replace those.
+        nih: cells of the NIH set were scored, which adds what is known of its labels to the captions.
         config: the composed configuration as YAML.
         provenance: nested; shown as rows with dotted keys.
         notes: sentences of caution, shown near the top.
@@ -91,7 +94,7 @@ class ReportData:
     leaky: bool = False
     counts: Mapping[str, Mapping[str, int]] | None = None
     plots: Mapping[str, bytes] = field(default_factory=dict)
-    captions: Mapping[str, str] = field(default_factory=dict)
+    nih: bool = False
     config: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -131,7 +134,7 @@ def render(data: ReportData) -> str:
         # The subset that the headline is about comes first.
         subsets={shown: part} | dict(metrics["subsets"]),
         counts=data.counts or {name: subset["counted"] for name, subset in metrics["subsets"].items()},
-        pictures=[(_picture(name, png, data.captions), name.startswith(WIDE)) for name, png in data.plots.items()],
+        pictures=[(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
         on_validation=metrics["threshold_source"] == CHOSEN_ON_VALIDATION,
@@ -147,8 +150,10 @@ def write_report(path: str | os.PathLike[str], data: ReportData) -> Path:
     return write_text(path, render(data))
 
 
-def _picture(name: str, png: bytes, captions: Mapping[str, str]) -> Picture:
+def _picture(name: str, png: bytes, *, nih: bool) -> Picture:
     known = next((key for key in CAPTIONS if name.startswith(key)), None)
     title, caption = CAPTIONS[known] if known else (name.replace("_", " ").capitalize(), "")
+    if nih and known in NIH_CAPTIONS:
+        caption = f"{caption} {NIH_CAPTIONS[known]}"
     rest = name.removeprefix(known or name).strip("_").replace("_", " ")
-    return Picture(name, f"{title} ({rest})" if rest else title, captions.get(name, caption), png)
+    return Picture(name, f"{title} ({rest})" if rest else title, caption, png)

@@ -1,5 +1,6 @@
 """Any folder of two classes becomes a table; who the patients are is asked of a CSV, and said plainly where nobody knows."""
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from malaria_exp.components.dataset.folder import NEGATIVE_NAMES, POSITIVE_NAMES
 from malaria_exp.components.dataset.nih import nih
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN
+from malaria_exp.data.readers.index import Known
+from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.errors import ConfigError, DataError
 
 NIH = "C{case}P{case}thinF_IMG_20150619_114756_cell_{cell}"
@@ -86,16 +89,15 @@ def test_numbers_alone_are_not_guessed(write):
 
 
 def test_a_given_name_that_is_not_there_names_the_nearest_folder(write):
-    with pytest.raises(DataError, match=r"Does the folder 'Parasitized_cells' stand for 'parasitised_cells'\?"):
+    with pytest.raises(DataError, match=r"Does the folder 'Parasitized_cells' stand for 'parasitised cells'\?"):
         folder(path=write("Parasitized_cells/a.png", "Other/b.png"), positive="parasitised_cells", negative="Other")
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"positive": "a"}, r"dataset\.negative: missing"),
-        ({"negative": "a"}, r"dataset\.positive: missing"),
-        ({"positive": "Cells", "negative": "cells"}, "expected two names, received 'Cells' and 'cells'"),
+        ({"positive": []}, r"dataset\.positive, dataset\.negative: expected at least one name"),
+        ({"positive": ["x", "My-Cells"], "negative": ["y", "my_cells"]}, "expected different names, received 'my cells' in both"),
         ({"positive": "a/b", "negative": "c"}, r"dataset\.positive: expected the name of a folder, without the folders above it"),
         ({"path": ""}, r"dataset\.path"),
     ],
@@ -105,10 +107,36 @@ def test_names_that_are_no_two_names_of_folders_are_refused(given, message, writ
         build("dataset", "folder", {"path": write("cells/x.png"), **given})
 
 
-@pytest.mark.parametrize("keep", ["infected", "healthy"])
-def test_a_class_alone_is_refused(keep, write):
-    with pytest.raises(DataError, match="only folders of the class"):
-        folder(path=write(f"{keep}/a.png"))
+@pytest.mark.parametrize(("given", "name"), [({}, "healthy/a.png"), ({"negative": "donors"}, "donors/a.png"), ({}, "rings/Negative 1.png")])
+def test_a_class_alone_is_a_cohort(given, name, write):
+    assert labels(folder(path=write(name), **given)) == {name: "parasitized" if "rings" in name else "uninfected"}
+
+
+SPECIES = ("P. vivax/a.png", "falciparum/b.png", "ring_stage/c.png", "Gametocytes/d.png", "Red blood cells/e.png")
+
+
+def test_species_and_stages_are_parasitized_and_taken_together_with_a_note(write):
+    table = folder(path=write(*SPECIES))
+    assert [file for file, name in labels(table).items() if name == "uninfected"] == [SPECIES[-1]]
+    assert table.notes == ("parasitized are the cells of the folders Gametocytes (1), P. vivax (1), falciparum (1), ring_stage (1)",)
+
+
+def test_a_list_names_several_folders(write):
+    table = folder(path=write("a/1.png", "b/2.png", "c/3.png", "d/4.png"), positive=["a", "b"], negative=["c", "d"])
+    assert list(labels(table).values()) == ["parasitized", "parasitized", "uninfected", "uninfected"]
+
+
+@pytest.mark.parametrize("given", [{}, {"positive": ["ring", "falciparum"]}, {"negative": "healthy"}])
+@pytest.mark.parametrize("before", ["", "P1/", "train/"])
+def test_a_folder_that_may_be_of_either_class_is_never_left_out_quietly(given, before, write):
+    path = write(*(f"{before}{name}" for name in ("ring/a.png", "healthy/b.png", "leukocyte/c.png", "leukocyte/d.png")))
+    with pytest.raises(
+        DataError, match=r"others with images: leukocyte \(2\)\..*dataset\.positive=\[ring,\.\.\.\] dataset\.negative=\[healthy,"
+    ):
+        folder(path=path, **given)
+    table = folder(path=path, positive="ring", negative="healthy")
+    assert len(table) == 2
+    assert table.notes[-1].startswith("2 images beside the two classes")
 
 
 def test_a_place_without_images_is_refused(tmp_path, write):
@@ -204,7 +232,7 @@ def test_without_patients_it_says_what_is_impossible_and_what_would_mend_it(writ
     table = folder(path=write("infected/a.png", "healthy/b.png"))
     assert table.patient.tolist() == [UNKNOWN, UNKNOWN]
     assert table.unknown_patients == 2
-    (note,) = table.notes
+    (note,) = table.remarks
     assert "no patients are known, so splitting by patient is impossible" in note
     assert "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=" in note
 
@@ -232,12 +260,66 @@ def test_nih_names_tell_the_patients(write):
 def test_some_names_that_tell_no_patient_are_counted(write):
     table = folder(path=write(f"infected/{NIH.format(case=1, cell=1)}.png", "healthy/b.png", "healthy/c.png"))
     assert table.unknown_patients == 2
-    assert "the patients of 2 of 3 cells are not known" in table.notes[0]
+    assert "the patients of 2 of 3 cells are not known" in table.remarks[0]
 
 
 def test_the_form_of_the_nih_set_reads_like_dataset_nih(nih_files, make_nih_zip, tmp_path):
     path = str(make_nih_zip(tmp_path / "cells.zip", nih_files))
     assert folder(path=path).data_hash == nih(path=path).data_hash
+
+
+@pytest.fixture
+def in_the_index(monkeypatch):
+    """Lets the index of the NIH set know files by their content: in_the_index(path, *(file, NIH name))."""
+
+    def know(path, *files):
+        index = {hashlib.sha256(Path(path, file).read_bytes()).hexdigest(): Known(name, "", "") for file, name in files}
+        monkeypatch.setattr("malaria_exp.components.dataset.folder.look_up", index.get)
+
+    return know
+
+
+NAMED = NIH.format(case=7, cell=1)
+
+
+def test_renamed_nih_cells_have_the_patients_that_the_index_knows(write, in_the_index):
+    path = write("infected/0001.png", "healthy/0002.png", "healthy/own.png")
+    in_the_index(path, ("infected/0001.png", NAMED), ("healthy/0002.png", NAMED))
+    table = folder(path=path)
+    assert patients(table) == {"infected/0001.png": "P007", "healthy/0002.png": "P007", "healthy/own.png": UNKNOWN}
+    assert set(table.slide.tolist()) == {"C7P7thinF", UNKNOWN}
+    assert "the patients of 2 cells were found by the images' content" in table.notes[0]
+    assert "the patients of 1 of 3 cells are not known" in table.remarks[-1]
+
+
+@pytest.mark.parametrize(("third", "expected"), [("", "Anna"), ("Bela", "Bela")])
+def test_a_csv_comes_before_the_index_and_one_patient_never_has_two_names(third, expected, write, write_csv, in_the_index):
+    path = write("infected/a.png", "healthy/b.png", "healthy/c.png")
+    in_the_index(path, *((f"{file}.png", NAMED) for file in ("infected/a", "healthy/b", "healthy/c")))
+    table = folder(path=path, csv=write_csv("file,patient,slide", "a.png,Anna,S1", "b.png,Anna,", f"c.png,{third},S3"))
+    assert patients(table) == {"infected/a.png": "Anna", "healthy/b.png": "Anna", "healthy/c.png": expected}
+    assert table.slide.tolist() == ["S1", "Anna", "S3"]
+
+
+def test_the_patients_of_a_clinic_are_not_anothers_of_the_same_names(write, write_csv, in_the_index):
+    path = write("infected/a.png", "healthy/b.png", "healthy/c.png")
+    in_the_index(path, ("healthy/b.png", NAMED))
+    one, two = (folder(path=path, csv=write_csv("file,patient", "a.png,1", "b.png,"), patients_of=clinic) for clinic in (None, "clinic b"))
+    assert patients(one) == {"infected/a.png": "1", "healthy/b.png": "P007", "healthy/c.png": UNKNOWN}
+    assert patients(two) == {"infected/a.png": "clinic b/1", "healthy/b.png": "P007", "healthy/c.png": UNKNOWN}
+
+
+def test_the_renamed_cells_of_the_real_set_are_split_by_patient(real_zip, tmp_path):
+    with zipfile.ZipFile(real_zip) as archive:
+        cells = [name for name in archive.namelist() if name.endswith(".png") and name.rpartition("_")[2] in ("100.png", "150.png")]
+        for number, name in enumerate(cells):
+            path = tmp_path / name.split("/")[1] / f"{number:04d}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(archive.read(name))
+    table = folder(path=str(tmp_path))
+    assert table.unknown_patients == 0
+    assert set(table.patient.tolist()) == {parse_name(name.rpartition("/")[2][:-4]).patient for name in cells}
+    build("split", "patient_holdout", {}, table)
 
 
 # The CSV
@@ -258,7 +340,7 @@ def test_patients_that_the_csv_leaves_open_are_counted_and_the_csv_is_named(writ
     table = folder(path=path, csv=csv)
     # The CSV and the names may name the same patient differently.
     assert table.unknown_patients == 2
-    assert f"fill in the column patient of {csv} for every file" in table.notes[0]
+    assert f"fill in the column patient of {csv} for every file" in table.remarks[0]
 
 
 def test_a_csv_without_patients_leaves_them_to_the_names(write, write_csv):
@@ -307,9 +389,9 @@ def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, wr
     assert table.bad == (("../c.png", "points outside of the zip; not read"),)
 
 
-def test_labels_that_leave_a_class_empty_are_refused(write, write_csv):
-    with pytest.raises(DataError, match="none of the images of the class uninfected can be used"):
-        folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,infected"))
+def test_labels_of_one_class_are_enough(write, write_csv):
+    table = folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,P. vivax"))
+    assert labels(table) == {"a.png": "parasitized", "b.png": "parasitized"}
 
 
 def test_what_is_wrong_with_the_csv_is_said_under_its_key(write, write_csv):

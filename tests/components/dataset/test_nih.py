@@ -215,11 +215,10 @@ def test_an_empty_path_a_strange_address_or_an_empty_folder_is_refused(tmp_path)
 
 
 @pytest.mark.parametrize("keep", ["Parasitized", "Uninfected"])
-def test_a_missing_or_empty_class_is_refused(keep, nih_files, tmp_path, make_nih_zip):
+def test_an_empty_class_is_refused_and_a_missing_one_is_not(keep, nih_files, tmp_path, make_nih_zip):
     half = {name: data for name, data in nih_files.items() if name.startswith(keep)}
     lost = {"Parasitized": "uninfected", "Uninfected": "parasitized"}[keep]
-    with pytest.raises(DataError, match=f"only folders of the class {keep.lower()}, none of {lost}"):
-        nih(path=str(write_form("zip", half, tmp_path / "missing.zip")))
+    assert len(nih(path=str(write_form("zip", half, tmp_path / "missing.zip")))) == len(half)
     # The folder is there, with Thumbs.db.
     with pytest.raises(DataError, match=rf"holds no image \({lost}: cell_images/{lost.capitalize()}\)"):
         nih(path=str(make_nih_zip(tmp_path / "empty.zip", half)))

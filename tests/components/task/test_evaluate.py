@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import compose_app
 from PIL import Image
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.runs.finished_runs import FinishedRun
+from malaria_exp.runs.load_data import load_and_decode
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError
 
 SMALL = ["dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40", "evaluation.resamples=20"]
@@ -218,3 +220,22 @@ def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_s
     report = " ".join((folder / "report.html").read_text().split())
     assert "its patients are not known, so nobody knows whether they are others" in report
     assert "no patients are known" in report
+
+
+# One class
+
+
+def test_a_cohort_of_one_class_is_explored_and_scored_and_not_trained_on(finished_run, nameless, run_task, tiny_cellnet, tmp_path):
+    shutil.rmtree(nameless / "parasitized")
+    data = ["dataset=folder", f"dataset.path={nameless}"]
+    folder = run_task(["task=evaluate", f"run={finished_run}", *data, "evaluation.resamples=20"], tmp_path / "scored", pictures=True)
+    at = json.loads((folder / "metrics.json").read_text())["subsets"]["external"]["at"]["half"]
+    assert at["specificity"]["value"] == at["tn"] / (at["tn"] + at["fp"])
+    assert at["sensitivity"]["value"] is None
+    assert "only the specificity says something" in " ".join((folder / "report.html").read_text().split())
+    config = compose_app([*data, "model.image_size=32"], tmp_path).config
+    assert set(load_and_decode(config, one_class=True)[0].label) == {0}
+    with pytest.raises(
+        DataError, match=r"all \d+ cells of 'folder' are uninfected, and from one class nothing can be learned.*task=evaluate"
+    ):
+        load_and_decode(config)

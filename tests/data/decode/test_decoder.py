@@ -225,6 +225,7 @@ def frames(kind, **options):
         (b"x" * 1234, r"^not a PNG, JPEG, TIFF, BMP or WebP image \(1,234 bytes\)$"),
         (encode(IMAGE, "GIF"), "looks like GIF"),
         (b"\n<!DOCTYPE html><title>404</title>", "looks like HTML"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer.*git lfs pull"),
         (encode(IMAGE, "PNG")[:8], "truncated PNG"),
         (frames("PNG"), r"animated PNG \(several frames\)"),
         (frames("WEBP"), r"animated WebP \(several frames\)"),

@@ -160,9 +160,10 @@ def test_bad_files_have_no_row_and_stand_in_one_list():
 
 @pytest.mark.parametrize("lost", CLASSES)
 def test_a_class_without_usable_images_is_an_error_that_says_why(lost):
-    rows = [row for row in (A, B) if row[1] != lost]
+    files, cells, hashes = make(A, B)
+    del hashes[CLASSES.index(lost)]
     with pytest.raises(DataError, match=f"(?s)none of the images of the class {lost} can be used.*x.png: a reason"):
-        table_of(rows, bad=[BadImage("x.png", "a reason")])
+        assemble("cells", files, cells, hashes, bad=[BadImage("x.png", "a reason")], policy=BadImagePolicy())
 
 
 def test_nothing_usable_at_all_lists_the_first_reasons():

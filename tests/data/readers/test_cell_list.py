@@ -58,6 +58,13 @@ def test_a_name_with_blanks_is_found_as_it_is_written(read):
     assert set(read("file,patient\nhealthy/ blank .png,P1\n c.png ,P2\n").rows) == {5, 3}
 
 
+def test_endings_may_be_missing_where_the_rest_is_unique(read):
+    listed = read("file,patient\nhealthy/b,P1\nc,P2\nb,P3\n")
+    assert listed.rows == {2: {"patient": "P1"}, 3: {"patient": "P2"}}
+    assert [item.file for item in listed.missing] == ["b"]
+    assert "several files have this name" in listed.missing[0].reason
+
+
 def test_accents_written_apart_are_the_same(read):
     assert set(read("file,patient\nhealthy/Gro\u0308ße.png,P1\n").rows) == {4}
 
@@ -70,7 +77,7 @@ def test_all_columns_are_read_and_labels_become_class_names(read):
     }
 
 
-@pytest.mark.parametrize("word", ["", " ", "NA", "n/a", "NaN", "None", "NULL", "unknown"])
+@pytest.mark.parametrize("word", ["", " ", "NA", "n/a", "NaN", "None", "NULL", "unknown", "#N/A"])
 def test_what_programs_write_for_nothing_is_nobody(word, read):
     assert read(f"file,patient\na.png,{word}\nc.png,Nadia\n").rows == {0: {"patient": ""}, 3: {"patient": "Nadia"}}
 
@@ -115,7 +122,6 @@ def test_an_empty_label_is_unknown(read):
 
 def test_columns_that_are_needed_are_named(read):
     assert "no column file; its columns are name, patient." in refused(read, "name,patient\na.png,P1\n")
-    assert "no column file; its columns are file;patient." in refused(read, "file;patient\na.png;P1\n")
     assert "expected a column patient, slide, field or label beside file; received file, person." in refused(
         read, "file,person\na.png,P1\n"
     )

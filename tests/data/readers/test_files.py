@@ -369,6 +369,20 @@ def test_what_is_no_zip_is_refused(data, tmp_path):
         open_files(str(tmp_path / "cells.zip"), "nih")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<!doctype html><title>Log in", r"is a web page \(HTML or XML\)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 353452851\n", "is a Git LFS pointer.*git lfs pull"),
+        (b"7z\xbc\xaf\x27\x1c....", "is a 7z archive.*Unpack it"),
+    ],
+)
+def test_what_lies_in_place_of_a_zip_is_named(content, message, tmp_path):
+    (tmp_path / "cells.zip").write_bytes(content)
+    with pytest.raises(DataError, match=rf"cells\.zip' {message}"):
+        open_files(str(tmp_path / "cells.zip"), "folder")
+
+
 def test_a_zip_with_any_byte_changed_is_read_or_refused_and_nothing_else(tmp_path):
     whole = write_zip(tmp_path / "cells.zip", {name: data * 9 for name, data in TREE.items()}, zipfile.ZIP_DEFLATED).read_bytes()
     path = tmp_path / "changed.zip"

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malaria_exp.data.readers.layout import PART_NAMES, class_prefix, find_cells
+from malaria_exp.data.readers.class_words import class_prefix
+from malaria_exp.data.readers.layout import PART_NAMES, find_cells
 from malaria_exp.utils.errors import DataError
 
 CLASS_OF = {"parasitized": "parasitized", "uninfected": "uninfected"}
@@ -175,15 +176,28 @@ def test_nothing_at_all():
 
 def test_no_folders_and_no_classes_in_the_names():
     assert (
-        "has no folders of the two classes (looked for, in any case of letters: parasitized, uninfected). It holds no folders. ADVICE"
+        "has no folders of the two classes (looked for, in any case of letters: parasitized; uninfected). It holds no folders. ADVICE"
         in (refused("a.png", "b.png"))
     )
 
 
 def test_one_class_alone_names_the_missing_one():
     assert "has only folders of the class parasitized, none of uninfected" in refused("Parasitized/a.png", "Other/b.png")
-    assert "has only folders of the class uninfected, none of parasitized" in refused("Uninfected/a.png")
-    assert "no folders of the two classes" in refused("ParasitizedC1.png")
+    assert "has only folders of the class uninfected, none of parasitized" in refused(
+        "Uninfected/a.png", "train/Other/b.png", "Other/b.png"
+    )
+    assert "no folders of the two classes" in refused("ParasitizedC1.png", "other.png")
+
+
+@pytest.mark.parametrize("names", [["Uninfected/a.png"], ["P1/Uninfected/a.png", "P2/Uninfected/a.png"], ["UninfectedC1.png"]])
+def test_one_class_is_enough_where_there_is_nothing_else(names):
+    assert {class_name for class_name, _ in found(*names).values()} == {"uninfected"}
+
+
+def test_sets_side_by_side_are_named():
+    sets = [f"{place}/{name}/a.png" for place in ("nih", "clinic") for name in ("Parasitized", "Uninfected")]
+    (note,) = notes(*sets)
+    assert note == "the class folders of 2 folders are read as one set: clinic (2), nih (2); for one of them, give its path"
 
 
 def test_classes_at_different_depths_are_not_taken_together():

@@ -65,7 +65,7 @@ def _augmentation(config: Config) -> str:
 
 
 def _notes(table: CellTable, data: Data, excluded: int) -> list[str]:
-    notes = [*table.notes, *data.manifest.details.get("warnings", ())]
+    notes = [*table.remarks, *data.manifest.details.get("warnings", ())]
     if data.manifest.protocol == NO_SPLIT:
         only = CLASS_NAMES[int(table.label[0])]
         notes.append(
