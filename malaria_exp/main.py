@@ -29,6 +29,7 @@ from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
+from malaria_exp.utils.tensorflow_setup import fix_environment
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 INTERRUPTED = 130
@@ -57,7 +58,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if not _debug:
         os.environ[OWN_MARK] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    fix_environment()
     _started.append(os.getpid())
     # SIGTERM, by which schedulers end a run, is handled as Ctrl-C is.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -152,6 +153,8 @@ def run_in_process(overrides: list[str]) -> Path:
     Raises:
         UserError: an override is wrong, or the run cannot be made.
     """
+    import matplotlib as mpl
+
     start_terminal_log()
     app = compose_app(overrides)
     task = app.config.one("task")
@@ -159,7 +162,10 @@ def run_in_process(overrides: list[str]) -> Path:
         raise ConfigError(f"task: malaria_exp.run takes {' and '.join(TASKS)}, received '{task.name}'. On the command line all tasks run.")
     _check_single(app.config)
     app.config.check_components()
-    build("task", task.name, task.params, app)
+    with mpl.rc_context():
+        # Plots look as they do from the command line, whatever the notebook has set for its own.
+        mpl.rcdefaults()
+        build("task", task.name, task.params, app)
     return app.output_dir
 
 
