@@ -31,6 +31,7 @@ from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.signals import exit_code, raise_terminated
+from malaria_exp.utils.tensorflow_setup import fix_environment
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 # Exit codes of the jobs that failed in this process.
@@ -57,7 +58,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     if not _debug:
         os.environ[OWN_MARK] = "1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    fix_environment()
     _started.append(os.getpid())
     # SIGTERM, by which schedulers end a run, is handled as Ctrl-C is.
     signal.signal(signal.SIGTERM, raise_terminated)
@@ -154,6 +155,8 @@ def run_in_process(overrides: list[str]) -> Path:
     Raises:
         UserError: an override is wrong, or the run cannot be made.
     """
+    import matplotlib as mpl
+
     start_terminal_log()
     app = compose_app(overrides)
     task = app.config.one("task")
@@ -161,7 +164,10 @@ def run_in_process(overrides: list[str]) -> Path:
         raise ConfigError(f"task: malaria_exp.run takes {' and '.join(TASKS)}, received '{task.name}'. On the command line all tasks run.")
     _check_single(app.config)
     app.config.check_components()
-    build("task", task.name, task.params, app)
+    with mpl.rc_context():
+        # Plots look as they do from the command line, whatever the notebook has set for its own.
+        mpl.rcdefaults()
+        build("task", task.name, task.params, app)
     return app.output_dir
 
 

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 
 from malaria_exp.config.registry import GROUPS, Component, plugin_components
 from malaria_exp.utils.errors import ConfigError, UserError, did_you_mean
+from malaria_exp.utils.tensorflow_setup import TENSORFLOW_NOISE, fix_environment, held_back_stderr
 
 
 def load(arguments: Sequence[str]) -> list[str]:
@@ -33,11 +34,14 @@ def load(arguments: Sequence[str]) -> list[str]:
         ConfigError: a module cannot be found or fails while it is imported.
     """
     names = _named_plugins(arguments)
+    fix_environment()
     if names and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     for name in names:
         try:
-            importlib.import_module(name)
+            # A module that imports TensorFlow at its top would bring back the lines that it prints.
+            with held_back_stderr(TENSORFLOW_NOISE):
+                importlib.import_module(name)
         except UserError:
             raise
         except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -13,13 +14,25 @@ from malaria_exp.config.registry import plugin_components
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact_overrides
+from malaria_exp.utils.tensorflow_setup import FIXED
 from malaria_exp.utils.version import __version__
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
+# Variables by which TensorFlow's kernels compute other last bits, or at another speed. They are the user's to set, so they are recorded.
+NUMERIC_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "TF_USE_CUBLASLT",
+)
 
 
 def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
-    """Returns code state, packages, machine, command and seed as plain values; the pipeline adds the hashes of data and split."""
+    """Returns code state, packages, Keras' settings, machine, command and seed as plain values; the pipeline adds the hashes of data and split."""
     plugins = {one.builder.__module__: inspect.getsourcefile(one.builder) for one in plugin_components()}
     return {
         "malaria_exp": __version__,
@@ -29,6 +42,8 @@ def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
         "command": " ".join([program(), *redact_overrides(overrides)]),
         "seed": seed,
         "python": platform.python_version(),
+        "keras": FIXED,
+        "environment": {name: os.environ[name] for name in NUMERIC_VARIABLES if name in os.environ},
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "machine": machine(),
     }

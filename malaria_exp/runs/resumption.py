@@ -20,7 +20,7 @@ from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import log
 
 # What a result depends on, as paths into provenance.json. Of the machine, the system's version and the memory are not among it.
-DEPENDS_ON = ("malaria_exp", "code_hash", "plugins", "python", "packages", "machine.processor", "machine.cores", "machine.environment")
+DEPENDS_ON = ("malaria_exp", "code_hash", "plugins", "python", "packages", "machine.processor", "machine.cores", "environment", "keras")
 # What stands in config.yaml in place of a secret.
 HIDDEN = "***"
 DATA = ("data_hash", "split_hash")

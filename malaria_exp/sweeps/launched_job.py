@@ -14,6 +14,7 @@ from malaria_exp.config import plugins
 from malaria_exp.config.app import CONF
 from malaria_exp.utils.progress_bars import console
 from malaria_exp.utils.signals import raise_terminated
+from malaria_exp.utils.tensorflow_setup import fix_environment
 from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -32,7 +33,7 @@ def prepare(number: int, overrides: list[str]) -> None:
         number: of the job.
         overrides: of the job.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    fix_environment()
     start_terminal_log()
     set_terminal_level(logging.CRITICAL)
     with suppress(ValueError):

@@ -6,14 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Environment variables by which threads and kernels are chosen, and so the last bits of a result.
-ENVIRONMENT = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS")
-
 
 def machine() -> dict[str, Any]:
-    """Returns system, processor, cores this process may use, what is set of ENVIRONMENT, memory in GB, and GPUs where TensorFlow is loaded already."""
+    """Returns system, processor, cores this process may use, memory in GB, and GPUs where TensorFlow is loaded already."""
     found: dict[str, Any] = {"system": platform.platform(terse=True), "processor": processor(), "cores": cores()}
-    found["environment"] = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found["memory_gb"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
     if "tensorflow" in sys.modules:

@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from malaria_exp.utils.atomic_files import write_bytes
+
+# A user's matplotlibrc would change the pictures, or end a run that has trained (text.usetex without LaTeX).
+mpl.rcdefaults()
 
 # Okabe and Ito 2008, "Color Universal Design". The two classes also differ in hatch or marker, for prints in gray.
 VERMILLION, BLUE, GREEN, ORANGE, PURPLE, SKY, BLACK = "#D55E00", "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#000000"
