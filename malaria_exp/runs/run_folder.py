@@ -82,7 +82,9 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
     write_status("running", pid=os.getpid(), host=socket.gethostname())
-    write_text(path / "config.yaml", redact_yaml(config_text))
+    config, text = path / "config.yaml", redact_yaml(config_text)
+    if not again or not config.exists() or config.read_text(encoding="utf-8") != text:
+        write_text(config, text)
     handler = start_file_log(path / "run.log")
     try:
         yield folder

@@ -27,7 +27,7 @@ def describe_run(config: Config, folder: Path, overrides: list[str]) -> Run:
     name = f"{group}-{folder.name}" if group else folder.name
     # A run writes its config.yaml first; the loggers begin some seconds later, when their packages are imported.
     started = (folder / "config.yaml").stat().st_mtime
-    return Run(folder, name, group, "train" if fold is None else f"fold-{fold}", plain, redact_overrides(overrides), started)
+    return Run(folder, name, group, "train" if fold is None else f"fold-{fold}", plain, redact_overrides(overrides), started=started)
 
 
 def run_params(config: Mapping[str, Any], overrides: list[str] | tuple[str, ...] = ()) -> dict[str, str | int | float | bool]:

@@ -22,9 +22,10 @@ from malaria_exp.components.logger._picture_grid import captioned_grid, table_ca
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.runs.provenance import git_state
-from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status, Table
-from malaria_exp.utils.atomic_files import write_bytes
-from malaria_exp.utils.errors import ConfigError
+from malaria_exp.runs.read_files import read_json
+from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Position, Run, Status, Table
+from malaria_exp.utils.atomic_files import write_bytes, write_json
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -33,6 +34,8 @@ from malaria_exp.utils.version import __version__
 ENDED: dict[Status, str] = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 # What MLflow takes at most: parameters and metrics in one call, letters of a value and of a digest.
 BATCH, METRICS, VALUE_LETTERS, DIGEST_LETTERS = 100, 1000, 5000, 36
+# Names the run at MLflow, for a run that goes on after it was cut off.
+FACTS_FILE = "mlflow.json"
 # Numbers of steps are sent this far apart.
 SEND_SECONDS = 5.0
 # By default the client waits for hours; a server that does not answer shall cost one warning soon. Variables that are set already stay.
@@ -120,9 +123,29 @@ class MlflowLogger(Logger):
             if run.group:
                 self.parent = store.begin_group(client, self.experiment_id, run.group, started_ms)
                 tags[store.PARENT_TAG] = self.parent
-            self.id = client.create_run(self.experiment_id, started_ms, tags, self.name or run.name).info.run_id
+            self.id = (run.resumed and self._resume(client, run.folder)) or client.create_run(
+                self.experiment_id, started_ms, tags, self.name or run.name
+            ).info.run_id
+        write_json(run.folder / FACTS_FILE, {"id": self.id, "experiment": self.experiment_id, "store": redact(tracking.uri)})
         self.client = client
         self._params(_flat(run.config))
+
+    def _resume(self, client: Any, folder: Path) -> str | None:
+        """Goes on with the run of a training that was cut off, and returns its id; None if there is none to go on with."""
+        try:
+            given = str(read_json(folder / FACTS_FILE).get("id"))
+            client.update_run(given, status="RUNNING")
+        except (RunFolderError, self.package.exceptions.MlflowException):
+            return None
+        steps, epochs = (
+            max((one.step for one in client.get_metric_history(given, f"{axis}/loss")), default=0) for axis in ("step", "epoch")
+        )
+        self.has = Position(epochs, steps)
+        return given
+
+    def settle(self) -> None:
+        """Sends what is gathered."""
+        self._send()
 
     def _params(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

@@ -17,11 +17,12 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.metrics import Ranking, direction
+from malaria_exp.runs.read_files import read_json
 from malaria_exp.sweeps.search.arguments import SWEEP_ID, agents_values
-from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Run, Status, Table
+from malaria_exp.tracking.logger_interface import Artifact, Axis, Logger, Position, Run, Status, Table
 from malaria_exp.tracking.wandb_settings import OFFLINE_PATIENCE, ONLINE_PATIENCE, Mode, choose_mode, keep_quiet, need_wandb, settings
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.redaction import redact
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -29,6 +30,7 @@ from malaria_exp.utils.terminal_log import log
 
 FACTS_FILE = "wandb.json"
 CURVE_POINTS, BINS = 500, 64
+AXES = ("epoch", "step")
 EXIT_CODES: dict[Status, int] = {"done": 0, "failed": 1, "interrupted": 130}
 
 
@@ -118,6 +120,8 @@ class WandbLogger(Logger):
         about = dict(self.about)
         if about["id"] and run.group:
             raise ConfigError("logger.wandb.id: it names one run, and the jobs of a multirun are several. Leave it out: each gets its own.")
+        told = _told(run.folder) if run.resumed else {}
+        about["id"] = told.get("id") or about["id"]
         known = {"name": run.name, "group": run.group, "job_type": run.job}
         about |= {key: value for key, value in known.items() if about[key] is None}
         self.run = self.client.init(
@@ -138,9 +142,13 @@ class WandbLogger(Logger):
         self.run.define_metric("figures/*", step_metric="epoch")
         if self.mode == "disabled":
             return
+        self.has = Position(told.get("epoch", 0), told.get("step", 0))
+        self.best = told.get("best", {})
         self.folder = Path(self.run.dir).parent
-        facts = {"id": self.run.id, "project": self.run.project, "entity": self.run.entity or None, "mode": self.mode}
-        write_json(run.folder / FACTS_FILE, facts | {"folder": str(self.folder), "url": self.run.url if self.mode == "online" else None})
+        self.facts_file, self.told = run.folder / FACTS_FILE, {"epoch": self.has.epoch, "step": self.has.step}
+        self.facts = {"id": self.run.id, "project": self.run.project, "entity": self.run.entity or None, "mode": self.mode}
+        self.facts |= {"folder": str(self.folder), "url": self.run.url if self.mode == "online" else None}
+        self._note_told()
         if self.mode == "offline":
             why = "offline, as there is no key" if self.keyless else "offline"
             log.info(f"wandb     {why}; to send it: wandb sync {self.folder}")
@@ -149,8 +157,19 @@ class WandbLogger(Logger):
         else:
             log.info(f"wandb     {self.run.url}")
 
+    def _note_told(self) -> None:
+        """Writes how far W&B has been told of the run, so that a run which goes on tells nothing twice."""
+        if self.mode != "disabled":
+            write_json(
+                self.facts_file,
+                self.facts | {"told": self.told | {"best": {name: value for name, value in self.best.items() if np.isfinite(value)}}},
+            )
+
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
         """Logs them over their own axis; of an epoch's, the summary keeps the best."""
+        # Before it is told: of a run that is killed in between, a point is missing; otherwise it would be there twice.
+        self.told[axis] = number
+        self._note_told()
         named = {f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}
         if axis == "epoch":
             self.epoch = number
@@ -274,6 +293,20 @@ def _beside_sweep(config: Mapping[str, Any]) -> dict[str, Any]:
     clashes = [key for key, value in config.items() if key in values and isinstance(value, Mapping)]
     inner = {f"{key}.{name}": value for key in clashes for name, value in config[key].items()}
     return {key: value for key, value in config.items() if key not in clashes} | inner
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """Returns of a run that was cut off its id at W&B and how far W&B was told of it; nothing if that cannot be known."""
+    try:
+        facts = read_json(folder / FACTS_FILE)
+    except RunFolderError:
+        return {}
+    given, told = facts.get("id"), facts.get("told")
+    if not isinstance(given, str) or not re.fullmatch(r"[\w.-]+", given) or not isinstance(told, dict):
+        return {}
+    best = told.get("best")
+    numbers = {name: value for name, value in best.items() if isinstance(value, float)} if isinstance(best, dict) else {}
+    return {"id": given, "best": numbers, **{axis: told[axis] for axis in AXES if type(told.get(axis)) is int}}
 
 
 def _better(name: str) -> Callable[[float, float], float] | None:
