@@ -202,7 +202,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:
+    if not math.isfinite(value) if isinstance(value, float) else isinstance(value, int) and abs(value) > LARGEST:
         raise ValueError("it holds a number that is not finite, or too large")
     # Text that looks like a date is one for YAML.
     if isinstance(value, date):

@@ -18,18 +18,24 @@ class Driver:
         self.model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inner"), keras.layers.Dense(1)])
         self.model.compile("sgd", "mse")
         self.context = CallbackContext(
-            folder, RunLength(epochs, STEPS, 4), "val_auc", self.model, keras.Variable(1.0), {"val_own": "min", "val_tp": None}
+            folder,
+            RunLength(epochs, STEPS, 4),
+            "val_auc",
+            self.model,
+            keras.Variable(1.0),
+            {"val_own": "min", "val_tp": None},
+            steps_done=lambda: self.number,
         )
+        self.number = 0
         self.callback = build("callback", name, params, self.context, path=f"callback.{name}")
         self.callback.set_model(self.model)
-        self.number = 0
         self.model.stop_training = False
         self.callback.on_train_begin({})
 
     def step(self, loss=0.5):
         self.callback.on_train_batch_begin(self.number % STEPS, {})
-        self.callback.on_train_batch_end(self.number % STEPS, {"loss": loss, "accuracy": 0.75})
         self.number += 1
+        self.callback.on_train_batch_end((self.number - 1) % STEPS, {"loss": loss, "accuracy": 0.75})
 
     def epoch(self, **row):
         """Four steps and the epoch's end; returns whether training is to stop."""

@@ -10,13 +10,20 @@ from malaria_exp.training.callback_context import CallbackContext
 
 
 def fit(folder, run_steps, *, epochs=1, stop_early=False, **params):
-    context = CallbackContext(folder, RunLength(epochs, run_steps, 4), "val_auc", None, keras.Variable(1.0))
+    done = []
+    context = CallbackContext(folder, RunLength(epochs, run_steps, 4), "val_auc", None, keras.Variable(1.0), steps_done=lambda: len(done))
     callback = build("callback", "profile", params, context)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", stop_early))
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: done.append(batch))
     model.fit(
-        np.zeros((4 * run_steps, 3)), np.zeros((4 * run_steps, 1)), batch_size=4, epochs=epochs, callbacks=[callback, stop], verbose=0
+        np.zeros((4 * run_steps, 3)),
+        np.zeros((4 * run_steps, 1)),
+        batch_size=4,
+        epochs=epochs,
+        callbacks=[count, callback, stop],
+        verbose=0,
     )
     return callback
 
