@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from malaria_exp.runs import provenance
 from malaria_exp.runs.read_files import CONFIG, PROVENANCE, read_config, read_json, read_status
 from malaria_exp.runs.run_folder import STATUS, may_be_running
 from malaria_exp.tracking.logger_interface import Position
-from malaria_exp.training.checkpoint import Checkpoint, read_last
+from malaria_exp.training.checkpoint import Checkpoint
+from malaria_exp.training.checkpoint_files import read_last
 from malaria_exp.utils.errors import ConfigError, RunFolderError, listing
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -52,7 +53,7 @@ class Resumption:
     @property
     def position(self) -> Position:
         """Where its training goes on."""
-        return Position(self.checkpoint.epochs, self.checkpoint.steps) if self.checkpoint else Position()
+        return Position(len(self.checkpoint.progress.history), self.checkpoint.progress.steps) if self.checkpoint else Position()
 
     def check(self, now: Mapping[str, Any], names: Sequence[str]) -> None:
         """Raises a RunFolderError if what a result depends on is no longer what it was; a warning with `force`.
@@ -76,7 +77,7 @@ class Resumption:
         """Returns when and where the run went on, this time included, for provenance.json."""
         now = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "from": self.checkpoint.describe() if self.checkpoint else "the start",
+            "from": self.checkpoint.progress.describe() if self.checkpoint else "the start",
         }
         before = self.provenance.get(RESUMED)
         return [*(before if isinstance(before, list) else []), now]
@@ -126,11 +127,7 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
     if checkpoint is not None:
         # GPUs are known only once TensorFlow is loaded.
         load_tensorflow()
-        before = checkpoint.facts["machine"]
-        if isinstance(before, dict) and before.get("gpus") != machine().get("gpus"):
-            Resumption(path, config, text, overrides, {"machine": before}, checkpoint, force).check(
-                {"machine": machine()}, ["machine.gpus"]
-            )
+        replace(found, provenance={"machine": checkpoint.machine}).check({"machine": machine()}, ["machine.gpus"])
     log.info(f"resume    {path} goes on from {found.history()[-1]['from']}")
     return found
 

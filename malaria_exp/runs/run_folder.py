@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import socket
 import time
 import traceback
@@ -16,7 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from malaria_exp.config.run_files import RESUME, RESUME_FILES
-from malaria_exp.utils.atomic_files import write_json, write_text
+from malaria_exp.utils.atomic_files import TEMPORARY, write_json, write_text
 from malaria_exp.utils.errors import RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
@@ -55,7 +56,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
     """Claims a new folder, keeps its status and its log, and records how the run ended.
 
     Creating status.json is the claim: the operating system lets exactly one process create it, so two runs never share a
-    folder, not even when they start in the same instant.
+    folder, not even when they start in the same instant. As long as the run lives, it also holds a lock there.
 
     Args:
         path: the folder; it may exist, but not hold a run.
@@ -81,10 +82,10 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
         write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
-    write_status("running", pid=os.getpid(), host=socket.gethostname())
     config, text = path / "config.yaml", redact_yaml(config_text)
     if not again or not config.exists() or config.read_text(encoding="utf-8") != text:
         write_text(config, text)
+    write_status("running", pid=os.getpid(), host=socket.gethostname())
     handler = start_file_log(path / "run.log")
     try:
         yield folder
@@ -115,13 +116,18 @@ def _claim(path: Path, *, again: bool) -> FileLock:
     """Makes the folder and its status.json, unless it goes on there, and returns the lock of the folder."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not again:
-            if any(path.iterdir()):
-                raise FileExistsError
-            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        if not again and not _never_began(path):
+            raise FileExistsError
         lock = FileLock(path / LOCK)
         with suppress(NotImplementedError):  # a filesystem without locks
             lock.acquire(timeout=0)
+        for left in [item for item in path.rglob(".*") if TEMPORARY.fullmatch(item.name)]:
+            # Of a process that was killed while it wrote.
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        if not again:
+            if _never_began(path):
+                (path / STATUS).unlink(missing_ok=True)
+            os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         raise RunFolderError(
             f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir; or go on with a training"
@@ -132,6 +138,12 @@ def _claim(path: Path, *, again: bool) -> FileLock:
     except OSError as error:
         raise RunFolderError(f"The folder '{path}' cannot be made: {error}. Choose another with hydra.run.dir=...") from None
     return lock
+
+
+def _never_began(path: Path) -> bool:
+    """Tells whether a folder is empty, or has only what a run leaves that is killed before it has written its status."""
+    found = {item.name for item in path.iterdir() if not TEMPORARY.fullmatch(item.name)} - {LOCK}
+    return not found or (STATUS in found and found <= {STATUS, "config.yaml"} and not (path / STATUS).stat().st_size)
 
 
 def _started_before(path: Path) -> str | None:

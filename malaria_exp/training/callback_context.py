@@ -1,11 +1,9 @@
 """What callbacks know of their training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.evaluation.metrics import METRICS, Direction, direction
@@ -55,36 +53,3 @@ class CallbackContext:
                 f" {', '.join(METRICS)}{f', and {ordered}' if ordered else ''}. A metric of your own says it with `direction`."
             )
         return self.own_metrics.get(monitor) or direction(monitor, path)
-
-
-def read_states(callbacks: "Sequence[keras.callbacks.Callback]") -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Returns what callbacks carry over from one step to the next, for a checkpoint.
-
-    A callback that carries something over has the methods get_state(), which returns plain values and lists of arrays by name, and
-    set_state(state), which takes the same in a run that goes on. Other callbacks begin anew there.
-
-    Returns:
-        The plain values of each, and the arrays of all by "callback/number/name/number".
-    """
-    states: list[dict[str, Any]] = []
-    arrays: dict[str, np.ndarray] = {}
-    for number, callback in enumerate(callbacks):
-        state = callback.get_state() if hasattr(callback, "get_state") else {}
-        lists = {name: value for name, value in state.items() if isinstance(value, list) and value and isinstance(value[0], np.ndarray)}
-        arrays |= {f"callback/{number}/{name}/{place}": array for name, value in lists.items() for place, array in enumerate(value)}
-        states.append(
-            {name: value for name, value in state.items() if name not in lists} | {"arrays": {name: len(lists[name]) for name in lists}}
-        )
-    return states, arrays
-
-
-def write_states(
-    callbacks: "Sequence[keras.callbacks.Callback]", states: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
-) -> None:
-    """Gives callbacks what `read_states` returned."""
-    for number, (callback, state) in enumerate(zip(callbacks, states, strict=True)):
-        if hasattr(callback, "set_state"):
-            lists = {
-                name: [arrays[f"callback/{number}/{name}/{place}"] for place in range(count)] for name, count in state["arrays"].items()
-            }
-            callback.set_state({name: value for name, value in state.items() if name != "arrays"} | lists)

@@ -1,63 +1,78 @@
-"""Checkpoints of a training in progress, from which a run that was cut off goes on.
+"""The state of a training in progress: everything that a run which was cut off goes on from."""
 
-A checkpoint is a NumPy archive in the run's folder: every array by name, and one named `facts` with plain values as JSON. ZIP keeps a
-checksum of each, so that damage is noticed.
-"""
-
+import dataclasses
 import json
-import os
-import time
-import zipfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.config.durations import RunLength
-from malaria_exp.config.run_files import RESUME, RESUME_FILES
-from malaria_exp.training.learning_rate_multiplier import steps_within
-from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import RunFolderError
-from malaria_exp.utils.terminal_log import log
+from malaria_exp.utils.rows import Row
 
 if TYPE_CHECKING:
     import keras
 
-KEPT, FACTS = 2, "facts"
-# With "auto": at the latest after so many seconds, and as long as writing takes at most this fraction of the time.
-INTERVAL_SECONDS, TIME_FRACTION = 60.0, 0.01
 
-Every = Literal["auto"] | str | None
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        precision: of the computation.
+        history: a row for each epoch that is done.
+        steps: that are done, of the whole run.
+        step: that are done in the epoch under way.
+        stage: number of the stage under way, from 0.
+        stage_first: epochs that were done when it began.
+        stopped: whether a callback has ended it.
+        best: value of the monitor in the best epoch; nan before there is one.
+        best_epoch: its number, from 1; 0 before there is one.
+        seconds: of training and validation so far.
+    """
+
+    precision: str = ""
+    history: list[Row] = field(default_factory=list)
+    steps: int = 0
+    step: int = 0
+    stage: int = 0
+    stage_first: int = 0
+    stopped: bool = False
+    best: float = nan
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+    def describe(self) -> str:
+        """Returns where the training stands, in words."""
+        return f"step {self.step:,} of epoch {len(self.history) + 1}" if self.step else f"epoch {len(self.history)}"
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> "Progress":
+        """Returns what `dataclasses.asdict` made plain; a ValueError, TypeError or KeyError if it is something else."""
+        made = cls(**{item.name: type(getattr(cls(), item.name))(values[item.name]) for item in dataclasses.fields(cls)})
+        made.history = [{str(key): float(value) for key, value in row.items()} for row in made.history]
+        if min(made.steps, made.step, made.stage, made.stage_first, made.best_epoch) < 0:
+            raise ValueError("a count is negative")
+        return made
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A training at a step.
+    """A training at the end of a step.
 
     Attributes:
-        facts: plain values: epochs and steps done, history, and what else the session notes.
-        arrays: by name.
+        progress: how far it has come.
+        machine: facts of the machine, its GPUs among them.
+        callbacks: plain values that each callback carries over.
+        arrays: by name: state/..., metric/..., best/..., callback/...
     """
 
-    facts: Mapping[str, Any]
+    progress: Progress
+    machine: Mapping[str, Any]
+    callbacks: Sequence[Mapping[str, Any]]
     arrays: Mapping[str, np.ndarray]
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that are done."""
-        return len(self.facts["history"])
-
-    @property
-    def steps(self) -> int:
-        """Steps that are done, of the whole run."""
-        return int(self.facts["steps"])
-
-    def describe(self) -> str:
-        """Returns where it stands, in words."""
-        step = self.facts["step"]
-        return f"epoch {self.epochs}" if not step else f"step {step:,} of epoch {self.epochs + 1}"
 
     def numbered(self, prefix: str) -> list[np.ndarray]:
         """Returns the arrays that `name_arrays` named with a prefix."""
@@ -65,6 +80,18 @@ class Checkpoint:
         while (array := self.arrays.get(f"{prefix}/{len(found)}")) is not None:
             found.append(array)
         return found
+
+    def facts(self) -> bytes:
+        """Returns all but the arrays, as JSON."""
+        return json.dumps(
+            {"progress": dataclasses.asdict(self.progress), "machine": self.machine, "callbacks": list(self.callbacks)}
+        ).encode()
+
+    @classmethod
+    def from_facts(cls, facts: bytes, arrays: Mapping[str, np.ndarray]) -> "Checkpoint":
+        """Returns the checkpoint of which these are the facts and the arrays; a ValueError, TypeError or KeyError if they are none."""
+        plain = json.loads(facts)
+        return cls(Progress.from_plain(plain["progress"]), dict(plain["machine"]), [dict(one) for one in plain["callbacks"]], arrays)
 
 
 def name_arrays(prefix: str, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
@@ -95,89 +122,34 @@ def _on_devices(variable: "keras.Variable") -> tuple[Any, ...]:
     return getattr(value, "values", None) or (value,)
 
 
-class Checkpoints:
-    """Writes a run's checkpoints when they are due, keeps the last two, and measures what writing costs.
+def read_states(callbacks: "Sequence[keras.callbacks.Callback]") -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Returns what callbacks carry over from one step to the next, for a checkpoint.
 
-    Args:
-        folder: of the run.
-        every: "auto": after each epoch, and each minute of a long one, as long as that takes at most 1 % of the time; a duration; None
-            for never.
-        length: of the run.
+    A callback that carries something over has the methods get_state(), which returns plain values and lists of arrays by name, and
+    set_state(state), which takes the same in a run that goes on. Other callbacks begin anew there.
 
-    Raises:
-        ConfigError: the duration is longer than the run.
+    Returns:
+        The plain values of each, and the arrays of all by "callback/number/name/number".
     """
-
-    def __init__(self, folder: Path, every: Every, length: RunLength) -> None:
-        self.folder, self.every = folder / RESUME, every
-        self.interval = max(steps_within(length, "trainer.checkpoint", every), 1) if every not in (None, "auto") else None
-        self.began = self.written = time.perf_counter()
-        self.spent = self.last_cost = 0.0
-
-    def due(self, steps: int, *, epoch_end: bool) -> bool:
-        """Tells whether a checkpoint is to be written after so many steps of the run."""
-        if self.every is None:
-            return False
-        if self.interval is not None:
-            return steps % self.interval == 0
-        now = time.perf_counter()
-        affordable = self.spent + self.last_cost <= TIME_FRACTION * (now - self.began)
-        return affordable and (epoch_end or now - self.written >= INTERVAL_SECONDS)
-
-    def write(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint, which is on the disk when this returns, and deletes those before the last two."""
-        began = time.perf_counter()
-        self.folder.mkdir(exist_ok=True)
-        text = json.dumps(dict(checkpoint.facts)).encode()
-        arrays: dict[str, Any] = {FACTS: np.frombuffer(text, np.uint8), **checkpoint.arrays}
-
-        def write(path: Path) -> None:
-            with path.open("xb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-
-        write_atomically(self.folder / f"step-{checkpoint.steps:09d}.npz", write)
-        for old in _newest_first(self.folder)[KEPT:]:
-            old.unlink(missing_ok=True)
-        self.written = time.perf_counter()
-        self.last_cost = self.written - began
-        self.spent += self.last_cost
+    states: list[dict[str, Any]] = []
+    arrays: dict[str, np.ndarray] = {}
+    for number, callback in enumerate(callbacks):
+        state = callback.get_state() if hasattr(callback, "get_state") else {}
+        lists = {name: value for name, value in state.items() if isinstance(value, list) and value and isinstance(value[0], np.ndarray)}
+        arrays |= {f"callback/{number}/{name}/{place}": array for name, value in lists.items() for place, array in enumerate(value)}
+        states.append(
+            {name: value for name, value in state.items() if name not in lists} | {"arrays": {name: len(lists[name]) for name in lists}}
+        )
+    return states, arrays
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob(RESUME_FILES), reverse=True)
-
-
-def read_last(folder: Path) -> Checkpoint | None:
-    """Returns the last checkpoint in a run's folder that is whole; None if there is none. A damaged one is named in a warning."""
-    for path in _newest_first(folder / RESUME):
-        try:
-            return _read(path)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            EOFError,
-            MemoryError,
-            RecursionError,
-            NotImplementedError,
-            zipfile.BadZipFile,
-        ) as error:
-            log.warning(f"resume    {path} is damaged and is passed over ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
-    return None
-
-
-def _read(path: Path) -> Checkpoint:
-    with zipfile.ZipFile(path) as archive:
-        if (bad := archive.testzip()) is not None:
-            raise ValueError(f"the checksum of {bad} is wrong")
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    facts = json.loads(arrays.pop(FACTS).tobytes())
-    checkpoint = Checkpoint(facts, arrays)
-    counts = [facts[name] for name in ("steps", "step", "stage", "stage_first", "best_epoch")]
-    if not all(type(count) is int and count >= 0 for count in counts) or not all(isinstance(row, dict) for row in facts["history"]):
-        raise ValueError("its facts are not those of a training")
-    return checkpoint
+def write_states(
+    callbacks: "Sequence[keras.callbacks.Callback]", states: Sequence[Mapping[str, Any]], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Gives callbacks what `read_states` returned."""
+    for number, (callback, state) in enumerate(zip(callbacks, states, strict=True)):
+        if hasattr(callback, "set_state"):
+            lists = {
+                name: [arrays[f"callback/{number}/{name}/{place}"] for place in range(count)] for name, count in state["arrays"].items()
+            }
+            callback.set_state({name: value for name, value in state.items() if name != "arrays"} | lists)

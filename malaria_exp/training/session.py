@@ -10,8 +10,17 @@ import numpy as np
 from malaria_exp.config.durations import RunLength
 from malaria_exp.data.subsets import Cells
 from malaria_exp.training.averaging import averaged_weights
-from malaria_exp.training.callback_context import CallbackContext, read_states, write_states
-from malaria_exp.training.checkpoint import Checkpoint, Checkpoints, name_arrays, read_variables, write_variables
+from malaria_exp.training.callback_context import CallbackContext
+from malaria_exp.training.checkpoint import (
+    Checkpoint,
+    Progress,
+    name_arrays,
+    read_states,
+    read_variables,
+    write_states,
+    write_variables,
+)
+from malaria_exp.training.checkpoint_files import Checkpoints
 from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.loss_gradients import LossGradients
 from malaria_exp.training.precision import choose_precision, set_precision
@@ -47,9 +56,7 @@ class Session:
         model: the model that is saved. It stays uncompiled, so that the file has nothing of this run's optimizer, loss and schedule.
         compiled: a compiled model of the same layers, made anew for each stage.
         score: computes the logits (N,) of a subset's cells with the current weights; a trainer may replace it.
-        history: one row an epoch.
-        stage: number of the stage under way, from 0.
-        step: steps that are done in the epoch under way.
+        progress: how far the training has come.
         step_metrics: the running means of the epoch so far; a trainer that keeps its own gives them here.
     """
 
@@ -66,20 +73,23 @@ class Session:
         check_divisible(batches, self.strategy)
         self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
         check_updates(settings, self.length.steps_per_epoch)
-        self.history: list[Row] = []
-        self.steps = self.step = 0
-        self.stage = self._stage_first = 0
-        self.best, self.best_epoch = float("nan"), 0
-        self._seconds_before = 0.0
+        self.progress = Progress(settings.precision)
         self._signal = HeldBack()
         self._checkpoints = Checkpoints(inputs.folder, None if self._one_of_several else settings.checkpoint, self.length)
         # What a run that was cut off goes on from, until everything has taken its place.
         self._checkpoint = inputs.checkpoint
-        self._build()
-        self._best_weights = self.model.get_weights()
         if self._checkpoint is not None:
-            self._restore_facts(self._checkpoint)
-        self._started = time.perf_counter() - self._seconds_before
+            self.progress = self._checkpoint.progress
+            if self.progress.stage >= len(settings.stages) or self.progress.step >= self.length.steps_per_epoch:
+                raise RunFolderError("run: the checkpoint does not fit: it is of a training of another length.")
+        self._build()
+        self._best_weights = self._checkpoint.numbered("best") if self._checkpoint else self.model.get_weights()
+        self._started = time.perf_counter()
+
+    @property
+    def precision(self) -> str:
+        """That of the computation; "auto" until it is measured."""
+        return self.progress.precision
 
     @property
     def _one_of_several(self) -> bool:
@@ -93,15 +103,14 @@ class Session:
         inputs, stages = self.inputs, self.settings.stages
         with self.strategy.scope():
             self._scale = keras.Variable(1.0, trainable=False, name="rate_scale")
-        self.precision: str = self._checkpoint.facts["precision"] if self._checkpoint else self.settings.precision
         if self.precision == "auto" and self.strategy.num_replicas_in_sync > 1:
             log.info("precision float32 (auto measures one device; set trainer.precision=bfloat16 for several)")
-            self.precision = "float32"
+            self.progress.precision = "float32"
         if self.precision == "auto":
             try:
-                self.precision = choose_precision(self._trial, self._first_batch, identity=inputs.identity, root=inputs.cache)
+                self.progress.precision = choose_precision(self._trial, self._first_batch, identity=inputs.identity, root=inputs.cache)
             except _NothingToTrainError:
-                self.precision = "float32"
+                self.progress.precision = "float32"
         # Measuring the precision has used Keras' random generators; a run must not depend on whether it had to measure.
         keras.utils.clear_session()
         keras.utils.set_random_seed(inputs.seed)
@@ -117,7 +126,7 @@ class Session:
             self._multiplier(stage)
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
         context = CallbackContext(
-            inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions, steps_done=lambda: self.steps
+            inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions, steps_done=lambda: self.progress.steps
         )
         self._mode = context.direction(self.settings.monitor, "trainer.monitor")
         self._callbacks = inputs.build_callbacks(context)
@@ -137,18 +146,18 @@ class Session:
 
     def batches(self) -> Any:
         """Returns the training batches from the step that comes next on, divided among the strategy's devices."""
-        return distributed(self.inputs.batches, self.strategy, self.epoch, self.step)
+        return distributed(self.inputs.batches, self.strategy, self.epoch, self.progress.step)
 
     @property
     def epoch(self) -> int:
         """The epoch under way, counted from 0 over all stages."""
-        return len(self.history)
+        return len(self.progress.history)
 
     @property
     def stage_end(self) -> int:
         """The epoch at which the stage under way ends; the present one if it was stopped before."""
-        stopped = self._checkpoint is not None and self._checkpoint.facts["stopped"]
-        return self.epoch if stopped else self._stage_first + self.settings.stages[self.stage].epochs
+        progress = self.progress
+        return self.epoch if progress.stopped else progress.stage_first + self.settings.stages[progress.stage].epochs
 
     def _validate(self, logits: np.ndarray) -> Row:
         return validation_row(self.inputs, logits, self._own_metrics)
@@ -161,9 +170,8 @@ class Session:
     def compile(self, stage: Stage, number: int) -> "keras.Model":
         """Sets which layers a stage trains, and returns the model compiled with a new optimizer."""
         set_trainable(self.model, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
-        self.stage = number
         if self._checkpoint is None:
-            self._stage_first = self.epoch
+            self.progress.stage, self.progress.stage_first, self.progress.stopped = number, self.epoch, False
         self.compiled = self._compile(self.model, stage)
         for callback in self._callbacks:
             callback.set_model(self.compiled)
@@ -204,15 +212,16 @@ class Session:
     def running(self) -> Iterator[None]:
         """The training as a whole. A signal that comes inside is raised after a checkpoint at the end of a step."""
         self.inputs.tracker.training(self.length, self.settings.monitor, self.model, self.inputs.batches)
-        self._started = time.perf_counter() - self._seconds_before
-        with hold_back("a checkpoint is written at the end of this step, or of the epoch's validation") as self._signal:
+        self._started = time.perf_counter() - self.progress.seconds
+        with hold_back("after this step, or this epoch's validation, and a checkpoint") as self._signal:
             yield
 
     def begin_stage(self) -> None:
         """A stage is about to begin, or to go on."""
         self._tell("on_train_begin", {})
         if self._checkpoint is not None:
-            self._restore_arrays(self._checkpoint)
+            write_variables(self._state_variables, self._checkpoint.numbered("state"), "model and optimizer")
+            write_states(self._callbacks, self._checkpoint.callbacks, self._checkpoint.arrays)
 
     def end_stage(self) -> None:
         """A stage is done."""
@@ -222,11 +231,11 @@ class Session:
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch is about to begin; counted from 0 over all stages."""
-        self._epoch_started, self._epoch_first_step = time.perf_counter(), self.step
+        self._epoch_started, self._epoch_first_step = time.perf_counter(), self.progress.step
         self._tell("on_epoch_begin", epoch, {})
         if self._checkpoint is not None:
             # Only now, because the trainer has just reset them.
-            if self.step:
+            if self.progress.step:
                 write_variables(self._metric_variables, self._checkpoint.numbered("metric"), "metrics")
             self._checkpoint = None
 
@@ -236,12 +245,12 @@ class Session:
 
     def end_step(self, step: int, values: Row) -> None:
         """A step is done: `values` are the epoch's running means of loss and metrics."""
-        self.steps += 1
-        self.step = step + 1
-        self.inputs.tracker.step(self.steps, values)
+        self.progress.steps += 1
+        self.progress.step = step + 1
+        self.inputs.tracker.step(self.progress.steps, values)
         self._tell("on_train_batch_end", step, dict(values))
         # At an epoch's last step, its end is near.
-        if self.step < self.length.steps_per_epoch:
+        if self.progress.step < self.length.steps_per_epoch:
             self._save_or_stop(epoch_end=False)
 
     def end_epoch(self, epoch: int, values: Row) -> None:
@@ -260,27 +269,27 @@ class Session:
             row["learning_rate"] = float(self.compiled.optimizer.learning_rate)
             row["cells_per_second"] = (length.steps_per_epoch - self._epoch_first_step) * length.batch_size / seconds
             row["seconds"] = time.perf_counter() - self._epoch_started
-            self.history.append(row)
+            self.progress.history.append(row)
             inputs.tracker.epoch(row, inputs.val, logits, self.model, self._gradients)
             self._keep_best(epoch + 1, row[self.settings.monitor])
             self._tell("on_epoch_end", epoch, dict(row))
-        self.step = 0
+        self.progress.step, self.progress.stopped = 0, bool(self.compiled.stop_training)
         self._save_or_stop(epoch_end=True)
 
     def _keep_best(self, epoch: int, value: float) -> None:
         # The first epoch is kept; a later one only if it is better, which NaN never is.
-        better = value > self.best if self._mode == "max" else value < self.best
-        if not self.best_epoch or better or np.isnan(self.best):
-            self.best, self.best_epoch, self._best_weights = value, epoch, self.model.get_weights()
+        progress = self.progress
+        better = value > progress.best if self._mode == "max" else value < progress.best
+        if not progress.best_epoch or better or np.isnan(progress.best):
+            progress.best, progress.best_epoch, self._best_weights = value, epoch, self.model.get_weights()
 
     def _save_or_stop(self, *, epoch_end: bool) -> None:
         """Writes a checkpoint if one is due or a signal has come, which is then raised."""
         stopping = self._signal.number is not None
-        if self._checkpoints.every is not None and (stopping or self._checkpoints.due(self.steps, epoch_end=epoch_end)):
-            self.inputs.tracker.settle()
-            self._checkpoints.write(self._to_checkpoint())
+        if self._checkpoints.every is not None and (stopping or self._checkpoints.due(self.progress.steps, epoch_end=epoch_end)):
+            self._checkpoints.write(self._to_checkpoint)
             if stopping:
-                log.info(f"stopped   after step {self.steps:,} of {self.length.steps:,}, with a checkpoint")
+                log.info(f"stopped   after step {self.progress.steps:,} of {self.length.steps:,}, with a checkpoint")
         self._signal.raise_if_any()
 
     @property
@@ -293,38 +302,13 @@ class Session:
         return [variable for metric in self.step_metrics for variable in metric.variables]
 
     def _to_checkpoint(self) -> Checkpoint:
+        self.inputs.tracker.settle()
+        self.progress.seconds = time.perf_counter() - self._started
         states, arrays = read_states(self._callbacks)
-        facts = {
-            "steps": self.steps,
-            "step": self.step,
-            "stage": self.stage,
-            "stage_first": self._stage_first,
-            "stopped": not self.step and bool(self.compiled.stop_training),
-            "precision": self.precision,
-            "history": self.history,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
-            "seconds": time.perf_counter() - self._started,
-            "machine": machine(),
-            "callbacks": states,
-        }
         arrays |= name_arrays("state", read_variables(self._state_variables))
-        arrays |= name_arrays("metric", read_variables(self._metric_variables) if self.step else [])
+        arrays |= name_arrays("metric", read_variables(self._metric_variables) if self.progress.step else [])
         arrays |= name_arrays("best", self._best_weights)
-        return Checkpoint(facts, arrays)
-
-    def _restore_facts(self, checkpoint: Checkpoint) -> None:
-        facts = checkpoint.facts
-        self.history = [{str(key): float(value) for key, value in row.items()} for row in facts["history"]]
-        self.steps, self.step, self.stage, self._stage_first = (facts[name] for name in ("steps", "step", "stage", "stage_first"))
-        self.best, self.best_epoch, self._seconds_before = float(facts["best"]), facts["best_epoch"], float(facts["seconds"])
-        if self.stage >= len(self.settings.stages) or self.step >= self.length.steps_per_epoch:
-            raise RunFolderError("run: the checkpoint does not fit: it is of a training of another length.")
-        self._best_weights = checkpoint.numbered("best")
-
-    def _restore_arrays(self, checkpoint: Checkpoint) -> None:
-        write_variables(self._state_variables, checkpoint.numbered("state"), "model and optimizer")
-        write_states(self._callbacks, checkpoint.facts["callbacks"], checkpoint.arrays)
+        return Checkpoint(self.progress, machine(), states, arrays)
 
     def _tell(self, event: str, *about: Any) -> None:
         for callback in self._callbacks:
@@ -335,12 +319,22 @@ class Session:
         self.model.set_weights(self._best_weights)
         seconds = time.perf_counter() - self._started
         notes = []
-        if np.isnan(self.best):
+        if np.isnan(self.progress.best):
             notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
-        elif self.best_epoch == self.settings.epochs > 1:
+        elif self.progress.best_epoch == self.settings.epochs > 1:
             notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
         monitor = self.settings.monitor
-        return Trained(self.model, self.history, self.precision, monitor, self.best_epoch, self.best, seconds, notes, self._scorer)
+        return Trained(
+            self.model,
+            self.progress.history,
+            self.precision,
+            monitor,
+            self.progress.best_epoch,
+            self.progress.best,
+            seconds,
+            notes,
+            self._scorer,
+        )
 
     def untrained(self) -> Trained:
         """Returns the model as it is, validated once."""

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,9 @@ from typing import Any
 
 from malaria_exp.utils.csv_files import to_cell
 from malaria_exp.utils.errors import DiskFullError
+
+# The name of a file that is being written; a process that is killed may leave one.
+TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

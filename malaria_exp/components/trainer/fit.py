@@ -44,7 +44,7 @@ class FitTrainer:
             return session.untrained()
         with session.running():
             for number, stage in enumerate(self.settings.stages):
-                if number >= session.stage:
+                if number >= session.progress.stage:
                     _fit(session, session.compile(stage, number))
         return session.trained()
 
@@ -55,7 +55,7 @@ def _fit(session: Session, model: "keras.Model") -> None:
     Keras always begins at the first step of an epoch. In an epoch that goes on it is led through the steps that are done already, in
     which nothing is computed and nobody is told.
     """
-    forwarder = _forwarder(session, session.epoch * session.length.steps_per_epoch + session.step)
+    forwarder = _forwarder(session, session.epoch * session.length.steps_per_epoch + session.progress.step)
     model.make_train_function()
     train_step = model.train_function
     model.train_function = lambda iterator: {} if forwarder.done_before else train_step(iterator)

@@ -93,7 +93,7 @@ class LoopTrainer:
                 for metric in (mean_loss, *metrics):
                     metric.reset_state()
                 session.begin_epoch(epoch)
-                for number in range(session.step, session.length.steps_per_epoch):
+                for number in range(session.progress.step, session.length.steps_per_epoch):
                     session.begin_step(number)
                     step(next(batches))
                     session.end_step(number, values())

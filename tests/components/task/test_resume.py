@@ -21,7 +21,7 @@ def cut_off(run_task, tiny_cellnet, tmp_path, monkeypatch):
         begin_step = Session.begin_step
 
         def kill(self, number):
-            if self.steps == step:
+            if self.progress.steps == step:
                 raise KeyboardInterrupt
             begin_step(self, number)
 
@@ -68,15 +68,10 @@ def test_a_run_that_was_cut_off_ends_as_its_twin(run_task, cut_off, finished_run
     assert left == {path.name for path in finished_run.iterdir()}
 
 
-def test_a_run_without_a_checkpoint_begins_anew_in_its_folder(run_task, cut_off, finished_run):
+def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, finished_run, caplog):
     folder = cut_off(1)
+    # Without a checkpoint, it begins anew in its folder.
     assert not has_checkpoint(folder)
-    resume(run_task, folder)
-    check_same(folder, finished_run)
-
-
-def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, caplog):
-    folder = cut_off(1)
     record = json.loads((folder / "provenance.json").read_text())
     write_json(
         folder / "provenance.json", record | {"python": "3.10.0", "machine": record["machine"] | {"cores": 999}, "data_hash": "other"}
@@ -88,6 +83,7 @@ def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, 
     with caplog.at_level("WARNING", "malaria_exp"):
         resume(run_task, folder, "task.force=true")
     assert "data_hash: other, now" in caplog.text
+    check_same(folder, finished_run)
 
 
 def test_what_cannot_go_on(run_task, cut_off, finished_run):

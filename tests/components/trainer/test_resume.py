@@ -8,7 +8,7 @@ import pytest
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_files import RESUME
-from malaria_exp.training.checkpoint import read_last
+from malaria_exp.training.checkpoint_files import read_last
 from malaria_exp.utils.errors import RunFolderError
 
 STAGES = [{"epochs": 1, "train": ["logit"]}, {"epochs": 2, "train": ["*"], "learning_rate": 0.5}]
@@ -83,7 +83,7 @@ def test_a_training_that_was_cut_off_ends_as_its_twin(case, make_inputs_in, tmp_
     assert whole.batches.steps_per_epoch == steps
     for cut_at in (steps, steps + 3):
         checkpoint = read_last(run / f"at-{cut_at}")
-        assert checkpoint.steps == cut_at
+        assert checkpoint.progress.steps == cut_at
         told, resumed = train(make_inputs_in, tmp_path / "again", trainer, params, checkpoint=checkpoint, **parts)
         check_same(resumed, twin)
         assert told.tracker.recorder.steps == whole.tracker.recorder.steps[cut_at:]

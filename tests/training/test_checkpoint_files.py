@@ -1,18 +1,17 @@
 """Checkpoint files: written when due, the last two kept, damage noticed."""
 
-import json
-
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.run_files import RESUME
-from malaria_exp.training.checkpoint import Checkpoint, Checkpoints, read_last
+from malaria_exp.training.checkpoint import Checkpoint, Progress
+from malaria_exp.training.checkpoint_files import Checkpoints, read_last
 
 
 def write(folder, steps):
-    facts = {"steps": steps, "step": 0, "stage": 0, "stage_first": 0, "best_epoch": 1, "history": [{"epoch": 1.0, "val_auc": float("nan")}]}
+    progress = Progress("float32", [{"epoch": 1.0, "val_auc": float("nan")}], steps)
     arrays = {"state/0": np.arange(1000, dtype=np.float32) + steps, "state/1": np.array(3, np.int64)}
-    Checkpoints(folder, "auto", RunLength(9, 9, 9)).write(Checkpoint(facts, arrays))
+    Checkpoints(folder, "auto", RunLength(9, 9, 9)).write(lambda: Checkpoint(progress, {}, [{"waited": 2}], arrays))
     return folder / RESUME / f"step-{steps:09d}.npz"
 
 
@@ -20,8 +19,8 @@ def test_the_last_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(tm
     paths = [write(tmp_path, steps) for steps in (5, 10, 1000)]
     assert [path.exists() for path in paths] == [False, True, True]
     last = read_last(tmp_path)
-    assert (last.steps, last.epochs, last.describe()) == (1000, 1, "epoch 1")
-    assert np.isnan(last.facts["history"][0]["val_auc"])
+    assert (last.progress.steps, last.progress.describe(), last.callbacks) == (1000, "epoch 1", [{"waited": 2}])
+    assert np.isnan(last.progress.history[0]["val_auc"])
     np.testing.assert_array_equal(last.numbered("state")[0], np.arange(1000, dtype=np.float32) + 1000)
     whole = paths[2].read_bytes()
     # One bit in each of 40 places, and cut short.
@@ -29,8 +28,8 @@ def test_the_last_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(tm
     for damaged in [_flip(whole, int(place)) for place in rng.integers(0, len(whole), 40)] + [whole[:-100], whole[:50], b""]:
         paths[2].write_bytes(damaged)
         found = read_last(tmp_path)
-        assert found.steps == 10 or json.dumps(dict(found.facts)) == json.dumps(dict(last.facts))
-        if found.steps == 1000:
+        assert found.progress.steps == 10 or found.facts() == last.facts()
+        if found.progress.steps == 1000:
             for name, array in found.arrays.items():
                 np.testing.assert_array_equal(array, last.arrays[name])
     paths[1].write_bytes(b"PK")
