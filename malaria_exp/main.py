@@ -24,7 +24,7 @@ from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
 from malaria_exp.runs.run import TASKS
-from malaria_exp.runs.run_folder import record_refusal
+from malaria_exp.runs.run_folder import MAY_RESUME, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
@@ -103,7 +103,7 @@ def run_job(composed: DictConfig) -> float | None:
             launched_job.tell(f"job {name:<5} began: {' '.join(redact_overrides(overrides))}")
         app = make_app(composed, overrides, folder, dict(job.runtime.choices))
         # A folder with files that is given to a job of a multirun is one that the job was cut off in before.
-        app = replace(app, may_resume=job.mode.name == "MULTIRUN")
+        app = replace(app, may_resume=job.mode.name == "MULTIRUN" or MAY_RESUME in os.environ)
         task = app.config.one("task")
         if job.mode.name != "MULTIRUN":
             _check_single(app.config)

@@ -27,6 +27,8 @@ STATUS = "status.json"
 LOCK = ".run.lock"
 # An environment variable that launchers set in their processes: the launch that a job belongs to.
 LAUNCH = "MALARIA_EXP_LAUNCH"
+# Another, that a search sets for a trial which was cut off: its run goes on in its folder.
+MAY_RESUME = "MALARIA_EXP_MAY_RESUME"
 
 
 @dataclass

@@ -1,21 +1,20 @@
 """engine=local: Optuna chooses the trials, which are processes of this machine; no account, no network."""
 
 import math
+import os
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
+from malaria_exp.runs.run_folder import MAY_RESUME, has_checkpoint
 from malaria_exp.sweeps.search import processes
 from malaria_exp.sweeps.search.arguments import to_overrides
 from malaria_exp.sweeps.search.file import SweepFile
-from malaria_exp.sweeps.search.local_study import INTERRUPTED, PROCESS, ask, end, open_study, prepare
+from malaria_exp.sweeps.search.local_study import INTERRUPTED, PROCESS, ask, end, interrupted_as, open_study, prepare
 from malaria_exp.sweeps.search.progress import Progress
 from malaria_exp.sweeps.search.trials import OUTPUTS, TRIALS, note_end, read_history, read_trial, read_trials
-from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.progress_bars import progress_bar
 from malaria_exp.utils.terminal_log import log
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     import optuna
 
 POLL_SECONDS = 0.2
-ENGINE_LOCK = ".engine.lock"
 
 
 @dataclass
@@ -58,15 +56,8 @@ def run_local_sweep(sweep: SweepFile, folder: Path, *, agents: int, trials: int 
         trials: at most so many.
         seed: of the suggestions.
         overrides: given to every trial beside its values.
-
-    Raises:
-        RunFolderError: another process runs this sweep.
     """
-    try:
-        with FileLock(folder / ENGINE_LOCK, timeout=0):
-            _LocalSearch(sweep, folder, agents, trials, seed, overrides).run()
-    except Timeout:
-        raise RunFolderError(f"resume: another process is running the sweep in '{folder}'. Wait for it, or stop it first.") from None
+    _LocalSearch(sweep, folder, agents, trials, seed, overrides).run()
 
 
 class _LocalSearch:
@@ -112,9 +103,13 @@ class _LocalSearch:
             return False
         trial, values = found
         name = str(trial.number)
+        environment = dict(os.environ)
+        if (before := interrupted_as(self.study, trial)) is not None and has_checkpoint(self.folder / TRIALS / before):
+            (self.folder / TRIALS / before).rename(self.folder / TRIALS / name)
+            environment[MAY_RESUME] = "1"
         overrides = [*self.overrides, *to_overrides(values | {"hydra.run.dir": str(self.folder / TRIALS / name)})]
         command = self.sweep.command_of(overrides)
-        process = processes.start(command, self._output(name), beside=self.agents)
+        process = processes.start(command, self._output(name), beside=self.agents, environment=environment)
         self.running.append(RunningTrial(trial, process))
         trial.set_user_attr(PROCESS, process.pid)
         log.info(f"trial {name:<4}{' '.join(to_overrides({one.name: values[one.name] for one in self.sweep.varied}))}")

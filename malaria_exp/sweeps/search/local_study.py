@@ -133,6 +133,15 @@ def ask(study: "optuna.Study", sweep: SweepFile, most: int | None) -> tuple["opt
     return None
 
 
+def interrupted_as(study: "optuna.Study", trial: "optuna.Trial") -> str | None:
+    """Returns the name of the interrupted trial that a trial comes again for; None if it is no such trial."""
+    if AGAIN in trial.user_attrs:
+        return str(trial.user_attrs[AGAIN])
+    point = trial.user_attrs.get(POINT)
+    ended = [one for one in study.get_trials(deepcopy=False) if point is not None and one.user_attrs.get(ENDED) == INTERRUPTED]
+    return next((str(one.number) for one in reversed(ended) if one.user_attrs.get(POINT) == point), None)
+
+
 def end(study: "optuna.Study", number: int, how: str, value: float | None = None) -> None:
     """Ends a trial in the study; one that has ended stays as it is.
 

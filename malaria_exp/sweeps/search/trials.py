@@ -7,7 +7,7 @@ from typing import Any
 
 from malaria_exp.runs import read_files
 from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.sweeps.job_status import read_json, read_status
+from malaria_exp.sweeps.job_status import PREVIOUS_ATTEMPTS, read_json, read_status
 from malaria_exp.sweeps.search.file import Metric
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -54,7 +54,7 @@ def read_trials(folder: Path, metric: Metric) -> list[Trial]:
         folder: of the sweep.
         metric: what they are judged by.
     """
-    found = [read_trial(path, metric, folder) for path in (folder / TRIALS).glob("*") if path.is_dir()]
+    found = [read_trial(path, metric, folder) for path in (folder / TRIALS).glob("*") if path.is_dir() and path.name != PREVIOUS_ATTEMPTS]
     return sorted(found, key=lambda trial: (len(trial.name), trial.name) if trial.name.isdigit() else (math.inf, trial.name))
 
 
