@@ -129,6 +129,8 @@ def _claim(path: Path, *, again: bool) -> FileLock:
         if not again:
             if _never_began(path):
                 (path / STATUS).unlink(missing_ok=True)
+            elif lock.is_locked:
+                lock.release()
             os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         raise RunFolderError(
@@ -136,7 +138,7 @@ def _claim(path: Path, *, again: bool) -> FileLock:
             f" that was cut off there: python run.py task=resume run={path}"
         ) from None
     except Timeout:
-        raise RunFolderError(f"resume: another process works in '{path}'. Wait for it, or stop it first.") from None
+        raise RunFolderError(f"Another process works in '{path}'. Wait for it, or stop it first.") from None
     except OSError as error:
         raise RunFolderError(f"The folder '{path}' cannot be made: {error}. Choose another with hydra.run.dir=...") from None
     return lock

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from malaria_exp.runs.run_folder import STATUS, claim_run, record_refusal
+from malaria_exp.runs.run_folder import LOCK, STATUS, claim_run, may_be_running, record_refusal
 from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
@@ -18,8 +18,8 @@ def _log():
     start_terminal_log()
 
 
-def claim(path, overrides=("seed=1",)):
-    return claim_run(path, config_text="seed: 1\n", overrides=list(overrides), task="train")
+def claim(path, overrides=("seed=1",), *, again=False):
+    return claim_run(path, config_text="seed: 1\n", overrides=list(overrides), task="train", again=again)
 
 
 def status(path):
@@ -185,3 +185,23 @@ def test_a_refusal_is_recorded_where_nothing_stands_only(tmp_path):
     before = snapshot(tmp_path / "taken")
     record_refusal(tmp_path / "taken", overrides=[], reason="taken")
     assert snapshot(tmp_path / "taken") == before
+
+
+def test_two_processes_never_work_in_one_folder_and_a_dead_ones_status_is_known(tmp_path):
+    with claim(tmp_path / "x"):
+        running = status(tmp_path / "x")
+        assert may_be_running(tmp_path / "x", running)
+        with pytest.raises(RunFolderError, match="Another process works in"), claim(tmp_path / "x", again=True):
+            pass
+    # As a process leaves it that was killed: the file stays, the lock does not. Its number may be another process' by now.
+    (tmp_path / "x" / LOCK).touch()
+    assert not may_be_running(tmp_path / "x", running)
+
+
+def test_a_run_that_was_killed_before_it_began_leaves_its_folder_free(tmp_path):
+    (tmp_path / STATUS).touch()
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    (tmp_path / ".0123abcd.status.json").write_text("{")
+    with claim(tmp_path):
+        assert status(tmp_path)["status"] == "running"
+    assert {path.name for path in tmp_path.iterdir()} == {STATUS, "config.yaml", "run.log"}

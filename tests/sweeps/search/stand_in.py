@@ -5,6 +5,7 @@ It imports nothing of the project, so that a trial takes as long as Python needs
 
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 def main():
     given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     path = Path(given.pop("hydra.run.dir").strip("'"))
-    path.mkdir(parents=True)
+    path.mkdir(parents=True, exist_ok="MALARIA_EXP_MAY_RESUME" in os.environ)
     x, does, epochs = float(given.get("x", 0.3)), given.get("does", "run"), int(given.get("epochs", 2))
     overrides = [f"{key}={value}" for key, value in given.items()]
 

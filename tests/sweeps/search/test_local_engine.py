@@ -14,7 +14,6 @@ from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.sweeps.search.local_engine import run_local_sweep
 from malaria_exp.sweeps.search.local_study import open_study
 from malaria_exp.sweeps.search.trials import read_trials
-from malaria_exp.utils.errors import RunFolderError
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 RANDOM = {"x": {"min": 0.0, "max": 1.0}, "y": {"distribution": "log_uniform_values", "min": 0.01, "max": 1.0}}
@@ -142,23 +141,20 @@ def slow(begin):
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 
 
-def goes_on(sweep, folder):
-    """A search that was stopped has left no process, and its trials come again; returns all of them."""
+def goes_on(sweep, folder, in_place=0):
+    """A search that was stopped has left no process, and its trials come again, some in their own folders; returns all of them."""
     wait_until(lambda: not processes_of(folder))
     before = read_trials(folder, sweep.metric)
     under_way = [trial for trial in before if trial.status == "interrupted"]
     assert under_way
     after = run((sweep, folder), agents=2)
-    assert len(after) == 6 + len(under_way)
+    assert len(after) == 6 + len(under_way) - in_place
     return after
 
 
 @needs_proc
 def test_a_trial_whose_supervisor_is_killed_has_failed_and_ctrl_c_stops_the_others(slow):
     sweep, folder, engine = slow
-    # Two processes on one sweep would run every trial twice.
-    with pytest.raises(RunFolderError, match="another process is running the sweep"):
-        run((sweep, folder))
     os.kill(open_study(sweep, folder, 0).trials[0].user_attrs["process"], signal.SIGKILL)
     wait_until(lambda: (folder / "trials" / "2" / "history.csv").is_file())
     engine.send_signal(signal.SIGINT)
@@ -174,5 +170,12 @@ def test_a_trial_whose_supervisor_is_killed_has_failed_and_ctrl_c_stops_the_othe
 def test_the_supervisors_notice_that_a_search_was_killed(slow):
     sweep, folder, engine = slow
     engine.kill()
-    after = goes_on(sweep, folder)
+    wait_until(lambda: not processes_of(folder))
+    (cut_off, *_) = [trial for trial in read_trials(folder, sweep.metric) if trial.status == "interrupted"]
+    (cut_off.path / "resume").mkdir()
+    (cut_off.path / "resume" / "step-000000007.npz").touch()
+    after = goes_on(sweep, folder, in_place=1)
+    # The trial with a checkpoint goes on in its folder, which has the number of the new trial.
+    assert not cut_off.path.exists()
+    assert len(list((folder / "trials").glob("*/resume/*.npz"))) == 1
     assert sorted(trial.values["x"] for trial in after if trial.status == "done") == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
