@@ -10,7 +10,7 @@ run: $(VENV)/run.stamp
 	$(VENV)/bin/python run.py $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -n auto $(ARGS)
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .

@@ -11,22 +11,20 @@ from malaria_exp.utils.errors import ConfigError, RunFolderError
 EPOCHS = "trainer.epochs=2"
 
 
-def test_a_run_is_that_of_the_command_line_also_the_second_time(finished_run, tmp_path):
-    for name in ("first", "second"):
-        run = malaria_exp.run([*TINY, *TINY_CELLNET, EPOCHS, f"hydra.run.dir={tmp_path / name}"])
+def test_a_run_is_that_of_the_command_line_whatever_ran_in_the_process_before(finished_run, tmp_path):
+    other = ["seed=1", "trainer.precision=bfloat16", "model.dropout=0.3"]
+    for name, own in (("first", other), ("second", [EPOCHS])):
+        run = malaria_exp.run([*TINY, *TINY_CELLNET, *own, f"hydra.run.dir={tmp_path / name}"])
         assert run.folder == tmp_path / name
-        assert (run.folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
+    assert (run.folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
 
 
 def test_what_stands_in_a_run_is_read_from_its_folder(finished_run):
     run = malaria_exp.load_run(finished_run)
     assert [row["epoch"] for row in run.history] == [1, 2]
-    assert set(run.predictions.subsets) == {"val", "test"}
-    assert run.config["model"]["name"] == "cellnet"
+    assert set(run.predictions.subsets) == {"val", "test"} and run.config["model"]["name"] == "cellnet"
     assert run.metrics["split_hash"]
-    assert run.report.exists()
-    assert run.model().input_shape == (None, 32, 32, 3)
-    assert len(repr(run)) < 300
+    assert run.report.exists() and run.model().input_shape == (None, 32, 32, 3) and len(repr(run)) < 300
     assert "test AUC" in repr(run)
 
 

@@ -1,12 +1,10 @@
 """The program from its command line: help and listings without TensorFlow, a message for every mistake, an exit code for every end."""
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -95,16 +93,12 @@ def test_the_blocker_blocks(program, tmp_path):
     assert program(script=tmp_path / "import_it.py").returncode == BLOCKED
 
 
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
-        (["--help"], ["task=list", "Groups and their options", "model: "]),
-        (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
-        (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
-        (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
-        (["task=list", "task.show=model/cellnet"], ["model.widths: a list, each item a whole number >= 1, default ["]),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "shown"), [
+    (["--help"], ["task=list", "Groups and their options", "model: "]),
+    (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
+    (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
+    (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
+])  # fmt: skip
 def test_looking_around_needs_no_tensorflow(program, arguments, shown):
     done = program(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -112,14 +106,10 @@ def test_looking_around_needs_no_tensorflow(program, arguments, shown):
     assert files(Path.cwd()) == [], "nothing is written"
 
 
-@pytest.mark.parametrize(
-    ("line", "choices"),
-    [
-        ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
-        ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
-        ("python run.py dataset=s", {"dataset=synthetic"}),
-    ],
-)
+@pytest.mark.parametrize(("line", "choices"), [
+    ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
+    ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
+])  # fmt: skip
 def test_tab_completion_needs_no_tensorflow(program, line, choices):
     done = program("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
     assert (done.returncode, done.stderr) == (0, "")
@@ -129,8 +119,7 @@ def test_tab_completion_needs_no_tensorflow(program, line, choices):
 
 def test_a_mistake_is_found_before_tensorflow_is_loaded(program, tmp_path):
     done = program("optimizer.learning_rate=-1", f"hydra.run.dir={tmp_path / 'run'}")
-    assert done.returncode == ConfigError.exit_code
-    assert done.stdout == ""
+    assert done.returncode == ConfigError.exit_code and done.stdout == ""
     assert done.stderr.startswith("error: optimizer.learning_rate: expected a number > 0, received -1 (int).")
     assert len(done.stderr.splitlines()) == 1
     status = json.loads((tmp_path / "run" / "status.json").read_text())
@@ -142,17 +131,13 @@ def test_help_into_a_pipe_that_closes_early_is_no_bug(tmp_path):
     command = [sys.executable, str(RUN), "--help"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait(60) == 1
+    assert process.stderr.read() == b"" and process.wait(60) == 1
 
 
 # Mistakes that composing or the first checks find: nothing is written. Parts of the message: path, received, allowed, nearest.
 MISTAKES = {
     "unknown option": (["model=cellnte"], ["model: no option 'cellnte'.", "Did you mean 'cellnet'?", "Options of model: "]),
-    "unknown option in a list": (
-        ["aug=[none,dihedrall]"],
-        ["aug: no option 'dihedrall'.", "Did you mean 'dihedral'?", "Options of aug: "],
-    ),
+    "unknown option in a list": (["aug=[none,dihedrall]"], ["aug: no option 'dihedrall'.", "Did you mean 'dihedral'?", "Options of aug: "]),
     "unknown preset": (
         ["experiment=lenet"],
         ["experiment: no option 'lenet'.", "Did you mean 'lenet_notebook'?", "Options of experiment:"],
@@ -161,15 +146,8 @@ MISTAKES = {
         ["optimizer.beta1=1"],
         ["optimizer.beta1: unknown key", "optimizer.beta1=1", "Did you mean 'beta_1'?", "Keys of optimizer: "],
     ),
-    "where to read": (["optimizer.lrr=1"], ["task=list task.show=optimizer/adamw"]),
-    "key of another option": (
-        ["model.filters=3"],
-        ["model.filters: unknown key", "Keys of model: ", "task.show=model/cellnet"],
-    ),
-    "key of the chosen option": (
-        ["model=lenet_sequential", "model.stem=3"],
-        ["model.stem: unknown key", "Keys of model: "],
-    ),
+    "key of another option": (["model.filters=3"], ["model.filters: unknown key", "Keys of model: ", "task.show=model/cellnet"]),
+    "key of the chosen option": (["model=lenet_sequential", "model.stem=3"], ["model.stem: unknown key", "Keys of model: "]),
     "key below a key": (["aug.dihedral.q=1"], ["aug.dihedral.q: unknown key", "Keys of aug.dihedral: p.", "task.show=aug/dihedral"]),
     "key below an unknown key": (
         ["aug.dihedrall.p=1"],
@@ -177,42 +155,17 @@ MISTAKES = {
     ),
     "key below a number": (["seed.x=1"], ["seed.x: unknown key, received seed.x=1.", "seed is a value"]),
     "added key": (["+evaluation.worts=1"], ["evaluation.worts: unknown key", "Did you mean 'worst'?", "Allowed keys of evaluation:"]),
-    "added key at the top": (["+sede=1"], ["error: sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
     "unknown group": (
         ["optimzer=adam"],
         ["optimzer: unknown key, received optimzer=adam.", "Did you mean 'optimizer'?", "Groups and top-level keys: "],
     ),
-    "added unknown group": (["+optimzer=adam"], ["optimzer: unknown key", "Did you mean 'optimizer'?"]),
-    "wrong type": (["seed=abc"], ["seed: expected a whole number >= 0 and < 4294967296, received 'abc' (str)."]),
-    "out of range": (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)."]),
-    "not a choice": (
-        ["cache.resize=strech"],
-        ["cache.resize: expected one of 'pad', 'stretch', received 'strech' (str).", "Did you mean 'stretch'?"],
-    ),
     "required value": (["dataset=folder"], ["dataset.path: missing", "conf/dataset/folder.yaml", "dataset.path=..."]),
-    "number for an option": (["aug.dihedral=3"], ["aug.dihedral: expected the option's parameters, received 3."]),
-    "added option": (["+aug.dihedrl={}"], ["aug: no option 'dihedrl'.", "Did you mean 'dihedral'?", "Options of aug: "]),
     "name instead of option": (
         ["model.name=lenet_sequential"],
         ["model.name: received 'lenet_sequential'", "Choose the option with model=lenet_sequential."],
     ),
-    "number for a group": (
-        ["model=5"],
-        ["model: expected the name of an option, received model=5.", "Options of model: ", "model=name"],
-    ),
-    "null for a group": (
-        ["logger=null"],
-        ["logger: expected the name of an option, received logger=null.", "Options of logger: ", "logger=[first"],
-    ),
-    "forced group": (
-        ["++optimizer=5"],
-        ["optimizer: expected the name of an option, received ++optimizer=5.", "Options of optimizer: "],
-    ),
-    "forced list group": (["++aug=abc"], ["aug: expected the name of an option, received ++aug=abc.", "Options of aug: "]),
-    "added group": (["+optimizer=adam"], ["optimizer: expected the name of an option, received +optimizer=adam.", "optimizer=name"]),
-    "deleted group": (["~loss"], ["loss: expected an option of the group", "Choose with loss=name."]),
-    "deleted list group": (["~aug"], ["Could not delete 'aug'"]),
-    "deleted key": (["~seed"], ["seed: missing from the configuration; conf/config.yaml sets it."]),
+    "number for a group": (["model=5"], ["model: expected the name of an option, received model=5.", "Options of model: ", "model=name"]),
+    "forced group": (["++optimizer=5"], ["optimizer: expected the name of an option, received ++optimizer=5.", "Options of optimizer: "]),
     "open bracket": (["model=[cellnet"], ["error: model=[cellnet: cannot be read:", "Write key=value"]),
     "two equal signs": (["cache.root=a=b"], ["error: cache.root=a=b: cannot be read:"]),
     "no equal sign": (["model"], ["error: model: cannot be read:", "Write key=value"]),
@@ -226,19 +179,14 @@ MISTAKES = {
         ["cache.root=${oc.env:NO_SUCH_VARIABLE}"],
         ["cache.root: its value cannot be resolved:", "'NO_SUCH_VARIABLE' not found"],
     ),
-    "circle": (["seed=${seed}"], ["seed: its value cannot be resolved: Recursive interpolation"]),
-    "resolver": (["seed=${nosuch:1}"], ["seed: its value cannot be resolved: Unsupported interpolation type nosuch"]),
     "values without -m": (["seed=0,1"], ["seed: received several values, seed=0,1.", "add --multirun (-m)"]),
-    "options without -m": (["model=cellnet,vit"], ["model: received several values", "add --multirun (-m)"]),
     "options that a list was meant of": (["aug=dihedral,mix"], ["add --multirun (-m)", "a list is written aug=[dihedral,mix]"]),
     "list for a group of one": (
         ["model=[cellnet,vit]"],
         ["model: expected the name of one option, received model=[cellnet,vit].", "-m model=cellnet,vit"],
     ),
     "option twice": (["aug=[dihedral,dihedral]"], ["aug: 'dihedral' is named twice, received aug=[dihedral,dihedral]."]),
-    "metric twice": (["metric=[auc,accuracy,auc]"], ["metric: 'auc' is named twice"]),
     "empty list": (["aug=[]"], ["aug: expected at least one option, received aug=[].", "For none: aug=none.", "Options of aug: "]),
-    "empty list without a none": (["logger=[]"], ["logger: expected at least one option", "Options of logger: console, "]),
     "key of an option that was not chosen": (
         ["aug.cutmix.alpha=1"],
         ["aug.cutmix.alpha: unknown key", "'cutmix' is an option of aug that was not chosen: aug=[dihedral,cutmix] aug.cutmix.alpha=1"],
@@ -251,17 +199,8 @@ MISTAKES = {
         ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=0,1"],
         ["hydra.launcher.n_jobs: expected a whole number >= 1, or -1", "received 0"],
     ),
-    "jobs at a time in words": (
-        ["-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=two", "seed=0,1"],
-        ["hydra.launcher.n_jobs: expected a whole number >= -1, received 'two' (str)."],
-    ),
     "no plugin": (["plugins=[no_such_plugin]"], ["plugins: 'no_such_plugin' cannot be imported"]),
-    "open bracket in plugins": (["plugins=[a"], ["error: plugins=[a: cannot be read:"]),
     "no such configuration": (["--config-name=confg"], ["--config-name: no configuration 'confg'", "Did you mean 'config'?"]),
-    "no such group to show": (
-        ["task=list", "task.show=modle"],
-        ["task.show: no group 'modle'.", "Did you mean 'model'?", "Groups: "],
-    ),
 }
 
 
@@ -271,9 +210,7 @@ def test_a_mistake_is_one_line(call, mistake, tmp_path):
     code, out, err = call(*arguments)
     assert code == ConfigError.exit_code
     assert not [part for part in parts if part not in err], err
-    assert "Traceback" not in err
-    assert err.startswith("error: ")
-    assert len(err.splitlines()) == 1
+    assert "Traceback" not in err and err.startswith("error: ") and len(err.splitlines()) == 1
     assert out == ""
     assert files(tmp_path) == [], "nothing is written"
 
@@ -281,17 +218,13 @@ def test_a_mistake_is_one_line(call, mistake, tmp_path):
 # Mistakes in a component's parameters: found before any work, and told by the run's folder.
 COMPONENT_MISTAKES = {
     "wrong type": (["optimizer.learning_rate=fast"], ["optimizer.learning_rate: expected a number > 0, received 'fast' (str)."]),
-    "not a number": (["optimizer.learning_rate=nan"], ["optimizer.learning_rate: expected a number > 0, received nan (float)."]),
     "out of range": (["aug.dihedral.p=1.5"], ["aug.dihedral.p: expected a number >= 0 and <= 1, received 1.5 (float)."]),
-    "in a list": (["model.widths=[8,x]"], ["model.widths[1]: expected a whole number >= 1, received 'x' (str)."]),
-    "not a list": (["model.widths=8"], ["model.widths: expected a list, each item a whole number >= 1, received 8 (int)."]),
     "not a choice": (
         ["trainer.precision=flot32"],
         ["trainer.precision: expected one of ", "received 'flot32' (str).", "Did you mean 'float32'?"],
     ),
     "no unit": (["schedule.warmup=10"], ["schedule.warmup: expected a length with its unit, such as '10%'", "received 10 (int)"]),
     "added key": (["+model.stm=1"], ["model.stm: unknown key, received model.stm=1.", "Did you mean 'stem'?", "task.show=model/cellnet"]),
-    "null": (["model.stem=null"], ["model.stem: expected a whole number >= 1, received null."]),
 }
 
 
@@ -303,12 +236,10 @@ def test_a_mistake_in_a_component_fails_its_run(call, mistake, tmp_path):
     assert not [part for part in parts if part not in err], err
     assert len(err.splitlines()) == 1
     status = json.loads((tmp_path / "run" / "status.json").read_text())
-    assert status["status"] == "failed"
-    assert status["error"] == "ConfigError"
+    assert status["status"] == "failed" and status["error"] == "ConfigError"
     assert err == f"error: {status['reason']}\n"
     log = (tmp_path / "run" / "run.log").read_text()
-    assert status["reason"] in log
-    assert "Traceback" not in log
+    assert status["reason"] in log and "Traceback" not in log
     assert files(tmp_path) == ["run/config.yaml", "run/run.log", "run/status.json"]
 
 
@@ -334,18 +265,8 @@ def test_a_bug_shows_its_traceback_and_its_folder_is_not_claimed(call, tmp_path)
     Path("broken_plugin.py").write_text(PLUGIN)
     code, _, err = call("plugins=[broken_plugin]", "task=break")
     assert code == 1
-    assert "bug report" in err
-    assert "Traceback" in err
-    assert "ZeroDivisionError: deep down" in err
+    assert "bug report" in err and "Traceback" in err and "ZeroDivisionError: deep down" in err
     sys.modules.pop("broken_plugin", None)
-
-
-def test_a_broken_plugin_is_a_message(call):
-    Path("worse_plugin.py").write_text("import no_such_thing")
-    code, _, err = call("plugins=[worse_plugin]")
-    assert code == ConfigError.exit_code
-    assert err.startswith("error: plugins: importing 'worse_plugin' failed: it needs the module 'no_such_thing'")
-    assert len(err.splitlines()) == 1
 
 
 def test_an_interpolation_of_the_runs_own_keys_is_allowed(call):
@@ -361,8 +282,7 @@ def test_a_run_never_writes_over_what_is_there(call, tmp_path):
     (tmp_path / "run" / "thesis.txt").write_text("years of work")
     code, _, err = call("seed=1")
     assert code == RunFolderError.exit_code
-    assert "already holds files" in err
-    assert "hydra.run.dir" in err
+    assert "already holds files" in err and "hydra.run.dir" in err
     assert files(tmp_path) == ["run/thesis.txt"]
 
 
@@ -373,8 +293,7 @@ def test_an_output_folder_that_cannot_be_made_is_a_message(call, tmp_path):
         (tmp_path / key.split(".")[1]).write_text("")
         code, _, err = call(*arguments)
         assert code == RunFolderError.exit_code, err
-        assert f"'{tmp_path / key.split('.')[1]}' cannot be made" in err
-        assert f"{key}=..." in err
+        assert f"'{tmp_path / key.split('.')[1]}' cannot be made" in err and f"{key}=..." in err
         assert len(err.splitlines()) == 1
 
 
@@ -396,16 +315,10 @@ def test_a_mistake_in_a_file_of_pairs_names_the_file(call, tmp_path):
 
 
 def test_two_runs_never_choose_one_folder(program):
-    names = {line for _ in range(2) for line in program("--cfg", "hydra", "--resolve").stdout.splitlines() if "dir: outputs/" in line}
-    assert len(names) == 4, names
-
-
-def test_a_bad_option_in_a_multirun_stops_it_before_the_first_job(call, tmp_path):
-    code, _, err = call("-m", "model=cellnet,cellnte")
-    assert code == ConfigError.exit_code
-    assert "model: no option 'cellnte'. Did you mean 'cellnet'?" in err
-    assert "Traceback" not in err
-    assert [name for name in files(tmp_path) if name.endswith("status.json")] == []
+    one, other = (
+        {line for line in program("--cfg", "hydra", "--resolve").stdout.splitlines() if "dir: outputs/" in line} for _ in range(2)
+    )
+    assert len(one) == len(other) == 2 and not one & other
 
 
 def test_secrets_typed_by_mistake_are_not_written(call, tmp_path):
@@ -417,55 +330,36 @@ def test_secrets_typed_by_mistake_are_not_written(call, tmp_path):
     assert not [path for path in written if "hunter2" in path.read_text()]
 
 
-def test_a_failed_job_of_a_multirun_does_not_stop_the_others(tmp_path, tiny_cellnet):
-    sweep = tmp_path / "sweep"
-    values = ["optimizer.learning_rate=-1,0.003", "seed=0,abc", f"hydra.sweep.dir={sweep}"]
-    command = [sys.executable, str(RUN), "-m", *tiny_cellnet, *values]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    states = {path.name: json.loads((path / "status.json").read_text()) for path in sweep.iterdir() if path.is_dir()}
-    assert {name: state["status"] for name, state in states.items()} == {"0": "failed", "1": "failed", "2": "done", "3": "failed"}
-    assert (sweep / "2" / "report.html").is_file()
-    with (sweep / "jobs.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["job"] for row in rows] == ["0", "1", "2", "3"]
-    assert [row["status"] for row in rows] == ["failed", "failed", "done", "failed"]
-    assert rows[0]["reason"].startswith("optimizer.learning_rate: expected a number > 0, received -1 (int).")
-    assert rows[3]["reason"].startswith("seed: expected a whole number")
-    assert float(rows[2]["auc"]) == states["2"]["headline"]["auc"]
-    table = done.stderr[done.stderr.index("4 jobs in") :]
-    assert table.count("failed") >= 3
-    assert f"job 0 failed: {rows[0]['reason']}" in table
-    assert f"job 3 failed: {rows[3]['reason']}" in table
-    assert files(Path.cwd()) == []
+STOPPER = '''
+import os
+from malaria_exp.config.registry import register
+
+@register("callback", "stopper")
+def stopper(context, /, *, number: int):
+    """Sends the signal to its own process when the second epoch begins."""
+    import keras
+
+    return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: os.kill(os.getpid(), number) if epoch else None)
+'''
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_says_so(sent, tmp_path, tiny_cellnet):
+def test_a_run_that_is_stopped_says_so(sent, call, tmp_path, tiny_cellnet):
+    # Who starts the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Path("stopper_plugin.py").write_text(STOPPER)
+    own = ["plugins=[stopper_plugin]", "callback=[nan_guard,stopper]", f"callback.stopper.number={int(sent)}"]
+    code, _, err = call(*own, *tiny_cellnet, "trainer.epochs=9")
+    sys.modules.pop("stopper_plugin", None)
+    assert code == 128 + sent
+    assert err.splitlines().count("Interrupted.") == 1 and "Traceback" not in err
     folder = tmp_path / "run"
-    command = [sys.executable, str(RUN), *tiny_cellnet, "trainer.epochs=100000", f"hydra.run.dir={folder}"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 240
-        while not (folder / "history.csv").exists():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(sent)
-        err = process.communicate(timeout=120)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 128 + sent
     assert f"task=resume run={folder}" in err
     assert has_checkpoint(folder)
-    assert err.splitlines().count("Interrupted.") == 1
-    assert "Traceback" not in err
     status = json.loads((folder / "status.json").read_text())
-    assert status["status"] == "interrupted"
-    assert "Ctrl-C" in status["reason"]
+    assert status["status"] == "interrupted" and "Ctrl-C" in status["reason"]
     assert "Interrupted." in (folder / "run.log").read_text()
-    assert not (folder / "report.html").exists()
+    assert len((folder / "history.csv").read_text().splitlines()) == 2 and not (folder / "report.html").exists()
 
 
 def test_hydras_rerun_from_a_pickle_is_refused(call, tmp_path):

@@ -59,8 +59,7 @@ def test_only_processes_that_an_interrupt_ended_are_interrupted(tmp_path, gone):
     mark_interrupted(tmp_path, range(5), patience=0)
     found = [json.loads((tmp_path / str(number) / "status.json").read_text()) for number in range(4)]
     assert [status["status"] for status in found] == ["done", "interrupted", "running", "running"]
-    assert found[1]["overrides"] == ["seed=1"]
-    assert "reason" in found[1]
+    assert found[1]["overrides"] == ["seed=1"] and "reason" in found[1]
 
 
 def test_previous_attempts_are_kept(tmp_path):
@@ -77,12 +76,10 @@ def test_a_job_begun_again_by_its_scheduler_has_its_folder_to_itself_and_loses_n
     assert make_room(tmp_path, 0, "first")
     for attempt, status in enumerate(("running", "interrupted", "failed"), 1):
         write_status(tmp_path, 0, status=status, launch="first", host="a node that died", pid=1)
-        assert make_room(tmp_path, 0, "first")
-        assert not (tmp_path / "0").exists()
+        assert make_room(tmp_path, 0, "first") and not (tmp_path / "0").exists()
         assert json.loads((tmp_path / "earlier" / f"0-{attempt}" / "status.json").read_text())["status"] == status
     write_status(tmp_path, 0, status="done", launch="first")
-    assert not make_room(tmp_path, 0, "first")
-    assert (tmp_path / "0").exists()
+    assert not make_room(tmp_path, 0, "first") and (tmp_path / "0").exists()
 
 
 def test_a_job_that_runs_for_another_launch_is_left_alone(tmp_path):

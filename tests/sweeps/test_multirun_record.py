@@ -14,8 +14,7 @@ JOBS = [["seed=0"], ["seed=1"], ["seed=2"], ["seed=3"]]
 def test_the_record_comes_back_and_secrets_do_not_stand_in_it(tmp_path):
     record = Record.of([["seed=1", "storage.token=abc123"]])
     record.write(tmp_path)
-    assert read_record(tmp_path) == record
-    assert "abc123" not in (tmp_path / "multirun.json").read_text()
+    assert read_record(tmp_path) == record and "abc123" not in (tmp_path / "multirun.json").read_text()
     assert record.hash != Record.of([["seed=1", "storage.token=other"]]).hash
     assert read_record(tmp_path / "none") is None
 
@@ -59,10 +58,7 @@ def test_every_override_is_among_the_jobs_that_are_composed(jobs):
     assert chosen == sorted(set(chosen)) and set(chosen) <= set(jobs)
 
 
-def test_their_number_grows_with_the_values_not_with_their_combinations():
+def test_jobs_to_compose_grow_with_the_values_not_with_their_combinations():
     assert len(covering(grid(model=range(10), aug=range(10), seed=range(100)), 100)) <= 10 + 10 + 100
-
-
-def test_of_few_jobs_all_are_composed():
     jobs = grid(seed=range(20))
     assert covering(jobs, 20) == list(jobs)

@@ -12,24 +12,12 @@ def test_sections_and_lists_are_overrides(tmp_path):
     assert read_override_sets(path) == [["model=cellnet", "optimizer.learning_rate=0.01", "aug=[dihedral,mixup]"], ["model=vit", "seed=3"]]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: 1", "expected a list with an entry for each job"),
-        ("[]", "expected a list with an entry for each job"),
-        ("- {a: 1}\n- {}", "entry 2: expected a section"),
-        ("- [seed]", "entry 1: expected a section"),
-        ("- [", "cannot be read"),
-    ],
-)
+@pytest.mark.parametrize(("text", "message"), [
+    ("a: 1", "expected a list with an entry for each job"), ("[]", "expected a list with an entry for each job"),
+    ("- {a: 1}\n- {}", "entry 2: expected a section"), ("- [seed]", "entry 1: expected a section"), ("- [", "cannot be read"),
+])  # fmt: skip
 def test_what_is_no_list_of_jobs_is_named(tmp_path, text, message):
     path = tmp_path / "pairs.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         read_override_sets(path)
-
-
-def test_a_missing_file_is_named_with_the_nearest(tmp_path):
-    (tmp_path / "pairs.yaml").write_text("- {a: 1}")
-    with pytest.raises(ConfigError, match="Did you mean"):
-        read_override_sets(tmp_path / "pair.yaml")

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import yaml
+from conftest import compose_app
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -74,17 +75,22 @@ def test_the_agents_arguments_become_the_values_of_its_file(tmp_path_factory, va
 
 def test_plain_words_stay_plain():
     values = {
-        "model": "lenet_sequential",
-        "dataset.path": "/data/cells.zip",
-        "aug": ["dihedral", "mixup"],
-        "optimizer": {"learning_rate": 1e-05},
-    }
+        "model": "lenet_sequential", "dataset.path": "/data/cells.zip", "aug": ["dihedral", "mixup"], "optimizer": {"learning_rate": 1e-05},
+    }  # fmt: skip
     assert to_overrides(values) == [
-        "model=lenet_sequential",
-        "dataset.path=/data/cells.zip",
-        "aug=[dihedral,mixup]",
-        "optimizer.learning_rate=1e-05",
-    ]
+        "model=lenet_sequential", "dataset.path=/data/cells.zip", "aug=[dihedral,mixup]", "optimizer.learning_rate=1e-05",
+    ]  # fmt: skip
+
+
+def test_multirun_and_both_engines_compose_the_same_configuration(monkeypatch, tmp_path):
+    """And so train the same: benchmarks/same_numbers.py does it."""
+    typed = ["model=lenet_sequential", "model.units=8", "optimizer.learning_rate=0.002", "optimizer.clip_norm=null"]
+    values = {"model": "lenet_sequential", "model.units": 8, "optimizer": {"learning_rate": 0.002, "clip_norm": None}}
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    monkeypatch.delenv("WANDB_SWEEP_PARAM_PATH", raising=False)
+    agents = from_agent([f"{key}={value}" for key, value in values.items()])
+    composed = [compose_app(overrides, tmp_path).config_text for overrides in (typed, to_overrides(values), agents)]
+    assert composed[0] == composed[1] == composed[2]
 
 
 def test_interpolations_stay_interpolations():
@@ -99,18 +105,11 @@ def test_what_cannot_be_given_is_an_error_that_names_the_key(value):
 
 
 AS_THE_AGENT_WRITES = {
-    "a=None": {"a": None},
-    "a=True": {"a": True},
-    "a=1e-05": {"a": 1e-05},
+    "a=None": {"a": None}, "a=True": {"a": True}, "a=1e-05": {"a": 1e-05},
     "optimizer={'learning_rate': 0.1, 'clip': {'norm': None}}": {"optimizer": {"learning_rate": 0.1, "clip": {"norm": None}}},
-    "a=[1, None, 'x, y']": {"a": [1, None, "x, y"]},
-    "a=k=v": {"a": "k=v"},
-    "a=x,y": {"a": "x,y"},
-    "a=x y": {"a": "x y"},
-    "a=(": {"a": "("},
-    "logger=[console,csv,wandb]": {"logger": ["console", "csv", "wandb"]},
-    "a='None'": {"a": "None"},
-}
+    "a=[1, None, 'x, y']": {"a": [1, None, "x, y"]}, "a=k=v": {"a": "k=v"}, "a=x,y": {"a": "x,y"}, "a=x y": {"a": "x y"}, "a=(": {"a": "("},
+    "logger=[console,csv,wandb]": {"logger": ["console", "csv", "wandb"]}, "a='None'": {"a": "None"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("argument", AS_THE_AGENT_WRITES)

@@ -40,26 +40,20 @@ def run(found, *, agents=1, trials=None, seed=0):
 
 def test_a_grid_is_run_whole_by_two_agents_and_failures_end_nothing(begin):
     parameters = {
-        "x": {"values": [0.1, 0.3]},
-        "does": {"values": ["run", "fail", "die", "blank"]},
-        "o": {"parameters": {"p": {"value": [1, 2]}}},
-    }
+        "x": {"values": [0.1, 0.3]}, "does": {"values": ["run", "fail", "die", "blank"]}, "o": {"parameters": {"p": {"value": [1, 2]}}},
+    }  # fmt: skip
     trials = run(begin("grid", parameters), agents=2)
     assert {(trial.values["x"], trial.values["does"]) for trial in trials} == {
         (x, does) for x in (0.1, 0.3) for does in ("run", "fail", "die", "blank")
     }
     assert len(trials) == 8
     assert {trial.values["does"]: trial.status for trial in trials} == {
-        "run": "done",
-        "fail": "failed",
-        "die": "failed",
-        "blank": "no number",
-    }
+        "run": "done", "fail": "failed", "die": "failed", "blank": "no number",
+    }  # fmt: skip
     assert all(trial.values["o.p"] == [1, 2] for trial in trials)
     assert {trial.values["x"]: trial.objective for trial in trials if trial.status == "done"} == pytest.approx({0.1: 0.96, 0.3: 1.0})
     reasons = {trial.values["does"]: trial.reason for trial in trials}
-    assert reasons["fail"] == "it was told to"
-    assert "exit code 7" in reasons["die"]
+    assert reasons["fail"] == "it was told to" and "exit code 7" in reasons["die"]
     assert reasons["blank"] == "val_auc was never a finite number"
 
 
@@ -161,8 +155,7 @@ def test_a_trial_whose_supervisor_is_killed_has_failed_and_ctrl_c_stops_the_othe
     _, told = engine.communicate(timeout=60)
     assert "trial 0   failed" in told
     after = goes_on(sweep, folder)
-    assert after[0].status == "failed"
-    assert "its process ended with exit code -9" in after[0].reason
+    assert after[0].status == "failed" and "its process ended with exit code -9" in after[0].reason
     assert sorted(trial.values["x"] for trial in after if trial.status == "done") == [0.2, 0.3, 0.4, 0.5, 0.6]
 
 

@@ -10,23 +10,19 @@ from malaria_exp.sweeps.search.space_check import check_space, trial_overrides
 from malaria_exp.utils.errors import ConfigError
 
 
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
-        ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
-        ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
-        ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
-        ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
-    ],
-)
+@pytest.mark.parametrize(("parameters", "message"), [
+    ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
+    ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
+    ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
+    ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
+    ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
+])  # fmt: skip
 def test_what_no_trial_could_use_is_told_before_the_first(tmp_path, parameters, message):
     method = "random" if any("min" in str(node) for node in parameters.values()) else "grid"
     path = write_sweep(tmp_path / "x.yaml", parameters, method=method, run_cap=3)
     with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigError) as caught:
         check_space(read_sweep(path), ["seed=3"])
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
+    assert message in str(caught.value) and str(path) in str(caught.value)
 
 
 def test_a_metric_that_no_trial_has_is_told_before_the_first(tmp_path):

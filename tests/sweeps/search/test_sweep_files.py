@@ -34,8 +34,7 @@ def test_magnitudes_are_searched_on_a_log_scale(sweep):
 
 def test_it_ends_and_both_engines_can_run_it(sweep):
     assert sweep.method == "grid" or sweep.run_cap
-    assert sweep.program == "run.py"
-    assert sweep.command == ("${env}", "${interpreter}", "-m", "malaria_exp", ARGUMENTS)
+    assert sweep.program == "run.py" and sweep.command == ("${env}", "${interpreter}", "-m", "malaria_exp", ARGUMENTS)
     assert sweep.raw["name"] == sweep.path.stem
 
 

@@ -1,11 +1,14 @@
-"""A stand-in for W&B's server: the part of its protocol that sweeps, their agents and plain runs need, on 127.0.0.1."""
+"""A stand-in for W&B's server, for same_numbers.py and the tests: the part of its protocol that sweeps, their agents and plain runs need."""
 
 import itertools
 import json
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,32 +36,41 @@ class WandbServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self.sweeps, self.runs, self.told, self.shown, self.summaries, self.history = {}, {}, [], {}, {}, {}
-        self.agents = {}
-        self.stop_after, self.resumed, self.refuse, self.lock = {}, set(), None, threading.Lock()
+        self.sweeps: dict[str, Any] = {}
+        self.runs: dict[str, Any] = {}
+        self.told: list[Any] = []
+        self.shown: dict[str, Any] = {}
+        self.summaries: dict[str, Any] = {}
+        self.history: dict[str, Any] = {}
+        self.agents: dict[str, str] = {}
+        self.stop_after: dict[str, int] = {}
+        self.resumed: set[str] = set()
+        self.refuse: tuple[int, str] | None = None
+        self.lock = threading.Lock()
         self.silent, self.closed = threading.Event(), threading.Event()
         self.number = itertools.count()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
-    def close(self):
+    def close(self) -> None:
+        """Answers nobody any more."""
         self.closed.set()
         self.shutdown()
         self.server_close()
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Says nothing: clients are killed here on purpose."""
 
-    def environment(self, home):
+    def environment(self, home: Path) -> dict[str, str]:
         """The environment of a client that knows this server alone and whose settings lie in `home`."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
         own |= {name: str(home) for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR")}
         path = os.pathsep.join(part for part in sys.path if part)
         return own | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": self.url, "NETRC": str(home / "none"), "PYTHONPATH": path}
 
-    def answer(self, asked, given):
+    def answer(self, asked: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """The `data` of a GraphQL answer."""
         if "upsertSweep" in asked:
             return {"upsertSweep": {"sweep": self.upsert(given), "configValidationWarnings": []}}
@@ -87,7 +99,8 @@ class WandbServer(ThreadingHTTPServer):
         viewer = {"id": "v", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
         return {"viewer": viewer, "entity": {"organization": None}, "serverInfo": {"features": []}}
 
-    def upsert(self, given):
+    def upsert(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes or changes a sweep."""
         if given.get("id"):
             sweep = self.sweeps[given["id"]]
             sweep["state"] = given.get("state") or sweep["state"]
@@ -100,7 +113,7 @@ class WandbServer(ThreadingHTTPServer):
             self.sweeps[name] = sweep
         return {"name": sweep["name"], "project": sweep["project"]}
 
-    def heartbeat(self, agent, running):
+    def heartbeat(self, agent: str, running: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The commands for an agent: one at a time."""
         sweep = self.sweeps[self.agents[agent]]
         mine = [(name, run) for name, run in self.runs.items() if run["agent"] == agent]
@@ -129,10 +142,10 @@ class WandbServer(ThreadingHTTPServer):
         return [{"type": "run", "run_id": name, "program": sweep["asked"]["program"], "args": args}]
 
 
-def points(config):
+def points(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The points of a grid, at most run_cap of them; of other searches the first value or the lower bound of each parameter, over and over."""
 
-    def values(parameter):
+    def values(parameter: Mapping[str, Any]) -> list[Any]:
         if "parameters" in parameter:
             return [
                 dict(zip(parameter["parameters"], point, strict=True))
@@ -147,12 +160,16 @@ def points(config):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Hands what is asked to the server."""
+
+    server: WandbServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
 
-    def send(self, content, status=200):
+    def send(self, content: Any, status: int = 200) -> None:
+        """Answers with JSON."""
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -160,15 +177,18 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def do_GET(self):
+    def do_GET(self) -> None:
+        """Answers, and falls silent if that is asked for."""
         if self.path == "/silence":
             self.server.silent.set()
         self.send({})
 
-    def do_PUT(self):
+    def do_PUT(self) -> None:
+        """As a POST."""
         self.do_POST()
 
-    def do_POST(self):
+    def do_POST(self) -> None:
+        """Answers GraphQL, and keeps the rows of a file stream."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.server.silent.is_set():
             self.server.closed.wait(300)
@@ -185,7 +205,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.take(self.path.split("/")[-2], json.loads(body).get("files", {}))
             self.send({})
 
-    def take(self, run, files):
+    def take(self, run: str, files: Mapping[str, Any]) -> None:
+        """Keeps rows of the history and the summary."""
         for name, part in files.items():
             rows = [json.loads(line) for line in part["content"]] if name.endswith(".jsonl") or name.endswith("summary.json") else []
             if name == "wandb-history.jsonl":
