@@ -19,7 +19,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.data.cache_folders import BAD, IMAGES, PIXELS, cache_folders, is_whole, lock_path, new_cache_folder, write_marker
+from malaria_exp.data.cache_contents import cache_contents
+from malaria_exp.data.cache_folders import BAD, IMAGES, PIXELS, is_whole, lock_path, new_cache_folder, write_marker
 from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.image_files import new_images
@@ -181,7 +182,7 @@ def _decode(table: CellTable, contents: np.ndarray, first: np.ndarray, rule: Res
             write_json(partial / BAD, reasons)
         write_text(partial / PIXELS, "\n".join(pixels.tolist()) + "\n")
         write_marker(partial, len(contents) - len(bad), len(bad), rule)
-    total = sum(size for _, size in cache_folders(folder.parent))
+    total = sum(size for _, size in cache_contents(folder.parent))
     log.info(
         f"cache     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from malaria_exp.data.cache_folders import MARKER as CACHE_MARKER
+from malaria_exp.data.cache_folders import tag
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
@@ -162,6 +163,7 @@ class ShardCells:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Written first, so that task=clean_cache also finds what a killed run has fetched.
+            tag(folder)
             write_json(folder / CACHE_MARKER, {"shards_of": self.filesystem.url})
             have = {path.name: path.stat().st_size for path in folder.iterdir()}
             missing = [shard for shard in self.set.shards if have.get(shard.records) != shard.bytes]
