@@ -15,7 +15,7 @@ from malaria_exp.data.image_files import checksums
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import human_bytes, new_folder, write_json
-from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils.errors import DataError, RunFolderError, cannot_write
 from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import CutError, FinalError, open_url, public_url, read_some
 from malaria_exp.utils.progress_bars import download_bar
@@ -138,7 +138,9 @@ def fetch_once(folder: Path, fill: Callable[[Path], object]) -> bool:
     except ConnectionError:
         raise
     except OSError as error:
-        raise DataError(f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=...") from None
+        raise cannot_write(
+            error, f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=..."
+        ) from None
     return True
 
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.utils.atomic_files import write_json, write_text
-from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.atomic_files import saying_disk_full, write_json, write_json_on_full_disk, write_text
+from malaria_exp.utils.errors import DiskFullError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
@@ -42,6 +42,17 @@ def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
     """Writes the status of a job that failed before it claimed its folder; a folder with files in it is left alone."""
     if not path.exists() or not any(path.iterdir()):
         write_json(path / STATUS, {"status": "failed", "overrides": redact_overrides(overrides), "reason": redact(reason)})
+
+
+@contextmanager
+def _unclaimed_on_full_disk(path: Path, *, again: bool) -> Iterator[None]:
+    """Takes the claim back if there is no room for what it says: an empty status.json could not be read."""
+    try:
+        yield
+    except DiskFullError:
+        if not again:
+            (path / STATUS).unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -84,13 +95,15 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         if "WANDB_SWEEP_ID" in os.environ:
             # Set by an agent of W&B: the name by which the sweep knows this run.
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
-        write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
+        write_json_on_full_disk(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
-    write_status("running", pid=os.getpid(), host=socket.gethostname())
-    write_text(path / "config.yaml", redact_yaml(config_text))
+    with _unclaimed_on_full_disk(path, again=again):
+        write_status("running", pid=os.getpid(), host=socket.gethostname())
+        write_text(path / "config.yaml", redact_yaml(config_text))
     handler = start_file_log(path / "run.log")
     try:
-        yield folder
+        with saying_disk_full(path):
+            yield folder
     except KeyboardInterrupt:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, "Interrupted.", (), None))
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")

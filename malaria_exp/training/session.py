@@ -14,13 +14,13 @@ from malaria_exp.training.learning_rate_multiplier import Multiplier
 from malaria_exp.training.loss_gradients import LossGradients
 from malaria_exp.training.precision import choose_precision, set_precision
 from malaria_exp.training.predict import Scorer
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.training.settings import Settings, Stage, check_updates
 from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
 from malaria_exp.training.trainable_layers import set_trainable
 from malaria_exp.training.trainer_interface import CHECKPOINT_FILE, Trained, TrainerInputs
 from malaria_exp.training.validation import own_metrics, validation_row
 from malaria_exp.training.xla import check_compiled, prepare_kernels
-from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.terminal_log import log
@@ -218,7 +218,7 @@ class Session:
         if not self.best_epoch or better or np.isnan(self.best):
             self.best, self.best_epoch, self._best_weights = value, epoch, self.model.get_weights()
             if self.settings.checkpoint and not self.inputs.worker:
-                write_atomically(self.inputs.folder / CHECKPOINT_FILE, self.model.save_weights)
+                save_weights(self.model, self.inputs.folder / CHECKPOINT_FILE)
 
     def _tell(self, event: str, *about: Any) -> None:
         for callback in self._callbacks:

@@ -1,6 +1,7 @@
 """Every image is decoded once: one pixel cache for equal contents, whoever asks at the same time, and none that is not whole."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
@@ -20,9 +21,10 @@ from malaria_exp.data.cache_contents import cache_contents, delete_cached
 from malaria_exp.data.cache_folders import TAG
 from malaria_exp.data.cell_table import STOP, BadImageError, BadImagePolicy, CellTable
 from malaria_exp.data.fingerprints import fingerprint
+from malaria_exp.data.image_files import new_images
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DataError, DiskFullError
 
 RULE = ResizeRule(6, "pad")
 
@@ -396,11 +398,32 @@ def test_a_source_that_holds_decoded_images_opens_its_own_cache(tmp_path):
 def test_images_that_do_not_fit_on_the_disk_are_told_before_the_first(tmp_path):
     table = make()
     with pytest.raises(
-        DataError, match=r"cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
+        DiskFullError, match=r"cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
     ):
         open_pixel_cache(table, ResizeRule(1_000_000, "pad"), tmp_path)
     assert table.source.reads == []
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".npy"]
+
+
+def test_a_disk_that_others_fill_meanwhile_is_told_before_anything_is_mapped(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    table = make()
+    with pytest.raises(DiskFullError, match=r"cache\.root: cannot write the decoded images"):
+        open_pixel_cache(table, RULE, tmp_path)
+    assert table.source.reads == []
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_the_room_of_a_file_is_taken_before_it_is_mapped(tmp_path, monkeypatch, able):
+    if not able:
+        monkeypatch.delattr(os, "posix_fallocate")
+    images = new_images(tmp_path / "images.npy", (300, 40, 40, 3))
+    assert (tmp_path / "images.npy").stat().st_blocks * 512 >= images.nbytes
+    assert not images.any()
 
 
 def test_a_failure_of_the_program_leaves_nothing_behind_either(tmp_path):
