@@ -27,7 +27,7 @@ from malaria_exp.runs.run import TASKS
 from malaria_exp.runs.run_folder import MAY_RESUME, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
-from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
+from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError, disk_full_reason
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.signals import exit_code, raise_terminated
@@ -199,6 +199,10 @@ def _output_error(error: OSError) -> RunFolderError:
 
 def _report(error: Exception) -> int:
     """Prints an error's message and returns its exit code. An error that is no UserError is a bug and shows its traceback."""
+    if disk_full_reason(error) and not isinstance(error, UserError):
+        error = DiskFullError(
+            f"There is no room on the disk: {error}. Make room, or give another one with hydra.run.dir=... or cache.root=..."
+        )
     if from_composing(error):
         error = explain(error, sys.argv[1:], CONF)
     elif isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir":

@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 import malaria_exp
+from malaria_exp.main import compose_app
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 EPOCHS = "trainer.epochs=2"
@@ -26,6 +27,12 @@ def test_what_stands_in_a_run_is_read_from_its_folder(finished_run):
     assert run.metrics["split_hash"]
     assert run.report.exists() and run.model().input_shape == (None, 32, 32, 3) and len(repr(run)) < 300
     assert "test AUC" in repr(run)
+
+
+@pytest.mark.parametrize(("value", "parent"), [("", "outputs"), ("elsewhere", "elsewhere")])
+def test_an_empty_variable_is_not_set(monkeypatch, value, parent):
+    monkeypatch.setenv("MALARIA_EXP_OUTPUTS", value)
+    assert str(compose_app([]).output_dir.parent) == parent
 
 
 def test_mistakes_are_errors_with_the_message_of_the_command_line(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What a task is handed, and where the program's own files are."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 # conf/ and sweeps/ stand beside the package in a clone, and inside of it where the package was installed from a wheel.
 HOME = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 CONF = HOME / "conf"
+# ${variable:NAME,default} in conf/: an environment variable that is set but empty counts as not set.
+OmegaConf.register_new_resolver("variable", lambda name, default: os.environ.get(name) or default, replace=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from malaria_exp.config.registry import GROUPS, Parameter, check_params, component
 from malaria_exp.config.run_files import SaveFormat
-from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Range, check, check_dataclass, check_keys
+from malaria_exp.config.validation import Count, Fraction, NonNegative, Pattern, PositiveInt, Range, check, check_dataclass, check_keys
 from malaria_exp.utils.errors import ConfigError
 
 CountBy = Literal["cell", "patient"]
@@ -36,7 +36,7 @@ COMMON_KEYS: dict[str, dict[str, Parameter]] = {
 class CacheConfig:
     """Where and how images are decoded once. See conf/config.yaml, `cache`."""
 
-    root: str
+    root: Annotated[str, Pattern(r".*\S.*", "the path of a folder")]
     resize: Resize
     workers: Count
     resident_gb: NonNegative

@@ -1,4 +1,4 @@
-"""The folders of pixel caches below the cache folder: how one is written, found and deleted."""
+"""The folder of a pixel cache below the cache folder: how it is written, marked and checked."""
 
 import json
 import os
@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from malaria_exp.data.image_files import checksums
 from malaria_exp.data.resize import ResizeRule
-from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.terminal_log import log
 
 MARKER = "pixel_cache.json"
@@ -19,39 +17,14 @@ IMAGES = "images.npy"
 BAD = "bad.json"
 PIXELS = "pixels.txt"
 FILES = (IMAGES, BAD, PIXELS)
+# https://bford.info/cachedir/: programs that make backups leave out a folder with this file.
+TAG = "CACHEDIR.TAG"
+TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by malaria_exp. `python run.py task=clean_cache` deletes this folder.\n"
 
 
-def cache_folders(root: Path) -> list[tuple[Path, int]]:
-    """Returns the pixel caches of a cache folder with their sizes in bytes."""
-    folders = sorted(path.parent for path in root.glob(f"*/{MARKER}"))
-    return [(folder, sum(file.stat().st_size for file in folder.iterdir())) for folder in folders]
-
-
-def delete_cache_folder(folder: Path) -> bool:
-    """Deletes one pixel cache, unless a run is writing it; returns whether it is gone."""
-    lock = FileLock(lock_path(folder))
-    try:
-        with lock.acquire(timeout=0):
-            # The marker goes first: a folder without it is never read.
-            (folder / MARKER).unlink(missing_ok=True)
-            shutil.rmtree(folder)
-    except Timeout:
-        return False
-    return True
-
-
-def delete_left_overs(root: Path) -> list[Path]:
-    """Deletes what decoding that was killed left in a cache folder, and returns it; folders that are being written stay."""
-    gone = []
-    for partial in sorted(root.glob("*.partial-*")):
-        pixel_cache = partial.with_name(partial.name.partition(".partial-")[0])
-        try:
-            with FileLock(lock_path(pixel_cache)).acquire(timeout=0):
-                shutil.rmtree(partial)
-        except Timeout:
-            continue
-        gone.append(partial)
-    return gone
+def tag(folder: Path) -> None:
+    """Marks a new folder as this program's cache."""
+    write_text(folder / TAG, TAG_TEXT)
 
 
 @contextmanager
@@ -68,6 +41,7 @@ def new_cache_folder(folder: Path) -> Iterator[Path]:
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     partial.mkdir()
     try:
+        tag(partial)
         yield partial
         if (partial / MARKER).exists():
             os.replace(partial, folder)

@@ -15,10 +15,9 @@ DIGITS = 32
 THUMBNAIL = ResizeRule(8, "stretch")
 # Of a fingerprint, as a regular expression.
 FORM = f"[0-9a-f]{{{DIGITS + 2 * THUMBNAIL.size**2}}}"
-# Root mean square difference of two thumbnails, in gray levels of 255, up to which images count as near duplicates. On 15,389 real
-# cells, copies as JPEG of quality 30 to 95 stay below it, and the two most similar cells of different files are far above.
+# Root mean square difference of two thumbnails, in gray levels of 255, up to which images count as near duplicates.
 NEAR = 2.5
-# Pairs of cells that are compared at most: about ten seconds.
+# Pairs of cells that are compared at most.
 MAX_PAIRS = 2e9
 CHUNK = 1024
 
@@ -40,31 +39,38 @@ def near_duplicates(these: np.ndarray, those: np.ndarray | None = None) -> list[
 
     Returns:
         (row of these, row of those), the most similar of `those` for each of `these` that has one; of `these` alone each pair once, the
-        later row first. None if there are too many pairs to compare (`MAX_PAIRS`).
+        later row first. Images of which `those` have the very pixels, and the later ones of equal images, are left out. None if there
+        are too many pairs to compare (`MAX_PAIRS`).
     """
     others = these if those is None else those
-    mine, theirs = np.flatnonzero(these != ""), np.flatnonzero(others != "")
+    mine, theirs = _first_rows(these), _first_rows(others)
+    if those is not None:
+        mine = mine[~np.isin(these[mine], others[theirs])]
     if len(mine) * len(theirs) > MAX_PAIRS:
         return None
     if not len(mine) or not len(theirs):
         return []
     small, whole = _thumbnails(these[mine]), _thumbnails(others[theirs])
-    # Numbers are compared faster than texts.
-    codes = np.unique(np.concatenate([these[mine], others[theirs]]), return_inverse=True)[1].reshape(-1)
-    own, other = codes[: len(mine)], codes[len(mine) :]
-    lengths = np.square(whole).sum(axis=1)
+    # |x - y|^2 = |x|^2 + (x, 1) (-2 y, |y|^2), so one product gives all differences; whole numbers below 2^24 are exact in float32.
+    table = np.concatenate([-2 * whole, np.square(whole).sum(axis=1, keepdims=True)], axis=1).T
     found = []
     for start in range(0, len(mine), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(mine)))
-        # The squares of all differences from three products; whole numbers below 2^24 are exact in float32.
-        distance = np.square(small[rows]).sum(axis=1)[:, None] + lengths - 2 * small[rows] @ whole.T
-        distance[own[rows, None] == other] = np.inf
+        part = small[start : start + CHUNK]
+        end = len(theirs) if those is not None else start + len(part)
+        distance = np.concatenate([part, np.ones((len(part), 1), np.float32)], axis=1) @ table[:, :end]
         if those is None:
-            distance[np.arange(len(whole)) >= rows[:, None]] = np.inf
+            # Of each row, only those before it.
+            distance[:, start:][np.triu_indices(len(part))] = np.inf
         nearest = distance.argmin(axis=1)
-        near = np.flatnonzero(distance[np.arange(len(rows)), nearest] <= NEAR**2 * whole.shape[1])
-        found += [(int(mine[rows[at]]), int(theirs[nearest[at]])) for at in near.tolist()]
+        least = distance[np.arange(len(part)), nearest] + np.square(part).sum(axis=1)
+        found += [(int(mine[start + row]), int(theirs[nearest[row]])) for row in np.flatnonzero(least <= NEAR**2 * part.shape[1]).tolist()]
     return found
+
+
+def _first_rows(fingerprints: np.ndarray) -> np.ndarray:
+    """Returns the first row of each known fingerprint, ascending (int64)."""
+    values, rows = np.unique(fingerprints, return_index=True)
+    return np.sort(rows[values != ""])
 
 
 def _thumbnails(fingerprints: np.ndarray) -> np.ndarray:

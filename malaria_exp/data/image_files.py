@@ -26,6 +26,7 @@ def new_images(path: Path, shape: tuple[int, ...]) -> np.memmap:
     """
     with path.open("xb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.flush()
         reserve(file.fileno(), file.tell() + int(np.prod(shape)))
     return np.lib.format.open_memmap(path, mode="r+")
 

@@ -19,13 +19,14 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.data.cache_folders import BAD, IMAGES, PIXELS, cache_folders, is_whole, lock_path, new_cache_folder, write_marker
+from malaria_exp.data.cache_contents import cache_contents
+from malaria_exp.data.cache_folders import BAD, IMAGES, PIXELS, is_whole, lock_path, new_cache_folder, write_marker
 from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.image_files import new_images
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.utils.atomic_files import human_bytes, write_json, write_text
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DiskFullError, cannot_write
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
 
@@ -117,6 +118,7 @@ def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: in
 
     Raises:
         DataError: the cache folder cannot be written.
+        DiskFullError: there is no room in it.
     """
     open_own = getattr(table.source, "open_pixel_cache", None)
     if open_own is not None:
@@ -140,8 +142,8 @@ def open_pixel_cache(table: CellTable, rule: ResizeRule, root: Path, workers: in
             finally:
                 lock.release()
     except OSError as error:
-        raise DataError(
-            f"cache.root: cannot write the decoded images to '{root}': {error}. Choose another folder: cache.root=..."
+        raise cannot_write(
+            error, f"cache.root: cannot write the decoded images to '{root}': {error}. Choose another folder: cache.root=..."
         ) from None
     images, pixels, reasons = found
     good = np.array([content not in reasons for content in contents.tolist()])
@@ -181,7 +183,7 @@ def _decode(table: CellTable, contents: np.ndarray, first: np.ndarray, rule: Res
             write_json(partial / BAD, reasons)
         write_text(partial / PIXELS, "\n".join(pixels.tolist()) + "\n")
         write_marker(partial, len(contents) - len(bad), len(bad), rule)
-    total = sum(size for _, size in cache_folders(folder.parent))
+    total = sum(size for _, size in cache_contents(folder.parent))
     log.info(
         f"cache     decoded {len(contents) - len(bad):,} images to {folder} (cache: {human_bytes(total)}; task=clean_cache empties it)"
     )
@@ -189,10 +191,10 @@ def _decode(table: CellTable, contents: np.ndarray, first: np.ndarray, rule: Res
 
 
 def _check_space(root: Path, count: int, rule: ResizeRule) -> None:
-    """Raises a DataError if the images would not fit: a memory-mapped file on a full disk ends the process without a word."""
+    """Raises a DiskFullError if the images would not fit, which says how much room it takes."""
     needed, free = count * rule.size * rule.size * 3, shutil.disk_usage(root).free
     if needed > free:
-        raise DataError(
+        raise DiskFullError(
             f"cache.root: {count:,} images of {rule.size} x {rule.size} px take {human_bytes(needed)}, but '{root}' has {human_bytes(free)} free."
             " Choose another folder (cache.root=...), smaller images (model.image_size=...), or empty the cache: python run.py task=clean_cache"
         )

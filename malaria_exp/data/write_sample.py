@@ -13,7 +13,7 @@ from malaria_exp.data.cell_table import CLASS_NAMES, BadImageError, CellTable
 from malaria_exp.data.readers.files import FileSource
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.utils.atomic_files import human_bytes, new_folder, write_csv
-from malaria_exp.utils.errors import ConfigError, DataError, listing
+from malaria_exp.utils.errors import ConfigError, DataError, cannot_write, listing
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.terminal_log import log
@@ -58,7 +58,7 @@ def write_sample(table: CellTable, folder: Path, cells: int | None, seed: int) -
                 # Empty, or new_sample_folder would have refused it.
                 folder.rmdir()
     except OSError as error:
-        raise DataError(f"task.to: cannot write '{folder}': {error}.") from None
+        raise cannot_write(error, f"task.to: cannot write '{folder}': {error}.") from None
     patients = len(np.unique(table.patient[rows]))
     log.info(f"prepared  {len(rows):,} of {len(table):,} cells, {patients} patients, {human_bytes(size)}: {folder}")
 

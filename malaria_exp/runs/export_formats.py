@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.run_files import FILES, MODEL_FILE, SaveFormat
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.utils.atomic_files import new_folder, write_atomically
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def write_formats(folder: Path, model: "keras.Model", whole: "keras.Model", form
     write_atomically(folder / MODEL_FILE, whole.save)
     if "weights" in formats:
         # Not those of `whole`, which has no others: so they load into a model for prepared images and into one for raw images.
-        write_atomically(folder / FILES["weights"], model.save_weights)
+        save_weights(model, folder / FILES["weights"])
     if "saved_model" in formats:
         with new_folder(folder / FILES["saved_model"]) as temporary:
             write_saved_model(temporary, whole)

@@ -16,6 +16,7 @@ from malaria_exp.runs.remote_runs import local_file, local_run
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.wandb_artifact import SCHEME, local_artifact
 from malaria_exp.runs.weights_file import ENDINGS, StoredLayer, WeightsFileError, open_weights, stored_layers
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean, listing
 from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
@@ -115,7 +116,7 @@ class InitialWeights:
         # The numbers go through a weights file of the model, because only Keras knows how its layers store what they hold.
         with tempfile.TemporaryDirectory() as temporary:
             own = Path(temporary) / "model.weights.h5"
-            model.save_weights(own)
+            save_weights(model, own)
             if not self.report:
                 self._read(own, model)
             with h5py.File(own, "r+") as file:

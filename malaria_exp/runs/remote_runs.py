@@ -9,17 +9,18 @@ from http import HTTPStatus
 from pathlib import Path
 
 from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.data.cache_contents import FETCHED
+from malaria_exp.data.cache_folders import TAG, tag
 from malaria_exp.data.image_files import checksums
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.atomic_files import human_bytes, new_folder, write_json
-from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils.errors import DataError, RunFolderError, cannot_write
 from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import CutError, FinalError, open_url, public_url, read_some
 from malaria_exp.utils.progress_bars import download_bar
 from malaria_exp.utils.terminal_log import log
 
-FOLDER = "fetched"
 # Beside the files of a copy: their checksums.
 CHECKSUMS = ".checksums.json"
 # The files that evaluating a run again or starting from it takes; reports and plots are not fetched.
@@ -67,7 +68,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
             raise RunFolderError(
                 f"{key}: '{shown}' has no {name}, which reading the run takes. Were only some of its files stored (storage.what)?"
             )
-    folder = root / FOLDER / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
+    folder = root / FETCHED / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
 
     def fetch(temporary: Path) -> None:
         names = [*NEEDED, *(name for name in (PARENT_SPLIT_FILE,) if name in sizes)]
@@ -92,7 +93,7 @@ def local_file(url: str, root: Path, key: str) -> Path:
         DataError: it cannot be fetched.
     """
     name = public_url(url).partition("?")[0].rpartition("/")[2]
-    folder = root / FOLDER / content_name(url.encode())
+    folder = root / FETCHED / content_name(url.encode())
 
     def fetch(temporary: Path) -> None:
         if scheme_of(url) in WEB:
@@ -127,8 +128,9 @@ def fetch_once(folder: Path, fill: Callable[[Path], object]) -> bool:
         shutil.rmtree(folder)
     try:
         with new_folder(folder) as temporary:
+            tag(temporary)
             fill(temporary)
-            names = [path.relative_to(temporary).as_posix() for path in sorted(temporary.rglob("*")) if path.is_file()]
+            names = [path.relative_to(temporary).as_posix() for path in sorted(temporary.rglob("*")) if path.is_file() and path.name != TAG]
             write_json(temporary / CHECKSUMS, checksums(temporary, names))
     except FileExistsError:
         # Another process has fetched the same at the same time.
@@ -136,7 +138,9 @@ def fetch_once(folder: Path, fill: Callable[[Path], object]) -> bool:
     except ConnectionError:
         raise
     except OSError as error:
-        raise DataError(f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=...") from None
+        raise cannot_write(
+            error, f"cache.root: cannot write what is fetched to '{folder}': {error}. Choose another folder: cache.root=..."
+        ) from None
     return True
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from malaria_exp.config.run_files import RESUME, RESUME_FILES
-from malaria_exp.utils.atomic_files import TEMPORARY, write_json, write_text
-from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.atomic_files import TEMPORARY, saying_disk_full, write_json, write_json_on_full_disk, write_text
+from malaria_exp.utils.errors import DiskFullError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
@@ -54,6 +54,18 @@ def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
 
 
 @contextmanager
+def _unclaimed_on_full_disk(path: Path, *, again: bool) -> Iterator[None]:
+    """Takes the claim back if there is no room for what it says: an empty status.json could not be read."""
+    try:
+        yield
+    except DiskFullError:
+        if not again:
+            for name in (STATUS, "config.yaml", LOCK):
+                (path / name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, again: bool = False) -> Iterator[RunFolder]:
     """Claims a new folder, keeps its status and its log, and records how the run ended.
 
@@ -82,15 +94,17 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         if "WANDB_SWEEP_ID" in os.environ:
             # Set by an agent of W&B: the name by which the sweep knows this run.
             known["wandb_run"] = os.environ.get("WANDB_RUN_ID", "")
-        write_json(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
+        write_json_on_full_disk(path / STATUS, {**known, "seconds": round(time.perf_counter() - clock, 2), **folder.facts, **more})
 
-    config, text = path / "config.yaml", redact_yaml(config_text)
-    if not again or not config.exists() or config.read_text(encoding="utf-8") != text:
-        write_text(config, text)
-    write_status("running", pid=os.getpid(), host=socket.gethostname())
+    with _unclaimed_on_full_disk(path, again=again):
+        config, text = path / "config.yaml", redact_yaml(config_text)
+        if not again or not config.exists() or config.read_text(encoding="utf-8") != text:
+            write_text(config, text)
+        write_status("running", pid=os.getpid(), host=socket.gethostname())
     handler = start_file_log(path / "run.log")
     try:
-        yield folder
+        with saying_disk_full(path):
+            yield folder
     except KeyboardInterrupt:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, "Interrupted.", (), None))
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")

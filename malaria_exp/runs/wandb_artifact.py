@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
-from malaria_exp.runs.remote_runs import FOLDER, content_name, fetch_once
+from malaria_exp.data.cache_contents import FETCHED
+from malaria_exp.data.cache_folders import TAG
+from malaria_exp.runs.remote_runs import CHECKSUMS, content_name, fetch_once
 from malaria_exp.runs.weights_file import ENDINGS
 from malaria_exp.tracking.wandb_settings import has_key, need_wandb
 from malaria_exp.utils.errors import ConfigError, DataError, UserError
@@ -38,7 +40,7 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
     try:
         artifact = wandb.Api(timeout=30).artifact(url.removeprefix("wandb://"))
         # Named by its digest, because an alias may move on to another version.
-        folder = root / FOLDER / content_name(f"{url.rpartition(':')[0]}\0{artifact.digest}".encode())
+        folder = root / FETCHED / content_name(f"{url.rpartition(':')[0]}\0{artifact.digest}".encode())
         if fetch_once(folder, lambda temporary: artifact.download(root=str(temporary))):
             log.info(f"fetched   {url} ({artifact.version})")
     except UserError:
@@ -48,6 +50,6 @@ def local_artifact(url: str, root: Path, key: str) -> Path:
         raise DataError(f"{key}: cannot fetch '{url}': {type(error).__name__}: {reason[:300]}") from None
     weights = sorted(path for path in folder.rglob("*") if path.name.endswith(ENDINGS))
     if not weights:
-        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        names = sorted(path.name for path in folder.iterdir() if path.name not in (TAG, CHECKSUMS))
         raise ConfigError(f"{key}: '{url}' holds no weights ({', '.join(ENDINGS)}), but {', '.join(names)}.")
     return weights[0]

@@ -23,6 +23,7 @@ from malaria_exp.tracking.logger_interface import Artifact, Position, Run, Statu
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, predictions_table, results_text, spread
 from malaria_exp.tracking.run_facts import describe_run, run_params
+from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -137,7 +138,7 @@ class Tracker:
         if self.run is None:
             raise TypeError("Expected the facts of the run.")
         path = self.run.folder / UNTRAINED_FILE
-        model.save(path)
+        write_atomically(path, model.save)
         return (Artifact(self._model_name, "model", (path,), aliases=("untrained",)),)
 
     @property

@@ -1,7 +1,6 @@
 """Writing files and folders so that they appear whole or not at all."""
 
 import csv
-import errno
 import io
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.utils.csv_files import to_cell
-from malaria_exp.utils.errors import DiskFullError
+from malaria_exp.utils.errors import DiskFullError, UserError, disk_full_reason
 
 # The name of a file that is being written; a process that is killed may leave one.
 TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+")
@@ -28,17 +27,26 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFullError(
-                f"'{path}' cannot be written: {error.strerror}. Make room there (task=clean_cache empties the cache), or give another disk"
-                " with hydra.run.dir=... or cache.root=..."
-            ) from None
-        raise
+        with saying_disk_full(path):
+            write(temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def saying_disk_full(path: Path) -> Iterator[None]:
+    """Turns every error that says there is no room on the disk into a DiskFullError about a path."""
+    try:
+        yield
+    except Exception as error:
+        reason = disk_full_reason(error)
+        if isinstance(error, UserError) or not reason:
+            raise
+        raise DiskFullError(
+            f"'{path}' cannot be written: {reason}. Make room there (task=clean_cache empties the cache), or give another disk"
+            " with hydra.run.dir=... or cache.root=..."
+        ) from None
 
 
 @contextmanager
@@ -107,6 +115,27 @@ def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterabl
 def write_json(path: str | os.PathLike[str], data: Any) -> Path:
     """Writes plain values as JSON with two spaces of indent, all or nothing."""
     return write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_json_on_full_disk(path: Path, data: Any) -> Path:
+    """Does as `write_json`; where there is no room for a second file, the room of the first one is used.
+
+    Raises:
+        DiskFullError: it needs more room than the first one.
+    """
+    try:
+        return write_json(path, data)
+    except DiskFullError:
+        content = json.dumps(data, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        try:
+            with path.open("r+b", buffering=0) as file:
+                file.write(content)
+                file.truncate(len(content))
+        except OSError:
+            pass
+        else:
+            return path
+        raise
 
 
 def human_bytes(size: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from malaria_exp.utils.atomic_files import human_bytes, write_json
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DataError, cannot_write
 from malaria_exp.utils.http import public_url
 from malaria_exp.utils.resuming_download import RemoteFile, ResumingDownload, beside, read_json
 from malaria_exp.utils.terminal_log import log
@@ -47,9 +47,10 @@ def fetch(
                 ResumingDownload(remote, path, patience, attempts, wait).run(hint)
                 _remember(path, _check_record(path, remote.sha256))
     except OSError as error:
-        raise DataError(
+        raise cannot_write(
+            error,
             f"cannot store the download '{path}': {error.filename or path}: {error.strerror or error}. "
-            f"What has arrived is kept. Make room or give permission there{f', or choose another folder: {setting}' if setting else ''}."
+            f"What has arrived is kept. Make room or give permission there{f', or choose another folder: {setting}' if setting else ''}.",
         ) from None
     return path
 

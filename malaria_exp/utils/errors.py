@@ -5,9 +5,12 @@ A message says where (config path or file), what was received, what is allowed, 
 """
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 MAX_LISTED = 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class UserError(Exception):
@@ -38,6 +41,25 @@ class DiskFullError(UserError, OSError):
     """There is no room for a file. It is an OSError too, for callers that can do without the file."""
 
     exit_code = 6
+
+
+def cannot_write(error: OSError, message: str) -> UserError:
+    """Returns the error for a file or folder that cannot be written: a DiskFullError if there is no room, otherwise a DataError.
+
+    Args:
+        error: the reason; one that is a message for the user already is returned as it is.
+        message: where, why and what to do.
+    """
+    if isinstance(error, UserError):
+        return error
+    return DiskFullError(message) if disk_full_reason(error) else DataError(message)
+
+
+def disk_full_reason(error: Exception) -> str | None:
+    """Returns in which words an error says that there is no room on a disk, or None; libraries say it in their text only."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return os.strerror(error.errno)
+    return next((words for words in map(os.strerror, FULL) if words in str(error)), None)
 
 
 class RunFolderError(UserError):

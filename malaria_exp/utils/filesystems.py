@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from malaria_exp.utils.atomic_files import saying_disk_full
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.filesystem_kinds import FsspecFilesystem, GfileFilesystem, LocalFilesystem
 from malaria_exp.utils.http import public_url
@@ -116,8 +117,9 @@ def new_file(filesystem: Filesystem, name: str) -> Iterator[Path]:
         folder = filesystem.beside() or Path(elsewhere)
         path = folder / f".{secrets.token_hex(4)}.{name}"
         try:
-            yield path
-            filesystem.put(path, name)
+            with saying_disk_full(folder / name):
+                yield path
+                filesystem.put(path, name)
         finally:
             path.unlink(missing_ok=True)
 

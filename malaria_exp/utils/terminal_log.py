@@ -1,6 +1,7 @@
 """The project's log, on the terminal and in run.log."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from malaria_exp.utils.program import as_called
@@ -40,9 +41,16 @@ def set_terminal_level(level: int | None) -> None:
             handler.setLevel(logging.NOTSET if level is None else level)
 
 
+class FileHandler(logging.FileHandler):
+    """Writes to a file. On a full disk lines are lost without a word: the run itself stops with a message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Drops the line."""
+
+
 def start_file_log(path: Path) -> logging.Handler:
     """Sends the log to a file as well, with times; returns the handler for stop_file_log."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     return handler
@@ -51,4 +59,5 @@ def start_file_log(path: Path) -> logging.Handler:
 def stop_file_log(handler: logging.Handler) -> None:
     """Closes the file, so that the next job of the same process does not write to it."""
     log.removeHandler(handler)
-    handler.close()
+    with suppress(OSError):
+        handler.close()

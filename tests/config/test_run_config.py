@@ -136,3 +136,8 @@ def test_the_cache_folder_is_that_of_the_environment_with_the_home_resolved(monk
     monkeypatch.setenv("MALARIA_EXP_CACHE", "~/cells")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert Config.from_plain(values()).cache.path == tmp_path / "cells"
+    # Set but empty is not set; else the working folder would be the cache.
+    monkeypatch.setenv("MALARIA_EXP_CACHE", "")
+    assert Config.from_plain(values()).cache.path == tmp_path / ".cache" / "malaria_exp"
+    with pytest.raises(ConfigError, match=r"cache\.root: .*the path of a folder"):
+        Config.from_plain(values("cache.root=''"))

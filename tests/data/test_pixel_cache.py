@@ -1,6 +1,7 @@
 """Every image is decoded once: one pixel cache for equal contents, whoever asks at the same time, and none that is not whole."""
 
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
@@ -16,12 +17,14 @@ from conftest import ROOT
 from filelock import FileLock
 from web_server import go
 
-from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
+from malaria_exp.data.cache_contents import cache_contents, delete_cached
+from malaria_exp.data.cache_folders import TAG
 from malaria_exp.data.cell_table import STOP, BadImageError, BadImagePolicy, CellTable
 from malaria_exp.data.fingerprints import fingerprint
+from malaria_exp.data.image_files import new_images
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule, resize
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DataError, DiskFullError
 
 RULE = ResizeRule(6, "pad")
 
@@ -110,7 +113,7 @@ def test_another_rule_is_another_cache(tmp_path, rule):
 def test_another_content_or_one_less_is_another_cache(tmp_path):
     folders = {open_pixel_cache(make(numbers), RULE, tmp_path).folder for numbers in (range(20), range(19), range(1, 21))}
     assert len(folders) == 3
-    assert len(cache_folders(tmp_path)) == 3
+    assert len(cache_contents(tmp_path)) == 3
 
 
 def test_equal_contents_are_stored_once_and_read_from_every_row(tmp_path):
@@ -134,7 +137,6 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from malaria_exp.data.resize import ResizeRule
-from malaria_exp.data.fingerprints import fingerprint
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.cell_table import CellTable
 
@@ -188,8 +190,7 @@ def test_a_killed_decode_leaves_nothing_that_is_read_and_the_next_run_starts_ane
     child = start(root, counter, die_at=20)
     finish([child])
     assert child.returncode == -signal.SIGKILL
-    assert [".partial-" in name for name in names(root)] == [True]
-    assert cache_folders(root) == []
+    assert [".partial-" in path.name for path, _ in cache_contents(root)] == [".partial-" in name for name in names(root)] == [True]
     done = counter.stat().st_size
     child = start(root, counter, seed=1)
     results = finish([child])
@@ -201,7 +202,7 @@ def test_a_killed_decode_leaves_nothing_that_is_read_and_the_next_run_starts_ane
 
 def test_a_run_that_finds_the_lock_taken_says_so_and_waits(tmp_path, monkeypatch, caplog):
     folder = open_pixel_cache(make(), RULE, tmp_path).folder
-    assert delete_cache_folder(folder)
+    assert delete_cached(folder)
     caplog.set_level(logging.INFO, logger="malaria_exp")
     monkeypatch.setattr(logging.getLogger("malaria_exp"), "propagate", True)
     got = []
@@ -277,7 +278,7 @@ def test_with_skip_the_good_images_stand_in_the_right_rows_and_the_reasons_besid
         with pytest.raises(ValueError, match=rf"could be decoded. Received: \[{row}\]"):
             pixel_cache.take(np.array([5, row, 6]))
     assert names(tmp_path) == [pixel_cache.folder.name]
-    assert {path.name for path in pixel_cache.folder.iterdir()} == {"images.npy", "pixels.txt", "pixel_cache.json", "bad.json"}
+    assert {path.name for path in pixel_cache.folder.iterdir()} == {"images.npy", "pixels.txt", TAG, "pixel_cache.json", "bad.json"}
     assert pixel_cache.pixels.tolist() == ["" if row in pixel_cache.bad else fingerprint(picture(row)) for row in range(20)]
 
 
@@ -320,7 +321,7 @@ def test_if_nothing_can_be_decoded_every_row_says_why_and_nothing_is_stored(tmp_
 def test_with_error_all_bad_images_are_found_and_nothing_is_left_behind(tmp_path):
     assert open_pixel_cache(make(bad=(3, 11, 12)), RULE, tmp_path).bad == {row: f"bad number {row}" for row in (3, 11, 12)}
     assert names(tmp_path) == []
-    assert cache_folders(tmp_path) == []
+    assert cache_contents(tmp_path) == []
     # The lock is free again.
     assert open_pixel_cache(make(), RULE, tmp_path).images.shape == (20, 6, 6, 3)
 
@@ -397,11 +398,32 @@ def test_a_source_that_holds_decoded_images_opens_its_own_cache(tmp_path):
 def test_images_that_do_not_fit_on_the_disk_are_told_before_the_first(tmp_path):
     table = make()
     with pytest.raises(
-        DataError, match=r"cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
+        DiskFullError, match=r"cache\.root: 20 images of 1000000 x 1000000 px take 60\.0 TB, but .* free\. Choose another folder"
     ):
         open_pixel_cache(table, ResizeRule(1_000_000, "pad"), tmp_path)
     assert table.source.reads == []
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".npy"]
+
+
+def test_a_disk_that_others_fill_meanwhile_is_told_before_anything_is_mapped(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    table = make()
+    with pytest.raises(DiskFullError, match=r"cache\.root: cannot write the decoded images"):
+        open_pixel_cache(table, RULE, tmp_path)
+    assert table.source.reads == []
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_the_room_of_a_file_is_taken_before_it_is_mapped(tmp_path, monkeypatch, able):
+    if not able:
+        monkeypatch.delattr(os, "posix_fallocate")
+    images = new_images(tmp_path / "images.npy", (300, 40, 40, 3))
+    assert (tmp_path / "images.npy").stat().st_blocks * 512 >= images.nbytes
+    assert not images.any()
 
 
 def test_a_failure_of_the_program_leaves_nothing_behind_either(tmp_path):
@@ -446,13 +468,13 @@ def test_a_cache_that_exists_is_read_without_writing_or_locking(tmp_path):
 
 def test_cleaning_up_lists_sizes_and_deletes(tmp_path):
     folders = [open_pixel_cache(make(), ResizeRule(size, "pad"), tmp_path).folder for size in (4, 6)]
-    found = cache_folders(tmp_path)
+    found = cache_contents(tmp_path)
     assert [folder for folder, _ in found] == sorted(folders)
     assert dict(found)[folders[1]] == sum(file.stat().st_size for file in folders[1].iterdir())
     assert dict(found)[folders[1]] > 20 * 6 * 6 * 3
-    assert delete_cache_folder(folders[0])
+    assert delete_cached(folders[0])
     assert names(tmp_path) == [folders[1].name]
-    assert cache_folders(tmp_path) == [item for item in found if item[0] == folders[1]]
+    assert cache_contents(tmp_path) == [item for item in found if item[0] == folders[1]]
     table = make()
     open_pixel_cache(table, ResizeRule(4, "pad"), tmp_path)
     assert len(table.source.reads) == 20
@@ -461,12 +483,12 @@ def test_cleaning_up_lists_sizes_and_deletes(tmp_path):
 def test_a_cache_that_is_being_written_is_not_deleted(tmp_path):
     folder = open_pixel_cache(make(), RULE, tmp_path).folder
     with FileLock(tmp_path / f".{folder.name}.lock"):
-        assert not delete_cache_folder(folder)
-        assert len(cache_folders(tmp_path)) == 1
-    assert delete_cache_folder(folder)
-    assert cache_folders(tmp_path) == []
+        assert not delete_cached(folder)
+        assert len(cache_contents(tmp_path)) == 1
+    assert delete_cached(folder)
+    assert cache_contents(tmp_path) == []
 
 
 def test_an_empty_or_missing_cache_holds_no_caches(tmp_path):
-    assert cache_folders(tmp_path) == []
-    assert cache_folders(tmp_path / "nothing") == []
+    assert cache_contents(tmp_path) == []
+    assert cache_contents(tmp_path / "nothing") == []

@@ -8,8 +8,10 @@ import h5py
 import pytest
 from web_server import Site, say, serve
 
+from malaria_exp.data.cache_contents import FETCHED
+from malaria_exp.data.cache_folders import TAG
 from malaria_exp.runs import remote_runs
-from malaria_exp.runs.remote_runs import local_file, local_run
+from malaria_exp.runs.remote_runs import CHECKSUMS, local_file, local_run
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 from malaria_exp.utils.filesystems import open_filesystem, write_bytes
 
@@ -33,7 +35,7 @@ def site(monkeypatch):
 
 
 def cached(root):
-    return [path.name for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return [path.name for path in root.rglob("*") if path.is_file() and path.name not in (TAG, CHECKSUMS)]
 
 
 def test_a_file_of_an_address_is_fetched_once(site, weights, tmp_path):
@@ -112,7 +114,7 @@ def test_what_a_run_elsewhere_lacks_is_named(stored_run, tmp_path, name):
     open_filesystem(stored_run, "run").remove(name)
     with pytest.raises(RunFolderError, match=re.escape(f"run: '{stored_run}' has no {name}")):
         local_run(stored_run, tmp_path)
-    assert not (tmp_path / remote_runs.FOLDER).exists()
+    assert not (tmp_path / FETCHED).exists()
 
 
 @pytest.mark.parametrize("status", [b"{", b'{"task": "train", "status": "running"}', b'{"task": "evaluate", "status": "done"}', b"[]"])

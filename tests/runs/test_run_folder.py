@@ -1,5 +1,6 @@
 """A run's folder belongs to one run, and always says what became of it."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,8 +9,11 @@ import sys
 import pytest
 from conftest import ROOT
 
+from malaria_exp.runs import run_folder
 from malaria_exp.runs.run_folder import LOCK, STATUS, claim_run, may_be_running, record_refusal
-from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils import terminal_log
+from malaria_exp.utils.atomic_files import write_json
+from malaria_exp.utils.errors import DataError, DiskFullError, RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 
@@ -151,6 +155,30 @@ def test_how_a_run_ended_is_recorded_and_only_an_unexpected_error_has_a_tracebac
     assert ("Traceback" in text) == trace
     hint = f"resume    python run.py task=resume run={tmp_path / 'x'} goes on with this run\n"
     assert capsys.readouterr().err == (hint if status_ == "interrupted" else ""), "the program's end shows the error, once"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), RuntimeError("HDF5: errno = 28, error message = 'No space left on device'")],
+    ids=["Python's", "a library's"],
+)
+def test_a_full_disk_is_one_message_whoever_meets_it(tmp_path, capsys, monkeypatch, error):
+    # What a handler of the log does that cannot write.
+    monkeypatch.setattr(terminal_log.FileHandler, "flush", lambda self: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(DiskFullError, match=rf"'{tmp_path / 'run'}' cannot be written: No space left on device. Make room"):  # noqa: SIM117
+        with claim_run(tmp_path / "run", config_text="", overrides=[], task="train"):
+            log.info("a line")
+            raise error
+    assert json.loads((tmp_path / "run" / STATUS).read_text())["status"] == "failed"
+    assert capsys.readouterr().err == "a line\n", "nothing of the log's own failure"
+
+
+def test_a_folder_without_room_for_the_claim_is_not_claimed(tmp_path, monkeypatch):
+    monkeypatch.setattr("malaria_exp.utils.atomic_files.os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(run_folder, "write_json_on_full_disk", write_json)
+    with pytest.raises(DiskFullError), claim_run(tmp_path / "run", config_text="", overrides=[], task="train"):
+        pass
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [None, DataError("a"), ValueError("b"), KeyboardInterrupt()])

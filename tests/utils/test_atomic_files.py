@@ -7,8 +7,17 @@ import threading
 
 import pytest
 
-from malaria_exp.utils.atomic_files import human_bytes, write_atomically, write_between, write_bytes, write_json, write_text
-from malaria_exp.utils.errors import UserError
+from malaria_exp.utils import atomic_files
+from malaria_exp.utils.atomic_files import (
+    human_bytes,
+    write_atomically,
+    write_between,
+    write_bytes,
+    write_json,
+    write_json_on_full_disk,
+    write_text,
+)
+from malaria_exp.utils.errors import DiskFullError, UserError
 
 
 def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -37,6 +46,19 @@ def test_a_full_disk_is_said_with_what_to_do(tmp_path, number, kind):
     if number != errno.EIO:
         assert f"'{tmp_path / 'split.csv'}' cannot be written: {os.strerror(number)}. Make room there" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_full_disk_a_status_takes_the_room_of_the_one_before(tmp_path, monkeypatch):
+    def full(path, data):
+        raise DiskFullError("no room")
+
+    path = write_json(tmp_path / "status.json", {"status": "running", "overrides": ["a longer list"]})
+    monkeypatch.setattr(atomic_files, "write_json", full)
+    write_json_on_full_disk(path, {"status": "failed"})
+    assert json.loads(path.read_text()) == {"status": "failed"}
+    with pytest.raises(DiskFullError, match="no room"):
+        write_json_on_full_disk(tmp_path / "new.json", {})
+    assert [item.name for item in tmp_path.iterdir()] == ["status.json"]
 
 
 def test_an_interrupted_writer_leaves_nothing(tmp_path):

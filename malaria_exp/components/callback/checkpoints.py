@@ -9,8 +9,8 @@ from malaria_exp.config.run_files import CHECKPOINTS
 from malaria_exp.config.validation import Duration, PositiveInt
 from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.learning_rate_multiplier import steps_within
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.training.settings import Monitor
-from malaria_exp.utils.atomic_files import write_atomically
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def checkpoints(
             """Writes the model's weights under a name."""
             folder.mkdir(exist_ok=True)
             path = folder / f"{name}.weights.h5"
-            write_atomically(path, context.model.save_weights)
+            save_weights(context.model, path)
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             if steps and context.steps_done() % steps == 0:

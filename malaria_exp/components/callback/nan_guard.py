@@ -10,7 +10,7 @@ from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Duration
 from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.learning_rate_multiplier import steps_within
-from malaria_exp.utils.atomic_files import write_atomically
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
             """Writes the last good weights and ends the run."""
             path = context.folder / LAST_GOOD_FILE
             context.model.set_weights(self.good)
-            write_atomically(path, context.model.save_weights)
+            save_weights(context.model, path)
             step = context.steps_done()
             epoch = (step - 1) // context.length.steps_per_epoch + 1
             since = f"those after step {self.good_step:,}" if self.good_step else "the first ones"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from malaria_exp.training.save_weights import save_weights
 from malaria_exp.utils.errors import ConfigError, did_you_mean, listing
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _misfits(model: "keras.Model", path: Path) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.weights.h5"
-        model.save_weights(own)
+        save_weights(model, own)
         with open_weights(own) as file:
             layers = stored_layers(file, model)
     try:

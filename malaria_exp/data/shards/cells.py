@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from malaria_exp.data.cache_folders import MARKER as CACHE_MARKER
+from malaria_exp.data.cache_folders import tag
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import MARKER, Shard, ShardSet, decode_image, read_sidecar, unframe
 from malaria_exp.data.shards.shard_cache import ShardCache, damaged_error
 from malaria_exp.utils.atomic_files import human_bytes, write_json
-from malaria_exp.utils.errors import ConfigError, DataError
+from malaria_exp.utils.errors import ConfigError, DataError, DiskFullError, cannot_write
 from malaria_exp.utils.filesystem_kinds import REQUESTS, LocalFilesystem
 from malaria_exp.utils.filesystems import Filesystem, local_copy, stored_sha256
 from malaria_exp.utils.progress_bars import track
@@ -162,6 +163,7 @@ class ShardCells:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # Written first, so that task=clean_cache also finds what a killed run has fetched.
+            tag(folder)
             write_json(folder / CACHE_MARKER, {"shards_of": self.filesystem.url})
             have = {path.name: path.stat().st_size for path in folder.iterdir()}
             missing = [shard for shard in self.set.shards if have.get(shard.records) != shard.bytes]
@@ -169,7 +171,7 @@ class ShardCells:
                 total = sum(shard.bytes for shard in missing)
                 free = shutil.disk_usage(folder).free
                 if total > free:
-                    raise DataError(
+                    raise DiskFullError(
                         f"cache.root: tf.data cannot read '{self.filesystem.url}', so its shards are fetched to '{root}' first: {human_bytes(total)}"
                         f" are needed, {human_bytes(free)} are free. Choose another folder: cache.root=..."
                     )
@@ -179,7 +181,9 @@ class ShardCells:
                         pass
                 log.info(f"cache     fetched {len(missing)} shards, {human_bytes(total)}, to {folder} (task=clean_cache empties it)")
         except OSError as error:
-            raise DataError(f"cache.root: cannot write the shards to '{root}': {error}. Choose another folder: cache.root=...") from None
+            raise cannot_write(
+                error, f"cache.root: cannot write the shards to '{root}': {error}. Choose another folder: cache.root=..."
+            ) from None
         return folder
 
 

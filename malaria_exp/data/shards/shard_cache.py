@@ -17,7 +17,7 @@ from malaria_exp.data.pixel_cache import MappedPixelCache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.shards.format import ShardSet
 from malaria_exp.utils.atomic_files import human_bytes
-from malaria_exp.utils.errors import DataError, listing
+from malaria_exp.utils.errors import DataError, cannot_write, listing
 from malaria_exp.utils.filesystems import Filesystem
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -124,8 +124,8 @@ class ShardCache:
                     self._copy(ordered, folder, what)
                     images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
         except OSError as error:
-            raise DataError(
-                f"cache.root: cannot write the {what} cells to '{self.root}': {error}. Choose another folder: cache.root=..."
+            raise cannot_write(
+                error, f"cache.root: cannot write the {what} cells to '{self.root}': {error}. Choose another folder: cache.root=..."
             ) from None
         places = np.full(len(self.rows), -1, np.int64)
         places[rows] = np.searchsorted(ordered, records)

@@ -17,7 +17,7 @@ from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import HEAD, MARKER, TAIL, Plan, Shard, ShardSet, encode_cell, read_sidecar_head, write_sidecar
 from malaria_exp.utils.atomic_files import human_bytes
-from malaria_exp.utils.errors import DataError
+from malaria_exp.utils.errors import DataError, cannot_write
 from malaria_exp.utils.filesystems import Filesystem, file_sha256, new_file, stored_sha256, write_bytes
 from malaria_exp.utils.progress_bars import track
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -55,7 +55,7 @@ def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, 
     except Timeout:
         raise DataError(f"task.to: another process is writing to '{filesystem.url}'.") from None
     except OSError as error:
-        raise DataError(f"cache.root: cannot write to '{root}': {error}. Choose another folder: cache.root=...") from None
+        raise cannot_write(error, f"cache.root: cannot write to '{root}': {error}. Choose another folder: cache.root=...") from None
 
 
 def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from malaria_exp.components.dataset.shards import shards
 from malaria_exp.config.registry import build
-from malaria_exp.data.cache_folders import cache_folders, delete_cache_folder
+from malaria_exp.data.cache_contents import cache_contents, delete_cached
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import MappedPixelCache, open_pixel_cache
@@ -112,7 +112,7 @@ def test_shards_that_tf_data_cannot_read_are_fetched_once_and_checked(table, tmp
     found = shards(path=url)
     pixel_cache = open_pixel_cache(found, RULE, tmp_path / "cache")
     folder = Path(pixel_cache.files[0]).parent
-    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [folder], "task=clean_cache finds them"
+    assert [path for path, _ in cache_contents(tmp_path / "cache")] == [folder], "task=clean_cache finds them"
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.tfrecord")}
     assert len(before) == len(found.source.set.shards)
     (folder / found.source.set.shards[0].records).unlink()
@@ -120,7 +120,7 @@ def test_shards_that_tf_data_cannot_read_are_fetched_once_and_checked(table, tmp
     after = {path: path.stat().st_mtime_ns for path in folder.glob("*.tfrecord")}
     assert set(after) == set(before)
     assert sum(after[path] != before[path] for path in before) == 1
-    delete_cache_folder(folder)
+    delete_cached(folder)
     shard = found.source.set.shards[2]
     data = bytearray(found.source.filesystem.read(shard.records))
     data[100] ^= 1
@@ -144,7 +144,7 @@ def test_validation_cells_are_copied_out_once_and_then_found(table, copied, tmp_
     assert np.array_equal(val.images(3, 9), expected[3:9])
     with pytest.raises(ValueError, match="could be decoded"):
         val.pixel_cache.take(manifest.rows("test")[:1])
-    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [val.pixel_cache.folder], "task=clean_cache finds it"
+    assert [path for path, _ in cache_contents(tmp_path / "cache")] == [val.pixel_cache.folder], "task=clean_cache finds it"
     flip(val.pixel_cache.folder / "images.npy")
     assert np.array_equal(Data(manifest, data.pixel_cache).training()[1].images(), expected), "a damaged copy is made again"
     for path in copied.glob("*.tfrecord"):
@@ -152,7 +152,7 @@ def test_validation_cells_are_copied_out_once_and_then_found(table, copied, tmp_
     assert np.array_equal(Data(manifest, data.pixel_cache).training()[1].images(), expected), "not read again"
     with pytest.raises(DataError, match=r"damaged files:\n  cells-0000"):
         data.open("test", "final evaluation")
-    assert [path for path, _ in cache_folders(tmp_path / "cache")] == [val.pixel_cache.folder], "nothing half-written"
+    assert [path for path, _ in cache_contents(tmp_path / "cache")] == [val.pixel_cache.folder], "nothing half-written"
     assert not list((tmp_path / "cache").glob("*.partial-*"))
 
 
