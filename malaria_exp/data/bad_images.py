@@ -1,6 +1,7 @@
 """What becomes of images that cannot be used: an error that lists all of them before anything is trained, or they are excluded and recorded."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
         pixel_cache: the decoded images; its `bad` are rows that could not be decoded. Rows of equal pixels are found here.
 
     Returns:
-        The table and the pixel cache without bad images, and the bad images.
+        The table and the pixel cache without bad images, and the bad images, which the table lists as its own.
 
     Raises:
         DataError: there are bad images and the policy is "error", or "skip" would exclude more than its largest fraction, or all
@@ -41,7 +42,7 @@ def exclude_bad_images(table: CellTable, pixel_cache: AnyPixelCache) -> tuple[Ce
     log.warning(f"excluded  {describe(bad, total_images(table))}, listed in {EXCLUDED_FILE}")
     if len(rows) == len(table):
         return table, pixel_cache, bad
-    return table.select(rows), pixel_cache.select(rows), bad
+    return replace(table.select(rows), bad=tuple(bad)), pixel_cache.select(rows), bad
 
 
 def same_pixels(table: CellTable) -> dict[int, str]:

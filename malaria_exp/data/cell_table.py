@@ -86,7 +86,7 @@ class CellTable:
         file: where each image was read from (str); None where there are no files.
         pixels: fingerprints of the decoded images (str), by which they are the same whatever their files; None until they are decoded.
         truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
-        bad: files that were found to be bad before any was decoded; they have no row.
+        bad: files that were found to be bad and have no row.
         policy: what becomes of bad images.
         notes: what a reader of a report on this data should know, whichever of its cells are used.
         mended_by: what would make unknown patients known, a sentence.

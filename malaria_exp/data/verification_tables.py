@@ -7,7 +7,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from malaria_exp.data.cell_table import CLASS_NAMES, CellTable
+from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN, CellTable
 from malaria_exp.data.verification import KINDS, Findings, Patients, expected
 
 
@@ -42,9 +42,9 @@ def _by_class(classes: list[str], patients: Iterable[str], slides: Iterable[str]
     result = {}
     for name in (*CLASS_NAMES, "all"):
         columns = list(zip(*rows[name], strict=True)) or [(), (), ()]
-        _, counts = np.unique(columns[0], return_counts=True)
+        _, counts = np.unique([name for name in columns[0] if name != UNKNOWN], return_counts=True)
         spread = f"{counts.min():,}, {np.median(counts):,.0f}, {counts.max():,}" if len(counts) else ""
-        result[name] = (len(rows[name]), *(len(set(column)) for column in columns), spread)
+        result[name] = (len(rows[name]), *(len(set(column) - {UNKNOWN}) for column in columns), spread)
     return result
 
 

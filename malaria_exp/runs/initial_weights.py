@@ -21,6 +21,7 @@ from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean, listing
 from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import public_url
+from malaria_exp.utils.replaced_files import stands_for
 from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
         folder: the folder of the run that starts, for init_from.json.
 
     Raises:
-        ConfigError: there is no such file or run.
+        ConfigError: there is no such file or run, or another file lies in its place.
         DataError: it cannot be fetched.
     """
     shown, scheme = public_url(source), scheme_of(source)
@@ -68,6 +69,10 @@ def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
         raise RunFolderError(f"init_from: '{shown}' has no {MODEL_FILE}. {_expected()}")
     if not file.name.endswith(ENDINGS):
         raise ConfigError(f"init_from: '{shown}' is no file of weights. {_expected()}")
+    with file.open("rb") as opened:
+        other = stands_for(opened.read(256))
+    if other:
+        raise ConfigError(f"init_from: '{shown}' is {other}.")
     if run is not None:
         try:
             FinishedRun.read(run, cut_off=is_file)

@@ -1,5 +1,7 @@
 """What lies in place of a file where a clone or a download did not bring the file itself."""
 
+from pathlib import Path
+
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 ARCHIVES = {
     b"PK\3\4": "a zip or a workbook",
@@ -25,3 +27,23 @@ def stands_for(data: bytes) -> str | None:
 def archive_kind(data: bytes) -> str | None:
     """Returns the kind of an archive by its first bytes, such as "a 7z archive", or None."""
     return next((kind for start, kind in ARCHIVES.items() if data.startswith(start)), None)
+
+
+def why_no_zip(path: Path, error: Exception) -> str:
+    """Returns what a file is that cannot be read as a zip, and what to do, in words that follow its name.
+
+    Args:
+        path: of the file.
+        error: of reading it.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(256)
+    except OSError:
+        start = b""
+    other, kind = stands_for(start), archive_kind(start)
+    if other:
+        return f"is {other}."
+    if kind and not start.startswith(b"PK"):
+        return f"is {kind}, and only zips are read. Unpack it and give the folder: dataset.path=folder"
+    return f"cannot be read as a zip: {error}. Was the download cut off? Fetch it again."

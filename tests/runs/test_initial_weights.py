@@ -156,6 +156,12 @@ def test_what_cannot_be_begun_from_is_named(source, message, finished_run, tmp_p
         find_weights(source.format(tmp_path), tmp_path / "cache", tmp_path)
 
 
+def test_a_pointer_in_place_of_the_weights_is_named_at_once(tmp_path):
+    (tmp_path / "a.keras").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ConfigError, match=r"init_from: '.*a\.keras' is a Git LFS pointer.*git lfs pull"):
+        find_weights(str(tmp_path / "a.keras"), tmp_path, tmp_path)
+
+
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "a.keras").write_bytes(b"PK\x03\x04 no zip")
     with pytest.raises(ConfigError, match=r"init_from: '.*a\.keras' cannot be read as weights"):

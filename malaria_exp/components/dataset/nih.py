@@ -55,7 +55,8 @@ def nih(
     if not cells:
         raise DataError(
             f"dataset.path: none of the {len(layout.found):,} images in '{path}' has a name of the NIH set, such as"
-            f" C33P1thinF_IMG_20150619_114756a_cell_179.png:\n{listing([item.file for item in bad], 5)}\nFor other cells: dataset=folder"
+            f" C33P1thinF_IMG_20150619_114756a_cell_179.png:\n{listing([item.file for item in bad], 5)}\n"
+            "For other cells, and for renamed ones, whose content is known: dataset=folder"
         )
     if mappings:
         check_mappings({f"{cell.cell_id}.png": cell.slide for cell in cells}, [Path(item) for item in mappings])

@@ -8,6 +8,7 @@ import numpy as np
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Pattern
 from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.readers.files import split_ending
 from malaria_exp.data.split_manifest import EXCLUDED, SUBSETS, Manifest
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
@@ -30,8 +31,8 @@ def by_manifest(
         unlisted: what to do with cells of the dataset that the CSV does not list: error stops, exclude uses the others.
 
     Raises:
-        DataError: the CSV is malformed, gives a cell or patient two subsets, names one that the dataset does not have, or does not list
-            all cells while unlisted=error.
+        DataError: the CSV is malformed, gives a cell or patient two subsets, names one that the dataset does not have (and that was not
+            excluded as a bad image), or does not list all cells while unlisted=error.
     """
     rows = read_csv(Path(path).expanduser(), ("subset",))
     key = next((name for name in ("cell_id", "patient") if rows and name in rows[0][1]), None)
@@ -48,7 +49,9 @@ def by_manifest(
         if subset_of.setdefault(name, given) != given:
             raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {given} here.")
     column = getattr(table, key)
-    absent = sorted(set(subset_of) - set(column.tolist()))
+    # A list that was made of all files names those too that were excluded as bad.
+    bad = [split_ending(item.file)[0] for item in table.bad] if key == "cell_id" else []
+    absent = sorted(name for name in set(subset_of) - set(column.tolist()) if not any(f"/{file}".endswith(f"/{name}") for file in bad))
     if absent:
         raise DataError(f"{path}: {len(absent)} of {len(subset_of)} entries are not in dataset '{table.name}':\n{listing(absent)}")
     excluded = sorted(set(column.tolist()) - set(subset_of))

@@ -79,8 +79,9 @@ def _format(data: bytes) -> str:
         raise BadImageError("BigTIFF, which is for files over 4 GB; expected TIFF")
     if data.startswith(LFS_POINTER):
         raise BadImageError(stands_for(data) or "")
-    looks = next((f", it looks like {kind}" for start, kind in OTHER_FILES.items() if data[:64].lstrip().startswith(start)), "")
-    raise BadImageError(f"not a PNG, JPEG, TIFF, BMP or WebP image ({len(data):,} bytes{looks})")
+    # One text for all files of a kind, so that they can be named in one line.
+    looks = next((f"it looks like {kind}" for start, kind in OTHER_FILES.items() if data[:64].lstrip().startswith(start)), None)
+    raise BadImageError(f"not a PNG, JPEG, TIFF, BMP or WebP image ({looks or f'{len(data):,} bytes'})")
 
 
 def _to_rgb(pixels: Pixels) -> np.ndarray:

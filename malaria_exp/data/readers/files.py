@@ -21,7 +21,7 @@ from malaria_exp.data.decode import EMPTY, SUFFIXES, decode
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.progress_bars import track
-from malaria_exp.utils.replaced_files import archive_kind, stands_for
+from malaria_exp.utils.replaced_files import why_no_zip
 
 # The largest file of the NIH set has 37 kB; this bounds what a zip that lies about its sizes can make of the memory.
 MAX_BYTES = 64 * 2**20
@@ -134,7 +134,7 @@ class ZipFiles:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, EOFError) as error:
-            raise DataError(f"dataset.path: '{path}' {_no_zip(path, error)}") from None
+            raise DataError(f"dataset.path: '{path}' {why_no_zip(path, error)}") from None
         # Zips made on Windows may have backslashes.
         given = [(entry.filename.replace("\\", "/"), entry) for entry in entries]
         self.unsafe = [clean_name(name) for name, _ in given if _points_outside(name)]
@@ -232,22 +232,6 @@ def _checked(size: int, read: Callable[[], bytes]) -> bytes:
         # Refused before hashing: two empty files have equal contents, which would look like a leak between subsets.
         raise BadImageError(EMPTY)
     return data
-
-
-def _no_zip(path: Path, error: Exception) -> str:
-    """Returns what a file is that cannot be read as a zip, and what to do."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(256)
-    except OSError:
-        start = b""
-    other = stands_for(start)
-    if other:
-        return f"is {other}."
-    kind = None if start.startswith(b"PK") else archive_kind(start)
-    if kind:
-        return f"is {kind}, and only zips are read. Unpack it and give the folder: dataset.path=folder"
-    return f"cannot be read as a zip: {error}. Was the download cut off? Fetch it again."
 
 
 def _other_method(entry: zipfile.ZipInfo) -> str:

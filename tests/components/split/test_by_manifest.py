@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from malaria_exp.components.split.by_manifest import by_manifest
 from malaria_exp.components.split.patient_holdout import patient_holdout
 from malaria_exp.config.registry import build
-from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.cell_table import BadImage, CellTable
 from malaria_exp.data.split_manifest import EXCLUDED, guard_against_leaks
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError
 
@@ -51,6 +52,17 @@ def test_the_order_of_lines_and_other_columns_decide_nothing(table, by_patient, 
     rows = [[note, subset, cell] for note, (cell, subset) in enumerate(cells(table, by_patient))]
     got = [by_manifest(table, path=write(tmp_path / "a.csv", lines, ("note", "subset", "cell_id"))).hash for lines in (rows, rows[::-1])]
     assert got[0] == got[1]
+
+
+def test_what_was_excluded_as_bad_may_stand_in_the_list(table, by_patient, tmp_path):
+    path = write(tmp_path / "cells.csv", cells(table, by_patient))
+    lost = str(table.cell_id[5])
+    rest = table.select(np.delete(np.arange(len(table)), 5))
+    left = replace(rest, bad=(BadImage(f"some/where/{lost}.png", "torn"), BadImage(f"some/where/no{table.cell_id[7]}.png", "torn")))
+    assert lost not in by_manifest(left, path=path).cell_id
+    for other in (rest, replace(left, bad=left.bad[1:])):
+        with pytest.raises(DataError, match=rf"1 of {len(table)} entries are not in dataset.*\n  {lost}"):
+            by_manifest(other, path=path)
 
 
 def test_a_list_of_patients_gives_all_their_cells(table, by_patient, tmp_path):

@@ -68,8 +68,8 @@ def report(run_task, tmp_path_factory):
     seen, kept = set(), {}
     load, split = load_data.load_and_decode, load_data.split
 
-    def watched_load(config):
-        table, pixel_cache, excluded = load(config)
+    def watched_load(config, **how):
+        table, pixel_cache, excluded = load(config, **how)
         object.__setattr__(table, "source", Watched(table.source, seen))
         return table, Watched(pixel_cache, seen), excluded
 
@@ -170,8 +170,8 @@ def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_z
 def changed_table(monkeypatch, change):
     load = load_data.load_and_decode
 
-    def changed(config):
-        table, pixel_cache, excluded = load(config)
+    def changed(config, **how):
+        table, pixel_cache, excluded = load(config, **how)
         rows, columns = change(table)
         table = table.select(rows)
         for name, column in columns.items():

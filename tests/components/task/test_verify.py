@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from conftest import ROOT
 from nih_tables import FOREIGN, OTHER, Plain, content, make, rows, two_patients
 
 from malaria_exp.config.registry import build
-from malaria_exp.data.cell_table import CLASS_NAMES, BadImage
+from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN, BadImage
 from malaria_exp.data.readers.index import DIGITS, read_index
 from malaria_exp.data.verification import KINDS, NEAR
 from malaria_exp.utils.errors import ConfigError, DataError
@@ -103,7 +104,8 @@ def test_each_kind_is_counted_listed_and_written(known, verify, tmp_path):
 
 
 def test_whoever_has_some_of_the_patients_only_is_told_how_to_say_so_once(known, verify):
-    assert "198 of 200 patients there is no file here" in verify(make(rows(known)))[1]
+    # In the first line: the list below it may be long.
+    assert "198 of 200 patients there is no file here" in verify(make(rows(known)))[1].splitlines()[0]
     assert "task.patients=present" not in verify(make(rows(known[1:])), patients="present")[1]
 
 
@@ -113,6 +115,13 @@ def test_cells_of_another_set_are_counted_only(verify):
     assert error is None
     assert "nothing to compare" in printed
     assert "(" not in printed
+
+
+def test_unknown_patients_are_not_counted_as_one(verify):
+    table = build("dataset", "synthetic", {"infected_patients": 1, "healthy_patients": 1, "cells_per_patient": 4, "cell_size": 32})
+    nobody = np.full(len(table), UNKNOWN)
+    printed, _ = verify(replace(table, patient=nobody, slide=nobody, field=nobody))
+    assert re.search(rf"^ +all +{len(table)} +0 +0 +0 *$", printed, re.MULTILINE)
 
 
 def test_a_table_that_cannot_be_written_is_a_message(known, verify, tmp_path):
