@@ -19,6 +19,8 @@ SCHEME = r"(?:bearer|basic|digest|token|apikey)\s+"
 SECRET = re.compile(
     rf"""((?<![\w.+-])(?!keys?["']?\s*[=:])(?:{SECRET_NAME.pattern})["']?\s*[=:]\s*)("[^"]*"|'[^']*'|(?:{SCHEME})?\S+)""", re.IGNORECASE
 )
+# A secret's line in what was meant as YAML.
+LINE = re.compile(rf"""^([\s-]*["']?(?:{SECRET_NAME.pattern})["']?\s*:\s+)\S.*$""", re.IGNORECASE | re.MULTILINE)
 # An Authorization header's value without its name.
 HEADER = re.compile(r"\b(bearer\s+)(?!\*)[\w.~+/=-]{8,}", re.IGNORECASE)
 # User and password in an address. A password may hold / and @, so all up to the last @ goes; host:8080/ is no user.
@@ -37,15 +39,16 @@ def redact_yaml(text: str) -> str:
 
     Of passwords numbers go too. Other texts are redacted as overrides are. What is no YAML is redacted as running text.
     """
+    text = _redact_addresses(text)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
-        return redact(text)
+        return redact(LINE.sub(r"\1***", text))
     for node, shown in reversed(list(_secrets(root, ""))):
         start, end = node.start_mark.index, node.end_mark.index
         # A text of several lines ends with its last line's end.
         text = text[:start] + "'" + shown.replace("'", "''") + "'" + ("\n" if text[start:end].endswith("\n") else "") + text[end:]
-    return _redact_addresses(text)
+    return text
 
 
 def redact_overrides(overrides: list[str]) -> list[str]:
