@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import os
+import signal
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # Every process of the tests has a core; with threads for all cores in each they would wait for each other.
     for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
+
+# In the background of a script (`make test &`) Ctrl-C is ignored, and so it would be by the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "nih" / "cell_images.zip"))

@@ -113,7 +113,9 @@ def _transforms(library: Any) -> Iterator[tuple[str, type]]:
 def _construct(path: str, made: type, arguments: Mapping[str, Any]) -> Any:
     try:
         with warnings.catch_warnings():
+            # Most warnings say that a value was not taken as it was given. Advice to take another transform is no error.
             warnings.simplefilter("error", UserWarning)
+            warnings.filterwarnings("ignore", r"(?is).*(please use|consider using|try to use|more flexibility)", UserWarning)
             return made(**arguments)
     except Exception as error:  # noqa: BLE001 - pydantic's ValidationError, and what each constructor raises
         raise ConfigError(f"{path}: {_one_line(error)}") from None

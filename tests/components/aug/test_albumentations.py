@@ -89,6 +89,7 @@ def test_one_of_takes_each_as_often_as_configured():
         [{"RandomBrightnessContrast": {"brightness_limit": 0.5, "p": 1.0}}],
         [{"InvertImg": {"p": 1.0}}],
         [{"HueSaturationValue": {"p": 1.0}}, {"GaussNoise": {"p": 1.0}}],
+        [{"ShiftScaleRotate": {"p": 1.0}}],
         [{"Rotate": {"limit": 45, "p": 1.0}}, {"RandomRotate90": {"p": 1.0}}, {"InvertImg": {"p": 1.0}}],
     ],
     ids=str,
