@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.sweeps.search.trial_command import need_command
 from malaria_exp.utils.errors import ConfigError
 
 COMMAND = ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}", "logger=[console,csv]"]
@@ -48,6 +49,13 @@ def test_the_command_is_filled_in(write, monkeypatch):
         sweep.command_of([])
 
 
+def test_without_a_command_the_usual_one_is_taken_and_wandbs_agents_need_it(write):
+    sweep = read_sweep(write(command=None))
+    assert sweep.command_of(["seed=1"]) == [sys.executable, "run.py", "seed=1"]
+    with pytest.raises(ConfigError, match="would give --seed=1"):
+        need_command(sweep.path, sweep.raw.get("command"))
+
+
 def test_without_a_metric_the_area_under_the_curve_counts(write):
     metric = read_sweep(write(metric=None)).metric
     assert (metric.column, metric.goal) == ("val_auc", "maximize")
@@ -85,7 +93,7 @@ def test_hyperband_ends_trials_at_the_epochs_of_wandb(write, node, found):
         ({"parameters": None}, "names what the sweep varies"),
         ({"parameters": {"a b": {"value": 1}}}, "no key of a configuration"),
         ({"program": None}, "program: run.py"),
-        ({"command": None}, "would give --seed=1"),
+        ({"command": []}, "command: expected a list"),
         ({"command": ["${interpreter}", "run.py"]}, "lacks ${args_no_hyphens}"),
         ({"command": ["${args}"]}, "Macros:"),
         ({"command": ["${interprter}", "${args_no_hyphens}"]}, "Did you mean 'interpreter'?"),

@@ -131,6 +131,15 @@ def test_optuna_draws_what_the_stand_in_draws(node):
     assert {type(parameter.draw(study.ask())) for _ in range(5)} == {type(draws(node, 1)[0])}
 
 
+def test_bounds_that_look_like_values_where_logarithms_are_meant_are_said(caplog):
+    one({"distribution": "log_uniform", "min": 0.0001, "max": 0.1})
+    assert "0.0001 and 0.1 mean values from 1 to 1.105" in caplog.text
+    assert "log_uniform_values" in caplog.text
+    caplog.clear()
+    one({"distribution": "log_uniform", "min": -9.2, "max": -2.3})
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(
     ("node", "message"),
     [
@@ -151,6 +160,8 @@ def test_optuna_draws_what_the_stand_in_draws(node):
         ({"values": [1, 1]}, "stands there twice"),
         ({"values": [1, 2], "probabilities": [1]}, "a number for each of the 2 values"),
         ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "add up to 1"),
+        ({"values": ["1e-3", "2e-3"]}, "'1e-3', which is text"),
+        ({"value": "2.5E4"}, "2.5e+4"),
         (3, "A fixed value is written"),
         ({"parameters": {"c": {"value": 1}}, "min": 0}, "no other keys"),
         ({"parameters": {}}, "names what the sweep varies"),
