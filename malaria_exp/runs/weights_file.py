@@ -87,7 +87,11 @@ def open_weights(path: Path) -> Iterator["h5py.File"]:
         except (OSError, zipfile.BadZipFile, KeyError, EOFError) as error:
             raise WeightsFileError(" ".join(str(error).split()) or type(error).__name__) from None
         with file:
-            yield file
+            try:
+                yield file
+            except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+                # What h5py raises of a file whose head is whole and whose inside is not.
+                raise WeightsFileError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
 def stored_layers(file: "h5py.File", model: "keras.Model") -> list[StoredLayer]:

@@ -70,6 +70,16 @@ def test_what_is_no_file_of_weights_is_said(tiny_model, tmp_path):
         pass
 
 
+def test_a_file_whose_head_alone_is_whole_is_said(tiny_model, tmp_path):
+    path = tmp_path / "model.weights.h5"
+    tiny_model.save_weights(path)
+    content = bytearray(path.read_bytes())
+    content[200:] = bytes(len(content) - 200)
+    path.write_bytes(content)
+    with pytest.raises(WeightsFileError), open_weights(path) as file:
+        stored_layers(file, tiny_model)
+
+
 def test_links_to_other_files_are_not_followed(tiny_model, tmp_path):
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["numbers"] = np.ones(4)

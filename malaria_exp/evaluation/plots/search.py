@@ -11,7 +11,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from malaria_exp.evaluation.plots.style import BLUE, GRAY, SKY, TEXT, VERMILLION, dress, new_axes, new_figure, place_legend, shorten
+from malaria_exp.evaluation.plots.style import (
+    BLUE,
+    GRAY,
+    SKY,
+    TEXT,
+    VERMILLION,
+    count_axis,
+    dress,
+    new_axes,
+    new_figure,
+    place_legend,
+    shorten,
+)
 
 # Dark to light in even steps, for color-blind people too: Nuñez et al. 2018, https://doi.org/10.1371/journal.pone.0199239
 COLORS = "cividis"
@@ -50,7 +62,7 @@ class Scored:
     Attributes:
         number: its place in the order the trials began, from 0.
         value: of the metric.
-        early: whether it was ended early.
+        early: whether it was pruned, stopped as one of the worse.
     """
 
     number: int
@@ -59,10 +71,10 @@ class Scored:
 
 
 def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, leaky: bool = False) -> Figure:
-    """Draws each trial's value in the order they began, and the best so far; those ended early are hollow."""
+    """Draws each trial's value in the order they began, and the best so far; pruned ones are hollow."""
     figure, axes = new_axes(leaky, (7.2, 3.6))
     ordered = sorted(trials, key=lambda trial: trial.number)
-    for early, label in ((False, "ran to its end"), (True, "ended early")):
+    for early, label in ((False, "ran to its end"), (True, "pruned")):
         chosen = [trial for trial in ordered if trial.early == early]
         if chosen:
             face = "none" if early else BLUE
@@ -75,7 +87,7 @@ def course(trials: Sequence[Scored], metric: str, *, larger_is_better: bool, lea
         end = max(trial.number for trial in ordered)
         axes.step([*(t.number for t in done), end], [*best, best[-1]], where="post", color=VERMILLION, linewidth=1.6, label="best so far")
     dress(axes, "Course of the search", "trial", metric)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    count_axis(axes, [trial.number for trial in ordered])
     place_legend(axes, loc="lower right" if larger_is_better else "upper right")
     return figure
 
@@ -123,7 +135,7 @@ def parallel(
 
 
 def slices(dimensions: Sequence[Dimension], trials: Sequence[Scored], metric: str, *, leaky: bool = False) -> Figure:
-    """Draws a panel a parameter: its value against the metric; trials ended early are hollow."""
+    """Draws a panel a parameter: its value against the metric; pruned trials are hollow."""
     across = min(ACROSS, len(dimensions))
     down = math.ceil(len(dimensions) / across)
     figure = new_figure(leaky, (max(4.6, 3.2 * across), 2.9 * down + 0.2))

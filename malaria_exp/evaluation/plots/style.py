@@ -6,12 +6,13 @@ evaluation share patients or images.
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.utils.atomic_files import write_bytes
 
@@ -55,6 +56,15 @@ def dress(axes: Any, title: str, x: str, y: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def count_axis(axes: Any, numbers: Iterable[float]) -> None:
+    """Gives the x axis whole numbers alone; one number alone, such as the only epoch, stands in the middle."""
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if len(found := set(numbers)) == 1:
+        (number,) = found
+        axes.set_xticks([number], [f"{number:g}"])
+        axes.set_xlim(number - 0.5, number + 0.5)
 
 
 def place_legend(axes: Any, **options: Any) -> None:

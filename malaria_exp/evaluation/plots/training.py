@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.metrics import METRICS, direction
-from malaria_exp.evaluation.plots.style import BLUE, GREEN, TEXT, VERMILLION, dress, new_figure
+from malaria_exp.evaluation.plots.style import BLUE, GREEN, TEXT, VERMILLION, count_axis, dress, new_figure
 
 MOST_PANELS = 6
 # What matters most comes first; the monitor stands right behind the loss.
@@ -50,9 +49,7 @@ def training_curves(
             axes.axvline(best[1], color=GREEN, linestyle=":", linewidth=1.3, label=f"best by {best[0]}: epoch {best[1]:g}")
         title = METRICS[base].label if base in METRICS else base.replace("_", " ").capitalize()
         dress(axes, title, "Epoch", {"loss": "Loss (as trained)", "learning_rate": "Learning rate"}.get(base, title))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if len(history) < 2:
-            axes.set_xticks(epochs)
+        count_axis(axes, epochs)
         if base == "learning_rate" and np.nanmin(columns[base]) > 0:
             axes.set_yscale("log")
     # Below all panels: inside of one it would lie on the curves.

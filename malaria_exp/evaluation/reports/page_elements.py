@@ -10,6 +10,8 @@ from malaria_exp.utils.atomic_files import write_bytes
 
 # Of the plots on the screen; their files have more, for sharp letters.
 PIXELS_PER_INCH = 108
+# Columns of settings that a printed table has room for beside its results.
+MOST_SETTINGS = 4
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,13 @@ def write_pictures(folder: Path, pictures: Iterable[Picture]) -> None:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column: its text, whether it sorts as numbers, whether the largest comes first, and a remark."""
+    """The head of a column: its text, whether it sorts as numbers, whether the largest comes first, a remark, and whether it is a setting."""
 
     text: str
     number: bool = True
     largest_first: bool = False
     title: str = ""
+    setting: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,19 @@ class SortableTable:
 
     heads: list[Head]
     rows: list[Row]
+
+    @property
+    def many(self) -> bool:
+        """Whether it has more columns of settings than paper has room for."""
+        return sum(head.setting for head in self.heads) > MOST_SETTINGS
+
+    def settings(self) -> list[tuple[str, str]]:
+        """Returns of each row the text of its first cell, and what it was set to: "key: value, key: value"."""
+        rows = []
+        for row in self.rows:
+            own = [(head, cell) for head, cell in zip(self.heads, row.cells, strict=True) if head.setting and cell.text]
+            rows.append((row.cells[0].text, ", ".join(f"{head.text}: {cell.title or cell.text}" for head, cell in own)))
+        return rows
 
 
 def number_cell(value: float | None, form: str, *, small: str = "", undefined: bool = False) -> Cell:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,11 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.terminal_log import log
 
 # How values are spread: "linear", "log" or "category".
 Axis = str
 # Quantiles keep this distance from 0 and 1, where those of a normal distribution are infinite.
 EDGE = 1e-6
+EXPONENT = re.compile(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)")
 
 
 class Draws(Protocol):
@@ -95,6 +98,8 @@ def categorical(path: str, name: str, kind: str, given: Mapping[str, Any]) -> Pa
     texts = [json.dumps(value) for value in values]
     if len(set(texts)) < len(texts):
         raise ConfigError(f"{path}.values: the same value stands there twice: {values!r}.")
+    for value in values:
+        check_exponent(f"{path}.values", value)
     words = f"one of {', '.join(map(text_of, values))}"
     if kind == "categorical":
         return Parameter(name, kind, "category", lambda trial: json.loads(trial.suggest_categorical(name, texts)), tuple(values), words)
@@ -178,6 +183,11 @@ def _base(path: str, name: str, kind: str, numbers: dict[str, float]) -> tuple[C
             raise ConfigError(
                 f"{path}: the bounds of {kind} are natural logarithms; received {low:g} and {high:g}. Bounds as values: {kind}_values."
             )
+        if low >= 0 and kind == "log_uniform":
+            log.warning(
+                f"sweep     {path}: the bounds of {kind} are natural logarithms: {low:g} and {high:g} mean values from {math.exp(low):.4g} to"
+                f" {math.exp(high):.4g}. If {low:g} and {high:g} are the values themselves, write distribution: {kind}_values."
+            )
         low, high = (math.exp(low), math.exp(high)) if kind == "log_uniform" else (math.exp(-high), math.exp(-low))
     elif low <= 0:
         raise ConfigError(f"{path}.min: expected a number > 0 for {kind}, received {low:g}.")
@@ -197,11 +207,20 @@ def _beta(quantile: float, a: float, b: float) -> float:
     return float(beta.ppf(quantile, a, b))
 
 
+def check_exponent(path: str, value: Any) -> None:
+    """Raises a ConfigError for a number such as 1e-3, which is text for YAML."""
+    if isinstance(value, str) and (found := EXPONENT.fullmatch(value)):
+        right = f"{found[1]}{found[2] or '.0'}e{found[3] or '+'}{found[4]}"
+        raise ConfigError(
+            f"{path}: received '{value}', which is text: YAML's numbers need a point and a sign in front of the exponent: {right}."
+        )
+
+
 def number_of(path: str, value: Any) -> float:
     """Returns a finite number; `path` is for the message of the ConfigError that anything else raises."""
-    hint = " YAML's numbers need a point before the exponent: 1.0e-4." if isinstance(value, str) else ""
+    check_exponent(path, value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"{path}: expected a number, received {value!r}.{hint}")
+        raise ConfigError(f"{path}: expected a number, received {value!r}.")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""early_terminate of a sweep's file: after which epochs the worse trials are ended."""
+"""early_terminate of a sweep's file: after which epochs the worse trials are pruned."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class EarlyTerminate:
     Attributes:
         first: the first of these epochs; each next one is `eta` times as late.
         eta: see above.
-        last: no trial is ended after this epoch; None for no such.
+        last: no trial is pruned after this epoch; None for no such.
     """
 
     first: int
@@ -26,7 +26,7 @@ class EarlyTerminate:
 
 
 def read_early_terminate(path: Path, node: Any) -> EarlyTerminate | None:
-    """Returns when trials are ended, at the epochs that W&B computes from the same keys; None for never.
+    """Returns when trials are pruned, at the epochs that W&B computes from the same keys; None for never.
 
     Args:
         path: of the sweep's file.
@@ -53,7 +53,7 @@ def read_early_terminate(path: Path, node: Any) -> EarlyTerminate | None:
     last, s = whole_number(f"{where}max_iter", node["max_iter"]), whole_number(f"{where}s", node.get("s"))
     if last is None or s is None or last // eta < 1:
         raise ConfigError(
-            f"{path}: early_terminate: expected max_iter of at least eta, and s, the number of times trials are ended; received {dict(node)!r}."
+            f"{path}: early_terminate: expected max_iter of at least eta, and s, the number of times trials are pruned; received {dict(node)!r}."
         )
     first = last
     for _ in range(s):

@@ -58,10 +58,10 @@ class SweepFile:
         method: grid, random or bayes.
         metric: what is optimized; of a grid it may be missing from the file and is val_auc then.
         parameters: what varies, and what is constant.
-        command: of a trial, with macros.
+        command: of a trial, with macros; the usual one if the file has none.
         program: what the macro ${program} stands for.
         run_cap: at most so many trials; None for as many as a grid has, or no end.
-        early_terminate: when trials that do badly are ended; None for never.
+        early_terminate: when trials that do badly are pruned; None for never.
     """
 
     path: Path

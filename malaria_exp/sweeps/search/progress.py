@@ -49,7 +49,7 @@ class Progress:
             log.warning(f"trial {label:<4}{trial.status}{seconds}: {trial.reason}{given}")
             return
         leads = trial.status == "done" and (best is None or metric.better(trial.objective, best))
-        how = "ended early" if trial.status == "pruned" else "done"
+        how = "pruned" if trial.status == "pruned" else "done"
         log.info(f"trial {label:<4}{how}{seconds}: {metric.column} {text_of(trial.objective)}{', the best so far' if leads else ''}{given}")
 
     def _best(self) -> float | None:

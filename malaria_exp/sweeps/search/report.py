@@ -64,7 +64,7 @@ def _trials_table(sweep: SweepFile, trials: list[Trial], folder: Path) -> Sortab
         Head("status", number=False),
         Head(sweep.metric.column, largest_first=sweep.metric.goal == "maximize"),
         Head("epochs"),
-        *(Head(parameter.name, number=parameter.axis != "category") for parameter in sweep.varied),
+        *(Head(parameter.name, number=parameter.axis != "category", setting=True) for parameter in sweep.varied),
         Head("seconds", title="Of the whole run."),
     ]
     rows = []
@@ -102,7 +102,7 @@ def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[Picture]:
     metric, larger = sweep.metric.column, sweep.metric.goal == "maximize"
     leaky = any(trial.leaky for _, trial in rows)
     figure = plots.course(scored, metric, larger_is_better=larger, leaky=leaky)
-    caption = "A point is a trial, at the best of its epochs; one ended early is hollow."
+    caption = "A point is a trial, at the best of its epochs; a pruned one, stopped as one of the worse, is hollow."
     pictures = [Picture("course", "Course of the search", caption, png_bytes(figure))]
     dimensions = [_dimension(parameter, [trial for _, trial in rows]) for parameter in sweep.varied]
     dimensions = [one for one in dimensions if len({str(value) for value in one.values}) > 1][:MOST_DIMENSIONS]
@@ -116,7 +116,7 @@ def draw(sweep: SweepFile, trials: list[Trial], seed: int) -> list[Picture]:
         )
         pictures.append(Picture("importance", "Importance", caption, png_bytes(plots.importance(fractions, leaky=leaky))))
     figure = plots.parallel(dimensions, scored, metric, larger_is_better=larger, leaky=leaky)
-    pictures.append(Picture("parallel", "Parallel coordinates", "A line is a trial; thin lines were ended early.", png_bytes(figure)))
+    pictures.append(Picture("parallel", "Parallel coordinates", "A line is a trial; thin lines were pruned.", png_bytes(figure)))
     caption = "Each parameter's value against the metric, whatever the other parameters were."
     return [*pictures, Picture("slices", "Slices", caption, png_bytes(plots.slices(dimensions, scored, metric, leaky=leaky)))]
 

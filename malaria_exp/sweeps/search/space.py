@@ -6,7 +6,7 @@ Names and meanings are those of https://docs.wandb.ai/guides/sweeps/sweep-config
 from collections.abc import Mapping
 from typing import Any
 
-from malaria_exp.sweeps.search.distributions import KEYS, Parameter, categorical, number_of, ranged, text_of
+from malaria_exp.sweeps.search.distributions import KEYS, Parameter, categorical, check_exponent, number_of, ranged, text_of
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 
@@ -60,6 +60,7 @@ def _read(path: str, name: str, given: Mapping[str, Any]) -> Parameter:
             raise ConfigError(f"{path}: the distribution {kind} needs '{key}'. It needs: {', '.join(required)}.")
     if kind == "constant":
         value = given["value"]
+        check_exponent(f"{path}.value", value)
         return Parameter(name, kind, "category", lambda _: value, (value,), f"always {text_of(value)}")
     if kind.startswith("categorical"):
         return categorical(path, name, kind, given)

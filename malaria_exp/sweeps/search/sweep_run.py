@@ -12,6 +12,7 @@ from malaria_exp.sweeps.search.file import SweepFile, read_sweep
 from malaria_exp.sweeps.search.leaderboard import conclude
 from malaria_exp.sweeps.search.local_study import need_optuna
 from malaria_exp.sweeps.search.space_check import check_space, trial_overrides
+from malaria_exp.sweeps.search.trial_command import need_command
 from malaria_exp.utils.atomic_files import write_json, write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.terminal_log import log
@@ -38,6 +39,8 @@ def run_sweep(app: App, *, agents: int, trials: int | None, project: str | None,
             raise ConfigError(
                 f"{sweep.path}: run_cap: a {sweep.method} search has no end of its own. Give task.trials=20, or run_cap in the file."
             )
+    else:
+        need_command(sweep.path, sweep.raw.get("command"))
     check_space(sweep, overrides)
     settings = {
         "file": str(sweep.path),

@@ -14,16 +14,16 @@ MACRO = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
 # ${args} and its like are flags, --key=value, which Hydra does not read.
 MACROS = ("env", "interpreter", "program", "args_no_hyphens", "envvar:NAME")
 ARGUMENTS = "${args_no_hyphens}"
+USUAL = ("${env}", "${interpreter}", "${program}", ARGUMENTS)
 
 
 def read_command(path: Path, command: Any) -> tuple[str, ...]:
-    """Returns the command that stands in a sweep's file, with its macros; raises a ConfigError if it cannot be used."""
-    default = f"[${{env}}, ${{interpreter}}, ${{program}}, {ARGUMENTS}]"
+    """Returns the command that stands in a sweep's file, with its macros, the usual one for None; a ConfigError if it cannot be used."""
+    if command is None:
+        return USUAL
+    default = f"[{', '.join(USUAL)}]"
     if not isinstance(command, list) or not command:
-        raise ConfigError(
-            f"{path}: command: expected a list such as {default}, received {command!r}."
-            " Without it W&B's agents would give --seed=1, which Hydra does not read."
-        )
+        raise ConfigError(f"{path}: command: expected a list such as {default}, received {command!r}.")
     parts = [str(part) for part in command]
     for part in parts:
         for found in MACRO.finditer(part):
@@ -35,6 +35,15 @@ def read_command(path: Path, command: Any) -> tuple[str, ...]:
     if ARGUMENTS not in parts:
         raise ConfigError(f"{path}: command: lacks {ARGUMENTS}, which stands for the trial's overrides. A usual command: {default}")
     return tuple(parts)
+
+
+def need_command(path: Path, command: Any) -> None:
+    """Raises a ConfigError if a sweep's file has no command, which W&B's agents need."""
+    if command is None:
+        raise ConfigError(
+            f"{path}: command: missing; engine=wandb needs it, as W&B's agents would give --seed=1, which Hydra does not read. Add:"
+            f" command: [{', '.join(USUAL)}]"
+        )
 
 
 def filled_command(path: Path, command: Sequence[str], program: str, overrides: list[str]) -> list[str]:

@@ -25,7 +25,7 @@ class Trial:
     Attributes:
         name: of its folder.
         path: its folder.
-        status: done, failed, interrupted, running, pruned (ended early as one of the worse), or "no number" (no finite value).
+        status: done, failed, interrupted, running, pruned (stopped as one of the worse), or "no number" (no finite value).
         overrides: as its run was given them.
         values: of the overrides, by their keys.
         objective: the metric's best value over the epochs; None if there is none.
@@ -123,15 +123,15 @@ def read_values(overrides: list[str]) -> dict[str, Any]:
 
 
 def best_first(trials: list[Trial], metric: Metric) -> list[Trial]:
-    """Returns the trials with the best first, those without a value last; pruned ones count with the best value they reached."""
+    """Returns those that ran to their end with the best first, then the others by the best value they reached, without a value last."""
     sign = -1 if metric.goal == "maximize" else 1
-    return sorted(trials, key=lambda trial: (trial.objective is None, sign * (trial.objective or 0)))
+    return sorted(trials, key=lambda trial: (trial.objective is None, trial.status != "done", sign * (trial.objective or 0)))
 
 
 def winner(trials: list[Trial], metric: Metric) -> Trial | None:
-    """Returns the best of the trials that ran to their end; None if there is none."""
-    done = [trial for trial in trials if trial.status == "done" and trial.objective is not None]
-    return best_first(done, metric)[0] if done else None
+    """Returns the best of the trials that ran to their end, the first of `best_first`; None if there is none."""
+    first = best_first(trials, metric)[:1]
+    return first[0] if first and first[0].status == "done" and first[0].objective is not None else None
 
 
 def _plain(value: Any) -> Any:

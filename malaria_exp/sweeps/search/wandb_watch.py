@@ -72,7 +72,7 @@ class Watch(Progress):
                 self.running += 1
                 continue
             if run in self.stopped and how != "done":
-                note_end(self.folder, path.name, "pruned", "ended early by W&B")
+                note_end(self.folder, path.name, "pruned", "stopped by W&B")
             # The server may resume the run.
             self.stopped.discard(run)
             self.closed.discard(run)

@@ -59,9 +59,12 @@ def test_a_run_stops_and_keeps_its_best_epoch(run_task, tiny_cellnet, tmp_path, 
 
     # At a rate of almost nothing no epoch can be better than the first by so much.
     own = [
-        "callback=[nan_guard,early_stopping]", "callback.early_stopping.patience=2", "callback.early_stopping.min_delta=0.9",
-        "trainer.epochs=9", "optimizer.learning_rate=1e-9",
-    ]  # fmt: skip
+        "callback=[nan_guard,early_stopping]",
+        "callback.early_stopping.patience=2",
+        "callback.early_stopping.min_delta=0.9",
+        "trainer.epochs=9",
+        "optimizer.learning_rate=1e-9",
+    ]
     with caplog.at_level("INFO", "malaria_exp"):
         folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
     assert len(list(csv.DictReader((folder / "history.csv").open()))) == 3

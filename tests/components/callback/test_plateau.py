@@ -41,9 +41,15 @@ def test_the_learning_rate_of_a_run_falls(run_task, tiny_cellnet, tmp_path):
     import csv
 
     own = [
-        "callback=[nan_guard,plateau]", "callback.plateau.patience=1", "callback.plateau.min_delta=0.9", "callback.plateau.factor=0.1",
-        "trainer.epochs=3", "schedule=constant", "schedule.warmup='0%'", "optimizer.learning_rate=0.01",
-    ]  # fmt: skip
+        "callback=[nan_guard,plateau]",
+        "callback.plateau.patience=1",
+        "callback.plateau.min_delta=0.9",
+        "callback.plateau.factor=0.1",
+        "trainer.epochs=3",
+        "schedule=constant",
+        "schedule.warmup='0%'",
+        "optimizer.learning_rate=0.01",
+    ]
     folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
     rates = [float(row["learning_rate"]) for row in csv.DictReader((folder / "history.csv").open())]
     # Written at an epoch's end, before the callback acts: epoch 2 is the first without a better value.

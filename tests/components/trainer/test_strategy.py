@@ -153,8 +153,16 @@ def test_a_batch_that_cannot_be_divided_is_refused():
         strategy.check_divisible(SimpleNamespace(batch_size=10), SimpleNamespace(num_replicas_in_sync=4))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-    '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
 def test_a_tf_config_that_makes_no_sense_is_shown_how(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ConfigError, match=r'TF_CONFIG: expected .*"host1:23456"'):

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import yaml
 
-from malaria_exp.sweeps.search.file import read_sweep
+from malaria_exp.sweeps.search.file import Metric, read_sweep
 from malaria_exp.sweeps.search.report import _dimension, draw, importances
-from malaria_exp.sweeps.search.trials import Trial
+from malaria_exp.sweeps.search.trials import Trial, best_first, winner
 
 PARAMETERS = {
-    "x": {"min": 0.0, "max": 1.0}, "rate": {"distribution": "log_uniform_values", "min": 1.0e-4, "max": 1.0},
-    "aug": {"values": ["none", ["dihedral", "mixup"], None]}, "fixed": {"value": 3},
-}  # fmt: skip
+    "x": {"min": 0.0, "max": 1.0},
+    "rate": {"distribution": "log_uniform_values", "min": 1.0e-4, "max": 1.0},
+    "aug": {"values": ["none", ["dihedral", "mixup"], None]},
+    "fixed": {"value": 3},
+}
 
 
 @pytest.fixture
@@ -61,4 +63,14 @@ def test_plots_are_of_trials_with_a_value_and_all_parameters(sweep):
 def test_importance_needs_something_to_explain(sweep):
     found = trials(6, lambda values: 0.5)
     dimensions = [_dimension(parameter, found) for parameter in sweep.varied]
-    assert importances(dimensions, [0.5] * 6, 0) == {} and importances(dimensions[:1], list(range(6)), 0) == {}
+    assert importances(dimensions, [0.5] * 6, 0) == {}
+    assert importances(dimensions[:1], list(range(6)), 0) == {}
+
+
+def test_the_best_is_the_first_of_the_leaderboard_and_pruned_trials_come_after_all_that_ended():
+    values = {"0": ("done", 0.7), "1": ("pruned", 0.9), "2": ("failed", None), "3": ("done", 0.8), "4": ("pruned", 0.6)}
+    found = [Trial(name, Path("x"), status, [], {}, objective=value) for name, (status, value) in values.items()]
+    metric = Metric("val_auc", "maximize")
+    assert [trial.name for trial in best_first(found, metric)] == ["3", "0", "1", "4", "2"]
+    assert winner(found, metric).name == "3"
+    assert winner(found[1:3], metric) is None

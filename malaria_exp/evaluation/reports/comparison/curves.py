@@ -31,6 +31,8 @@ def draw_curves(groups: Sequence[Configuration], *, leaky: bool) -> list[Picture
     means = [series_of(group, group.done if any(run.history for run in group.done) else group.runs) for group in with_history]
     every = [series_of(group, group.runs) for group in with_history]
     columns = columns_of(every, [run.monitor for group in groups for run in group.runs if run.monitor])
+    if not columns:
+        return []
     gray = f" In color: the {COLORED_OF_MANY} {by}, of {len(with_history)}; the others are gray." if many else ""
     pictures = []
     if any(len(one.histories) > 1 for one in means):
