@@ -1,37 +1,48 @@
 """task=resume: a run that was cut off ends as a run that nobody touched, and what must not go on is refused."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from conftest import TINY, TINY_CELLNET, compose_app
 from filelock import FileLock
 
+from malaria_exp.config.registry import build
+from malaria_exp.config.run_files import RESUME
+from malaria_exp.runs import pipeline
 from malaria_exp.runs.read_files import read_history
 from malaria_exp.runs.run_folder import LOCK, has_checkpoint
 from malaria_exp.training.session import Session
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
+OVERRIDES = [*TINY, *TINY_CELLNET, "trainer.epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def killed(run_task, tmp_path_factory):
+    """The folder of a run as the finished one, killed after five steps; its last checkpoint is of the fourth."""
+    begin_step = Session.begin_step
+
+    def kill(self, number):
+        if self.progress.steps == 5:
+            raise KeyboardInterrupt
+        begin_step(self, number)
+
+    folder = tmp_path_factory.mktemp("killed") / "run"
+    with mock.patch.object(Session, "begin_step", kill), pytest.raises(KeyboardInterrupt):
+        run_task([*OVERRIDES, "trainer.checkpoint='2 steps'"], folder, pictures=True)
+    return folder
+
 
 @pytest.fixture
-def cut_off(run_task, tiny_cellnet, tmp_path, monkeypatch):
-    """cut_off(step, *overrides) -> the folder of a run as the finished one, killed after a step."""
-
-    def cut(step, *overrides):
-        begin_step = Session.begin_step
-
-        def kill(self, number):
-            if self.progress.steps == step:
-                raise KeyboardInterrupt
-            begin_step(self, number)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Session, "begin_step", kill)
-            with pytest.raises(KeyboardInterrupt):
-                run_task([*tiny_cellnet, "trainer.epochs=2", "trainer.checkpoint='2 steps'", *overrides], tmp_path / "cut", pictures=True)
-        return tmp_path / "cut"
-
-    return cut
+def cut_off(killed, tmp_path):
+    """A copy of that folder."""
+    return Path(shutil.copytree(killed, tmp_path / "cut"))
 
 
 def resume(run_task, folder, *more):
@@ -51,7 +62,7 @@ def check_same(one, two):
 
 
 def test_a_run_that_was_cut_off_ends_as_its_twin(run_task, cut_off, finished_run):
-    folder = cut_off(5)
+    folder = cut_off
     begun = json.loads((folder / "status.json").read_text())
     assert begun["status"] == "interrupted"
     assert has_checkpoint(folder)
@@ -69,9 +80,9 @@ def test_a_run_that_was_cut_off_ends_as_its_twin(run_task, cut_off, finished_run
 
 
 def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, finished_run, caplog):
-    folder = cut_off(1)
+    folder = cut_off
     # Without a checkpoint, it begins anew in its folder.
-    assert not has_checkpoint(folder)
+    shutil.rmtree(folder / RESUME)
     record = json.loads((folder / "provenance.json").read_text())
     write_json(
         folder / "provenance.json", record | {"python": "3.10.0", "machine": record["machine"] | {"cores": 999}, "data_hash": "other"}
@@ -91,7 +102,7 @@ def test_what_cannot_go_on(run_task, cut_off, finished_run):
         resume(run_task, finished_run)
     with pytest.raises(ConfigError, match=r"trainer.epochs: task=resume goes on with the run's own configuration"):
         resume(run_task, finished_run, "trainer.epochs=9")
-    folder = cut_off(1)
+    folder = cut_off
     status = json.loads((folder / "status.json").read_text())
     write_json(folder / "status.json", status | {"status": "running"})
     with FileLock(folder / LOCK), pytest.raises(RunFolderError, match="still running"):
@@ -106,3 +117,19 @@ def test_what_cannot_go_on(run_task, cut_off, finished_run):
     (folder / "config.yaml").write_text(text.replace("seed: 0", "seed: zero"))
     with pytest.raises(RunFolderError, match="config.yaml': seed: expected a whole number"):
         resume(run_task, folder)
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_multiruns_job_goes_on_unless_its_configuration_was_edited(cut_off, monkeypatch, caplog, edited):
+    seen = []
+    monkeypatch.setattr(
+        pipeline, "train_and_evaluate", lambda config, folder, overrides, found: seen.append(found) or mock.Mock(objective=0.5)
+    )
+    folder = cut_off.rename(cut_off.with_name("3"))
+    app = compose_app([*OVERRIDES, f"trainer.checkpoint='{3 if edited else 2} steps'"], folder)
+    with pytest.raises(RunFolderError, match="already holds files"):
+        build("task", "train", {}, app)
+    assert build("task", "train", {}, replace(app, may_resume=True)) == 0.5
+    assert [found and found.checkpoint.progress.steps for found in seen] == [None if edited else 4]
+    assert (folder.parent / "earlier" / "3-1" / "history.csv").exists() == edited
+    assert ("its configuration was edited since" in caplog.text) == edited
