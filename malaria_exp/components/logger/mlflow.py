@@ -110,6 +110,7 @@ class MlflowLogger(Logger):
 
     def start(self, run: Run) -> None:
         """Begins the run; the store is made first if need be."""
+        self.epoch = run.resumed.epoch if run.resumed else 0
         self.store = tracking = store.find_store(run, self.uri)
         tags = {store.GROUP_TAG: run.group or "", store.JOB_TAG: run.job, "malaria_exp.version": __version__}
         tags |= {"mlflow.source.name": "run.py", "mlflow.source.type": "LOCAL", "mlflow.note.content": f"Files: {run.folder}"}

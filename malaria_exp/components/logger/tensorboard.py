@@ -73,6 +73,7 @@ class TensorBoardLogger(Logger):
         """Opens the event file; of a run that goes on, it keeps what came before."""
         self.run = run
         if run.resumed is not None:
+            self.last_epoch = run.resumed.epoch
             for folder in (FOLDER, f"{FOLDER}/{RESULTS_FOLDER}"):
                 _keep_until(run.resumed, sorted((run.folder / folder).glob("events.out.tfevents.*")))
             if run.resumed.step:
@@ -109,8 +110,10 @@ class TensorBoardLogger(Logger):
             self._check_files()
 
     def settle(self) -> None:
-        """Writes what the writer still holds back."""
+        """Writes what the writers still hold back."""
         self.writer.flush()
+        if self.session is not None:
+            self.session.flush()
 
     def images(self, name: str, images: np.ndarray, captions: Sequence[str]) -> None:
         """Writes them as one captioned picture."""
@@ -225,7 +228,7 @@ def _keep_until(position: Position, files: list[Path]) -> None:
 def _beyond(position: Position, event: Any) -> bool:
     """Tells whether an event comes after where a run goes on."""
     for value in event.summary.value:
-        if value.tag.startswith(("results", "reason", "_hparams_/session_end")):
+        if value.tag.startswith(("results", "reason", "_hparams_/session_end", *METRICS)):
             return True
         return not position.reaches("step" if value.tag.startswith("step/") else "epoch", event.step)
     return False

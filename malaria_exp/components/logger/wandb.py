@@ -121,6 +121,7 @@ class WandbLogger(Logger):
         if about["id"] and run.group:
             raise ConfigError("logger.wandb.id: it names one run, and the jobs of a multirun are several. Leave it out: each gets its own.")
         told = _told(run.folder) if run.resumed else {}
+        self.epoch = run.resumed.epoch if run.resumed else 0
         about["id"] = told.get("id") or about["id"]
         known = {"name": run.name, "group": run.group, "job_type": run.job}
         about |= {key: value for key, value in known.items() if about[key] is None}
@@ -159,17 +160,15 @@ class WandbLogger(Logger):
 
     def _note_told(self) -> None:
         """Writes how far W&B has been told of the run, so that a run which goes on tells nothing twice."""
-        if self.mode != "disabled":
-            write_json(
-                self.facts_file,
-                self.facts | {"told": self.told | {"best": {name: value for name, value in self.best.items() if np.isfinite(value)}}},
-            )
+        best = {name: value for name, value in self.best.items() if np.isfinite(value)}
+        write_json(self.facts_file, self.facts | {"told": self.told | {"best": best}})
 
     def scalars(self, axis: Axis, number: int, values: Row) -> None:
         """Logs them over their own axis; of an epoch's, the summary keeps the best."""
-        # Before it is told: of a run that is killed in between, a point is missing; otherwise it would be there twice.
-        self.told[axis] = number
-        self._note_told()
+        if self.mode != "disabled":
+            # Before it is told: of a run that is killed in between, a point is missing; otherwise it would be there twice.
+            self.told[axis] = number
+            self._note_told()
         named = {f"{axis}/{name}": value for name, value in values.items() if name != "epoch"}
         if axis == "epoch":
             self.epoch = number

@@ -222,7 +222,7 @@ def test_an_artifact_that_fails_is_one_warning_and_costs_nothing_else(run, caplo
     with caplog.at_level(logging.WARNING, logger="malaria_exp"):
         loggers.tell("start", run)
         loggers.tell("artifact", Artifact("gone", "split", (run.folder / "nowhere.csv",)))
-        for step in range(5):
+        for step in range(1, 6):
             loggers.tell("scalars", "step", step, {"loss": 1.0})
         loggers.finish("done")
     (warning,) = warnings_of(caplog)
