@@ -8,6 +8,8 @@ the seconds that one takes, and what they took of the seconds of the training.
 """
 
 import argparse
+import json
+import logging
 import statistics
 import tempfile
 import time
@@ -19,7 +21,7 @@ from malaria_exp.training.checkpoint import Checkpoint
 from malaria_exp.training.checkpoint_files import Checkpoints
 from malaria_exp.utils.atomic_files import human_bytes
 from malaria_exp.utils.machine import machine
-from malaria_exp.utils.terminal_log import log
+from malaria_exp.utils.terminal_log import set_terminal_level, start_terminal_log
 
 MODELS = {
     "cellnet": [],
@@ -37,11 +39,15 @@ def main() -> None:
     given = arguments.parse_args()
     data = ["dataset=nih", f"dataset.path={given.zip}"] if given.zip else []
     print(machine())
+    start_terminal_log()
     print(f"{'model':<20} {'parameters':>11} {'size':>8}  {'checkpoint':<10} {'written':>7}  {'seconds each':<24} of the training")
     write = Checkpoints.write
     for name, words in MODELS.items():
         for every in ("auto", "'1 epochs'", "null"):
-            seconds, sizes, fractions, parameters = [], [], [], 0
+            seconds: list[float] = []
+            sizes: list[int] = []
+            fractions: list[float] = []
+            parameters = 0
             for _ in range(ROUNDS):
                 spent: list[float] = []
 
@@ -53,10 +59,10 @@ def main() -> None:
 
                 Checkpoints.write = timed  # type: ignore[method-assign]
                 with tempfile.TemporaryDirectory() as folder:
-                    log.setLevel("ERROR")
+                    set_terminal_level(logging.ERROR)
                     overrides = [*words, *data, f"trainer.epochs={given.epochs}", f"trainer.checkpoint={every}", "evaluation.resamples=10"]
                     run = run_in_process([*overrides, "logger=[csv]", f"hydra.run.dir={Path(folder) / 'run'}"])
-                    training = read_training(run)
+                    training = json.loads((run / "metrics.json").read_text())["training"]
                 parameters = training["parameters"]
                 seconds += spent
                 fractions.append(sum(spent) / training["train_seconds"])
@@ -65,14 +71,6 @@ def main() -> None:
             size = human_bytes(max(sizes)) if sizes else "-"
             shown = f"{statistics.median(fractions):.2%} ({min(fractions):.2%} to {max(fractions):.2%})"
             print(f"{name:<20} {parameters:>11,} {size:>8}  {every:<10} {len(seconds) / ROUNDS:>7.1f}  {each:<24} {shown}", flush=True)
-
-
-def read_training(run: Path) -> dict[str, int]:
-    """Returns what metrics.json says of the training."""
-    import json
-
-    training: dict[str, int] = json.loads((run / "metrics.json").read_text())["training"]
-    return training
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def run(overrides: Iterable[str] = ()) -> "Run":
     """Trains, evaluates and reports, as `python run.py OVERRIDES` does, with the same result to the byte.
 
     Args:
-        overrides: as on the command line: ["model=vit", "seed=1"]. With "task=evaluate" and "run=..." a finished run is scored again.
+        overrides: as on the command line: ["model=vit", "seed=1"]. With "task=evaluate" and "run=..." a finished run is scored again;
+            with "task=resume" and "run=..." one that was cut off goes on.
 
     Returns:
         The finished run; its folder is outputs/..., or what "hydra.run.dir=..." says.

@@ -28,6 +28,7 @@ from malaria_exp.runs.run_folder import MAY_RESUME, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
 from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError, disk_full_reason
+from malaria_exp.utils.filesystems import local_path
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.signals import exit_code, raise_terminated
@@ -150,7 +151,7 @@ def compose_app(overrides: list[str]) -> App:
 
 
 def run_in_process(overrides: list[str]) -> Path:
-    """Runs a task that writes a run folder (train, evaluate) inside a Python program and returns the folder.
+    """Runs a task that writes a run folder (train, evaluate, resume) inside a Python program and returns the folder.
 
     Raises:
         UserError: an override is wrong, or the run cannot be made.
@@ -160,15 +161,17 @@ def run_in_process(overrides: list[str]) -> Path:
     start_terminal_log()
     app = compose_app(overrides)
     task = app.config.one("task")
-    if task.name not in TASKS:
-        raise ConfigError(f"task: malaria_exp.run takes {' and '.join(TASKS)}, received '{task.name}'. On the command line all tasks run.")
+    if task.name not in (*TASKS, "resume"):
+        raise ConfigError(
+            f"task: malaria_exp.run takes {', '.join(TASKS)} and resume, received '{task.name}'. On the command line all tasks run."
+        )
     _check_single(app.config)
     app.config.check_components()
     with mpl.rc_context():
         # Plots look as they do from the command line, whatever the notebook has set for its own.
         mpl.rcdefaults()
         build("task", task.name, task.params, app)
-    return app.output_dir
+    return local_path(app.config.run) if task.name == "resume" and app.config.run else app.output_dir
 
 
 def _check_single(config: Config) -> None:
