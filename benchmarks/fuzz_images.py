@@ -1,19 +1,22 @@
 """Damages image files and zips of cells in every way it knows, and looks for anything but an image or a said reason.
 
-    python benchmarks/fuzz_images.py [--count 100000] [--zips 300] [--seed 0] [--keep folder]
+    python benchmarks/fuzz_images.py [--count 100000] [--zips 300] [--verified 10000] [--seed 0] [--keep folder]
 
 Images of all formats and kinds are made here, damaged (bits flipped, cut, spliced, lengths set to extremes, checksums sometimes set
-right again) and given to the decoder; small zips in the official layout are damaged and read as a dataset. Batches run in child
-processes with a time and a memory limit, so that a hang or a crash ends a batch only; its input is written to --keep.
+right again) and given to the decoder; small zips in the official layout are damaged and read as a dataset. Folders of damaged images go
+through task=verify as a user starts it, which must name every file that the decoder refuses, and no other but duplicates. Batches run in
+child processes with a time and a memory limit, so that a hang or a crash ends a batch only; its input is written to --keep.
 Prints the machine, the outcomes by reason, the slowest input and the peak memory; exit code 1 if there was any failure.
 """
 
 import argparse
+import csv
 import io
 import json
 import os
 import re
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -35,7 +38,10 @@ from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import MAX_PIXELS, decode
 from malaria_exp.utils.machine import machine
 
+ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 40
+# Images of a folder for task=verify, and their endings, which need not be true.
+FOLDER, ENDINGS = 1000, (".png", ".jpg", ".tif", ".bmp", ".webp")
 BATCH, SECONDS, MEMORY = {"image": 5000, "zip": 50}, 300, 4 * 2**30
 # What libtiff writes to the error stream by itself about damaged data; Pillow has no way to stop it.
 LIBTIFF = re.compile(r"(EstimateStripByteCounts|tempfile\.tif|\w+Decode\w*|TIFF\w+|_TIFF\w+): .*\.|")
@@ -47,13 +53,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000, help="damaged images")
     parser.add_argument("--zips", type=int, default=300, help="damaged zips")
+    parser.add_argument("--verified", type=int, default=10_000, help="damaged images that go through task=verify")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz_failures"), help="folder for inputs that failed")
     parser.add_argument("--batch", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.batch:
         kind, first, last = arguments.batch
-        run_batch(kind, range(int(first), int(last)), arguments.seed)
+        run = write_folder if kind == "folder" else run_batch
+        run(kind, range(int(first), int(last)), arguments.seed)
         return 0
     print(f"{machine()}; Pillow {Image.__version__}, numpy {np.__version__}; seed {arguments.seed}")
     failures = sum(
@@ -61,6 +69,7 @@ def main() -> int:
         for kind, count in (("image", arguments.count), ("zip", arguments.zips))
         if count
     )
+    failures += verify(arguments.verified, arguments.seed, arguments.keep)
     print(f"{failures} failures" + (f"; their inputs are in {arguments.keep}" if failures else ""))
     return bool(failures)
 
@@ -89,6 +98,74 @@ def report(kind: str, count: int, seed: int, keep: Path) -> int:
     if rest:
         print(f"{sum(number for _, number in rest):8,}  {len(rest)} other reasons")
     return failures
+
+
+def verify(count: int, seed: int, keep: Path) -> int:
+    """Lets task=verify look at folders of damaged images, prints the counts, and returns the number of failures."""
+    failures, refused, start = 0, 0, time.perf_counter()
+    for first in range(0, count, FOLDER):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            # In another process: libtiff writes about damage to the error stream.
+            command = [sys.executable, __file__, "--seed", str(seed), "--batch", "folder", str(first), str(min(count, first + FOLDER))]
+            written = subprocess.run(command, capture_output=True, timeout=SECONDS, cwd=folder, check=True)
+            expected = json.loads(written.stdout)
+            wrong = verify_folder(folder, expected, folder / "findings.csv")
+            refused += sum(reason != "image" for reason in expected.values())
+            failures += len(wrong)
+            print("".join(f"FAILURE verify {first}: {line}\n" for line in wrong), end="")
+            if wrong:
+                shutil.copytree(folder, keep / f"verify_{seed}_{first}", dirs_exist_ok=True)
+    if count:
+        print(
+            f"\n{count:,} damaged images through task=verify in {time.perf_counter() - start:.0f} s, {refused:,} refused, {failures} failures"
+        )
+    return failures
+
+
+def write_folder(kind: str, indices: range, seed: int) -> None:  # noqa: ARG001 - as run_batch
+    """Child: writes damaged images into a folder a class, below the working folder, and prints what the decoder says of each as JSON."""
+    expected = {}
+    for index in indices:
+        data = make("image", index, seed)
+        path = Path(("infected", "healthy")[index % 2]) / f"{index}{ENDINGS[index % len(ENDINGS)]}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        try:
+            expected[path.as_posix()] = read_image(data)
+        except Exception as error:  # noqa: BLE001 - the first part of this program reports it
+            expected[path.as_posix()] = repr(error)
+    print(json.dumps(expected))
+
+
+def verify_folder(folder: Path, expected: dict[str, str], to: Path) -> list[str]:
+    """Runs task=verify on a folder, and returns what is wrong with its answer.
+
+    Args:
+        folder: with a folder a class.
+        expected: what the decoder says of each file, "image" or the reason.
+        to: where the findings are written to.
+    """
+    command = [sys.executable, str(ROOT / "run.py"), "task=verify", "dataset=folder", f"dataset.path={folder}", f"task.to={to}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return [f"no end within {SECONDS} s"]
+    said = [line for line in done.stderr.splitlines() if not LIBTIFF.fullmatch(line)]
+    bad = any(reason != "image" for reason in expected.values())
+    wrong = [f"exit code {done.returncode}: {' / '.join(said[-5:])}"] * (done.returncode not in ((3,) if bad else (0, 3)))
+    wrong += ["a traceback"] * ("Traceback" in done.stderr)
+    found = {}
+    if to.exists():
+        with to.open(newline="") as findings:
+            found = {row["file"]: row["what"] for row in csv.DictReader(findings) if row["kind"] == "bad or double"}
+    for file, reason in expected.items():
+        # Equal files are set aside before they are decoded.
+        if reason != "image" and file not in found:
+            wrong.append(f"{file} is not found: {reason}")
+        elif reason == "image" and file in found and "same image" not in found[file]:
+            wrong.append(f"{file} is an image, but: {found[file]}")
+    return wrong
 
 
 def child(kind: str, first: int, last: int, seed: int) -> dict[str, Any]:

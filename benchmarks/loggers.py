@@ -224,7 +224,7 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
     cells, val = Data(manifest, open_pixel_cache(table, ResizeRule(IMAGE_SIZE, "pad"), CACHE)).training()
     batches = TrainingBatches(cells, batch_size=BATCH, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
     batches.steps_per_epoch = min(batches.steps_per_epoch, steps or batches.steps_per_epoch)
-    trainer = build("trainer", "fit", {"epochs": len(turns) * (epochs + 1), "checkpoint": False})
+    trainer = build("trainer", "fit", {"epochs": len(turns) * (epochs + 1), "checkpoint": None})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, silent_terminal():
         tracker = TurnsTracker(turns, epochs, Path(temporary))
         parts = TrainerInputs(

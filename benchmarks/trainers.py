@@ -74,7 +74,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
                 cache=CACHE,
                 build_metrics=lambda: [build("metric", "accuracy", {})],
             )
-            settings = {"epochs": 2, "precision": "float32", "monitor": "val_loss", "checkpoint": False, "eager": eager}
+            settings = {"epochs": 2, "precision": "float32", "monitor": "val_loss", "checkpoint": None, "eager": eager}
             trained = build("trainer", trainer, settings).train(inputs)
         return batch_size / float(trained.history[1]["cells_per_second"])
 

@@ -25,7 +25,7 @@ CHUNK = 1024
 def fingerprint(image: np.ndarray) -> str:
     """Returns the fingerprint of a decoded image, RGB, uint8 (height, width, 3)."""
     digest = hashlib.sha256(f"{image.shape[0]} {image.shape[1]} ".encode())
-    digest.update(image.tobytes())
+    digest.update(np.ascontiguousarray(image).data)
     gray = np.rint(resize(image, THUMBNAIL).mean(axis=2)).astype(np.uint8)
     return digest.hexdigest()[:DIGITS] + gray.tobytes().hex()
 

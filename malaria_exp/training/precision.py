@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from filelock import FileLock
 
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.machine import machine
@@ -51,21 +52,30 @@ def choose_precision(
         json.dumps([identity, facts["processor"], facts["cores"], facts.get("gpus"), tf.__version__]).encode()
     ).hexdigest()[:20]
     path = root / f"precision-{key}.json"
-    try:
-        remembered = json.loads(path.read_text(encoding="utf-8"))["precision"]
-        if remembered in POLICIES:
-            return remembered
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    candidates = ["float32", "bfloat16"] + (["float16"] if facts.get("gpus") else [])
-    seconds = _measure(candidates, compiled, batch())
-    fastest = min(seconds, key=lambda name: seconds[name])
-    chosen = fastest if seconds[fastest] * WORTH_IT < seconds["float32"] else "float32"
-    times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
-    log.info(f"precision {chosen} (a step takes {times} here; measured once, remembered in {path})")
+    if known := _remembered(path):
+        return known
     root.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": facts, "identity": identity})
+    # Runs that start together measure once: two measurements may choose differently, and equal seeds would give different results.
+    with FileLock(root / f".precision-{key}.lock"):
+        if known := _remembered(path):
+            return known
+        candidates = ["float32", "bfloat16"] + (["float16"] if facts.get("gpus") else [])
+        seconds = _measure(candidates, compiled, batch())
+        fastest = min(seconds, key=lambda name: seconds[name])
+        chosen = fastest if seconds[fastest] * WORTH_IT < seconds["float32"] else "float32"
+        times = ", ".join(f"{name} {1000 * value:.0f} ms" for name, value in seconds.items())
+        log.info(f"precision {chosen} (a step takes {times} here; measured once, remembered in {path})")
+        write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": facts, "identity": identity})
     return chosen
+
+
+def _remembered(path: Path) -> str | None:
+    """Returns the precision that was measured before; None if none was, or the file is damaged."""
+    try:
+        precision = json.loads(path.read_text(encoding="utf-8"))["precision"]
+        return precision if precision in POLICIES else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _measure(candidates: list[str], compiled: Callable[[], "keras.Model"], batch: tuple[np.ndarray, ...]) -> dict[str, float]:

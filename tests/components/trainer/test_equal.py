@@ -6,7 +6,6 @@ import pytest
 from malaria_exp.config.registry import build
 from malaria_exp.training.session import Session
 from malaria_exp.training.settings import Settings, Stage
-from malaria_exp.training.trainer_interface import CHECKPOINT_FILE
 from malaria_exp.utils.errors import ConfigError
 
 LENET = ("lenet_functional", {"image_size": 32, "units": 8, "units_2": 4, "l2": 0.1, "dropout": 0.3})
@@ -226,10 +225,6 @@ def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
     assert compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)["log_loss"] == pytest.approx(best["val_log_loss"], rel=1e-5)
     kept = trained.model.get_weights()
     assert any(np.abs(one - two).max() > 1e-3 for one, two in zip(kept, raw["weights"], strict=True)), "the average is not the last weights"
-    again = parts.build_model()
-    again.load_weights(parts.folder / CHECKPOINT_FILE)
-    for one, two in zip(kept, again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
 
 
 def test_training_goes_on_from_the_raw_weights(make_inputs):
