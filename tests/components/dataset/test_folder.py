@@ -63,9 +63,8 @@ USUAL_NAMES = [*((name, "uninfected") for name in POSITIVE_NAMES), *(("infected"
 
 
 @pytest.mark.parametrize(("positive", "negative"), USUAL_NAMES)
-@pytest.mark.parametrize("case", [str.title, str.upper])
-def test_every_usual_name_of_a_class_is_found(positive, negative, case, write):
-    names = (f"{case(positive)}/a.png", f"{case(negative)}/b.png")
+def test_every_usual_name_of_a_class_is_found_in_any_case(positive, negative, write):
+    names = (f"{positive.upper()}/a.png", f"{negative.title()}/b.png")
     assert labels(folder(path=write(*names))) == dict(zip(names, ("parasitized", "uninfected"), strict=True))
 
 
@@ -85,11 +84,6 @@ def test_numbers_alone_are_not_guessed(write):
         folder(path=write("1/a.png", "0/b.png"))
 
 
-def test_a_given_name_that_is_not_there_names_the_nearest_folder(write):
-    with pytest.raises(DataError, match=r"Does the folder 'Parasitized_cells' stand for 'parasitised_cells'\?"):
-        folder(path=write("Parasitized_cells/a.png", "Other/b.png"), positive="parasitised_cells", negative="Other")
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -103,27 +97,6 @@ def test_a_given_name_that_is_not_there_names_the_nearest_folder(write):
 def test_names_that_are_no_two_names_of_folders_are_refused(given, message, write):
     with pytest.raises(ConfigError, match=message):
         build("dataset", "folder", {"path": write("cells/x.png"), **given})
-
-
-@pytest.mark.parametrize("keep", ["infected", "healthy"])
-def test_a_class_alone_is_refused(keep, write):
-    with pytest.raises(DataError, match="only folders of the class"):
-        folder(path=write(f"{keep}/a.png"))
-
-
-def test_a_place_without_images_is_refused(tmp_path, write):
-    with pytest.raises(DataError, match="holds no files"):
-        folder(path=str(tmp_path))
-    with pytest.raises(DataError, match="no file or folder"):
-        folder(path=str(tmp_path / "nowhere"))
-    Path(write("infected/a.png"), "healthy").mkdir()
-    with pytest.raises(DataError, match=r"holds no image \(uninfected: healthy\)"):
-        folder(path=str(tmp_path / "cells"))
-
-
-def test_the_class_may_stand_in_the_names_alone(write):
-    table = folder(path=write("positive_1.png", "negative_1.png", "scan/Negative 2.png"))
-    assert labels(table) == {"positive_1.png": "parasitized", "negative_1.png": "uninfected", "scan/Negative 2.png": "uninfected"}
 
 
 # The images
@@ -191,12 +164,6 @@ def test_names_are_short_and_tell_all_cells_apart(names, expected, write):
     assert table.bad == ()
 
 
-def test_names_that_are_no_unicode_have_a_hash(write):
-    table = folder(path=write("infected/Gr\udcf6\udcdfe.png", "healthy/two\nlines.png"))
-    assert set(table.cell_id.tolist()) == {"Gr\\udcf6\\udcdfe", "two\\nlines"}
-    assert len(table.data_hash) == 64
-
-
 # The patients
 
 
@@ -207,12 +174,6 @@ def test_without_patients_it_says_what_is_impossible_and_what_would_mend_it(writ
     (note,) = table.notes
     assert "no patients are known, so splitting by patient is impossible" in note
     assert "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=" in note
-
-
-def test_a_split_by_patient_is_refused_and_the_leaky_one_named(write):
-    table = folder(path=write("infected/a.png", "healthy/b.png"))
-    with pytest.raises(DataError, match=r"patients of 2 of 2 cells .* are not known.*split=cell_level_leaky"):
-        build("split", "patient_holdout", {}, table)
 
 
 def test_nih_names_tell_the_patients(write):
@@ -227,12 +188,6 @@ def test_nih_names_tell_the_patients(write):
     assert set(table.slide.tolist()) == {"C1P1thinF", "C2P2thinF", "C3P3thinF"}
     assert set(table.field.tolist()) == {f"C{case}P{case}thinF_IMG_20150619_114756" for case in (1, 2, 3)}
     assert table.notes == ()
-
-
-def test_some_names_that_tell_no_patient_are_counted(write):
-    table = folder(path=write(f"infected/{NIH.format(case=1, cell=1)}.png", "healthy/b.png", "healthy/c.png"))
-    assert table.unknown_patients == 2
-    assert "the patients of 2 of 3 cells are not known" in table.notes[0]
 
 
 def test_the_form_of_the_nih_set_reads_like_dataset_nih(nih_files, make_nih_zip, tmp_path):
@@ -288,17 +243,6 @@ def test_labels_of_a_csv_may_be_numbers_that_are_named(write, write_csv):
     }
 
 
-def test_listed_files_that_are_missing_are_bad_images(write, write_csv):
-    path = write("infected/a.png", "healthy/b.png")
-    for rows in (
-        ["file,patient", "a.png,P1", "b.png,P1", "gone.png,P2"],
-        ["file,label", "a.png,infected", "b.png,healthy", "gone.png,healthy"],
-    ):
-        (item,) = folder(path=path, csv=write_csv(*rows)).bad
-        assert item.file == "gone.png"
-        assert item.reason.endswith("line 4, but there is no such file")
-
-
 def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, write_csv):
     with zipfile.ZipFile(tmp_path / "cells.zip", "w") as archive:
         for number, name in enumerate(["a.png", "b.png", "../c.png"]):
@@ -307,20 +251,7 @@ def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, wr
     assert table.bad == (("../c.png", "points outside of the zip; not read"),)
 
 
-def test_labels_that_leave_a_class_empty_are_refused(write, write_csv):
-    with pytest.raises(DataError, match="none of the images of the class uninfected can be used"):
-        folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,infected"))
-
-
-def test_what_is_wrong_with_the_csv_is_said_under_its_key(write, write_csv):
-    path = write("infected/a.png", "healthy/b.png")
-    for rows in (
-        ["file,age", "a.png,3"],
-        ["name,patient", "a.png,P1"],
-        ["file,patient", "a.png,P1", "a.png,P1"],
-        ["file,label", "a.png,helthy"],
-    ):
-        with pytest.raises(DataError, match=r"^dataset\.csv: .*cells\.csv"):
-            folder(path=path, csv=write_csv(*rows))
-    with pytest.raises(DataError, match=r"^dataset\.csv: No file '.*nowhere\.csv'"):
-        folder(path=path, csv=f"{path}/nowhere.csv")
+def test_some_names_that_tell_no_patient_are_counted(write):
+    table = folder(path=write(f"infected/{NIH.format(case=1, cell=1)}.png", "healthy/b.png", "healthy/c.png"))
+    assert table.unknown_patients == 2
+    assert "the patients of 2 of 3 cells are not known" in table.notes[0]

@@ -160,7 +160,9 @@ def test_links_to_folders_above_or_beside_add_nothing(tmp_path):
         "Uninfected/deep/around": "../../Parasitized",
     }.items():
         (folder / link).symlink_to(target, target_is_directory=True)
-    assert contents(open_files(str(folder), "nih")) == TREE
+    (tmp_path / "link").symlink_to(folder)
+    for path in (folder, tmp_path / "link"):
+        assert contents(open_files(str(path), "nih")) == TREE
 
 
 def test_links_to_files_and_to_folders_elsewhere_are_followed(tmp_path):
@@ -172,17 +174,8 @@ def test_links_to_files_and_to_folders_elsewhere_are_followed(tmp_path):
     # A way back, through a link of a link.
     (tmp_path / "elsewhere" / "back").symlink_to(folder)
     assert contents(open_files(str(folder), "nih")) == {
-        "Parasitized/one.png": b"one",
-        "Parasitized/inner/two.png": b"two",
-        "Uninfected/three.png": b"three",
-        "same.png": b"one",
-    }
-
-
-def test_the_folder_itself_may_be_a_link(tmp_path):
-    write_folder(tmp_path / "cells", TREE)
-    (tmp_path / "link").symlink_to("cells")
-    assert contents(open_files(str(tmp_path / "link"), "nih")) == TREE
+        "Parasitized/one.png": b"one", "Parasitized/inner/two.png": b"two", "Uninfected/three.png": b"three", "same.png": b"one",
+    }  # fmt: skip
 
 
 def test_what_is_no_file_is_a_bad_image_and_nobody_waits_for_it(tmp_path, monkeypatch):
@@ -199,8 +192,7 @@ def test_what_is_no_file_is_a_bad_image_and_nobody_waits_for_it(tmp_path, monkey
     assert set(files.names) == {"pipe.png", "gone.png", "loop.png", "endless.png", "socket.png"}
     assert reason(files, "pipe.png") == reason(files, "endless.png") == "is no ordinary file"
     assert reason(files, "gone.png") == "cannot be read: No such file or directory"
-    assert "cannot be read: " in reason(files, "loop.png")
-    assert "cannot be read: " in reason(files, "socket.png")
+    assert "cannot be read: " in reason(files, "loop.png") and "cannot be read: " in reason(files, "socket.png")
 
 
 def test_an_image_that_vanished_or_is_huge_is_a_bad_image(tmp_path):
@@ -217,24 +209,10 @@ def test_an_image_that_vanished_or_is_huge_is_a_bad_image(tmp_path):
 
 
 def test_odd_names_are_read_and_shown_on_one_line(write):
-    odd = {
-        "two\nlines.png": b"1",
-        "esc\x1b[31m.png": b"2",
-        "tab\t.png": b"3",
-        "ünïcödé 细胞.png": b"4",
-        "sep\u2028.png": b"5",
-        "a'b\"c.png": b"6",
-    }
-    files = open_files(str(write(odd)), "folder")
-    shown = contents(files)
-    assert shown == {
-        "two\\nlines.png": b"1",
-        "esc\\x1b[31m.png": b"2",
-        "tab\\t.png": b"3",
-        "ünïcödé 细胞.png": b"4",
-        "sep\\u2028.png": b"5",
-        "a'b\"c.png": b"6",
-    }
+    shown = {"two\nlines": "two\\nlines", "esc\x1b[31m": "esc\\x1b[31m", "tab\t": "tab\\t", "sep\u2028": "sep\\u2028"}
+    shown |= {name: name for name in ("ünïcödé 细胞", "a'b\"c")}
+    files = open_files(str(write({f"{name}.png": name.encode() for name in shown})), "folder")
+    assert contents(files) == {f"{seen}.png": name.encode() for name, seen in shown.items()}
 
 
 def test_names_that_are_no_unicode_are_read(tmp_path):
@@ -246,22 +224,19 @@ def test_names_that_are_no_unicode_are_read(tmp_path):
 def test_accents_of_a_mac_are_the_same_names(tmp_path):
     apart = unicodedata.normalize("NFD", "Übergröße")
     files = open_files(str(write_zip(tmp_path / "cells.zip", {f"{apart}/{apart}.png": b"x"})), "folder")
-    assert files.names == ["Übergröße/Übergröße.png"]
-    assert files.folders == [".", "Übergröße"]
+    assert files.names == ["Übergröße/Übergröße.png"] and files.folders == [".", "Übergröße"]
 
 
 @given(st.text(st.characters(codec=None), min_size=1))
 def test_every_name_can_be_written_on_one_line(name):
     shown = clean_name(name)
-    assert len(shown.encode().decode().splitlines()) <= 1
-    assert clean_name(shown) == shown
+    assert len(shown.encode().decode().splitlines()) <= 1 and clean_name(shown) == shown
 
 
 def test_backslashes_of_windows_are_folders(tmp_path):
     path = write_zip(tmp_path / "cells.zip", {name.replace("/", "\\"): data for name, data in TREE.items()})
     files = open_files(str(path), "nih")
-    assert contents(files) == TREE
-    assert "Uninfected/deep" in files.folders
+    assert contents(files) == TREE and "Uninfected/deep" in files.folders
 
 
 def test_empty_folders_of_a_zip_are_known(tmp_path):
@@ -284,8 +259,7 @@ def test_entries_that_point_outside_are_listed_and_never_read(tmp_path):
 
 def test_two_dots_inside_of_a_name_point_nowhere(tmp_path):
     files = open_files(str(write_zip(tmp_path / "cells.zip", {"a..b/c..png": b"x"})), "nih")
-    assert contents(files) == {"a..b/c..png": b"x"}
-    assert files.unsafe == []
+    assert contents(files) == {"a..b/c..png": b"x"} and files.unsafe == []
 
 
 def test_one_encrypted_entry_is_a_bad_image_and_all_of_them_are_an_error(tmp_path):
@@ -367,23 +341,6 @@ def test_what_is_no_zip_is_refused(data, tmp_path):
     (tmp_path / "cells.zip").write_bytes(data)
     with pytest.raises(DataError, match="cannot be read as a zip"):
         open_files(str(tmp_path / "cells.zip"), "nih")
-
-
-def test_a_zip_with_any_byte_changed_is_read_or_refused_and_nothing_else(tmp_path):
-    whole = write_zip(tmp_path / "cells.zip", {name: data * 9 for name, data in TREE.items()}, zipfile.ZIP_DEFLATED).read_bytes()
-    path = tmp_path / "changed.zip"
-    for offset in range(len(whole)):
-        for value in (0, 255):
-            path.write_bytes(whole[:offset] + bytes([value]) + whole[offset + 1 :])
-            try:
-                files = open_files(str(path), "nih")
-            except DataError:
-                continue
-            for index in range(len(files.names)):
-                try:
-                    assert len(files.read(index)) <= MAX_BYTES
-                except BadImageError as error:
-                    assert len(str(error).splitlines()) == 1
 
 
 def test_two_entries_of_one_name_are_two_files(tmp_path):
