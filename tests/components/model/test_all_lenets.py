@@ -1,5 +1,6 @@
 """The six ways to write LeNet: the same outputs, penalties and initial weights."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,22 +10,12 @@ from malaria_exp.utils.errors import ConfigError
 LENETS = sorted(name for name in options("model") if name.startswith("lenet_"))
 OTHERS = [name for name in LENETS if name != "lenet_sequential"]
 ODD = {
-    "image_size": 40,
-    "filters": 3,
-    "filters_2": 5,
-    "kernel_size": 5,
-    "units": 7,
-    "units_2": 4,
-    "dropout": 0.5,
-    "l2": 0.1,
-    "momentum": 0.5,
-}
+    "image_size": 40, "filters": 3, "filters_2": 5, "kernel_size": 5, "units": 7, "units_2": 4, "dropout": 0.5, "l2": 0.1, "momentum": 0.5,
+}  # fmt: skip
 IMAGES = np.random.default_rng(0).random((6, 40, 40, 3), dtype=np.float32)
 
 
 def seeded(name, params):
-    import keras
-
     keras.utils.set_random_seed(3)
     return build("model", name, params)
 
@@ -69,8 +60,6 @@ def test_one_seed_initializes_and_trains_them_alike(name):
 
 @pytest.mark.parametrize("name", LENETS)
 def test_fit_adds_the_penalty_to_the_loss_and_l2_of_zero_has_none(name):
-    import keras
-
     model = build("model", name, ODD)
     inputs = keras.Input(model.input_shape[1:])
     shell = keras.Model(inputs, model(inputs))

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from malaria_exp.components.model.layers.mean_logit import MeanLogit
 from malaria_exp.config.registry import build
+from malaria_exp.runs.ensemble_members import members_rule
 from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import ConfigError, LeakError
 
@@ -76,8 +78,6 @@ def test_an_ensemble_of_an_ensemble(runs, ensemble_run, run_task, tiny, tmp_path
 
 @pytest.mark.parametrize("logits", [[[0.3], [-2.0]], [[100.0], [90.0]], [[-800.0], [5.0]]])
 def test_both_averages_in_numbers(logits):
-    from malaria_exp.components.model.layers.mean_logit import MeanLogit
-
     rows = [np.array([one], np.float32) for one in logits]
     probability, logit = (float(MeanLogit(average)(rows)[0, 0]) for average in ("probability", "logit"))
     exact = [np.float128(one[0]) for one in logits]
@@ -87,24 +87,15 @@ def test_both_averages_in_numbers(logits):
     assert logit == pytest.approx(float(sum(exact) / 2), rel=1e-6)
 
 
-def test_a_pattern_stands_for_all_its_runs(runs):
-    from malaria_exp.runs.ensemble_members import member_folders
-
-    assert member_folders([str(runs[0].parent / "?")]) == sorted(runs)
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda runs: [], ["model.runs: missing", "outputs/multirun-x/*"]),
-        (lambda runs: [str(runs[0].with_name("aa"))], ["model.runs: no folder", "Did you mean 'a'?"]),
-        (lambda runs: [str(runs[0].parent)], ["is no run, but has runs in it: model.runs=[", "/*']"]),
-        (lambda runs: ["gs://who:secret@bucket/a"], ["model.runs: 'gs://bucket/a' is no local folder"]),
-        (lambda runs: ["nowhere/*"], ["finds no finished run"]),
-        (lambda runs: [str(runs[0]), str(runs[0])], ["is given twice"]),
-        (lambda runs: [str(runs[0].parent / "*"), str(runs[1])], ["is given twice"]),
-    ],
-)
+@pytest.mark.parametrize(("make", "said"), [
+    (lambda runs: [], ["model.runs: missing", "outputs/multirun-x/*"]),
+    (lambda runs: [str(runs[0].with_name("aa"))], ["model.runs: no folder", "Did you mean 'a'?"]),
+    (lambda runs: [str(runs[0].parent)], ["is no run, but has runs in it: model.runs=[", "/*']"]),
+    (lambda runs: ["gs://who:secret@bucket/a"], ["model.runs: 'gs://bucket/a' is no local folder"]),
+    (lambda runs: ["nowhere/*"], ["finds no finished run"]),
+    (lambda runs: [str(runs[0]), str(runs[0])], ["is given twice"]),
+    (lambda runs: [str(runs[0].parent / "*"), str(runs[1])], ["is given twice"]),
+])  # fmt: skip
 def test_runs_that_make_no_ensemble(runs, make, said, run_task, tiny, tmp_path):
     with pytest.raises(ConfigError) as caught:
         run_task(overrides(make(runs), tiny), tmp_path / "run")
@@ -113,8 +104,6 @@ def test_runs_that_make_no_ensemble(runs, make, said, run_task, tiny, tmp_path):
 
 
 def test_an_unfinished_run_is_no_member(runs, tmp_path):
-    from malaria_exp.runs.ensemble_members import members_rule
-
     run = shutil.copytree(runs[0], tmp_path / "run")
     status = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))
@@ -128,15 +117,12 @@ def test_an_unfinished_run_is_no_member(runs, tmp_path):
 CELLNET = {"image_size": 32, "stem": 4, "widths": [8]}
 
 
-@pytest.mark.parametrize(
-    ("params", "said"),
-    [
-        ({"runs": ["a"], "members": [{"name": "cellnet"}]}, "beside model.runs"),
-        ({"members": [{"name": "cellnet", "params": CELLNET}]}, r"members\[0\]: expected what a saved ensemble holds"),
-        ({"members": [{"name": "cellnet", "params": CELLNET, "precision": "float8"}]}, r"members\[0\]: .*bfloat16"),
-        ({"members": [{"name": "celnet", "params": {}, "precision": "float32"}]}, "Did you mean 'cellnet'"),
-    ],
-)
+@pytest.mark.parametrize(("params", "said"), [
+    ({"runs": ["a"], "members": [{"name": "cellnet"}]}, "beside model.runs"),
+    ({"members": [{"name": "cellnet", "params": CELLNET}]}, r"members\[0\]: expected what a saved ensemble holds"),
+    ({"members": [{"name": "cellnet", "params": CELLNET, "precision": "float8"}]}, r"members\[0\]: .*bfloat16"),
+    ({"members": [{"name": "celnet", "params": {}, "precision": "float32"}]}, "Did you mean 'cellnet'"),
+])  # fmt: skip
 def test_members_are_not_for_users(params, said):
     policy = keras.config.dtype_policy()
     with pytest.raises(ConfigError, match=said):

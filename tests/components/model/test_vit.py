@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -57,24 +58,19 @@ def test_dropout_reaches_tokens_and_attention():
     assert [rate for rate in rates if rate is not None] == [0.3] * (1 + 2 * 4)
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"image_size": 60}, r"model\.image_size: 60 is no multiple of model\.patch_size, 8\. Use model\.image_size=56 or 64"),
-        ({"image_size": 16, "patch_size": 24}, r"model\.image_size: 16 is no multiple.*Use model\.image_size=24, or"),
-        ({"width": 30}, r"model\.width: 30 is no multiple of model\.heads, 4"),
-        ({"mlp_ratio": 0.001}, r"model\.mlp_ratio: 0\.001 of width 64"),
-        ({"depth": 0}, r"model\.depth: expected a whole number >= 1"),
-    ],
-)
+@pytest.mark.parametrize(("params", "message"), [
+    ({"image_size": 60}, r"model\.image_size: 60 is no multiple of model\.patch_size, 8\. Use model\.image_size=56 or 64"),
+    ({"image_size": 16, "patch_size": 24}, r"model\.image_size: 16 is no multiple.*Use model\.image_size=24, or"),
+    ({"width": 30}, r"model\.width: 30 is no multiple of model\.heads, 4"),
+    ({"mlp_ratio": 0.001}, r"model\.mlp_ratio: 0\.001 of width 64"),
+    ({"depth": 0}, r"model\.depth: expected a whole number >= 1"),
+])  # fmt: skip
 def test_numbers_that_do_not_fit_are_named(params, message):
     with pytest.raises(ConfigError, match=message):
         build("model", "vit", params)
 
 
 def test_tokens_begin_at_the_scale_of_the_pixels():
-    import keras
-
     model = build("model", "vit", SMALL)
     tokens = keras.Model(model.input, model.get_layer("patches").output)(np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32))
     # Centered pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.
