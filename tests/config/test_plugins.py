@@ -50,9 +50,7 @@ def test_what_a_plugin_registers_becomes_an_option(workshop):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", overrides=["plugins=[mine_good]", "model=my_net", "aug=[my_aug,dihedral]", "aug.my_aug.p=0.1"])
     assert OmegaConf.missing_keys(composed) == {"model.source"}, "a parameter without a default must be given"
-    assert composed.model.width == 8
-    assert list(composed.aug) == ["my_aug", "dihedral"]
-    assert composed.aug.my_aug.p == 0.1
+    assert composed.model.width == 8 and list(composed.aug) == ["my_aug", "dihedral"] and composed.aug.my_aug.p == 0.1
 
 
 def test_a_wrong_key_of_a_plugins_component_is_named(workshop):
@@ -62,21 +60,11 @@ def test_a_wrong_key_of_a_plugins_component_is_named(workshop):
         registry.check_params("model", "my_net", {"widht": 3, "source": "x"})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "names"),
-    [
-        ([], []),
-        (["seed=1", "~aug", "-m"], []),
-        (["plugins=[]"], []),
-        (["plugins=null"], []),
-        (["plugins=a"], ["a"]),
-        (["plugins=[a,b.c]"], ["a", "b.c"]),
-        (["++plugins=[a]"], ["a"]),
-        (["+plugins=[a]", "plugins=[b]"], ["a", "b"]),
-        (["plugins=[a"], []),
-        (["model.plugins=[a]"], []),
-    ],
-)
+@pytest.mark.parametrize(("arguments", "names"), [
+    ([], []), (["seed=1", "~aug", "-m"], []), (["plugins=[]"], []), (["plugins=null"], []), (["plugins=a"], ["a"]),
+    (["plugins=[a,b.c]"], ["a", "b.c"]), (["++plugins=[a]"], ["a"]), (["+plugins=[a]", "plugins=[b]"], ["a", "b"]),
+    (["plugins=[a"], []), (["model.plugins=[a]"], []),
+])  # fmt: skip
 def test_names_are_those_of_the_command_line(arguments, names):
     assert plugins._named_plugins(arguments) == names
 

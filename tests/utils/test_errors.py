@@ -8,17 +8,10 @@ from malaria_exp.utils import errors
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, did_you_mean, listing, nearest
 
 
-@pytest.mark.parametrize(
-    ("name", "allowed", "expected"),
-    [
-        ("cellnte", ["lenet", "cellnet"], "cellnet"),
-        ("CellNet", ["lenet", "cellnet"], "cellnet"),
-        ("cellnet", ["LeNet", "CELLNET"], "CELLNET"),
-        ("qqq", ["lenet", "cellnet"], None),
-        ("x", [], None),
-        (3, ["3d", "resnet"], "3d"),
-    ],
-)
+@pytest.mark.parametrize(("name", "allowed", "expected"), [
+    ("cellnte", ["lenet", "cellnet"], "cellnet"), ("CellNet", ["lenet", "cellnet"], "cellnet"),
+    ("cellnet", ["LeNet", "CELLNET"], "CELLNET"), ("qqq", ["lenet", "cellnet"], None), ("x", [], None), (3, ["3d", "resnet"], "3d"),
+])  # fmt: skip
 def test_nearest(name, allowed, expected):
     assert nearest(name, allowed) == expected
 
@@ -29,12 +22,9 @@ def test_nearest_is_one_of_the_allowed(name, allowed):
     assert nearest(name, allowed) in {*allowed, None}
 
 
-def test_did_you_mean_is_a_sentence_or_nothing():
+def test_did_you_mean_is_a_sentence_or_nothing_and_listing_counts_what_it_leaves_out():
     assert did_you_mean("adma", ["adam"]) == " Did you mean 'adam'?"
     assert did_you_mean("zzzz", ["adam"]) == ""
-
-
-def test_listing_counts_what_it_leaves_out():
     assert listing("abc") == "  a\n  b\n  c"
     assert listing(range(30), limit=20).splitlines()[-1] == "  ... and 10 more"
     assert len(listing(range(30), limit=20).splitlines()) == 21

@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
+import keras
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from malaria_exp.components.model.layers.mean_logit import MeanLogit
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.model_summary import model_facts
 from malaria_exp.evaluation.plots.model import draw_architecture, human_flops
@@ -17,16 +19,11 @@ def facts_of(name, **params):
     return model_facts(build("model", name, params))
 
 
-@pytest.mark.parametrize(
-    ("name", "params", "most"),
-    [
-        ("lenet_functional", {"image_size": 32}, 15),
-        ("resnet_subclassed", {"image_size": 32, "depth": 34, "width": 4}, 6),
-        ("vit", {"image_size": 32}, 5),
-        ("transfer", {"image_size": 32}, 10),
-        ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
-    ],
-)
+@pytest.mark.parametrize(("name", "params", "most"), [
+    ("lenet_functional", {"image_size": 32}, 15), ("resnet_subclassed", {"image_size": 32, "depth": 34, "width": 4}, 6),
+    ("vit", {"image_size": 32}, 5), ("transfer", {"image_size": 32}, 10),
+    ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
+])  # fmt: skip
 def test_boxes_hold_the_whole_model_and_are_few(name, params, most):
     facts = facts_of(name, **params)
     boxes = boxes_of(facts)
@@ -49,10 +46,6 @@ def test_a_backbone_and_its_head_share_no_box():
 
 
 def test_models_of_an_ensemble_stand_side_by_side():
-    import keras
-
-    from malaria_exp.components.model.layers.mean_logit import MeanLogit
-
     models = [build("model", name, {"image_size": 32}) for name in ("cellnet", "resnet_subclassed")]
     for number, member in enumerate(models):
         member.name = f"member_{number + 1}"
@@ -73,9 +66,5 @@ def test_all_text_lies_within_the_picture():
 
 def test_numbers_of_operations_have_three_digits():
     assert [human_flops(number) for number in (7, 1234, 999_999, 12_345_678, 5_641_211_393)] == [
-        "7 FLOPs",
-        "1.23 kFLOPs",
-        "1.00 MFLOPs",
-        "12.3 MFLOPs",
-        "5.64 GFLOPs",
-    ]
+        "7 FLOPs", "1.23 kFLOPs", "1.00 MFLOPs", "12.3 MFLOPs", "5.64 GFLOPs",
+    ]  # fmt: skip

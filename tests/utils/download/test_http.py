@@ -15,12 +15,8 @@ from malaria_exp.utils.resuming_download import RemoteFile
 # Errors of the server
 
 REFUSALS = [
-    (403, "403 Forbidden"),
-    (404, "404 Not Found"),
-    (416, "416 Requested Range Not Satisfiable"),
-    (204, "204 No Content"),
-    (499, "499"),
-]
+    (403, "403 Forbidden"), (404, "404 Not Found"), (416, "416 Requested Range Not Satisfiable"), (204, "204 No Content"), (499, "499"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "phrase"), REFUSALS)
@@ -45,8 +41,7 @@ def test_a_busy_server_is_asked_again_but_not_forever(site, path, status, messag
     assert sum(f"HTTP {status}" in message for message in messages()) == 2
     path.unlink()
     site.answers = [say(status)]
-    assert f"the server answered HTTP {status} " in fails(site.remote(), path)
-    assert len(site.requests) == 3 + 4
+    assert f"the server answered HTTP {status} " in fails(site.remote(), path) and len(site.requests) == 3 + 4
 
 
 def http_date(**distance):
@@ -93,8 +88,7 @@ def test_redirects_are_followed_also_for_a_part(site, path, status):
 @pytest.mark.parametrize("location", ["/cells.zip", "", None], ids=["itself", "nowhere", "missing"])
 def test_a_loop_of_redirects_ends(site, path, location):
     site.answers = [say(302, Location=location)]
-    assert "it redirects more than 10 times" in fails(site.remote(), path)
-    assert len(site.requests) == 11
+    assert "it redirects more than 10 times" in fails(site.remote(), path) and len(site.requests) == 11
     assert left(path) == []
 
 
@@ -123,19 +117,13 @@ def test_a_host_that_cannot_be_is_one_message(path, host):
 def test_passwords_and_tokens_are_used_but_never_shown(site, path, messages):
     remote = site.remote(url=site.url.replace("//", "//me:s%C3%BCss@") + "?token=tok3n#frag")
     site.answers = [
-        say(503),
-        say(302, Location="/real?sig=s1gn"),
-        serve(DAMAGED),
-        serve(cut=10),
-        say(302, Location="ftp://you:h1dden@x/?k=k3y"),
-    ]
+        say(503), say(302, Location="/real?sig=s1gn"), serve(DAMAGED), serve(cut=10), say(302, Location="ftp://you:h1dden@x/?k=k3y"),
+    ]  # fmt: skip
     text = fails(remote, path)
     assert site.requests[0][0] == "/cells.zip?token=tok3n"
-    assert site.requests[0][1]["Authorization"] == "Basic bWU6c8O8c3M="
-    assert len(site.requests) == 6 - 1
+    assert site.requests[0][1]["Authorization"] == "Basic bWU6c8O8c3M=" and len(site.requests) == 6 - 1
     shown = "\n".join([text, *messages(), path.with_name("cells.zip.part.json").read_text()])
-    assert f"{site.url}?***" in shown
-    assert "it redirects to 'ftp://x/?***'" in shown
+    assert f"{site.url}?***" in shown and "it redirects to 'ftp://x/?***'" in shown
     assert not [secret for secret in ("me:", "s%C3", "tok3n", "s1gn", "frag", "bWU6", "h1dden", "k3y") if secret in shown]
 
 
@@ -148,11 +136,9 @@ def test_a_password_does_not_follow_to_another_host(site, path):
 
 SHOWN = {
     "https://example.org/a/b.zip": "https://example.org/a/b.zip",
-    "https://me:word@example.org:8/a?x=1&y=2#z": "https://example.org:8/a?***",
-    "https://a:b@c@example.org/d@e": "https://example.org/d@e",
-    "http://me:word@[": "http://[",
-    "http://example.org?me@x": "http://example.org?***",
-}
+    "https://me:word@example.org:8/a?x=1&y=2#z": "https://example.org:8/a?***", "https://a:b@c@example.org/d@e": "https://example.org/d@e",
+    "http://me:word@[": "http://[", "http://example.org?me@x": "http://example.org?***",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("url", "shown"), SHOWN.items())
@@ -203,8 +189,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(site, path, monkeypatc
 def test_a_proxy_that_is_away_is_named_without_its_password(path, monkeypatch, scheme, closed):
     monkeypatch.setenv(f"{scheme}_proxy", f"http://me:word@{closed}")
     text = fails(RemoteFile(f"{scheme}://cells.example/cells.zip", SIZE, "0" * 64), path)
-    assert f"no connection to the proxy {closed}: Connection refused" in text
-    assert "word" not in text
+    assert f"no connection to the proxy {closed}: Connection refused" in text and "word" not in text
 
 
 def test_a_server_without_tls_is_told(site, path):

@@ -20,8 +20,7 @@ def test_partners_and_weights_are_those_of_the_pixels(name):
     assert tried.changes_labels()
     pairs, weights = tried.pairs()
     assert len(pairs) == 8
-    assert weights.min() >= 0
-    assert weights.max() <= 1
+    assert weights.min() >= 0 and weights.max() <= 1
     for pair in pairs:
         assert pair.label == pytest.approx((1 - pair.weight) * pair.own_label + pair.weight * pair.partner_label, abs=1e-5)
         # Each pixel lies between the two that it was made of, and as far from its own on average as the label is.
@@ -55,17 +54,10 @@ def test_a_series_changes_one_key_of_one_cell_and_probabilities_have_none():
     assert {"saturation", "brightness", "contrast"} <= {one.key for one in TriedOption("repeat5", {}, given).series()}
 
 
-@pytest.mark.parametrize(
-    ("annotation", "current", "expected"),
-    [
-        (Probability, 0.5, [0, 0.2, 0.5, 0.6, 0.8, 1]),
-        (Range, 1.0, []),
-        (str, "a", []),
-        (bool, True, []),
-        (float, 0.5, []),
-        (list[str], [], []),
-    ],
-)
+@pytest.mark.parametrize(("annotation", "current", "expected"), [
+    (Probability, 0.5, [0, 0.2, 0.5, 0.6, 0.8, 1]), (Range, 1.0, []), (str, "a", []), (bool, True, []), (float, 0.5, []),
+    (list[str], [], []),
+])  # fmt: skip
 def test_values_of_a_series(annotation, current, expected):
     assert series_values(annotation, current) == pytest.approx(expected)
 
