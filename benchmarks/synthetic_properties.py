@@ -46,13 +46,14 @@ def main() -> int:
 
 def look_of(seed: int, slide: int = 0, field: int = 0) -> Look:
     """Returns the look of a patient's photograph."""
-    return draw_look(*(np.random.default_rng(key) for key in ([seed, 0], [seed, 1, slide], [seed, 2, field])))
+    patient, own, photograph = (np.random.default_rng(key) for key in ([seed, 0], [seed, 1, slide], [seed, 2, field]))
+    return draw_look(patient, own, photograph)
 
 
-def empty_cell(seed: int, **how: float) -> tuple[Canvas, np.random.Generator, Look]:
+def empty_cell(seed: int, *, softness: float = 2.5, noise: float = 1.0) -> tuple[Canvas, np.random.Generator, Look]:
     """Returns a cell without a parasite, ready to be painted on."""
     look, rng = look_of(seed), np.random.default_rng([seed, 9])
-    return draw_body(rng, look, RADIUS, **{"softness": 2.5, "noise": 1.0, "odd_shape_fraction": 0.5, **how}), rng, look
+    return draw_body(rng, look, RADIUS, softness=softness, noise=noise, odd_shape_fraction=0.5), rng, look
 
 
 def change(form: Callable[[Pen], None], seed: int) -> tuple[np.ndarray, Canvas]:

@@ -108,7 +108,7 @@ def mlflow_pages(url: str) -> dict[str, tuple[str, list[str]]]:
     experiment = client.get_experiment_by_name("malaria_exp").experiment_id
     run = client.search_runs([experiment], max_results=1)[0].info
     table = f"#/experiments/{experiment}/runs"
-    return {"runs": (table, [run.run_name]), "metrics": (f"{table}/{run.run_id}/model-metrics", ["val_auc"])}
+    return {"runs": (table, [run.run_name]), "metrics": (f"{table}/{run.run_id}/model-metrics", [run.run_name])}
 
 
 @contextmanager
