@@ -23,11 +23,15 @@ def numbered_table(cell):
     """A table of ten cells a patient; `cell` is the number in the name of the cell of each row."""
     patient = np.asarray(cell) // 10
     return CellTable(
-        name="numbered", cell_id=np.array([f"c{i:03d}" for i in cell]), label=(np.arange(len(cell)) % 3 == 0).astype(np.int8),
-        patient=np.array([f"P{i}" for i in patient]), slide=np.array([f"S{i}" for i in patient]),
+        name="numbered",
+        cell_id=np.array([f"c{i:03d}" for i in cell]),
+        label=(np.arange(len(cell)) % 3 == 0).astype(np.int8),
+        patient=np.array([f"P{i}" for i in patient]),
+        slide=np.array([f"S{i}" for i in patient]),
         field=np.array([f"F{i}" for i in patient]),
-        content=np.array([hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(cell))]), source=Numbered(),
-    )  # fmt: skip
+        content=np.array([hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(cell))]),
+        source=Numbered(),
+    )
 
 
 def numbers(images):

@@ -11,17 +11,35 @@ from malaria_exp.utils.errors import ConfigError
 CONF = ROOT / "conf"
 # Options that need a file or a run to be given; their own tests run them.
 NEEDS_A_FILE = {
-    "dataset/folder", "dataset/nih", "dataset/shards", "dataset/tfds", "split/by_manifest", "storage/fsspec", "storage/google_drive",
-    "storage/path", "task/clean_cache", "task/compare", "task/evaluate", "task/list", "task/prepare", "task/upload", "task/sweep",
-    "task/verify", "model/ensemble", "task/explore",
-}  # fmt: skip
+    "dataset/folder",
+    "dataset/nih",
+    "dataset/shards",
+    "dataset/tfds",
+    "split/by_manifest",
+    "storage/fsspec",
+    "storage/google_drive",
+    "storage/path",
+    "task/clean_cache",
+    "task/compare",
+    "task/evaluate",
+    "task/list",
+    "task/prepare",
+    "task/upload",
+    "task/sweep",
+    "task/verify",
+    "model/ensemble",
+    "task/explore",
+}
 # What a preset is about must not be too long for a run of one epoch.
 SHORT = {"debug/one_step": ["limit_cells=16"], "experiment/averaged_weights": ["batch_size=8"]}
 # cellnet's own numbers cannot be overridden where another model is chosen, nor fit's where another trainer is.
 SMALL = {
-    "cellnet": ["model.stem=4", "model.widths=[8]"], "resnet_functional": ["model.width=4"], "resnet_subclassed": ["model.width=4"],
-    "transfer": ["model.weights=null"], "vit": ["model.depth=1", "model.width=16", "model.heads=2"],
-}  # fmt: skip
+    "cellnet": ["model.stem=4", "model.widths=[8]"],
+    "resnet_functional": ["model.width=4"],
+    "resnet_subclassed": ["model.width=4"],
+    "transfer": ["model.weights=null"],
+    "vit": ["model.depth=1", "model.width=16", "model.heads=2"],
+}
 FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
 
 
@@ -33,16 +51,26 @@ def test_each_left_out_has_a_test_of_its_own():
 
 # Options that are in an experiment's run.
 IN_AN_EXPERIMENT = {
-    "model/cellnet": "experiment/cellnet_seeds", "model/lenet_callable": "experiment/callable_models",
-    "model/lenet_custom_dense": "experiment/custom_dense", "model/lenet_functional": "experiment/functional_api",
-    "model/lenet_layer": "experiment/custom_layers", "model/lenet_sequential": "experiment/lenet_notebook",
-    "model/lenet_subclassed": "experiment/model_subclassing", "model/resnet_functional": "experiment/residual_networks",
-    "model/transfer": "experiment/transfer_learning", "model/vit": "experiment/vision_transformer",
-    "dataset/synthetic": "experiment/cellnet_seeds", "split/cell_level_leaky": "experiment/cellnet_leaky",
-    "split/patient_holdout": "experiment/cellnet_seeds", "split/patient_kfold": "experiment/cellnet_folds",
-    "storage/none": "experiment/cellnet_seeds", "task/train": "experiment/cellnet_seeds", "trainer/fit": "experiment/cellnet_seeds",
-    "trainer/loop": "experiment/custom_loop", "trainer/staged": "experiment/transfer_learning",
-}  # fmt: skip
+    "model/cellnet": "experiment/cellnet_seeds",
+    "model/lenet_callable": "experiment/callable_models",
+    "model/lenet_custom_dense": "experiment/custom_dense",
+    "model/lenet_functional": "experiment/functional_api",
+    "model/lenet_layer": "experiment/custom_layers",
+    "model/lenet_sequential": "experiment/lenet_notebook",
+    "model/lenet_subclassed": "experiment/model_subclassing",
+    "model/resnet_functional": "experiment/residual_networks",
+    "model/transfer": "experiment/transfer_learning",
+    "model/vit": "experiment/vision_transformer",
+    "dataset/synthetic": "experiment/cellnet_seeds",
+    "split/cell_level_leaky": "experiment/cellnet_leaky",
+    "split/patient_holdout": "experiment/cellnet_seeds",
+    "split/patient_kfold": "experiment/cellnet_folds",
+    "storage/none": "experiment/cellnet_seeds",
+    "task/train": "experiment/cellnet_seeds",
+    "trainer/fit": "experiment/cellnet_seeds",
+    "trainer/loop": "experiment/custom_loop",
+    "trainer/staged": "experiment/transfer_learning",
+}
 # Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
 TOGETHER = ("aug", "callback", "logger", "loss", "metric", "optimizer", "schedule")
 ROUNDS = 8
@@ -102,11 +130,14 @@ def test_what_helps_to_debug_goes_with_experiments(debug, experiment, tmp_path):
     compose_app([f"debug={debug}", f"experiment={experiment}"], tmp_path).config.check_components()
 
 
-@pytest.mark.parametrize(("overrides", "out"), [
-    (["debug=overfit_batch", "experiment=custom_loss_and_metric"], "~loss.label_smoothing"),
-    (["debug=overfit_batch", "experiment=transfer_learning"], "~trainer.epochs"),
-    (["debug=one_step", "experiment=transfer_learning"], "~trainer.stages"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("overrides", "out"),
+    [
+        (["debug=overfit_batch", "experiment=custom_loss_and_metric"], "~loss.label_smoothing"),
+        (["debug=overfit_batch", "experiment=transfer_learning"], "~trainer.epochs"),
+        (["debug=one_step", "experiment=transfer_learning"], "~trainer.stages"),
+    ],
+)
 def test_a_key_of_a_preset_that_the_option_lacks_can_be_taken_out_as_the_message_says(overrides, out, tmp_path):
     with pytest.raises(ConfigError, match=f"unknown key.*If a preset .* sets it: {out} takes it out"):
         compose_app(overrides, tmp_path).config.check_components()

@@ -92,12 +92,15 @@ def test_the_blocker_blocks(program, tmp_path):
     assert program(script=tmp_path / "import_it.py").returncode == BLOCKED
 
 
-@pytest.mark.parametrize(("arguments", "shown"), [
-    (["--help"], ["task=list", "Groups and their options", "model: "]),
-    (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
-    (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
-    (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--help"], ["task=list", "Groups and their options", "model: "]),
+        (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
+        (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
+        (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
+    ],
+)
 def test_looking_around_needs_no_tensorflow(program, arguments, shown):
     done = program(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -105,10 +108,13 @@ def test_looking_around_needs_no_tensorflow(program, arguments, shown):
     assert files(Path.cwd()) == [], "nothing is written"
 
 
-@pytest.mark.parametrize(("line", "choices"), [
-    ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
-    ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
+        ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
+    ],
+)
 def test_tab_completion_needs_no_tensorflow(program, line, choices):
     done = program("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
     assert (done.returncode, done.stderr) == (0, "")

@@ -10,10 +10,23 @@ LENGTH = RunLength(epochs=10, steps_per_epoch=40, batch_size=32)
 lengths = st.builds(RunLength, st.integers(1, 50), st.integers(1, 200), st.integers(1, 256))
 
 
-@pytest.mark.parametrize(("duration", "steps"), [
-    ("0%", 0), ("10%", 40), ("100%", 400), ("2.5 epochs", 100), ("1 epoch", 40), ("1epoch", 40), ("7 steps", 7), ("1 step", 1),
-    ("320 examples", 10), ("1 example", 0), ("  12 steps ", 12), ("9999 epochs", 400),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("duration", "steps"),
+    [
+        ("0%", 0),
+        ("10%", 40),
+        ("100%", 400),
+        ("2.5 epochs", 100),
+        ("1 epoch", 40),
+        ("1epoch", 40),
+        ("7 steps", 7),
+        ("1 step", 1),
+        ("320 examples", 10),
+        ("1 example", 0),
+        ("  12 steps ", 12),
+        ("9999 epochs", 400),
+    ],
+)
 def test_in_steps(duration, steps):
     assert LENGTH.in_steps(duration) == steps
 

@@ -60,11 +60,21 @@ def test_a_wrong_key_of_a_plugins_component_is_named(workshop):
         registry.check_params("model", "my_net", {"widht": 3, "source": "x"})
 
 
-@pytest.mark.parametrize(("arguments", "names"), [
-    ([], []), (["seed=1", "~aug", "-m"], []), (["plugins=[]"], []), (["plugins=null"], []), (["plugins=a"], ["a"]),
-    (["plugins=[a,b.c]"], ["a", "b.c"]), (["++plugins=[a]"], ["a"]), (["+plugins=[a]", "plugins=[b]"], ["a", "b"]),
-    (["plugins=[a"], []), (["model.plugins=[a]"], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ([], []),
+        (["seed=1", "~aug", "-m"], []),
+        (["plugins=[]"], []),
+        (["plugins=null"], []),
+        (["plugins=a"], ["a"]),
+        (["plugins=[a,b.c]"], ["a", "b.c"]),
+        (["++plugins=[a]"], ["a"]),
+        (["+plugins=[a]", "plugins=[b]"], ["a", "b"]),
+        (["plugins=[a"], []),
+        (["model.plugins=[a]"], []),
+    ],
+)
 def test_names_are_those_of_the_command_line(arguments, names):
     assert plugins._named_plugins(arguments) == names
 

@@ -99,23 +99,30 @@ def message(call, *arguments):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("call", "parts"), [
-    ((component, "modle", "x"), ["modle: no such group.", "Did you mean 'model'?", "Groups: "]),
-    (
-        (component, "model", "celnet"),
-        ["model: no option 'celnet'.", "Did you mean 'cellnet'?", "Options of model: ", "plugins=["],
-    ),
-    ((component, "model", "_hidden"), ["model: no option '_hidden'."]),
-    ((component, "model", "../aug/none"), ["model: no option '../aug/none'."]),
-    (
-        (check_params, "optimizer", "adamw", {"learning_rat": 1}),
-        [
-            "optimizer.learning_rat: unknown key", "=1", "'learning_rate'?", "Allowed keys of optimizer: ", "task.show=optimizer/adamw",
-        ],
-    ),
-    ((check_params, "aug", "none", {"p": 1}, "aug.none"), ["aug.none.p: unknown key", "it takes no parameters"]),
-    ((check_params, "dataset", "folder", {}), ["dataset.path: missing; expected the path of a folder or zip. (path: "]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "parts"),
+    [
+        ((component, "modle", "x"), ["modle: no such group.", "Did you mean 'model'?", "Groups: "]),
+        (
+            (component, "model", "celnet"),
+            ["model: no option 'celnet'.", "Did you mean 'cellnet'?", "Options of model: ", "plugins=["],
+        ),
+        ((component, "model", "_hidden"), ["model: no option '_hidden'."]),
+        ((component, "model", "../aug/none"), ["model: no option '../aug/none'."]),
+        (
+            (check_params, "optimizer", "adamw", {"learning_rat": 1}),
+            [
+                "optimizer.learning_rat: unknown key",
+                "=1",
+                "'learning_rate'?",
+                "Allowed keys of optimizer: ",
+                "task.show=optimizer/adamw",
+            ],
+        ),
+        ((check_params, "aug", "none", {"p": 1}, "aug.none"), ["aug.none.p: unknown key", "it takes no parameters"]),
+        ((check_params, "dataset", "folder", {}), ["dataset.path: missing; expected the path of a folder or zip. (path: "]),
+    ],
+)
 def test_what_is_wrong_is_named(call, parts):
     text = message(*call)
     assert not [part for part in parts if part not in text], text
@@ -182,14 +189,17 @@ def with_kwargs(**p: float):
     """Help."""
 
 
-@pytest.mark.parametrize(("group", "builder", "parts"), [
-    ("augg", without_annotation, ["no such group", "Did you mean 'aug'?", "Groups: "]),
-    ("aug", with_annotation_string, ["parameter 'p' needs a type annotation that is not a string"]),
-    ("aug", without_annotation, ["parameter 'p' needs a type annotation"]),
-    ("aug", without_docstring, ["needs a docstring"]),
-    ("aug", with_ordinary_parameter, ["parameter 'p' must be positional-only", "keyword-only"]),
-    ("aug", with_kwargs, ["parameter 'p' must be positional-only"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("group", "builder", "parts"),
+    [
+        ("augg", without_annotation, ["no such group", "Did you mean 'aug'?", "Groups: "]),
+        ("aug", with_annotation_string, ["parameter 'p' needs a type annotation that is not a string"]),
+        ("aug", without_annotation, ["parameter 'p' needs a type annotation"]),
+        ("aug", without_docstring, ["needs a docstring"]),
+        ("aug", with_ordinary_parameter, ["parameter 'p' must be positional-only", "keyword-only"]),
+        ("aug", with_kwargs, ["parameter 'p' must be positional-only"]),
+    ],
+)
 def test_a_builder_that_cannot_be_an_option_is_refused(own, group, builder, parts):
     text = message(register(group, "mine"), builder)
     assert not [part for part in [f"@register('{group}', 'mine')", *parts] if part not in text], text

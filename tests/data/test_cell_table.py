@@ -16,10 +16,13 @@ class NoPixels:
 
 def columns(n=4):
     return {
-        "cell_id": np.array([f"c{i}" for i in range(n)]), "patient": np.array(["P1", "P1", "P2", "P3"])[:n],
-        "slide": np.array(["S1", "S2", "S3", "S4"])[:n], "field": np.array(["F1", "F1", "F2", "F3"])[:n],
-        "content": np.array([f"{i:064x}" for i in range(n)]), "source": NoPixels(),
-    }  # fmt: skip
+        "cell_id": np.array([f"c{i}" for i in range(n)]),
+        "patient": np.array(["P1", "P1", "P2", "P3"])[:n],
+        "slide": np.array(["S1", "S2", "S3", "S4"])[:n],
+        "field": np.array(["F1", "F1", "F2", "F3"])[:n],
+        "content": np.array([f"{i:064x}" for i in range(n)]),
+        "source": NoPixels(),
+    }
 
 
 def make(label=(1, 0, 0, 0), **changed):
@@ -35,12 +38,16 @@ def test_labels_come_from_class_names_not_from_their_order():
     assert POSITIVE == 1
 
 
-@pytest.mark.parametrize("labels", [
-    {"infected": np.array([True] * 4), "uninfected": np.array([False] * 4)},
-    {"parasitized": np.array([True] * 4)},
-    {"parasitized": np.array([True, False, False, False]), "uninfected": np.array([False, True, True, False])},
-    {"parasitized": np.array([True, True, False, False]), "uninfected": np.array([False, True, True, True])},
-], ids=["other name", "one class only", "a cell in no class", "a cell in both"])  # fmt: skip
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"infected": np.array([True] * 4), "uninfected": np.array([False] * 4)},
+        {"parasitized": np.array([True] * 4)},
+        {"parasitized": np.array([True, False, False, False]), "uninfected": np.array([False, True, True, False])},
+        {"parasitized": np.array([True, True, False, False]), "uninfected": np.array([False, True, True, True])},
+    ],
+    ids=["other name", "one class only", "a cell in no class", "a cell in both"],
+)
 def test_each_cell_needs_exactly_one_known_class(labels):
     with pytest.raises(ValueError, match="Expected"):
         CellTable.from_names("small", labels, **columns())
@@ -67,9 +74,15 @@ def test_infected_is_a_property_of_the_patient():
 
 def test_summary_counts_patients_slides_and_fields():
     assert make(label=(0, 1, 0, 1)).summary() == {
-        "cells": 4, "parasitized": 2, "uninfected": 2, "patients": 3, "infected_patients": 2, "healthy_patients": 1, "slides": 4,
+        "cells": 4,
+        "parasitized": 2,
+        "uninfected": 2,
+        "patients": 3,
+        "infected_patients": 2,
+        "healthy_patients": 1,
+        "slides": 4,
         "fields": 3,
-    }  # fmt: skip
+    }
 
 
 def test_the_hash_does_not_know_the_order_of_rows():
@@ -80,19 +93,29 @@ def test_the_hash_does_not_know_the_order_of_rows():
     assert turned.cell_id.tolist() == ["c2", "c0", "c3", "c1"] and turned.data_hash == table.data_hash
 
 
-@pytest.mark.parametrize("changed", [
-    {"cell_id": np.array(["c0", "c1", "c2", "c9"])}, {"label": (1, 0, 0, 1)}, {"patient": np.array(["P1", "P2", "P2", "P3"])},
-    {"content": np.array([f"{i:064x}" for i in (0, 1, 2, 7)])},
-], ids=lambda changed: next(iter(changed)))  # fmt: skip
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"cell_id": np.array(["c0", "c1", "c2", "c9"])},
+        {"label": (1, 0, 0, 1)},
+        {"patient": np.array(["P1", "P2", "P2", "P3"])},
+        {"content": np.array([f"{i:064x}" for i in (0, 1, 2, 7)])},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
 def test_the_hash_changes_with_the_data(changed):
     assert make(**changed).data_hash != make().data_hash
 
 
 def test_what_is_no_datum_is_not_in_the_hash():
     changed = make(
-        file=np.array(["a.png", "b.png", "c.png", "d.png"]), truth=np.array([0, 0, 1, 1], dtype=np.int8), slide=np.array(["S9"] * 4),
-        bad=(BadImage("e.png", "empty"),), policy=BadImagePolicy("skip", 0.5), notes=("a note",),
-    )  # fmt: skip
+        file=np.array(["a.png", "b.png", "c.png", "d.png"]),
+        truth=np.array([0, 0, 1, 1], dtype=np.int8),
+        slide=np.array(["S9"] * 4),
+        bad=(BadImage("e.png", "empty"),),
+        policy=BadImagePolicy("skip", 0.5),
+        notes=("a note",),
+    )
     assert changed.data_hash == make().data_hash
 
 
@@ -115,9 +138,13 @@ class Numbered:
 
 
 FULL = {
-    "file": np.array([f"{i}.png" for i in range(4)]), "truth": np.array([1, 1, 0, 0], dtype=np.int8), "bad": (BadImage("e.png", "empty"),),
-    "policy": BadImagePolicy("skip", 0.5), "notes": ("a note",), "source": Numbered(),
-}  # fmt: skip
+    "file": np.array([f"{i}.png" for i in range(4)]),
+    "truth": np.array([1, 1, 0, 0], dtype=np.int8),
+    "bad": (BadImage("e.png", "empty"),),
+    "policy": BadImagePolicy("skip", 0.5),
+    "notes": ("a note",),
+    "source": Numbered(),
+}
 
 
 @pytest.mark.parametrize("rows", [[2, 0], [3], [0, 1, 2, 3], [3, 2, 1, 0]])

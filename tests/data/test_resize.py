@@ -17,9 +17,11 @@ def block_mean(image, factor):
 
 
 images = st.builds(
-    lambda height, width, seed: np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8), st.integers(1, 40),
-    st.integers(1, 40), st.integers(0, 2**32),
-)  # fmt: skip
+    lambda height, width, seed: np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(0, 2**32),
+)
 modes = st.sampled_from(["pad", "stretch"])
 
 

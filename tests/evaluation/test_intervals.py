@@ -77,11 +77,16 @@ def test_multiplicities_draw_as_many_patients_as_there_are():
     assert drawn.mean(axis=0) == pytest.approx(np.ones(30), abs=0.12)
 
 
-@pytest.mark.parametrize(("patients", "resamples", "reason"), [
-    (["P1"] * 4, 10, "one patient only"), (["P1", "P2"] * 2, 0, "no resamples"), ([UNKNOWN] * 4, 10, "not known"),
-    # Whose the other cells are, nobody knows: perhaps P1's.
-    (["P1", "P2", "P3", UNKNOWN], 10, "not known"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("patients", "resamples", "reason"),
+    [
+        (["P1"] * 4, 10, "one patient only"),
+        (["P1", "P2"] * 2, 0, "no resamples"),
+        ([UNKNOWN] * 4, 10, "not known"),
+        # Whose the other cells are, nobody knows: perhaps P1's.
+        (["P1", "P2", "P3", UNKNOWN], 10, "not known"),
+    ],
+)
 def test_no_interval_comes_with_a_reason(patients, resamples, reason):
     got = patient_bootstrap(
         np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.7]), np.array(patients), {"half": 0.5}, resamples=resamples, seed=0

@@ -76,8 +76,13 @@ def test_branches_are_followed_to_their_sources():
     names = [layer.name for layer in facts.layers]
     reads = {layer.name: {names[source] if source != IMAGE else "image" for source in layer.reads} for layer in facts.layers}
     assert reads == {
-        "left": {"image"}, "right": {"image"}, "dropped": {"right"}, "joined": {"left", "dropped"}, "flat": {"joined"}, "logit": {"flat"},
-    }  # fmt: skip
+        "left": {"image"},
+        "right": {"image"},
+        "dropped": {"right"},
+        "joined": {"left", "dropped"},
+        "flat": {"joined"},
+        "logit": {"flat"},
+    }
 
 
 def test_a_layer_called_twice_counts_once_and_weights_of_a_block_count():
@@ -93,8 +98,12 @@ def test_a_layer_called_twice_counts_once_and_weights_of_a_block_count():
     model = keras.Sequential([keras.Input((4, 4, 3)), Scaled(), layers.Flatten(), layers.Dense(1, name="logit")])
     facts = model_facts(model)
     assert [(layer.kind, layer.parameters) for layer in facts.layers] == [
-        ("Dense", 12), ("Dense", 0), ("Scaled", 3), ("Flatten", 0), ("Dense", 49),
-    ]  # fmt: skip
+        ("Dense", 12),
+        ("Dense", 0),
+        ("Scaled", 3),
+        ("Flatten", 0),
+        ("Dense", 49),
+    ]
     assert sum(layer.parameters for layer in facts.layers) == model.count_params() == facts.parameters
 
 

@@ -131,11 +131,17 @@ def test_weights_of_a_training_that_diverged_are_refused(tmp_path):
         begin(tmp_path / "a.weights.h5", model_of(), tmp_path)
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ("{}/runn", "does not exist. Did you mean 'run'"), ("{}/empty", "has no model.keras"), ("{}/run/split.csv", "no file of weights"),
-    ("https://localhost/a", "no file of weights"), ("{}/failed", "no finished training run: task train, status failed"),
-    ("memory://init-from-nowhere/run", r"has no status\.json"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{}/runn", "does not exist. Did you mean 'run'"),
+        ("{}/empty", "has no model.keras"),
+        ("{}/run/split.csv", "no file of weights"),
+        ("https://localhost/a", "no file of weights"),
+        ("{}/failed", "no finished training run: task train, status failed"),
+        ("memory://init-from-nowhere/run", r"has no status\.json"),
+    ],
+)
 def test_what_cannot_be_begun_from_is_named(source, message, finished_run, tmp_path):
     shutil.copytree(finished_run, tmp_path / "run")
     shutil.copytree(finished_run, tmp_path / "failed")

@@ -35,12 +35,18 @@ SUBSETS = ["train", "val", "test"]
 @pytest.mark.parametrize(
     ("theirs", "ours", "leaks"),
     [
-        ("train", "train", False), ("train", "val", True), ("train", "test", True),
-        ("val", "train", False), ("val", "val", False), ("val", "test", True),
-        ("test", "train", False), ("test", "val", False), ("test", "test", False),
+        ("train", "train", False),
+        ("train", "val", True),
+        ("train", "test", True),
+        ("val", "train", False),
+        ("val", "val", False),
+        ("val", "test", True),
+        ("test", "train", False),
+        ("test", "val", False),
+        ("test", "test", False),
         ("excluded", "test", False),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("by", ["patient", "image"])
 def test_what_was_learned_from_is_not_judged_on(theirs, ours, leaks, by):
     one = manifest([theirs], ["P1"], ["same"])

@@ -12,11 +12,22 @@ from malaria_exp.runs.provenance import collect, git_state
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 
 
-@pytest.mark.parametrize("override", [
-    "+wandb_api_key=hunter2", "++logger.wandb.api_key=hunter2", "+logger.wandb={api_key:hunter2,project:x}", "+TOKEN=hunter2",
-    "+hf_token_read=hunter2", "+db.password=hunter2", "+aws_secret_access_key=hunter2", '+api_key="hunter2 and hunter2"',
-    "+api_key=hunter2 and hunter2", "+credentials=[hunter2,hunter2]", "+env={A: 1, TOKEN: 'x hunter2'}",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+wandb_api_key=hunter2",
+        "++logger.wandb.api_key=hunter2",
+        "+logger.wandb={api_key:hunter2,project:x}",
+        "+TOKEN=hunter2",
+        "+hf_token_read=hunter2",
+        "+db.password=hunter2",
+        "+aws_secret_access_key=hunter2",
+        '+api_key="hunter2 and hunter2"',
+        "+api_key=hunter2 and hunter2",
+        "+credentials=[hunter2,hunter2]",
+        "+env={A: 1, TOKEN: 'x hunter2'}",
+    ],
+)
 def test_no_secret_reaches_the_command(override):
     record = collect(seed=1, overrides=["seed=1", override, "model.stem=8"])
     assert "hunter2" not in json.dumps(record)

@@ -61,11 +61,14 @@ def test_a_later_copy_takes_the_place_of_the_reason(small_run, tmp_path):
     assert "not_stored" not in status(tmp_path / "kept" / small_run.name)
 
 
-@pytest.mark.parametrize(("folder", "files", "expected"), [
-    ("outputs/20260102-030405-000000-abcdef", [], "20260102-030405-000000-abcdef"),
-    ("outputs/multirun-x/3", [], "multirun-x/3"),
-    ("outputs/mine/lr=0.1", ["outputs/mine/multirun.yaml"], "mine/lr=0.1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("folder", "files", "expected"),
+    [
+        ("outputs/20260102-030405-000000-abcdef", [], "20260102-030405-000000-abcdef"),
+        ("outputs/multirun-x/3", [], "multirun-x/3"),
+        ("outputs/mine/lr=0.1", ["outputs/mine/multirun.yaml"], "mine/lr=0.1"),
+    ],
+)
 def test_jobs_of_different_multiruns_have_different_names(tmp_path, folder, files, expected):
     (tmp_path / folder).mkdir(parents=True)
     for name in files:

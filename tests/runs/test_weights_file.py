@@ -10,9 +10,11 @@ from malaria_exp.runs.weights_file import WeightsFileError, open_weights, stored
 from malaria_exp.training.raw_input import with_raw_input
 
 SMALL = {
-    "cellnet": {"image_size": 32, "stem": 4, "widths": [8, 8]}, "lenet_subclassed": {"image_size": 32},
-    "vit": {"image_size": 32, "width": 16, "depth": 2}, "resnet_subclassed": {"image_size": 32, "width": 4},
-}  # fmt: skip
+    "cellnet": {"image_size": 32, "stem": 4, "widths": [8, 8]},
+    "lenet_subclassed": {"image_size": 32},
+    "vit": {"image_size": 32, "width": 16, "depth": 2},
+    "resnet_subclassed": {"image_size": 32, "width": 4},
+}
 
 
 def names(path, model):

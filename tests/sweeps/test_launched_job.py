@@ -8,11 +8,20 @@ from malaria_exp.sweeps import launched_job
 from malaria_exp.sweeps.launched_job import threads_per_job
 
 
-@pytest.mark.parametrize(("number", "visible", "count", "chosen"), [
-    (0, None, 4, "0"), (5, None, 4, "1"), (2, "3,5", 8, "3"), (1, "GPU-a, GPU-b", 2, "GPU-b"),
-    # One is no choice, and a scheduler's is kept.
-    (3, "2", 8, None), (3, "", 8, None), (0, None, 1, None), (0, None, 0, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "visible", "count", "chosen"),
+    [
+        (0, None, 4, "0"),
+        (5, None, 4, "1"),
+        (2, "3,5", 8, "3"),
+        (1, "GPU-a, GPU-b", 2, "GPU-b"),
+        # One is no choice, and a scheduler's is kept.
+        (3, "2", 8, None),
+        (3, "", 8, None),
+        (0, None, 1, None),
+        (0, None, 0, None),
+    ],
+)
 def test_jobs_are_dealt_out_to_the_gpus_that_are_allowed(number, visible, count, chosen):
     assert launched_job.gpu_of(number, visible, count) == chosen
 

@@ -12,10 +12,16 @@ def test_sections_and_lists_are_overrides(tmp_path):
     assert read_override_sets(path) == [["model=cellnet", "optimizer.learning_rate=0.01", "aug=[dihedral,mixup]"], ["model=vit", "seed=3"]]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("a: 1", "expected a list with an entry for each job"), ("[]", "expected a list with an entry for each job"),
-    ("- {a: 1}\n- {}", "entry 2: expected a section"), ("- [seed]", "entry 1: expected a section"), ("- [", "cannot be read"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1", "expected a list with an entry for each job"),
+        ("[]", "expected a list with an entry for each job"),
+        ("- {a: 1}\n- {}", "entry 2: expected a section"),
+        ("- [seed]", "entry 1: expected a section"),
+        ("- [", "cannot be read"),
+    ],
+)
 def test_what_is_no_list_of_jobs_is_named(tmp_path, text, message):
     path = tmp_path / "pairs.yaml"
     path.write_text(text)

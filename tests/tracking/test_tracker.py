@@ -187,13 +187,23 @@ def test_a_job_of_a_multirun_knows_its_group_and_its_fold(tmp_path):
 
 def test_params_are_the_options_and_what_was_set():
     config = {
-        "seed": 1, "batch_size": 32, "model": {"name": "vit", "width": 8}, "aug": {"dihedral": {"p": 1.0}, "cutmix": {}},
-        "optimizer": {"name": "adam", "learning_rate": 0.1}, "logger": {"csv": {}},
-    }  # fmt: skip
+        "seed": 1,
+        "batch_size": 32,
+        "model": {"name": "vit", "width": 8},
+        "aug": {"dihedral": {"p": 1.0}, "cutmix": {}},
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+        "logger": {"csv": {}},
+    }
     assert run_params(config, ("model=vit", "model.width=8", "+aug.dihedral.p=1.0", "logger=[csv]", "model.gone=1")) == {
-        "model": "vit", "aug": "dihedral+cutmix", "optimizer": "adam", "seed": 1, "batch_size": 32, "optimizer.learning_rate": 0.1,
-        "model.width": 8, "aug.dihedral.p": 1.0,
-    }  # fmt: skip
+        "model": "vit",
+        "aug": "dihedral+cutmix",
+        "optimizer": "adam",
+        "seed": 1,
+        "batch_size": 32,
+        "optimizer.learning_rate": 0.1,
+        "model.width": 8,
+        "aug.dihedral.p": 1.0,
+    }
 
 
 def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent():

@@ -8,10 +8,17 @@ from malaria_exp.utils import errors
 from malaria_exp.utils.errors import ConfigError, DataError, LeakError, RunFolderError, UserError, did_you_mean, listing, nearest
 
 
-@pytest.mark.parametrize(("name", "allowed", "expected"), [
-    ("cellnte", ["lenet", "cellnet"], "cellnet"), ("CellNet", ["lenet", "cellnet"], "cellnet"),
-    ("cellnet", ["LeNet", "CELLNET"], "CELLNET"), ("qqq", ["lenet", "cellnet"], None), ("x", [], None), (3, ["3d", "resnet"], "3d"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "allowed", "expected"),
+    [
+        ("cellnte", ["lenet", "cellnet"], "cellnet"),
+        ("CellNet", ["lenet", "cellnet"], "cellnet"),
+        ("cellnet", ["LeNet", "CELLNET"], "CELLNET"),
+        ("qqq", ["lenet", "cellnet"], None),
+        ("x", [], None),
+        (3, ["3d", "resnet"], "3d"),
+    ],
+)
 def test_nearest(name, allowed, expected):
     assert nearest(name, allowed) == expected
 

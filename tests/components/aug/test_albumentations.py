@@ -25,19 +25,22 @@ def as_bytes(images):
 
 
 @needs_library
-@pytest.mark.parametrize(("transform", "native"), [
-    ({"HorizontalFlip": {"p": 1.0}}, lambda images: tf.image.flip_left_right(images)),
-    ({"VerticalFlip": {"p": 1.0}}, lambda images: tf.image.flip_up_down(images)),
-    ({"Transpose": {"p": 1.0}}, lambda images: tf.transpose(images, (0, 2, 1, 3))),
-    (
-        {"RandomBrightnessContrast": {"brightness_limit": [0, 0], "contrast_limit": [0.2, 0.2], "p": 1.0, "ensure_safe_range": False}},
-        lambda images: tf.clip_by_value(images * 1.2, 0, 1),
-    ),
-    (
-        {"RandomBrightnessContrast": {"brightness_limit": [0.1, 0.1], "contrast_limit": [0, 0], "brightness_by_max": True, "p": 1.0}},
-        lambda images: tf.clip_by_value(images + 0.1, 0, 1),
-    ),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("transform", "native"),
+    [
+        ({"HorizontalFlip": {"p": 1.0}}, lambda images: tf.image.flip_left_right(images)),
+        ({"VerticalFlip": {"p": 1.0}}, lambda images: tf.image.flip_up_down(images)),
+        ({"Transpose": {"p": 1.0}}, lambda images: tf.transpose(images, (0, 2, 1, 3))),
+        (
+            {"RandomBrightnessContrast": {"brightness_limit": [0, 0], "contrast_limit": [0.2, 0.2], "p": 1.0, "ensure_safe_range": False}},
+            lambda images: tf.clip_by_value(images * 1.2, 0, 1),
+        ),
+        (
+            {"RandomBrightnessContrast": {"brightness_limit": [0.1, 0.1], "contrast_limit": [0, 0], "brightness_by_max": True, "p": 1.0}},
+            lambda images: tf.clip_by_value(images + 0.1, 0, 1),
+        ),
+    ],
+)
 def test_the_same_as_tf_image_within_rounding(transform, native):
     images, labels = cells(12)
     got = one(images, labels, transform)
@@ -67,12 +70,16 @@ def test_one_of_takes_each_as_often_as_configured():
 
 
 @needs_library
-@pytest.mark.parametrize("transforms", [
-    [{"RandomBrightnessContrast": {"brightness_limit": 0.5, "p": 1.0}}],
-    [{"InvertImg": {"p": 1.0}}],
-    [{"HueSaturationValue": {"p": 1.0}}, {"GaussNoise": {"p": 1.0}}],
-    [{"Rotate": {"limit": 45, "p": 1.0}}, {"RandomRotate90": {"p": 1.0}}, {"InvertImg": {"p": 1.0}}],
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        [{"RandomBrightnessContrast": {"brightness_limit": 0.5, "p": 1.0}}],
+        [{"InvertImg": {"p": 1.0}}],
+        [{"HueSaturationValue": {"p": 1.0}}, {"GaussNoise": {"p": 1.0}}],
+        [{"Rotate": {"limit": 45, "p": 1.0}}, {"RandomRotate90": {"p": 1.0}}, {"InvertImg": {"p": 1.0}}],
+    ],
+    ids=str,
+)
 def test_the_outside_stays_black_and_moves_with_the_image(transforms):
     images, labels = cells(10)
     got = one(images, labels, *transforms)
@@ -97,9 +104,16 @@ def test_an_image_to_which_nothing_is_done_keeps_its_bits():
 def test_a_seed_gives_the_same_whatever_else_was_drawn():
     images, labels = cells(24, 16)
     names = [
-        "GaussNoise", "ElasticTransform", "CoarseDropout", "RandomGridShuffle", "ISONoise", "ColorJitter", "Affine", "Perspective",
+        "GaussNoise",
+        "ElasticTransform",
+        "CoarseDropout",
+        "RandomGridShuffle",
+        "ISONoise",
+        "ColorJitter",
+        "Affine",
+        "Perspective",
         "RandomFog",
-    ]  # fmt: skip
+    ]
     for name in names:
         more = {"rotate": [-40, 40]} if name == "Affine" else {}
         chain = Chain([build("aug", "albumentations", {"transforms": [{name: {"p": 1.0, **more}}]})])
@@ -113,24 +127,27 @@ def test_a_seed_gives_the_same_whatever_else_was_drawn():
 
 
 @needs_library
-@pytest.mark.parametrize(("transforms", "message"), [
-    ([{"Sharpn": {}}], r"aug.albumentations.transforms\[0\].Sharpn: albumentations .* has no such transform. Did you mean 'Sharpen'"),
-    ([{"Sharpen": {"alfa": 1}}], r"transforms\[0\].Sharpen.alfa: unknown key.*Did you mean 'alpha'"),
-    ([{"Rotate": {"limit": "far"}}], r"transforms\[0\].Rotate: limit.*received 'far'"),
-    ([{"HorizontalFlip": {"p": 2}}], r"transforms\[0\].HorizontalFlip: p: .*received 2"),
-    ([{"OneOf": {"transforms": [{"Blurr": {}}]}}], r"transforms\[0\].OneOf.transforms\[0\].Blurr.*Did you mean 'Blur'"),
-    ([{"OneOf": {"chance": 1}}], r"transforms\[0\].OneOf.chance: unknown key"),
-    ([{"OneOf": {"transforms": 3}}], r"OneOf.transforms: expected a list of transforms, received 3"),
-    ([{"HorizontalFlip": {}, "VerticalFlip": {}}], r"transforms\[0\]: expected a transform's name with its arguments"),
-    ([{"HorizontalFlip": 3}], r"transforms\[0\].HorizontalFlip: expected the transform's arguments"),
-    ([{"RandomCrop": {"height": 20, "width": 20}}], r"RandomCrop: makes images of \(20, 20, 3\).*expected the same size"),
-    ([{"Resize": {"height": 64, "width": 64}}], r"Resize: makes images of .*Images come resized to model.image_size"),
-    ([{"Normalize": {}}], r"Normalize: not possible here: images have to stay in \[0, 1\]"),
-    ([{"Lambda": {}}], r"Lambda: not possible here: it calls code from the configuration"),
-    ([{"Compose": {"transforms": []}}], r"Compose: not possible here: the list is one already"),
-    ([{"TemplateTransform": {"templates": "x"}}], r"transforms\[0\].TemplateTransform: "),
-    ([{"Mosaic": {}}], r"transforms\[0\].Mosaic: "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("transforms", "message"),
+    [
+        ([{"Sharpn": {}}], r"aug.albumentations.transforms\[0\].Sharpn: albumentations .* has no such transform. Did you mean 'Sharpen'"),
+        ([{"Sharpen": {"alfa": 1}}], r"transforms\[0\].Sharpen.alfa: unknown key.*Did you mean 'alpha'"),
+        ([{"Rotate": {"limit": "far"}}], r"transforms\[0\].Rotate: limit.*received 'far'"),
+        ([{"HorizontalFlip": {"p": 2}}], r"transforms\[0\].HorizontalFlip: p: .*received 2"),
+        ([{"OneOf": {"transforms": [{"Blurr": {}}]}}], r"transforms\[0\].OneOf.transforms\[0\].Blurr.*Did you mean 'Blur'"),
+        ([{"OneOf": {"chance": 1}}], r"transforms\[0\].OneOf.chance: unknown key"),
+        ([{"OneOf": {"transforms": 3}}], r"OneOf.transforms: expected a list of transforms, received 3"),
+        ([{"HorizontalFlip": {}, "VerticalFlip": {}}], r"transforms\[0\]: expected a transform's name with its arguments"),
+        ([{"HorizontalFlip": 3}], r"transforms\[0\].HorizontalFlip: expected the transform's arguments"),
+        ([{"RandomCrop": {"height": 20, "width": 20}}], r"RandomCrop: makes images of \(20, 20, 3\).*expected the same size"),
+        ([{"Resize": {"height": 64, "width": 64}}], r"Resize: makes images of .*Images come resized to model.image_size"),
+        ([{"Normalize": {}}], r"Normalize: not possible here: images have to stay in \[0, 1\]"),
+        ([{"Lambda": {}}], r"Lambda: not possible here: it calls code from the configuration"),
+        ([{"Compose": {"transforms": []}}], r"Compose: not possible here: the list is one already"),
+        ([{"TemplateTransform": {"templates": "x"}}], r"transforms\[0\].TemplateTransform: "),
+        ([{"Mosaic": {}}], r"transforms\[0\].Mosaic: "),
+    ],
+)
 def test_what_is_wrong_with_a_list_is_said_before_training(transforms, message):
     with pytest.raises(ConfigError, match=message) as raised:
         build("aug", "albumentations", {"transforms": transforms})

@@ -18,16 +18,18 @@ MIXING = {"mixup", "cutmix", "mix"}
 NEEDS_EXTRA = {"albumentations": "albumentations"}
 # Parameters with which every image is changed in color.
 COLOR = {
-    "color": {"brightness": 0.9, "contrast": 0.9, "saturation": 0.9, "hue": 0.5, "p": 1.0}, "stain": {"scale": 0.5, "shift": 0.3, "p": 1.0},
+    "color": {"brightness": 0.9, "contrast": 0.9, "saturation": 0.9, "hue": 0.5, "p": 1.0},
+    "stain": {"scale": 0.5, "shift": 0.3, "p": 1.0},
     "tf_image": {"operations": ["adjust_saturation", "random_brightness", "random_contrast"], "p": 1.0},
     "repeat5": {"copies": [["adjust_saturation"], ["random_brightness"], ["random_contrast"]]},
     "keras_layers": {"layers": [{"RandomContrast": {"factor": 0.5}}, {"RandomBrightness": {"factor": 0.5}}, {"RandomInvert": {}}]},
     "rand_augment": {
         "operations": ["brightness", "contrast", "saturation", "sharpness", "posterize", "solarize", "autocontrast", "equalize"],
-        "strength": 0.9, "count": 3,
+        "strength": 0.9,
+        "count": 3,
     },
     "augmix": {"operations": ["posterize", "solarize", "autocontrast", "equalize"], "strength": 0.9},
-}  # fmt: skip
+}
 OFF = {name: {"p": 0.0} for name in options("aug") if name not in ("none", "mix")} | {"mix": {"mixup": 0.0, "cutmix": 0.0}}
 ALL = sorted(OFF)
 
@@ -141,11 +143,15 @@ def test_images_of_a_batch_are_treated_each_in_its_own_way(name):
 
 # Parameters with which an image that is treated is not the same, but for the fraction of its probability that is given.
 VISIBLE = {
-    "albumentations": {"transforms": [{"HorizontalFlip": {"p": 1.0}}]}, "augmix": {"operations": ["solarize"], "strength": 1.0},
-    "cutmix": {"alpha": 5.0, "beta": 5.0}, "keras_layers": {"layers": [{"RandomGrayscale": {"factor": 1.0}}]},
-    "mixup": {"alpha": 5.0, "beta": 5.0}, "rand_augment": {"operations": ["solarize"], "strength": 1.0, "count": 1},
-    "repeat5": {"copies": [["flip_left_right"]]}, "tf_image": {"operations": ["flip_left_right"]},
-}  # fmt: skip
+    "albumentations": {"transforms": [{"HorizontalFlip": {"p": 1.0}}]},
+    "augmix": {"operations": ["solarize"], "strength": 1.0},
+    "cutmix": {"alpha": 5.0, "beta": 5.0},
+    "keras_layers": {"layers": [{"RandomGrayscale": {"factor": 1.0}}]},
+    "mixup": {"alpha": 5.0, "beta": 5.0},
+    "rand_augment": {"operations": ["solarize"], "strength": 1.0, "count": 1},
+    "repeat5": {"copies": [["flip_left_right"]]},
+    "tf_image": {"operations": ["flip_left_right"]},
+}
 
 
 @pytest.mark.parametrize("name", [one for one in EVERY if one.values != ("mix",)])

@@ -20,9 +20,13 @@ def maps(count, seed=0):
 def test_as_tensorflow_moves_them(count):
     images, by = noise(count, 13)[0], maps(count)
     theirs = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images, transforms=np.pad(by, ((0, 0), (0, 2))), output_shape=[13, 13], fill_value=0.0, interpolation="BILINEAR",
+        images=images,
+        transforms=np.pad(by, ((0, 0), (0, 2))),
+        output_shape=[13, 13],
+        fill_value=0.0,
+        interpolation="BILINEAR",
         fill_mode="CONSTANT",
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(move(images, by), theirs, atol=2e-5)
 
 

@@ -14,14 +14,24 @@ from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.utils.errors import ConfigError
 
 ARGUMENTS = {
-    "RandomBrightness": {"factor": 0.4}, "RandomColorDegeneration": {"factor": [0.4, 0.9]}, "RandomContrast": {"factor": 0.4},
-    "RandomElasticTransform": {"factor": 1.0, "scale": 1.0}, "RandomErasing": {"factor": 1.0},
-    "RandomGaussianBlur": {"factor": 1.0, "kernel_size": 5, "sigma": [0.9, 1.0]}, "RandomGrayscale": {"factor": 0.5},
-    "RandomHue": {"factor": 0.5}, "RandomInvert": {"factor": 1.0}, "RandomPerspective": {"factor": 1.0, "scale": 0.5},
-    "RandomPosterization": {"factor": 3}, "RandomRotation": {"factor": 0.3}, "RandomSaturation": {"factor": [0.1, 0.4]},
-    "RandomSharpness": {"factor": [0.8, 1.0]}, "RandomShear": {"x_factor": 0.4, "y_factor": 0.4},
-    "RandomTranslation": {"height_factor": 0.3, "width_factor": 0.3}, "RandomZoom": {"height_factor": 0.4},
-}  # fmt: skip
+    "RandomBrightness": {"factor": 0.4},
+    "RandomColorDegeneration": {"factor": [0.4, 0.9]},
+    "RandomContrast": {"factor": 0.4},
+    "RandomElasticTransform": {"factor": 1.0, "scale": 1.0},
+    "RandomErasing": {"factor": 1.0},
+    "RandomGaussianBlur": {"factor": 1.0, "kernel_size": 5, "sigma": [0.9, 1.0]},
+    "RandomGrayscale": {"factor": 0.5},
+    "RandomHue": {"factor": 0.5},
+    "RandomInvert": {"factor": 1.0},
+    "RandomPerspective": {"factor": 1.0, "scale": 0.5},
+    "RandomPosterization": {"factor": 3},
+    "RandomRotation": {"factor": 0.3},
+    "RandomSaturation": {"factor": [0.1, 0.4]},
+    "RandomSharpness": {"factor": [0.8, 1.0]},
+    "RandomShear": {"x_factor": 0.4, "y_factor": 0.4},
+    "RandomTranslation": {"height_factor": 0.3, "width_factor": 0.3},
+    "RandomZoom": {"height_factor": 0.4},
+}
 LAYERS = sorted([*COLOR, *GEOMETRY, *OWN])
 
 
@@ -42,18 +52,24 @@ def test_every_layer_works_and_repeats(layer):
 TURN = {"RandomRotation": {"factor": 0.4, "fill_mode": "constant"}}
 
 
-@pytest.mark.parametrize("layers", [
-    [TURN], [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "fill_value": 0.5}}],
-    [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "interpolation": "nearest"}}], [{"RandomRotation": {"factor": 0.4}}],
-    *[[{"RandomFlip": {"mode": mode}}] for mode in ("horizontal", "vertical", "horizontal_and_vertical")],
-    [TURN, {"RandomFlip": {"mode": "horizontal"}}, {"RandomFlip": {"mode": "vertical"}}],
-    [TURN, {"RandomFlip": {}}, {"RandomZoom": {"height_factor": 0.2}}, {"RandomFlip": {"mode": "vertical"}}, TURN, TURN],
-    [{"RandomContrast": {"factor": 0.7}}],
-    # Moves that are made at once: a turn and those after it, also beyond a change of contrast.
-    [TURN, {"RandomFlip": {}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
-    [TURN, {"RandomRot90": {}}, {"RandomFlip": {"mode": "vertical"}}, {"RandomRot90": {}}],
-    [{"RandomContrast": {"factor": 0.7}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [TURN],
+        [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "fill_value": 0.5}}],
+        [{"RandomRotation": {"factor": 0.4, "fill_mode": "constant", "interpolation": "nearest"}}],
+        [{"RandomRotation": {"factor": 0.4}}],
+        *[[{"RandomFlip": {"mode": mode}}] for mode in ("horizontal", "vertical", "horizontal_and_vertical")],
+        [TURN, {"RandomFlip": {"mode": "horizontal"}}, {"RandomFlip": {"mode": "vertical"}}],
+        [TURN, {"RandomFlip": {}}, {"RandomZoom": {"height_factor": 0.2}}, {"RandomFlip": {"mode": "vertical"}}, TURN, TURN],
+        [{"RandomContrast": {"factor": 0.7}}],
+        # Moves that are made at once: a turn and those after it, also beyond a change of contrast.
+        [TURN, {"RandomFlip": {}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
+        [TURN, {"RandomRot90": {}}, {"RandomFlip": {"mode": "vertical"}}, {"RandomRot90": {}}],
+        [{"RandomContrast": {"factor": 0.7}}, {"RandomContrast": {"factor": 0.7}}, {"RandomRot90": {}}],
+    ],
+    ids=str,
+)
 def test_the_pixels_are_those_that_keras_makes(layers):
     images = tf.constant(noise(24, 13)[0])
     built, seed = build_layers("layers", layers), tf.constant([1, 2])
@@ -87,20 +103,23 @@ def test_the_layers_run_in_float32_whatever_the_precision():
     assert np.array_equal(low, treat("keras_layers", images, labels)[0])
 
 
-@pytest.mark.parametrize(("layers", "message"), [
-    ([{"RandomFlop": {}}], r"aug.keras_layers.layers\[0\].RandomFlop: no such layer. Did you mean 'RandomFlip'"),
-    ([{"RandomFlip": {}}, {"RandomZoom": {"hight_factor": 0.1}}], r"layers\[1\].RandomZoom.hight_factor: unknown key.*'height_factor'"),
-    ([{"RandomFlip": {"mode": "sideways"}}], r"layers\[0\].RandomFlip.mode: expected one of 'horizontal'.*received 'sideways'"),
-    ([{"RandomRotation": {"factor": 0.1, "fill_mode": "blak"}}], r"layers\[0\].RandomRotation: .*blak"),
-    ([{"RandomZoom": {"height_factor": 0.1, "interpolation": "cubic"}}], r"layers\[0\].RandomZoom: .*cubic"),
-    ([{"RandomZoom": {}}], r"layers\[0\].RandomZoom: .*height_factor"),
-    ([{"MixUp": {}}], r"layers\[0\].MixUp: not possible here. Use aug=mixup"),
-    ([{"Resizing": {"height": 8, "width": 8}}], r"layers\[0\].Resizing: not possible here. Use model.image_size"),
-    ([{"RandomFlip": {}, "RandomZoom": {}}], r"layers\[0\]: expected a layer's name with its arguments"),
-    ([{"RandomFlip": 3}], r"layers\[0\].RandomFlip: expected the layer's arguments"),
-    ([{"RandomContrast": {"factor": 0.2, "value_range": [0, 255]}}], r"RandomContrast.value_range: unknown key"),
-    ([{"Lambda": {"function": "x"}}], r"layers\[0\].Lambda: no such layer"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([{"RandomFlop": {}}], r"aug.keras_layers.layers\[0\].RandomFlop: no such layer. Did you mean 'RandomFlip'"),
+        ([{"RandomFlip": {}}, {"RandomZoom": {"hight_factor": 0.1}}], r"layers\[1\].RandomZoom.hight_factor: unknown key.*'height_factor'"),
+        ([{"RandomFlip": {"mode": "sideways"}}], r"layers\[0\].RandomFlip.mode: expected one of 'horizontal'.*received 'sideways'"),
+        ([{"RandomRotation": {"factor": 0.1, "fill_mode": "blak"}}], r"layers\[0\].RandomRotation: .*blak"),
+        ([{"RandomZoom": {"height_factor": 0.1, "interpolation": "cubic"}}], r"layers\[0\].RandomZoom: .*cubic"),
+        ([{"RandomZoom": {}}], r"layers\[0\].RandomZoom: .*height_factor"),
+        ([{"MixUp": {}}], r"layers\[0\].MixUp: not possible here. Use aug=mixup"),
+        ([{"Resizing": {"height": 8, "width": 8}}], r"layers\[0\].Resizing: not possible here. Use model.image_size"),
+        ([{"RandomFlip": {}, "RandomZoom": {}}], r"layers\[0\]: expected a layer's name with its arguments"),
+        ([{"RandomFlip": 3}], r"layers\[0\].RandomFlip: expected the layer's arguments"),
+        ([{"RandomContrast": {"factor": 0.2, "value_range": [0, 255]}}], r"RandomContrast.value_range: unknown key"),
+        ([{"Lambda": {"function": "x"}}], r"layers\[0\].Lambda: no such layer"),
+    ],
+)
 def test_what_is_wrong_with_a_list_is_said(layers, message):
     with pytest.raises(ConfigError, match=message):
         build("aug", "keras_layers", {"layers": layers})

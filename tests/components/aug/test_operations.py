@@ -50,15 +50,18 @@ def as_pillow(function, images):
     return np.stack([np.asarray(image, np.float32) / 255 for image in done])
 
 
-@pytest.mark.parametrize(("name", "strength", "pillow", "tolerance"), [
-    ("brightness", -0.5, lambda image: ImageEnhance.Brightness(image).enhance(0.55), 0.01),
-    ("saturation", 0.5, lambda image: ImageEnhance.Color(image).enhance(1.45), 0.01),
-    ("sharpness", 1.0, lambda image: ImageEnhance.Sharpness(image).enhance(1.9), 0.02),
-    ("posterize", 1.0, lambda image: ImageOps.posterize(image, 4), 0.001),
-    ("posterize", 0.5, lambda image: ImageOps.posterize(image, 6), 0.001),
-    ("solarize", 0.5, lambda image: ImageOps.solarize(image, 128), 0.001),
-    ("rotate", -2 / 3, lambda image: image.rotate(-20, Image.Resampling.BILINEAR), 0.02),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "strength", "pillow", "tolerance"),
+    [
+        ("brightness", -0.5, lambda image: ImageEnhance.Brightness(image).enhance(0.55), 0.01),
+        ("saturation", 0.5, lambda image: ImageEnhance.Color(image).enhance(1.45), 0.01),
+        ("sharpness", 1.0, lambda image: ImageEnhance.Sharpness(image).enhance(1.9), 0.02),
+        ("posterize", 1.0, lambda image: ImageOps.posterize(image, 4), 0.001),
+        ("posterize", 0.5, lambda image: ImageOps.posterize(image, 6), 0.001),
+        ("solarize", 0.5, lambda image: ImageOps.solarize(image, 128), 0.001),
+        ("rotate", -2 / 3, lambda image: image.rotate(-20, Image.Resampling.BILINEAR), 0.02),
+    ],
+)
 def test_they_do_what_pillow_does_inside_the_cell(name, strength, pillow, tolerance, batch):
     got, want = operate(name, batch, strength), as_pillow(pillow, batch)
     # Pillow leaves the outermost pixels as they are when it sharpens, and our colors fade at the rim.

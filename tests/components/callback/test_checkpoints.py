@@ -40,12 +40,15 @@ def test_the_best_by_each_metric_in_its_own_direction(driver, tmp_path):
     assert list(found.values()) == [1, 1, 2]
 
 
-@pytest.mark.parametrize(("params", "said"), [
-    ({"every": None}, "nothing to write"),
-    ({"monitors": ["val_loss", "val_aux"]}, "callback.checkpoints.monitors[1]: unknown metric 'val_aux'. Did you mean 'val_auc'"),
-    ({"monitors": ["auc"]}, "val_loss, or val_ and a metric's name"),
-    ({"keep": 0}, "keep: expected a whole number >= 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"every": None}, "nothing to write"),
+        ({"monitors": ["val_loss", "val_aux"]}, "callback.checkpoints.monitors[1]: unknown metric 'val_aux'. Did you mean 'val_auc'"),
+        ({"monitors": ["auc"]}, "val_loss, or val_ and a metric's name"),
+        ({"keep": 0}, "keep: expected a whole number >= 1"),
+    ],
+)
 def test_what_makes_no_sense_is_refused_before_training(driver, params, said):
     with pytest.raises(ConfigError) as caught:
         driver("checkpoints", **params)

@@ -11,13 +11,16 @@ def scales(driven, values):
     return found
 
 
-@pytest.mark.parametrize(("params", "values", "expected"), [
-    ({"patience": 1, "factor": 0.5}, [0.5, 0.4, 0.6, 0.6, 0.5], [1, 0.5, 0.5, 0.25, 0.125]),
-    ({"patience": 2, "factor": 0.5}, [0.5] * 6, [1, 1, 0.5, 0.5, 0.25, 0.25]),
-    ({"patience": 1, "factor": 0.5, "cooldown": 2}, [0.5] * 6, [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
-    ({"patience": 1, "factor": 0.1, "floor": 0.05}, [0.5] * 4, [1, 0.1, 0.05, 0.05]),
-    ({"patience": 1, "factor": 0.5, "min_delta": 0.2}, [0.5, 0.6, 0.75], [1, 0.5, 0.5]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("params", "values", "expected"),
+    [
+        ({"patience": 1, "factor": 0.5}, [0.5, 0.4, 0.6, 0.6, 0.5], [1, 0.5, 0.5, 0.25, 0.125]),
+        ({"patience": 2, "factor": 0.5}, [0.5] * 6, [1, 1, 0.5, 0.5, 0.25, 0.25]),
+        ({"patience": 1, "factor": 0.5, "cooldown": 2}, [0.5] * 6, [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        ({"patience": 1, "factor": 0.1, "floor": 0.05}, [0.5] * 4, [1, 0.1, 0.05, 0.05]),
+        ({"patience": 1, "factor": 0.5, "min_delta": 0.2}, [0.5, 0.6, 0.75], [1, 0.5, 0.5]),
+    ],
+)
 def test_the_rate_falls_where_nothing_gets_better(driver, params, values, expected):
     assert scales(driver("plateau", **params), values) == pytest.approx(expected)
 

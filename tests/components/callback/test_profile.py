@@ -21,11 +21,16 @@ def fit(folder, run_steps, *, epochs=1, stop_early=False, **params):
     return callback
 
 
-@pytest.mark.parametrize(("run_steps", "params", "profiled"), [
-    (8, {"start": "2 steps", "steps": 3}, 3), (4, {}, 4), (12, {}, 10),
-    # Training that stops early.
-    (4, {"start": "1 steps", "steps": 10, "epochs": 5, "stop_early": True}, 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("run_steps", "params", "profiled"),
+    [
+        (8, {"start": "2 steps", "steps": 3}, 3),
+        (4, {}, 4),
+        (12, {}, 10),
+        # Training that stops early.
+        (4, {"start": "1 steps", "steps": 10, "epochs": 5, "stop_early": True}, 3),
+    ],
+)
 def test_so_many_steps_are_profiled_also_in_a_short_run(tmp_path, run_steps, params, profiled):
     callback = fit(tmp_path, run_steps, **params)
     assert len(callback.inside) == profiled and not callback.running

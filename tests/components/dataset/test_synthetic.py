@@ -102,9 +102,14 @@ def test_content_is_equal_exactly_when_the_pixels_are(table, pictures):
     assert len({picture.tobytes() for picture in pictures}) == len(table)
     assert all(re.fullmatch(r"[0-9a-f]{64}", content) for content in table.content)
     changes = {
-        "cell_size": 60, "contrast": 0.5, "lookalike_fraction": 0.9, "late_fraction": 0.5, "odd_shape_fraction": 0.5, "softness": 2,
+        "cell_size": 60,
+        "contrast": 0.5,
+        "lookalike_fraction": 0.9,
+        "late_fraction": 0.5,
+        "odd_shape_fraction": 0.5,
+        "softness": 2,
         "noise": 2,
-    }  # fmt: skip
+    }
     for change in ({key: value} for key, value in changes.items()):
         assert not set(small(**change).content) & set(small().content)
     assert set(small(contrast=1).content) == set(small(contrast=1.0).content)
@@ -250,12 +255,18 @@ def test_label_noise_flips_labels_at_its_rate_keeps_the_truth_and_leaves_the_pix
 
 
 EXTREMES = {
-    "late_fraction": st.floats(0, 1), "odd_shape_fraction": st.sampled_from([0.0, 1.0]), "lookalike_fraction": st.sampled_from([0.0, 1.0]),
-    "cell_size": st.integers(24, 240), "contrast": st.sampled_from([0.0, 1.0, 1e6]), "softness": st.sampled_from([0.0, 1.0, 50.0]),
-    "noise": st.sampled_from([0.0, 1.0, 1000.0]), "stain_shift": st.sampled_from([0.0, 1.0, 1000.0]),
-    "shifted_patients": st.sampled_from(["healthy", "every_second"]), "label_noise": st.sampled_from([0.0, 0.5, 1.0]),
+    "late_fraction": st.floats(0, 1),
+    "odd_shape_fraction": st.sampled_from([0.0, 1.0]),
+    "lookalike_fraction": st.sampled_from([0.0, 1.0]),
+    "cell_size": st.integers(24, 240),
+    "contrast": st.sampled_from([0.0, 1.0, 1e6]),
+    "softness": st.sampled_from([0.0, 1.0, 50.0]),
+    "noise": st.sampled_from([0.0, 1.0, 1000.0]),
+    "stain_shift": st.sampled_from([0.0, 1.0, 1000.0]),
+    "shifted_patients": st.sampled_from(["healthy", "every_second"]),
+    "label_noise": st.sampled_from([0.0, 0.5, 1.0]),
     "seed": st.integers(0, 2**63),
-}  # fmt: skip
+}
 
 
 @settings(max_examples=60, deadline=None)
@@ -270,9 +281,16 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
         assert connected(inside)[1] == 1
 
 
-@pytest.mark.parametrize(("key", "value"), [
-    ("infected_patients", 0), ("cells_per_patient", 3), ("cell_size", 1000), ("shifted_patients", "sick"), ("cells_per_pateint", 10),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("infected_patients", 0),
+        ("cells_per_patient", 3),
+        ("cell_size", 1000),
+        ("shifted_patients", "sick"),
+        ("cells_per_pateint", 10),
+    ],
+)
 def test_wrong_parameters_are_named_with_their_path(key, value):
     with pytest.raises(ConfigError, match=rf"dataset\.{key}: .*received .*{value}"):
         build("dataset", "synthetic", {key: value})

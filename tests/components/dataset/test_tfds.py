@@ -288,10 +288,12 @@ def real(real_zip, tmp_path_factory):
             archive.write(root / name, name)
             archive.write(root / name, f"cell_images/{name}")
     return {
-        "zip": ("nih", {"path": str(root / "official.zip")}), "folder": ("nih", {"path": str(root / "cell_images")}),
-        "kaggle": ("nih", {"path": str(root / "kaggle.zip")}), "own folder": ("folder", {"path": str(root / "cell_images")}),
+        "zip": ("nih", {"path": str(root / "official.zip")}),
+        "folder": ("nih", {"path": str(root / "cell_images")}),
+        "kaggle": ("nih", {"path": str(root / "kaggle.zip")}),
+        "own folder": ("folder", {"path": str(root / "cell_images")}),
         "tfds": ("tfds", {"data_dir": str(prepare(root, root / "tfds"))}),
-    }  # fmt: skip
+    }
 
 
 def test_the_same_cells_are_the_same_data_and_the_same_split_in_every_form(real):

@@ -55,9 +55,15 @@ def test_every_kind_is_there(runs):
     tags = events(runs / "first" / "tensorboard").Tags()
     names = set(tags["tensors"])
     assert {
-        "samples", "augmented_batch", "predictions", "predictions_pictures", "val_confusion_matrix", "val_roc", "results/roc",
+        "samples",
+        "augmented_batch",
+        "predictions",
+        "predictions_pictures",
+        "val_confusion_matrix",
+        "val_roc",
+        "results/roc",
         "results/worst_errors",
-    } <= names  # fmt: skip
+    } <= names
     assert {"val_pr_curve", "results/test_pr_curve", "config", "results"} <= names
     assert any(name.startswith("weights/") for name in names)
     assert any(name.startswith("gradients/") for name in names)
@@ -122,11 +128,17 @@ def test_a_real_server_shows_it_all(runs):
     assert any(value["name"]["tag"] == "test/auc" and value["value"] == pytest.approx(auc) for value in groups[0]["metricValues"])
 
 
-@pytest.mark.parametrize("numbers", [
-    np.random.default_rng(0).normal(size=(40, 30)), np.random.default_rng(0).normal(size=999).astype(np.float32),
-    np.full((3, 3), 0.1, np.float32), np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32), np.array([-1e30, 0, 1e30]),
-    np.array(5.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.random.default_rng(0).normal(size=(40, 30)),
+        np.random.default_rng(0).normal(size=999).astype(np.float32),
+        np.full((3, 3), 0.1, np.float32),
+        np.array([1, np.nextafter(np.float32(1), np.float32(2))], np.float32),
+        np.array([-1e30, 0, 1e30]),
+        np.array(5.0),
+    ],
+)
 def test_histograms_are_those_of_tensorboards_own_function(numbers):
     from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 

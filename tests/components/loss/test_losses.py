@@ -92,11 +92,16 @@ def test_bfloat16_logits_are_computed_in_float32(name, batch):
     assert float(loss(labels, logits)) == float(loss(labels, tf.cast(logits, tf.float32)))
 
 
-@pytest.mark.parametrize(("name", "params"), [
-    *((name, {}) for name in LOSSES), ("weighted_bce", {"positive_weight": 3, "label_smoothing": 0.2}),
-    ("focal", {"gamma": 0.5, "alpha": 0.3, "label_smoothing": 0.2}), ("custom_bce_class", {"factor": 2}),
-    ("custom_bce_factory", {"factor": 2}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        *((name, {}) for name in LOSSES),
+        ("weighted_bce", {"positive_weight": 3, "label_smoothing": 0.2}),
+        ("focal", {"gamma": 0.5, "alpha": 0.3, "label_smoothing": 0.2}),
+        ("custom_bce_class", {"factor": 2}),
+        ("custom_bce_factory", {"factor": 2}),
+    ],
+)
 def test_its_description_rebuilds_it(name, params, batch):
     loss = make(name, **params)
     again = type(loss).from_config(loss.get_config())

@@ -10,8 +10,16 @@ from malaria_exp.utils.errors import ConfigError
 LENETS = sorted(name for name in options("model") if name.startswith("lenet_"))
 OTHERS = [name for name in LENETS if name != "lenet_sequential"]
 ODD = {
-    "image_size": 40, "filters": 3, "filters_2": 5, "kernel_size": 5, "units": 7, "units_2": 4, "dropout": 0.5, "l2": 0.1, "momentum": 0.5,
-}  # fmt: skip
+    "image_size": 40,
+    "filters": 3,
+    "filters_2": 5,
+    "kernel_size": 5,
+    "units": 7,
+    "units_2": 4,
+    "dropout": 0.5,
+    "l2": 0.1,
+    "momentum": 0.5,
+}
 IMAGES = np.random.default_rng(0).random((6, 40, 40, 3), dtype=np.float32)
 
 

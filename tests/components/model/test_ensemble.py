@@ -87,15 +87,18 @@ def test_both_averages_in_numbers(logits):
     assert logit == pytest.approx(float(sum(exact) / 2), rel=1e-6)
 
 
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda runs: [], ["model.runs: missing", "outputs/multirun-x/*"]),
-    (lambda runs: [str(runs[0].with_name("aa"))], ["model.runs: no folder", "Did you mean 'a'?"]),
-    (lambda runs: [str(runs[0].parent)], ["is no run, but has runs in it: model.runs=[", "/*']"]),
-    (lambda runs: ["gs://who:secret@bucket/a"], ["model.runs: 'gs://bucket/a' is no local folder"]),
-    (lambda runs: ["nowhere/*"], ["finds no finished run"]),
-    (lambda runs: [str(runs[0]), str(runs[0])], ["is given twice"]),
-    (lambda runs: [str(runs[0].parent / "*"), str(runs[1])], ["is given twice"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda runs: [], ["model.runs: missing", "outputs/multirun-x/*"]),
+        (lambda runs: [str(runs[0].with_name("aa"))], ["model.runs: no folder", "Did you mean 'a'?"]),
+        (lambda runs: [str(runs[0].parent)], ["is no run, but has runs in it: model.runs=[", "/*']"]),
+        (lambda runs: ["gs://who:secret@bucket/a"], ["model.runs: 'gs://bucket/a' is no local folder"]),
+        (lambda runs: ["nowhere/*"], ["finds no finished run"]),
+        (lambda runs: [str(runs[0]), str(runs[0])], ["is given twice"]),
+        (lambda runs: [str(runs[0].parent / "*"), str(runs[1])], ["is given twice"]),
+    ],
+)
 def test_runs_that_make_no_ensemble(runs, make, said, run_task, tiny, tmp_path):
     with pytest.raises(ConfigError) as caught:
         run_task(overrides(make(runs), tiny), tmp_path / "run")
@@ -117,12 +120,15 @@ def test_an_unfinished_run_is_no_member(runs, tmp_path):
 CELLNET = {"image_size": 32, "stem": 4, "widths": [8]}
 
 
-@pytest.mark.parametrize(("params", "said"), [
-    ({"runs": ["a"], "members": [{"name": "cellnet"}]}, "beside model.runs"),
-    ({"members": [{"name": "cellnet", "params": CELLNET}]}, r"members\[0\]: expected what a saved ensemble holds"),
-    ({"members": [{"name": "cellnet", "params": CELLNET, "precision": "float8"}]}, r"members\[0\]: .*bfloat16"),
-    ({"members": [{"name": "celnet", "params": {}, "precision": "float32"}]}, "Did you mean 'cellnet'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"runs": ["a"], "members": [{"name": "cellnet"}]}, "beside model.runs"),
+        ({"members": [{"name": "cellnet", "params": CELLNET}]}, r"members\[0\]: expected what a saved ensemble holds"),
+        ({"members": [{"name": "cellnet", "params": CELLNET, "precision": "float8"}]}, r"members\[0\]: .*bfloat16"),
+        ({"members": [{"name": "celnet", "params": {}, "precision": "float32"}]}, "Did you mean 'cellnet'"),
+    ],
+)
 def test_members_are_not_for_users(params, said):
     policy = keras.config.dtype_policy()
     with pytest.raises(ConfigError, match=said):

@@ -16,10 +16,17 @@ def test_every_number_is_a_parameter():
         "model",
         "lenet_sequential",
         {
-            "image_size": 40, "filters": 3, "filters_2": 5, "kernel_size": 5, "units": 7, "units_2": 4, "dropout": 0.5, "l2": 0.1,
+            "image_size": 40,
+            "filters": 3,
+            "filters_2": 5,
+            "kernel_size": 5,
+            "units": 7,
+            "units_2": 4,
+            "dropout": 0.5,
+            "l2": 0.1,
             "momentum": 0.5,
         },
-    )  # fmt: skip
+    )
     by_kind = {}
     for layer in model.layers:
         by_kind.setdefault(type(layer).__name__, []).append(layer)

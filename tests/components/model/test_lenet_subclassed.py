@@ -5,9 +5,16 @@ from malaria_exp.components.model.layers.lenet_model import LeNet
 from malaria_exp.config.registry import build
 
 NUMBERS = {
-    "image_size": 24, "filters": 3, "filters_2": 5, "kernel_size": 5, "units": 7, "units_2": 4, "dropout": 0.5, "l2": 0.25,
+    "image_size": 24,
+    "filters": 3,
+    "filters_2": 5,
+    "kernel_size": 5,
+    "units": 7,
+    "units_2": 4,
+    "dropout": 0.5,
+    "l2": 0.25,
     "momentum": 0.75,
-}  # fmt: skip
+}
 
 
 def test_its_config_holds_every_number_and_makes_it_again():

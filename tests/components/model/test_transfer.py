@@ -15,15 +15,23 @@ from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import ConfigError
 
 PREPROCESSING = {
-    "mobilenet_v2": keras.applications.mobilenet_v2, "mobilenet_v3_small": keras.applications.mobilenet_v3,
-    "efficientnet_b0": keras.applications.efficientnet, "efficientnet_v2": keras.applications.efficientnet_v2,
-    "resnet50": keras.applications.resnet50, "vgg16": keras.applications.vgg16, "densenet121": keras.applications.densenet,
-}  # fmt: skip
+    "mobilenet_v2": keras.applications.mobilenet_v2,
+    "mobilenet_v3_small": keras.applications.mobilenet_v3,
+    "efficientnet_b0": keras.applications.efficientnet,
+    "efficientnet_v2": keras.applications.efficientnet_v2,
+    "resnet50": keras.applications.resnet50,
+    "vgg16": keras.applications.vgg16,
+    "densenet121": keras.applications.densenet,
+}
 LAST = {
-    "mobilenet_v2": "block_16_project", "mobilenet_v3_small": "expanded_conv_10_project", "efficientnet_b0": "block7a_project_conv",
-    "efficientnet_v2": "block6h_project_conv", "resnet50": "conv5_block3_3_conv", "vgg16": "block5_conv3",
+    "mobilenet_v2": "block_16_project",
+    "mobilenet_v3_small": "expanded_conv_10_project",
+    "efficientnet_b0": "block7a_project_conv",
+    "efficientnet_v2": "block6h_project_conv",
+    "resnet50": "conv5_block3_3_conv",
+    "vgg16": "block5_conv3",
     "densenet121": "conv5_block16_2_conv",
-}  # fmt: skip
+}
 
 
 def images(count=2, size=32, seed=0):
@@ -109,17 +117,20 @@ def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task,
 NARROW = ["103 of its 104 layers differ", "bn_Conv1: expected (32,), (32,), (32,), (32,); the file has (16,), (16,), (16,), (16,)", "notop"]
 
 
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda folder: folder / "none.weights.h5", ["no file", "Expected null, imagenet, or a local file of vgg16's weights"]),
-    (lambda folder: "imagnet", ["no file 'imagnet'. Did you mean 'imagenet'?"]),
-    (lambda folder: "https://example.org/a.h5", ["no file 'https://example.org/a.h5'"]),
-    (lambda folder: _write(folder / "a.txt", b"x"), ["is no file of weights"]),
-    (lambda folder: _write(folder / "a.weights.h5", b"garbage"), ["does not fit vgg16", "It cannot be read"]),
-    (lambda folder: _write(folder / "a.keras", b"garbage"), ["does not fit vgg16", "File is not a zip file"]),
-    (lambda folder: _narrow(folder / "b.keras"), NARROW),
-    (lambda folder: _a_runs(folder / "c.weights.h5"), ["holds more than that", "init_from=..."]),
-    (lambda folder: _diverged(folder / "d.weights.h5"), ["NaN or infinite"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / "none.weights.h5", ["no file", "Expected null, imagenet, or a local file of vgg16's weights"]),
+        (lambda folder: "imagnet", ["no file 'imagnet'. Did you mean 'imagenet'?"]),
+        (lambda folder: "https://example.org/a.h5", ["no file 'https://example.org/a.h5'"]),
+        (lambda folder: _write(folder / "a.txt", b"x"), ["is no file of weights"]),
+        (lambda folder: _write(folder / "a.weights.h5", b"garbage"), ["does not fit vgg16", "It cannot be read"]),
+        (lambda folder: _write(folder / "a.keras", b"garbage"), ["does not fit vgg16", "File is not a zip file"]),
+        (lambda folder: _narrow(folder / "b.keras"), NARROW),
+        (lambda folder: _a_runs(folder / "c.weights.h5"), ["holds more than that", "init_from=..."]),
+        (lambda folder: _diverged(folder / "d.weights.h5"), ["NaN or infinite"]),
+    ],
+)
 def test_weights_that_cannot_be_used_are_said(make, said, tmp_path):
     with pytest.raises(ConfigError) as caught:
         backbone = "mobilenet_v2" if said is NARROW else "vgg16"

@@ -58,13 +58,16 @@ def test_dropout_reaches_tokens_and_attention():
     assert [rate for rate in rates if rate is not None] == [0.3] * (1 + 2 * 4)
 
 
-@pytest.mark.parametrize(("params", "message"), [
-    ({"image_size": 60}, r"model\.image_size: 60 is no multiple of model\.patch_size, 8\. Use model\.image_size=56 or 64"),
-    ({"image_size": 16, "patch_size": 24}, r"model\.image_size: 16 is no multiple.*Use model\.image_size=24, or"),
-    ({"width": 30}, r"model\.width: 30 is no multiple of model\.heads, 4"),
-    ({"mlp_ratio": 0.001}, r"model\.mlp_ratio: 0\.001 of width 64"),
-    ({"depth": 0}, r"model\.depth: expected a whole number >= 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"image_size": 60}, r"model\.image_size: 60 is no multiple of model\.patch_size, 8\. Use model\.image_size=56 or 64"),
+        ({"image_size": 16, "patch_size": 24}, r"model\.image_size: 16 is no multiple.*Use model\.image_size=24, or"),
+        ({"width": 30}, r"model\.width: 30 is no multiple of model\.heads, 4"),
+        ({"mlp_ratio": 0.001}, r"model\.mlp_ratio: 0\.001 of width 64"),
+        ({"depth": 0}, r"model\.depth: expected a whole number >= 1"),
+    ],
+)
 def test_numbers_that_do_not_fit_are_named(params, message):
     with pytest.raises(ConfigError, match=message):
         build("model", "vit", params)

@@ -80,12 +80,18 @@ def model():
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
-            keras.Input((8, 8, 3)), layers.Conv2D(4, 3, bias_initializer="ones"), layers.BatchNormalization(beta_initializer="ones"),
-            layers.DepthwiseConv2D(3, bias_initializer="ones"), layers.GroupNormalization(2, beta_initializer="ones"), layers.Flatten(),
-            layers.Dense(6, bias_initializer="ones"), layers.LayerNormalization(beta_initializer="ones"), layers.RMSNormalization(),
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(4, 3, bias_initializer="ones"),
+            layers.BatchNormalization(beta_initializer="ones"),
+            layers.DepthwiseConv2D(3, bias_initializer="ones"),
+            layers.GroupNormalization(2, beta_initializer="ones"),
+            layers.Flatten(),
+            layers.Dense(6, bias_initializer="ones"),
+            layers.LayerNormalization(beta_initializer="ones"),
+            layers.RMSNormalization(),
             layers.Dense(1, bias_initializer="ones"),
         ]
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", DECAYING)

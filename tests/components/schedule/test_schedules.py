@@ -83,10 +83,15 @@ def test_only_the_staircases_jump(name, length, percent):
 
 
 @pytest.mark.parametrize("bad", ["10% 2 epochs", "10", 10, "2 epochs 3 steps", "-1 epochs", "2 minutes", None])
-@pytest.mark.parametrize(("name", "key", "path"), [
-    *((name, "warmup", "schedule.warmup") for name in SCHEDULES), ("exponential", "start", "schedule.start"),
-    ("exponential", "every", "schedule.every"), ("step", "drops", "schedule.drops[0]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "key", "path"),
+    [
+        *((name, "warmup", "schedule.warmup") for name in SCHEDULES),
+        ("exponential", "start", "schedule.start"),
+        ("exponential", "every", "schedule.every"),
+        ("step", "drops", "schedule.drops[0]"),
+    ],
+)
 def test_a_duration_has_exactly_one_unit(name, key, path, bad):
     with pytest.raises(ConfigError) as caught:
         multipliers(name, **{key: [bad] if key == "drops" else bad})

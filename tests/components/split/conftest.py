@@ -25,10 +25,15 @@ def cohort():
         label = np.concatenate([[1] * sick + [0] * well for sick, well in patients]).astype(np.int8)
         cell = np.arange(len(label))
         return CellTable(
-            name="made", cell_id=np.array([f"c{i:05d}" for i in cell]), label=label, patient=patient,
-            slide=np.char.add(patient, np.where(cell % 2, "a", "b")), field=np.char.add(patient, "f"),
-            content=np.array([f"{i:064x}" for i in cell]), source=None,
-        )  # fmt: skip
+            name="made",
+            cell_id=np.array([f"c{i:05d}" for i in cell]),
+            label=label,
+            patient=patient,
+            slide=np.char.add(patient, np.where(cell % 2, "a", "b")),
+            field=np.char.add(patient, "f"),
+            content=np.array([f"{i:064x}" for i in cell]),
+            source=None,
+        )
 
     return make
 
@@ -60,7 +65,12 @@ def official():
     names = [row["file"].removesuffix(".png") for row in rows]
     parts = [parse_name(name) for name in names]
     return CellTable(
-        name="nih", cell_id=np.array(names), label=np.array([row["label"] == "parasitized" for row in rows]).astype(np.int8),
-        patient=np.array([found.patient for found in parts]), slide=np.array([found.slide for found in parts]),
-        field=np.array([found.field for found in parts]), content=np.array([row["sha256"] for row in rows]), source=None,
-    )  # fmt: skip
+        name="nih",
+        cell_id=np.array(names),
+        label=np.array([row["label"] == "parasitized" for row in rows]).astype(np.int8),
+        patient=np.array([found.patient for found in parts]),
+        slide=np.array([found.slide for found in parts]),
+        field=np.array([found.field for found in parts]),
+        content=np.array([row["sha256"] for row in rows]),
+        source=None,
+    )

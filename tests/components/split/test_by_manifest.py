@@ -113,11 +113,14 @@ def test_patients_in_two_subsets_are_taken_but_do_not_pass_the_guard(table, by_p
         guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ("cell_id\nc1\n", "no column subset; its columns are cell_id"),
-    ("cell_id,subset\n", "expected a column cell_id or patient and at least one row"),
-    ("name,subset\nc1,train\n", "expected a column cell_id or patient"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("cell_id\nc1\n", "no column subset; its columns are cell_id"),
+        ("cell_id,subset\n", "expected a column cell_id or patient and at least one row"),
+        ("name,subset\nc1,train\n", "expected a column cell_id or patient"),
+    ],
+)
 def test_a_malformed_file_is_refused(content, message, table, tmp_path):
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(DataError, match=message):

@@ -15,9 +15,11 @@ EVIL = '</td><script>document.title="taken"</script>'
 def page(copy_run, run_task, tmp_path):
     """The page of four runs, of which one has no AUC, one ill-willed text."""
     runs = [
-        copy_run("first", {"seed": 9}, auc=0.8), copy_run("second", {"seed": 10}, auc=0.95),
-        copy_run("third", {"seed": 1, "loss.name": EVIL}), copy_run("fourth", {"seed": 2}, auc=0.6),
-    ]  # fmt: skip
+        copy_run("first", {"seed": 9}, auc=0.8),
+        copy_run("second", {"seed": 10}, auc=0.95),
+        copy_run("third", {"seed": 1, "loss.name": EVIL}),
+        copy_run("fourth", {"seed": 2}, auc=0.6),
+    ]
     metrics = json.loads((runs[2] / "metrics.json").read_text())
     metrics["subsets"]["test"]["ranking"]["auc"] = {"value": None, "low": None, "high": None}
     (runs[2] / "metrics.json").write_text(json.dumps(metrics))

@@ -23,9 +23,15 @@ from malaria_exp.runs import load_data
 from malaria_exp.utils.errors import ConfigError
 
 DATA = [
-    "task=explore", "task.samples=6", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8",
-    "dataset.cell_size=40", "model.image_size=24", "batch_size=14",
-]  # fmt: skip
+    "task=explore",
+    "task.samples=6",
+    "dataset.infected_patients=8",
+    "dataset.healthy_patients=3",
+    "dataset.cells_per_patient=8",
+    "dataset.cell_size=40",
+    "model.image_size=24",
+    "batch_size=14",
+]
 
 
 def read(folder):
@@ -107,9 +113,23 @@ def test_every_picture_is_a_file_stands_in_the_page_and_is_not_blank(report):
     inside = [base64.b64decode(value.partition(",")[2]) for _, name, value in read(folder).attributes if name == "src"]
     assert sorted(files.values()) == sorted(inside)
     expected = {
-        "classes", "cells_per_patient", "cell_sizes", "samples_parasitized", "samples_uninfected", "samples_by_patient", "samples_by_slide",
-        "mean_cells", "stain", "split", "split_patients", "batch_before", "batch", "mixed_mixup", "weights_mixup", "sweep_mixup",
-    }  # fmt: skip
+        "classes",
+        "cells_per_patient",
+        "cell_sizes",
+        "samples_parasitized",
+        "samples_uninfected",
+        "samples_by_patient",
+        "samples_by_slide",
+        "mean_cells",
+        "stain",
+        "split",
+        "split_patients",
+        "batch_before",
+        "batch",
+        "mixed_mixup",
+        "weights_mixup",
+        "sweep_mixup",
+    }
     assert expected <= set(files)
     for name in files:
         picture = np.asarray(Image.open(folder / "plots" / f"{name}.png").convert("RGB"))

@@ -14,9 +14,16 @@ from malaria_exp.utils.errors import ConfigError
 
 EPOCHS = 6
 DATA = [
-    "task=explore", "task.what=schedule", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8", "dataset.cell_size=40",
-    "model.image_size=32", "batch_size=14", f"trainer.epochs={EPOCHS}",
-]  # fmt: skip
+    "task=explore",
+    "task.what=schedule",
+    "dataset.infected_patients=8",
+    "dataset.healthy_patients=3",
+    "dataset.cells_per_patient=8",
+    "dataset.cell_size=40",
+    "model.image_size=32",
+    "batch_size=14",
+    f"trainer.epochs={EPOCHS}",
+]
 
 
 def rows_of(folder):

@@ -15,11 +15,14 @@ from malaria_exp.utils.errors import ConfigError, RunFolderError
 STAND_IN = ROOT / "tests" / "sweeps" / "search" / "stand_in.py"
 
 
-@pytest.mark.parametrize(("overrides", "content", "message"), [
-    (["file=null"], {}, "file: task=sweep needs a sweep's file"),
-    ([], {"method": "random"}, "a random search has no end of its own"),
-    (["task.agents=0"], {}, "task.agents: expected a whole number >= 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("overrides", "content", "message"),
+    [
+        (["file=null"], {}, "file: task=sweep needs a sweep's file"),
+        ([], {"method": "random"}, "a random search has no end of its own"),
+        (["task.agents=0"], {}, "task.agents: expected a whole number >= 1"),
+    ],
+)
 def test_what_is_missing_is_told(run_task, tmp_path, overrides, content, message):
     path = write_sweep(tmp_path / "x.yaml", {"x": {"values": [1]}}, **content)
     with pytest.raises(ConfigError, match=re.escape(message)):

@@ -17,9 +17,19 @@ from malaria_exp.utils.errors import ConfigError, LeakError, RunFolderError
 
 def test_a_run_leaves_every_file_it_promises(finished_run):
     expected = {
-        "status.json", "config.yaml", "provenance.json", "split.csv", "history.csv", "predictions.csv", "metrics.json", "model.keras",
-        "model.json", "plots", "report.html", "run.log",
-    }  # fmt: skip
+        "status.json",
+        "config.yaml",
+        "provenance.json",
+        "split.csv",
+        "history.csv",
+        "predictions.csv",
+        "metrics.json",
+        "model.keras",
+        "model.json",
+        "plots",
+        "report.html",
+        "run.log",
+    }
     assert {path.name for path in finished_run.iterdir()} == expected
     assert {path.suffix for path in (finished_run / "plots").iterdir()} == {".png"}
 

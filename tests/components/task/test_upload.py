@@ -20,11 +20,14 @@ def test_a_finished_run_is_copied_later_once(copy_of_run, run_task, tmp_path):
         run_task(overrides, tmp_path / "x")
 
 
-@pytest.mark.parametrize(("overrides", "message"), [
-    (["storage=path", "storage.path={}/kept"], r"run: received None; task=upload needs"),
-    (["run={}/mine"], r"storage: received 'none'; task=upload needs a storage"),
-    (["run=memory://a/b", "storage=path", "storage.path={}/kept"], "needs the local folder"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["storage=path", "storage.path={}/kept"], r"run: received None; task=upload needs"),
+        (["run={}/mine"], r"storage: received 'none'; task=upload needs a storage"),
+        (["run=memory://a/b", "storage=path", "storage.path={}/kept"], "needs the local folder"),
+    ],
+)
 def test_what_is_missing_is_said(copy_of_run, run_task, tmp_path, overrides, message):
     with pytest.raises(ConfigError, match=message):
         run_task(["task=upload", *(item.format(tmp_path) for item in overrides)], tmp_path / "x")

@@ -68,9 +68,12 @@ def test_nothing_off_is_no_error(known, verify):
 def test_each_kind_is_counted_listed_and_written(known, verify, tmp_path):
     a, b, c, d, *others = known
     cells = [
-        (b.cell_id, b.class_name, "e" * 64), (f"{c.cell_id}99", c.class_name, content(c)), (d.cell_id, OTHER[d.class_name], content(d)),
-        FOREIGN, *rows(others),
-    ]  # fmt: skip
+        (b.cell_id, b.class_name, "e" * 64),
+        (f"{c.cell_id}99", c.class_name, content(c)),
+        (d.cell_id, OTHER[d.class_name], content(d)),
+        FOREIGN,
+        *rows(others),
+    ]
     bad = [BadImage("x/double.png", "the same image as x/first.png")]
     to = tmp_path / "new" / "findings.csv"
     printed, error = verify(make(cells, bad=bad), patients="present", to=str(to))

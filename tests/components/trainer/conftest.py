@@ -72,13 +72,21 @@ def make_inputs_in(trainer_data):
         **optimizer_params,
     ):
         return TrainerInputs(
-            build_model=lambda: build("model", *model), loss=loss or build("loss", "bce", {}),
+            build_model=lambda: build("model", *model),
+            loss=loss or build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", schedule, {}, length),
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
             batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
-            val=val, tracker=RecordingTracker(), folder=folder, seed=seed, eval_batch_size=64, identity="test", cache=folder / "cache",
-            build_metrics=lambda: [build("metric", name, {}) for name in metrics], build_callbacks=callbacks,
-        )  # fmt: skip
+            val=val,
+            tracker=RecordingTracker(),
+            folder=folder,
+            seed=seed,
+            eval_batch_size=64,
+            identity="test",
+            cache=folder / "cache",
+            build_metrics=lambda: [build("metric", name, {}) for name in metrics],
+            build_callbacks=callbacks,
+        )
 
     return make
 

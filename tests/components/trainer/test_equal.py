@@ -36,9 +36,11 @@ CASES = {
     "bfloat16": ({"model": LENET}, {"precision": "bfloat16", "epochs": 1}, ["loop"]),
     "float16": ({"model": LENET}, {"precision": "float16", "epochs": 1}, ["loop", "eager"]),
     "penalties, dropout, sample weights, accumulation, average and clipping": (
-        {"model": LENET, "weights": True, "clip_norm": 1.0}, {"accumulate": 3, "ema": 0.8}, ["loop", "eager"],
+        {"model": LENET, "weights": True, "clip_norm": 1.0},
+        {"accumulate": 3, "ema": 0.8},
+        ["loop", "eager"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -66,10 +68,17 @@ def unadorned():
     return []
 
 
-@pytest.mark.parametrize(("made", "params"), [
-    ({"weights": True}, {}), ({"model": ("lenet_functional", {**LENET[1], "l2": 0.0})}, {}), ({"model": LENET, "clip_norm": 1e-3}, {}),
-    ({"model": LENET}, {"accumulate": 2}), ({"model": LENET}, {"ema": 0.9}),
-], ids=["sample weights", "no penalties", "clipping", "accumulation", "average"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("made", "params"),
+    [
+        ({"weights": True}, {}),
+        ({"model": ("lenet_functional", {**LENET[1], "l2": 0.0})}, {}),
+        ({"model": LENET, "clip_norm": 1e-3}, {}),
+        ({"model": LENET}, {"accumulate": 2}),
+        ({"model": LENET}, {"ema": 0.9}),
+    ],
+    ids=["sample weights", "no penalties", "clipping", "accumulation", "average"],
+)
 def test_none_of_it_is_ignored(made, params, make_inputs, trainer_data, unadorned):
     """What the equality above compares would also be equal if all three did nothing."""
     if not unadorned:

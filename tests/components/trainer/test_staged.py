@@ -32,8 +32,10 @@ def moved(before, after):
 
 
 HEAD, LAST, ALL = (
-    {"epochs": 2, "train": ["logit"]}, {"epochs": 1, "train": ["conv2d_2", "logit"], "learning_rate": 0.5}, {"epochs": 1, "train": ["*"]},
-)  # fmt: skip
+    {"epochs": 2, "train": ["logit"]},
+    {"epochs": 1, "train": ["conv2d_2", "logit"], "learning_rate": 0.5},
+    {"epochs": 1, "train": ["*"]},
+)
 
 
 def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_schedule(make_inputs):
@@ -90,16 +92,19 @@ def test_one_stage_of_all_is_fit(make_inputs):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize(("stages", "parts"), [
-    ([HEAD, {"epochs": 1, "train": ["logits"]}], ["trainer.stages[1].train: no layer 'logits'", "Did you mean 'logit'?", "conv2d_2"]),
-    ([{"epochs": 1, "train": ["block_*"]}], ["no layer 'block_*'", "Patterns with * are allowed"]),
-    ([{"epochs": 1, "train": ["re_lu"]}], ["nothing is left to train: ['re_lu']"]),
-    ([{"epochs": 1, "train": []}], ["nothing is left to train: []"]),
-    ([], ["trainer.stages: expected at least one stage"]),
-    ([{"epochs": 0, "train": ["*"]}], ["trainer.stages[0].epochs: expected a whole number >= 1"]),
-    ([{"epochs": 1, "layers": ["*"]}], ["trainer.stages[0].layers: unknown key"]),
-    ([{"epochs": 1}], ["trainer.stages[0].train: missing"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("stages", "parts"),
+    [
+        ([HEAD, {"epochs": 1, "train": ["logits"]}], ["trainer.stages[1].train: no layer 'logits'", "Did you mean 'logit'?", "conv2d_2"]),
+        ([{"epochs": 1, "train": ["block_*"]}], ["no layer 'block_*'", "Patterns with * are allowed"]),
+        ([{"epochs": 1, "train": ["re_lu"]}], ["nothing is left to train: ['re_lu']"]),
+        ([{"epochs": 1, "train": []}], ["nothing is left to train: []"]),
+        ([], ["trainer.stages: expected at least one stage"]),
+        ([{"epochs": 0, "train": ["*"]}], ["trainer.stages[0].epochs: expected a whole number >= 1"]),
+        ([{"epochs": 1, "layers": ["*"]}], ["trainer.stages[0].layers: unknown key"]),
+        ([{"epochs": 1}], ["trainer.stages[0].train: missing"]),
+    ],
+)
 def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, make_inputs):
     made = make_inputs()
     with pytest.raises(ConfigError) as caught:

@@ -63,11 +63,14 @@ def optimizer(**params):
     return build("optimizer", "adamw", params, lambda step: 1.0)
 
 
-@pytest.mark.parametrize(("params", "settings", "precision", "said"), [
-    ({"clip_norm": 1.0}, {}, "float32", "optimizer.clip_norm: not possible on 2 devices (trainer.strategy=mirrored)"),
-    ({}, {"accumulate": 2}, "float32", "trainer.accumulate: not possible"),
-    ({}, {}, "float16", "trainer.precision: float16 is not possible"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("params", "settings", "precision", "said"),
+    [
+        ({"clip_norm": 1.0}, {}, "float32", "optimizer.clip_norm: not possible on 2 devices (trainer.strategy=mirrored)"),
+        ({}, {"accumulate": 2}, "float32", "trainer.accumulate: not possible"),
+        ({}, {}, "float16", "trainer.precision: float16 is not possible"),
+    ],
+)
 def test_what_several_devices_would_compute_otherwise_is_refused(params, settings, precision, said):
     made = Settings((Stage(1),), monitor="val_auc", strategy="mirrored", **settings)
     with pytest.raises(ConfigError) as caught:
@@ -81,8 +84,16 @@ def test_a_batch_that_cannot_be_divided_is_refused():
         strategy.check_divisible(SimpleNamespace(batch_size=10), SimpleNamespace(num_replicas_in_sync=4))
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-    '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"cluster": {}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
 def test_a_tf_config_that_makes_no_sense_is_shown_how(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ConfigError, match=r'TF_CONFIG: expected .*"host1:23456"'):

@@ -127,9 +127,11 @@ def test_a_bomb_is_refused_by_its_header(width, monkeypatch):
     webp = bytearray(encode(IMAGE, "WEBP", lossless=True))
     webp[21:25] = struct.pack("<I", (side - 1) << 14 | (side - 1))
     bombs = [
-        png(width, width, bytes(10_000)), bytes(frame), bytes(bmp),
+        png(width, width, bytes(10_000)),
+        bytes(frame),
+        bytes(bmp),
         tiff(rgb_tags(19, 23, _256=(4, [width]), _257=(4, [width])), IMAGE.tobytes()),
-    ]  # fmt: skip
+    ]
     tracemalloc.start()
     monkeypatch.setattr(Image.Image, "load", lambda _: pytest.fail("pixels were decoded"))
     for bomb in bombs:

@@ -215,29 +215,43 @@ def frames(kind, **options):
     return encode(Image.fromarray(IMAGE), kind, save_all=True, append_images=[Image.fromarray(255 - IMAGE)], **options)
 
 
-@pytest.mark.parametrize(("data", "reason"), [
-    (b"", r"^empty file \(0 bytes\)$"), (b"x" * 1234, r"^not a PNG, JPEG, TIFF, BMP or WebP image \(1,234 bytes\)$"),
-    (encode(IMAGE, "GIF"), "looks like GIF"), (b"\n<!DOCTYPE html><title>404</title>", "looks like HTML"),
-    (encode(IMAGE, "PNG")[:8], "truncated PNG"), (frames("PNG"), r"animated PNG \(several frames\)"),
-    (frames("WEBP"), r"animated WebP \(several frames\)"), (encode(IMAGE, "WEBP")[:-9], "truncated or damaged WebP"),
-    (frames("TIFF"), "TIFF of several pages"), (encode(IMAGE, "JPEG", "CMYK"), "CMYK JPEG"),
-    (encode(IMAGE, "TIFF", "CMYK"), "pixel mode CMYK"), (encode(IMAGE, "TIFF", "LAB"), "pixel mode LAB"),
-    (encode(IMAGE[..., 0].astype(np.float32), "TIFF"), "floating-point"),
-    (encode(IMAGE[..., 0].astype(np.int32), "TIFF"), "signed or floating-point"),
-    (encode(IMAGE, "TIFF", compression="jpeg"), "TIFF compressed by jpeg"), (b"II+\0" + bytes(40), "BigTIFF"),
-    (encode(IMAGE[:1]), r"^23 x 1 pixels, fewer than 2 on a side$"), (encode(IMAGE[:, :1], "BMP"), "1 x 19 pixels"),
-    (png(0, 0, b""), "0 x 0 pixels"), (encode(np.zeros((4, 4, 4), np.uint8)), "wholly transparent"),
-    (
-        png(2, 2, rows_of(np.uint16([[[5, 5, 5]] * 2] * 2) << 12), bits=16, extra=chunk(b"tRNS", bytes(6))),
-        "16 bits .* and a transparent",
-    ),
-    (
-        png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3, extra=chunk(b"PLTE", bytes(6))),
-        "color number 2 of a palette of 2",
-    ),
-    (png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3), "no palette"),
-    (png(3, 2, bytes(20), bits=7), "values that do not exist"), (encode(IMAGE, "JPEG", exif=b"Exif\0\0not EXIF"), "EXIF data: damaged"),
-], ids=lambda value: value if isinstance(value, str) else "")  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", r"^empty file \(0 bytes\)$"),
+        (b"x" * 1234, r"^not a PNG, JPEG, TIFF, BMP or WebP image \(1,234 bytes\)$"),
+        (encode(IMAGE, "GIF"), "looks like GIF"),
+        (b"\n<!DOCTYPE html><title>404</title>", "looks like HTML"),
+        (encode(IMAGE, "PNG")[:8], "truncated PNG"),
+        (frames("PNG"), r"animated PNG \(several frames\)"),
+        (frames("WEBP"), r"animated WebP \(several frames\)"),
+        (encode(IMAGE, "WEBP")[:-9], "truncated or damaged WebP"),
+        (frames("TIFF"), "TIFF of several pages"),
+        (encode(IMAGE, "JPEG", "CMYK"), "CMYK JPEG"),
+        (encode(IMAGE, "TIFF", "CMYK"), "pixel mode CMYK"),
+        (encode(IMAGE, "TIFF", "LAB"), "pixel mode LAB"),
+        (encode(IMAGE[..., 0].astype(np.float32), "TIFF"), "floating-point"),
+        (encode(IMAGE[..., 0].astype(np.int32), "TIFF"), "signed or floating-point"),
+        (encode(IMAGE, "TIFF", compression="jpeg"), "TIFF compressed by jpeg"),
+        (b"II+\0" + bytes(40), "BigTIFF"),
+        (encode(IMAGE[:1]), r"^23 x 1 pixels, fewer than 2 on a side$"),
+        (encode(IMAGE[:, :1], "BMP"), "1 x 19 pixels"),
+        (png(0, 0, b""), "0 x 0 pixels"),
+        (encode(np.zeros((4, 4, 4), np.uint8)), "wholly transparent"),
+        (
+            png(2, 2, rows_of(np.uint16([[[5, 5, 5]] * 2] * 2) << 12), bits=16, extra=chunk(b"tRNS", bytes(6))),
+            "16 bits .* and a transparent",
+        ),
+        (
+            png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3, extra=chunk(b"PLTE", bytes(6))),
+            "color number 2 of a palette of 2",
+        ),
+        (png(3, 2, rows_of(np.uint8([[[0], [1], [2]]] * 2)), color=3), "no palette"),
+        (png(3, 2, bytes(20), bits=7), "values that do not exist"),
+        (encode(IMAGE, "JPEG", exif=b"Exif\0\0not EXIF"), "EXIF data: damaged"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_what_has_no_one_meaning_is_refused_with_its_reason(data, reason):
     refused(data, reason)
 

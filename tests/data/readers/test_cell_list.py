@@ -41,8 +41,13 @@ def refused(read, text, **more):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_rows_find_their_files_by_path_or_by_a_name_that_is_unique(end, encoding, read):
     rows = [
-        "file,patient,age", "infected/a.png,P1,30", "c.png,P2,40", "./healthy/b.png, P3 ,50", "infected\\b.png,P4,60", "Größe.png,P5,70",
-    ]  # fmt: skip
+        "file,patient,age",
+        "infected/a.png,P1,30",
+        "c.png,P2,40",
+        "./healthy/b.png, P3 ,50",
+        "infected\\b.png,P4,60",
+        "Größe.png,P5,70",
+    ]
     listed = read(end.join(rows), encoding)
     assert listed.rows == {0: {"patient": "P1"}, 3: {"patient": "P2"}, 2: {"patient": "P3"}, 1: {"patient": "P4"}, 4: {"patient": "P5"}}
     assert listed.columns == ("patient",) and listed.missing == []
@@ -97,16 +102,19 @@ def test_an_unknown_label_names_the_nearest_and_the_way_out(read):
     assert "dataset.positive=... dataset.negative=..." in message
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "its columns are none"),
-    ("file,patient\n", "it has a header and no rows"),
-    ("file,label\na.png,\n", "line 2: label ''; expected one of"),
-    ("name,patient\na.png,P1\n", "no column file; its columns are name, patient."),
-    ("file;patient\na.png;P1\n", "no column file; its columns are file;patient."),
-    ("file,person\na.png,P1\n", "expected a column patient, slide, field or label beside file; received file, person."),
-    ("file,patient\na.png,P1\nc.png\n", "line 3: the number of fields"),
-    ("file,patient\na.png,P1,P2\n", "line 2: the number of fields"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "its columns are none"),
+        ("file,patient\n", "it has a header and no rows"),
+        ("file,label\na.png,\n", "line 2: label ''; expected one of"),
+        ("name,patient\na.png,P1\n", "no column file; its columns are name, patient."),
+        ("file;patient\na.png;P1\n", "no column file; its columns are file;patient."),
+        ("file,person\na.png,P1\n", "expected a column patient, slide, field or label beside file; received file, person."),
+        ("file,patient\na.png,P1\nc.png\n", "line 3: the number of fields"),
+        ("file,patient\na.png,P1,P2\n", "line 2: the number of fields"),
+    ],
+)
 def test_what_is_wrong_is_named(read, text, message):
     assert message in refused(read, text)
 

@@ -174,8 +174,11 @@ def test_links_to_files_and_to_folders_elsewhere_are_followed(tmp_path):
     # A way back, through a link of a link.
     (tmp_path / "elsewhere" / "back").symlink_to(folder)
     assert contents(open_files(str(folder), "nih")) == {
-        "Parasitized/one.png": b"one", "Parasitized/inner/two.png": b"two", "Uninfected/three.png": b"three", "same.png": b"one",
-    }  # fmt: skip
+        "Parasitized/one.png": b"one",
+        "Parasitized/inner/two.png": b"two",
+        "Uninfected/three.png": b"three",
+        "same.png": b"one",
+    }
 
 
 def test_what_is_no_file_is_a_bad_image_and_nobody_waits_for_it(tmp_path, monkeypatch):

@@ -79,8 +79,10 @@ def test_a_leaky_split_is_stamped():
     for leaky in (True, False):
         made = manifest(patient, label, cross=leaky)
         figures = [
-            split_patients(made), cells_per_patient(patient, label, leaky=made.leaky), mean_cells(images(4), label[:4], leaky=made.leaky),
-        ]  # fmt: skip
+            split_patients(made),
+            cells_per_patient(patient, label, leaky=made.leaky),
+            mean_cells(images(4), label[:4], leaky=made.leaky),
+        ]
         for figure in figures:
             assert ("LEAKY" in [text.get_text() for text in figure.texts]) is leaky
 

@@ -19,11 +19,16 @@ def facts_of(name, **params):
     return model_facts(build("model", name, params))
 
 
-@pytest.mark.parametrize(("name", "params", "most"), [
-    ("lenet_functional", {"image_size": 32}, 15), ("resnet_subclassed", {"image_size": 32, "depth": 34, "width": 4}, 6),
-    ("vit", {"image_size": 32}, 5), ("transfer", {"image_size": 32}, 10),
-    ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "params", "most"),
+    [
+        ("lenet_functional", {"image_size": 32}, 15),
+        ("resnet_subclassed", {"image_size": 32, "depth": 34, "width": 4}, 6),
+        ("vit", {"image_size": 32}, 5),
+        ("transfer", {"image_size": 32}, 10),
+        ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
+    ],
+)
 def test_boxes_hold_the_whole_model_and_are_few(name, params, most):
     facts = facts_of(name, **params)
     boxes = boxes_of(facts)
@@ -66,5 +71,9 @@ def test_all_text_lies_within_the_picture():
 
 def test_numbers_of_operations_have_three_digits():
     assert [human_flops(number) for number in (7, 1234, 999_999, 12_345_678, 5_641_211_393)] == [
-        "7 FLOPs", "1.23 kFLOPs", "1.00 MFLOPs", "12.3 MFLOPs", "5.64 GFLOPs",
-    ]  # fmt: skip
+        "7 FLOPs",
+        "1.23 kFLOPs",
+        "1.00 MFLOPs",
+        "12.3 MFLOPs",
+        "5.64 GFLOPs",
+    ]

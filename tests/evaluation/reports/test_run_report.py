@@ -28,11 +28,17 @@ def metrics(subsets=("val", "test"), healthy=3, **options):
 
 def data(**changes):
     base = ReportData(
-        title="Malaria", run_name="run-1", created="1 January 2025", held_out="Patients of the test set were never trained on.",
-        metrics=metrics(), plots={"roc": PNG, "confusion_matrix_chosen": PNG, "my_plot": PNG}, config="model:\n  name: lenet",
-        provenance={"git": {"commit": "abc123", "files": ["a.py", "b.py"]}, "seed": 0}, notes=["Only three patients."],
+        title="Malaria",
+        run_name="run-1",
+        created="1 January 2025",
+        held_out="Patients of the test set were never trained on.",
+        metrics=metrics(),
+        plots={"roc": PNG, "confusion_matrix_chosen": PNG, "my_plot": PNG},
+        config="model:\n  name: lenet",
+        provenance={"git": {"commit": "abc123", "files": ["a.py", "b.py"]}, "seed": 0},
+        notes=["Only three patients."],
         command="python run.py model=lenet",
-    )  # fmt: skip
+    )
     return replace(base, **changes)
 
 
@@ -86,9 +92,18 @@ def test_the_stamp_is_there_if_and_only_if_it_is_leaky(leaky):
 def test_what_is_given_is_escaped_everywhere():
     evil = "<script>alert(1)</script>\"'&"
     given = data(
-        title=evil, run_name=evil, created=evil, held_out=evil, plots={evil: PNG, "roc": PNG}, captions={"roc": evil}, config=evil,
-        provenance={evil: {evil: evil}}, notes=[evil], command=evil, counts={evil: metrics()["subsets"]["test"]["counted"]},
-    )  # fmt: skip
+        title=evil,
+        run_name=evil,
+        created=evil,
+        held_out=evil,
+        plots={evil: PNG, "roc": PNG},
+        captions={"roc": evil},
+        config=evil,
+        provenance={evil: {evil: evil}},
+        notes=[evil],
+        command=evil,
+        counts={evil: metrics()["subsets"]["test"]["counted"]},
+    )
     text = render(given)
     assert "<script" not in text and Page(text).text.count("<script>alert(1)</script>") >= 11
 
@@ -100,11 +115,16 @@ def test_plots_carry_their_captions():
     assert all(value for _, name, value in page.attributes if name == "alt")
 
 
-@pytest.mark.parametrize(("made", "said"), [
-    ({"resamples": 0}, "No intervals: no resamples were asked for."), ({"healthy": 12}, "no parasitized cell"),
-    ({"subsets": ("external",), "thresholds": {"chosen": 0.25}}, "0.2500 (frozen before this evaluation)"),
-    ({"subsets": ("external",), "thresholds": {}}, "half is 0.5."), ({"subsets": ("val",)}, "on the validation patients"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"resamples": 0}, "No intervals: no resamples were asked for."),
+        ({"healthy": 12}, "no parasitized cell"),
+        ({"subsets": ("external",), "thresholds": {"chosen": 0.25}}, "0.2500 (frozen before this evaluation)"),
+        ({"subsets": ("external",), "thresholds": {}}, "half is 0.5."),
+        ({"subsets": ("val",)}, "on the validation patients"),
+    ],
+)
 def test_odd_evaluations_still_report(made, said):
     assert said in Page(render(data(metrics=metrics(**made)))).text
 

@@ -156,11 +156,16 @@ def test_a_ray_cluster_that_is_not_there_is_told_at_once(call_main, tmp_path):
     assert "hydra.launcher.address: received '127.0.0.1:1', but Ray cannot be reached there" in told
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["override_sets=none.yaml"], "override_sets: 'none.yaml' does not exist"), (["resume=true", "seed=0,1"], "holds no multirun"),
-    (["resume=perhaps"], "resume: expected true or false"),
-    (["override_sets=a.yaml,b.yaml"], "override_sets: one for the whole multirun"), (["hydra/launcher=jobli"], "Did you mean 'joblib'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["override_sets=none.yaml"], "override_sets: 'none.yaml' does not exist"),
+        (["resume=true", "seed=0,1"], "holds no multirun"),
+        (["resume=perhaps"], "resume: expected true or false"),
+        (["override_sets=a.yaml,b.yaml"], "override_sets: one for the whole multirun"),
+        (["hydra/launcher=jobli"], "Did you mean 'joblib'"),
+    ],
+)
 def test_mistakes_are_told_before_the_first_job(call_main, tmp_path, arguments, message):
     code, told = call_main("-m", *arguments, f"hydra.sweep.dir={tmp_path / 'out'}")
     assert code not in (0, None)
@@ -235,9 +240,15 @@ def test_without_its_package_a_launcher_names_the_extra(call_main, tmp_path, mon
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--multi", "hydra/launcher='joblib'", "seed=abc,-1"], ["hydra.mode=MULTIRUN", "seed=abc,-1"], ["-m", "experiment=parallel", "seed=abc,-1"],
-], ids=["abbreviated and quoted", "by its mode", "in a preset"])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--multi", "hydra/launcher='joblib'", "seed=abc,-1"],
+        ["hydra.mode=MULTIRUN", "seed=abc,-1"],
+        ["-m", "experiment=parallel", "seed=abc,-1"],
+    ],
+    ids=["abbreviated and quoted", "by its mode", "in a preset"],
+)
 def test_a_multirun_and_its_launcher_are_known_however_they_are_spelled(call_main, tmp_path, arguments):
     preset = tmp_path / "presets" / "experiment" / "parallel.yaml"
     preset.parent.mkdir(parents=True)

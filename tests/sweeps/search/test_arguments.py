@@ -75,11 +75,17 @@ def test_the_agents_arguments_become_the_values_of_its_file(tmp_path_factory, va
 
 def test_plain_words_stay_plain():
     values = {
-        "model": "lenet_sequential", "dataset.path": "/data/cells.zip", "aug": ["dihedral", "mixup"], "optimizer": {"learning_rate": 1e-05},
-    }  # fmt: skip
+        "model": "lenet_sequential",
+        "dataset.path": "/data/cells.zip",
+        "aug": ["dihedral", "mixup"],
+        "optimizer": {"learning_rate": 1e-05},
+    }
     assert to_overrides(values) == [
-        "model=lenet_sequential", "dataset.path=/data/cells.zip", "aug=[dihedral,mixup]", "optimizer.learning_rate=1e-05",
-    ]  # fmt: skip
+        "model=lenet_sequential",
+        "dataset.path=/data/cells.zip",
+        "aug=[dihedral,mixup]",
+        "optimizer.learning_rate=1e-05",
+    ]
 
 
 def test_multirun_and_both_engines_compose_the_same_configuration(monkeypatch, tmp_path):
@@ -105,11 +111,18 @@ def test_what_cannot_be_given_is_an_error_that_names_the_key(value):
 
 
 AS_THE_AGENT_WRITES = {
-    "a=None": {"a": None}, "a=True": {"a": True}, "a=1e-05": {"a": 1e-05},
+    "a=None": {"a": None},
+    "a=True": {"a": True},
+    "a=1e-05": {"a": 1e-05},
     "optimizer={'learning_rate': 0.1, 'clip': {'norm': None}}": {"optimizer": {"learning_rate": 0.1, "clip": {"norm": None}}},
-    "a=[1, None, 'x, y']": {"a": [1, None, "x, y"]}, "a=k=v": {"a": "k=v"}, "a=x,y": {"a": "x,y"}, "a=x y": {"a": "x y"}, "a=(": {"a": "("},
-    "logger=[console,csv,wandb]": {"logger": ["console", "csv", "wandb"]}, "a='None'": {"a": "None"},
-}  # fmt: skip
+    "a=[1, None, 'x, y']": {"a": [1, None, "x, y"]},
+    "a=k=v": {"a": "k=v"},
+    "a=x,y": {"a": "x,y"},
+    "a=x y": {"a": "x y"},
+    "a=(": {"a": "("},
+    "logger=[console,csv,wandb]": {"logger": ["console", "csv", "wandb"]},
+    "a='None'": {"a": "None"},
+}
 
 
 @pytest.mark.parametrize("argument", AS_THE_AGENT_WRITES)

@@ -41,16 +41,21 @@ def run(found, *, agents=1, trials=None, seed=0):
 
 def test_a_grid_is_run_whole_by_two_agents_and_failures_end_nothing(begin):
     parameters = {
-        "x": {"values": [0.1, 0.3]}, "does": {"values": ["run", "fail", "die", "blank"]}, "o": {"parameters": {"p": {"value": [1, 2]}}},
-    }  # fmt: skip
+        "x": {"values": [0.1, 0.3]},
+        "does": {"values": ["run", "fail", "die", "blank"]},
+        "o": {"parameters": {"p": {"value": [1, 2]}}},
+    }
     trials = run(begin("grid", parameters), agents=2)
     assert {(trial.values["x"], trial.values["does"]) for trial in trials} == {
         (x, does) for x in (0.1, 0.3) for does in ("run", "fail", "die", "blank")
     }
     assert len(trials) == 8
     assert {trial.values["does"]: trial.status for trial in trials} == {
-        "run": "done", "fail": "failed", "die": "failed", "blank": "no number",
-    }  # fmt: skip
+        "run": "done",
+        "fail": "failed",
+        "die": "failed",
+        "blank": "no number",
+    }
     assert all(trial.values["o.p"] == [1, 2] for trial in trials)
     assert {trial.values["x"]: trial.objective for trial in trials if trial.status == "done"} == pytest.approx({0.1: 0.96, 0.3: 1.0})
     reasons = {trial.values["does"]: trial.reason for trial in trials}

@@ -11,9 +11,11 @@ from malaria_exp.sweeps.search.report import _dimension, draw, importances
 from malaria_exp.sweeps.search.trials import Trial
 
 PARAMETERS = {
-    "x": {"min": 0.0, "max": 1.0}, "rate": {"distribution": "log_uniform_values", "min": 1.0e-4, "max": 1.0},
-    "aug": {"values": ["none", ["dihedral", "mixup"], None]}, "fixed": {"value": 3},
-}  # fmt: skip
+    "x": {"min": 0.0, "max": 1.0},
+    "rate": {"distribution": "log_uniform_values", "min": 1.0e-4, "max": 1.0},
+    "aug": {"values": ["none", ["dihedral", "mixup"], None]},
+    "fixed": {"value": 3},
+}
 
 
 @pytest.fixture

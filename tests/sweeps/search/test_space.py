@@ -39,27 +39,35 @@ def follows(values, distribution):
     return stats.kstest(values, distribution.cdf).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("node", "distribution"), [
-    ({"min": 0.5, "max": 2.0}, stats.uniform(0.5, 1.5)),
-    ({"distribution": "log_uniform", "min": -3, "max": 1}, stats.loguniform(math.exp(-3), math.e)),
-    ({"distribution": "log_uniform_values", "min": 1.0e-4, "max": 0.1}, stats.loguniform(1e-4, 0.1)),
-    ({"distribution": "inv_log_uniform", "min": 1, "max": 3}, stats.loguniform(math.exp(-3), math.exp(-1))),
-    ({"distribution": "inv_log_uniform_values", "min": 0.2, "max": 5}, stats.loguniform(0.2, 5)),
-    ({"distribution": "normal", "mu": 3, "sigma": 2}, stats.norm(3, 2)),
-    ({"distribution": "normal"}, stats.norm(0, 1)),
-    ({"distribution": "log_normal", "mu": 1, "sigma": 0.5}, stats.lognorm(0.5, scale=math.e)),
-    ({"distribution": "beta", "a": 2, "b": 5}, stats.beta(2, 5)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "distribution"),
+    [
+        ({"min": 0.5, "max": 2.0}, stats.uniform(0.5, 1.5)),
+        ({"distribution": "log_uniform", "min": -3, "max": 1}, stats.loguniform(math.exp(-3), math.e)),
+        ({"distribution": "log_uniform_values", "min": 1.0e-4, "max": 0.1}, stats.loguniform(1e-4, 0.1)),
+        ({"distribution": "inv_log_uniform", "min": 1, "max": 3}, stats.loguniform(math.exp(-3), math.exp(-1))),
+        ({"distribution": "inv_log_uniform_values", "min": 0.2, "max": 5}, stats.loguniform(0.2, 5)),
+        ({"distribution": "normal", "mu": 3, "sigma": 2}, stats.norm(3, 2)),
+        ({"distribution": "normal"}, stats.norm(0, 1)),
+        ({"distribution": "log_normal", "mu": 1, "sigma": 0.5}, stats.lognorm(0.5, scale=math.e)),
+        ({"distribution": "beta", "a": 2, "b": 5}, stats.beta(2, 5)),
+    ],
+)
 def test_ranges_have_the_named_distribution(node, distribution):
     assert follows(draws(node), distribution)
 
 
-@pytest.mark.parametrize(("node", "step"), [
-    ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.1}, 0.1),
-    ({"distribution": "q_log_uniform_values", "min": 1, "max": 100, "q": 5}, 5),
-    ({"distribution": "q_normal", "mu": 2, "sigma": 3, "q": 0.25}, 0.25), ({"distribution": "q_log_normal", "q": 2}, 2),
-    ({"distribution": "q_beta", "a": 2, "b": 2, "q": 0.05}, 0.05), ({"distribution": "q_uniform", "min": 0, "max": 9}, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "step"),
+    [
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.1}, 0.1),
+        ({"distribution": "q_log_uniform_values", "min": 1, "max": 100, "q": 5}, 5),
+        ({"distribution": "q_normal", "mu": 2, "sigma": 3, "q": 0.25}, 0.25),
+        ({"distribution": "q_log_normal", "q": 2}, 2),
+        ({"distribution": "q_beta", "a": 2, "b": 2, "q": 0.05}, 0.05),
+        ({"distribution": "q_uniform", "min": 0, "max": 9}, 1),
+    ],
+)
 def test_quantized_values_are_multiples_of_the_step(node, step):
     values = draws(node, 300)
     assert len(set(values)) > 3
@@ -117,22 +125,31 @@ def test_optuna_draws_what_the_stand_in_draws(node):
     assert {type(parameter.draw(study.ask())) for _ in range(5)} == {type(draws(node, 1)[0])}
 
 
-@pytest.mark.parametrize(("node", "message"), [
-    ({"distribution": "unifrom", "min": 0, "max": 1}, "Did you mean 'uniform'"),
-    ({"min": 0, "max": 1, "step": 2}, "unknown key 'step'"), ({"min": 0}, "expected value, values, or min and max"),
-    ({"distribution": "q_uniform", "min": 0}, "needs 'max'"), ({"min": 2, "max": 1}, "expected min < max"),
-    ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min: expected a number > 0"),
-    ({"distribution": "log_uniform", "min": 0, "max": 1000}, "log_uniform_values"),
-    ({"distribution": "normal", "sigma": 0}, "sigma: expected a number > 0"),
-    ({"distribution": "beta", "a": 0}, "expected a and b > 0"),
-    ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q: expected a number > 0"),
-    ({"distribution": "int_uniform", "min": 0.5, "max": 3}, "min: expected a whole number"),
-    ({"distribution": "uniform", "min": "1e-4", "max": 1}, "1.0e-4"), ({"min": True, "max": 2}, "expected a number, received True"),
-    ({"values": []}, "at least one value"), ({"values": [1, 1]}, "stands there twice"),
-    ({"values": [1, 2], "probabilities": [1]}, "a number for each of the 2 values"),
-    ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "add up to 1"), (3, "A fixed value is written"),
-    ({"parameters": {"c": {"value": 1}}, "min": 0}, "no other keys"), ({"parameters": {}}, "names what the sweep varies"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        ({"distribution": "unifrom", "min": 0, "max": 1}, "Did you mean 'uniform'"),
+        ({"min": 0, "max": 1, "step": 2}, "unknown key 'step'"),
+        ({"min": 0}, "expected value, values, or min and max"),
+        ({"distribution": "q_uniform", "min": 0}, "needs 'max'"),
+        ({"min": 2, "max": 1}, "expected min < max"),
+        ({"distribution": "log_uniform_values", "min": 0, "max": 1}, "min: expected a number > 0"),
+        ({"distribution": "log_uniform", "min": 0, "max": 1000}, "log_uniform_values"),
+        ({"distribution": "normal", "sigma": 0}, "sigma: expected a number > 0"),
+        ({"distribution": "beta", "a": 0}, "expected a and b > 0"),
+        ({"distribution": "q_uniform", "min": 0, "max": 1, "q": 0}, "q: expected a number > 0"),
+        ({"distribution": "int_uniform", "min": 0.5, "max": 3}, "min: expected a whole number"),
+        ({"distribution": "uniform", "min": "1e-4", "max": 1}, "1.0e-4"),
+        ({"min": True, "max": 2}, "expected a number, received True"),
+        ({"values": []}, "at least one value"),
+        ({"values": [1, 1]}, "stands there twice"),
+        ({"values": [1, 2], "probabilities": [1]}, "a number for each of the 2 values"),
+        ({"values": [1, 2], "probabilities": [0.5, 0.6]}, "add up to 1"),
+        (3, "A fixed value is written"),
+        ({"parameters": {"c": {"value": 1}}, "min": 0}, "no other keys"),
+        ({"parameters": {}}, "names what the sweep varies"),
+    ],
+)
 def test_what_is_wrong_is_named(node, message):
     with pytest.raises(ConfigError, match=r"x\.yaml: parameters\.a\.b") as caught:
         one(node)

@@ -10,13 +10,16 @@ from malaria_exp.sweeps.search.space_check import check_space, trial_overrides
 from malaria_exp.utils.errors import ConfigError
 
 
-@pytest.mark.parametrize(("parameters", "message"), [
-    ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
-    ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
-    ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
-    ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
-    ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"optimizer.lr": {"values": [0.1]}}, "optimizer.lr: unknown key"),
+        ({"model": {"values": ["cellnet", "celnet"]}}, "model: no option 'celnet'. Did you mean 'cellnet'?"),
+        ({"batch_size": {"values": [64, "many"]}}, "batch_size: expected"),
+        ({"model.dropout": {"min": 0.5, "max": 2.5}}, "model.dropout: expected"),
+        ({"optimizer": {"parameters": {"learning_rat": {"min": 0.1, "max": 1.0}}}}, "Did you mean 'learning_rate'?"),
+    ],
+)
 def test_what_no_trial_could_use_is_told_before_the_first(tmp_path, parameters, message):
     method = "random" if any("min" in str(node) for node in parameters.values()) else "grid"
     path = write_sweep(tmp_path / "x.yaml", parameters, method=method, run_cap=3)

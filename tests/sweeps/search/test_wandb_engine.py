@@ -165,8 +165,13 @@ def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begi
     assert [record.getMessage() for record in said.records if "another takes its place" in record.getMessage()]
     done = next(trial for trial in trials if trial.objective == 0.3)
     assert done.values == {
-        "auc": 0.3, "seconds": 6, "text.inner": "k=v, (x)", "text.none": None, "dataset": "nih", "logger": ["console", "csv", "wandb"],
-    }  # fmt: skip
+        "auc": 0.3,
+        "seconds": 6,
+        "text.inner": "k=v, (x)",
+        "text.none": None,
+        "dataset": "nih",
+        "logger": ["console", "csv", "wandb"],
+    }
     # The run that the agent named, in the sweep and its project, with the metric where the server looks for it: as plain numbers.
     assert json.loads((done.path / "wandb.json").read_text())["id"] == "s0r2"
     assert (server.shown["s0r2"]["sweep"], server.shown["s0r2"]["project"]) == ("s0", "p")

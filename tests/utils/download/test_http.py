@@ -15,8 +15,12 @@ from malaria_exp.utils.resuming_download import RemoteFile
 # Errors of the server
 
 REFUSALS = [
-    (403, "403 Forbidden"), (404, "404 Not Found"), (416, "416 Requested Range Not Satisfiable"), (204, "204 No Content"), (499, "499"),
-]  # fmt: skip
+    (403, "403 Forbidden"),
+    (404, "404 Not Found"),
+    (416, "416 Requested Range Not Satisfiable"),
+    (204, "204 No Content"),
+    (499, "499"),
+]
 
 
 @pytest.mark.parametrize(("status", "phrase"), REFUSALS)
@@ -117,8 +121,12 @@ def test_a_host_that_cannot_be_is_one_message(path, host):
 def test_passwords_and_tokens_are_used_but_never_shown(site, path, messages):
     remote = site.remote(url=site.url.replace("//", "//me:s%C3%BCss@") + "?token=tok3n#frag")
     site.answers = [
-        say(503), say(302, Location="/real?sig=s1gn"), serve(DAMAGED), serve(cut=10), say(302, Location="ftp://you:h1dden@x/?k=k3y"),
-    ]  # fmt: skip
+        say(503),
+        say(302, Location="/real?sig=s1gn"),
+        serve(DAMAGED),
+        serve(cut=10),
+        say(302, Location="ftp://you:h1dden@x/?k=k3y"),
+    ]
     text = fails(remote, path)
     assert site.requests[0][0] == "/cells.zip?token=tok3n"
     assert site.requests[0][1]["Authorization"] == "Basic bWU6c8O8c3M=" and len(site.requests) == 6 - 1
@@ -136,9 +144,11 @@ def test_a_password_does_not_follow_to_another_host(site, path):
 
 SHOWN = {
     "https://example.org/a/b.zip": "https://example.org/a/b.zip",
-    "https://me:word@example.org:8/a?x=1&y=2#z": "https://example.org:8/a?***", "https://a:b@c@example.org/d@e": "https://example.org/d@e",
-    "http://me:word@[": "http://[", "http://example.org?me@x": "http://example.org?***",
-}  # fmt: skip
+    "https://me:word@example.org:8/a?x=1&y=2#z": "https://example.org:8/a?***",
+    "https://a:b@c@example.org/d@e": "https://example.org/d@e",
+    "http://me:word@[": "http://[",
+    "http://example.org?me@x": "http://example.org?***",
+}
 
 
 @pytest.mark.parametrize(("url", "shown"), SHOWN.items())

@@ -142,8 +142,11 @@ def test_a_server_that_always_starts_over_and_breaks_off_is_given_up(site, path)
 
 
 VERSIONS = [
-    ({"ETag": '"1"'}, '"1"'), ({"Last_Modified": DATE}, DATE), ({"ETag": '"1"', "Last_Modified": DATE}, '"1"'), ({"ETag": 'W/"1"'}, None),
-]  # fmt: skip
+    ({"ETag": '"1"'}, '"1"'),
+    ({"Last_Modified": DATE}, DATE),
+    ({"ETag": '"1"', "Last_Modified": DATE}, '"1"'),
+    ({"ETag": 'W/"1"'}, None),
+]
 
 
 @pytest.mark.parametrize(("version", "condition"), VERSIONS, ids=["etag", "date", "both", "weak"])

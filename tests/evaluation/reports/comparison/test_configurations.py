@@ -14,8 +14,11 @@ def test_what_an_option_decides_is_no_news_beside_the_option():
         [run("cellnet", stem=16, dropout=0.1), run("vit", depth=4, dropout=0.1), run("vit", depth=4, dropout=0.5)]
     )
     assert [(column.key, column.follows) for column in columns] == [
-        ("model", None), ("model.dropout", None), ("model.stem", "model"), ("model.depth", "model"),
-    ]  # fmt: skip
+        ("model", None),
+        ("model.dropout", None),
+        ("model.stem", "model"),
+        ("model.depth", "model"),
+    ]
     assert same == {"seed": 0, "aug": "dihedral", "aug.dihedral.p": 1.0}
 
 

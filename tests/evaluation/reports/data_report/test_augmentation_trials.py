@@ -54,10 +54,17 @@ def test_a_series_changes_one_key_of_one_cell_and_probabilities_have_none():
     assert {"saturation", "brightness", "contrast"} <= {one.key for one in TriedOption("repeat5", {}, given).series()}
 
 
-@pytest.mark.parametrize(("annotation", "current", "expected"), [
-    (Probability, 0.5, [0, 0.2, 0.5, 0.6, 0.8, 1]), (Range, 1.0, []), (str, "a", []), (bool, True, []), (float, 0.5, []),
-    (list[str], [], []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("annotation", "current", "expected"),
+    [
+        (Probability, 0.5, [0, 0.2, 0.5, 0.6, 0.8, 1]),
+        (Range, 1.0, []),
+        (str, "a", []),
+        (bool, True, []),
+        (float, 0.5, []),
+        (list[str], [], []),
+    ],
+)
 def test_values_of_a_series(annotation, current, expected):
     assert series_values(annotation, current) == pytest.approx(expected)
 
