@@ -1,5 +1,7 @@
 """Pictures of the pages that tracking tools show of runs, taken in headless Chromium: docs/images/tracking/*.png.
 
+A page that does not show what it should ends the program with what is missing.
+
     python benchmarks/tracking_pages.py FOLDER [--docs docs] [--tool tensorboard,mlflow]
 
 FOLDER is the folder of runs, such as outputs; TensorBoard serves all below it, MLflow its mlflow/mlflow.db. Takes the package selenium,
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,19 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-sync"
     " --force-device-scale-factor=1 --hide-scrollbars"
 )
+# All text of a page, that of its components' insides too; and the widths of its pictures.
+TEXT = """
+const walk = node => (node.shadowRoot ? walk(node.shadowRoot) : '') +
+    [...node.childNodes].map(child => child.nodeType === 3 ? child.textContent : child.nodeType === 1 ? walk(child) : '').join(' ');
+return walk(document.body)
+"""
+PICTURES = """
+const walk = node => [...(node.shadowRoot ? walk(node.shadowRoot) : []), ...[...node.children].flatMap(walk),
+    ...(node.tagName === 'IMG' && node.naturalWidth > 40 ? [node.naturalWidth] : [])];
+return walk(document.body)
+"""
+# What a page must show.
+SHOWN = {"scalars": ["epoch", "val_auc"], "pr_curves": ["val_pr_curve"], "hparams": ["optimizer.learning_rate", "test/auc"]}
 # Name of the picture: what stands behind the address, and the window's size.
 TENSORBOARD = {
     "scalars": ("#scalars&tagFilter=epoch%2F(loss%7Cval_loss%7Cval_auc%7Clearning_rate)", (1500, 900)),
@@ -36,6 +51,8 @@ TENSORBOARD = {
     "profile": ("#profile", (1500, 900)),
 }
 PATIENCE_SECONDS = 90
+# For what a page draws after its text is there.
+DRAW_SECONDS = 8
 
 
 def main() -> None:
@@ -52,33 +69,46 @@ def main() -> None:
         if "tensorboard" in tools:
             with tensorboard_server(asked.folder) as url:
                 for name, (page, size) in TENSORBOARD.items():
-                    take(driver, f"{url}{page}", size, pictures / f"tensorboard_{name}.png")
+                    take(driver, f"{url}{page}", size, pictures / f"tensorboard_{name}.png", SHOWN.get(name, ()), images=name == "images")
         if "mlflow" in tools:
             with mlflow_server(asked.folder / "mlflow") as url:
-                for name, page in mlflow_pages(url).items():
-                    take(driver, f"{url}{page}", (1600, 950), pictures / f"mlflow_{name}.png")
+                for name, (page, words) in mlflow_pages(url).items():
+                    take(driver, f"{url}{page}", (1600, 950), pictures / f"mlflow_{name}.png", words)
 
 
-def take(driver: Any, url: str, size: tuple[int, int], path: Path, wait: float = 8.0) -> None:
-    """Opens a page and saves what is to be seen of it; `wait` is for what it draws in the meantime, in seconds."""
+def take(driver: Any, url: str, size: tuple[int, int], path: Path, words: Sequence[str] = (), *, images: bool = False) -> None:
+    """Opens a page, waits until it shows the words, and pictures if it must have some, and saves what is to be seen of it.
+
+    Raises:
+        RuntimeError: it does not show them.
+    """
     driver.set_window_size(*size)
     # A change behind the # alone does not reload the page.
     driver.get("about:blank")
     driver.get(url)
-    time.sleep(wait)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        text = driver.execute_script(TEXT)
+        missing = [word for word in words if word not in text] + (["pictures"] if images and not driver.execute_script(PICTURES) else [])
+        if not missing:
+            break
+        if time.monotonic() > end:
+            raise RuntimeError(f"{url} does not show {', '.join(missing)}")
+        time.sleep(0.5)
+    time.sleep(DRAW_SECONDS)
     driver.save_screenshot(str(path))
     print(f"wrote {path}")
 
 
-def mlflow_pages(url: str) -> dict[str, str]:
-    """Returns what stands behind a server's address for the table of runs, and for the newest run's metrics."""
+def mlflow_pages(url: str) -> dict[str, tuple[str, list[str]]]:
+    """Returns what stands behind a server's address for the table of runs, and for the newest run's metrics; and words they must show."""
     from mlflow import MlflowClient
 
     client = MlflowClient(url.rstrip("/"))
     experiment = client.get_experiment_by_name("malaria_exp").experiment_id
-    run = client.search_runs([experiment], max_results=1)[0].info.run_id
+    run = client.search_runs([experiment], max_results=1)[0].info
     table = f"#/experiments/{experiment}/runs"
-    return {"runs": table, "metrics": f"{table}/{run}/model-metrics"}
+    return {"runs": (table, [run.run_name]), "metrics": (f"{table}/{run.run_id}/model-metrics", [run.run_name])}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -22,6 +23,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # In the background of a script (`make test &`) Ctrl-C is ignored, and so it would be by the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Examples where a test does not say how many.
+settings.register_profile("suite", max_examples=40, deadline=None)
+settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "nih" / "cell_images.zip"))

@@ -149,8 +149,7 @@ def left(path):
 def arrives(remote, path, content=CONTENT, **options):
     """Fetches, and asserts that exactly the file and the memory of its check are there then."""
     assert fetch(remote, path, **{"patience": 5, "attempts": 3, "wait": 0.001, **options}) == path
-    assert path.read_bytes() == content
-    assert left(path) == ["cells.zip", "cells.zip.ok"]
+    assert path.read_bytes() == content and left(path) == ["cells.zip", "cells.zip.ok"]
 
 
 def fails(remote, path, **options):

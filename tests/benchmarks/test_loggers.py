@@ -1,12 +1,6 @@
 """The program that measures what loggers cost: who has a turn when, what is counted, and the table made of it."""
 
-import importlib.util
-import threading
-import time
-from pathlib import Path
-
 import pytest
-from conftest import ROOT
 
 from malaria_exp.config.durations import RunLength
 
@@ -14,11 +8,8 @@ STEPS, EPOCHS = 3, 2
 
 
 @pytest.fixture(scope="module")
-def loggers():
-    spec = importlib.util.spec_from_file_location("benchmark_loggers", ROOT / "benchmarks" / "loggers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def loggers(load):
+    return load("loggers")
 
 
 def train(tracker, epochs):
@@ -50,12 +41,6 @@ def test_each_turn_has_a_logger_of_its_own_and_one_epoch_that_is_not_counted(log
     assert not (tmp_path / "outputs" / "0" / "history.csv").exists()
 
 
-def test_a_logger_that_fails_is_not_measured(loggers, tmp_path, monkeypatch):
-    monkeypatch.setattr("malaria_exp.components.logger.csv.CsvLogger.scalars", lambda *_: 1 / 0)
-    with pytest.raises(SystemExit, match="csv failed"):
-        train(loggers.TurnsTracker(["csv"], 1, tmp_path), 2)
-
-
 def test_the_cost_is_that_against_the_turns_of_none_beside_it(loggers):
     """The machine becomes slower by the half while it is measured."""
     turns = [
@@ -65,23 +50,3 @@ def test_the_cost_is_that_against_the_turns_of_none_beside_it(loggers):
     ]
     row = loggers.describe(turns, "bfloat16", 85).splitlines()[-1]
     assert row == "| csv | +10.0 (+10.0 to +10.0) | 1.00 | 0.00 | 0.8 | 0.25 |"
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_work_of_other_threads_is_seen(loggers):
-    stop = threading.Event()
-
-    def work():
-        while not stop.is_set():
-            sum(range(1000))
-
-    before = loggers.cpu_elsewhere()
-    thread = threading.Thread(target=work)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while loggers.cpu_elsewhere() - before < 0.05 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    seen = loggers.cpu_elsewhere() - before
-    stop.set()
-    thread.join()
-    assert seen >= 0.05

@@ -1,18 +1,15 @@
 """The program that writes docs/models.md: its table and pictures are made of the runs' own files."""
 
-import importlib.util
 import json
 
 import pytest
-from conftest import ROOT
+
+from malaria_exp.config.registry import options
 
 
 @pytest.fixture(scope="module")
-def models():
-    spec = importlib.util.spec_from_file_location("benchmark_models", ROOT / "benchmarks" / "models.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def models(load):
+    return load("models")
 
 
 def test_table_and_pictures_of_a_finished_run(models, finished_run, tmp_path, monkeypatch, capsys):
@@ -33,23 +30,6 @@ def test_table_and_pictures_of_a_finished_run(models, finished_run, tmp_path, mo
     assert "wrote" in capsys.readouterr().out
 
 
-def test_a_run_that_failed_is_said_and_excluded(models, tmp_path, monkeypatch, capsys):
-    (tmp_path / "runs" / "0").mkdir(parents=True)
-    (tmp_path / "runs" / "0" / "status.json").write_text('{"status": "failed", "reason": "no memory"}')
-    monkeypatch.setattr("sys.argv", ["models.py", "--from", str(tmp_path / "runs"), "--docs", str(tmp_path)])
-    assert models.main() == 1
-    assert "failed, excluded: no memory" in capsys.readouterr().out
-
-
 def test_every_model_has_its_row(models):
-    from malaria_exp.config.registry import options
-
     run = {name for command in models.MULTIRUNS.values() for name in command[0].removeprefix("model=").split(",")}
     assert run == set(options("model")) - {"ensemble"}
-
-
-@pytest.mark.parametrize("arguments", [[], ["a.zip", "--from", "runs"], ["a.zip", "--epoch5"], ["a.zip", "batch_size"]])
-def test_what_is_no_command_is_refused(models, arguments, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["models.py", *arguments])
-    with pytest.raises(SystemExit):
-        models.parse()

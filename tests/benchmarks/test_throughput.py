@@ -1,6 +1,5 @@
 """The program that writes the table of docs/scale.md: its fractions are made of the grids' own files."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -10,11 +9,8 @@ from conftest import ROOT
 
 
 @pytest.fixture(scope="module")
-def throughput():
-    spec = importlib.util.spec_from_file_location("benchmark_throughput", ROOT / "benchmarks" / "throughput.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def throughput(load):
+    return load("throughput")
 
 
 def grid(folder, job, *, seconds, at_a_time, copies=1):
@@ -29,8 +25,7 @@ def grid(folder, job, *, seconds, at_a_time, copies=1):
 def test_parts_of_a_job_add_up_to_its_time(throughput, finished_run):
     job = throughput.read_job(finished_run)
     status = json.loads((finished_run / "status.json").read_text())
-    assert min(job.values()) > 0
-    assert sum(job.values()) == pytest.approx(status["seconds"])
+    assert min(job.values()) > 0 and sum(job.values()) == pytest.approx(status["seconds"])
 
 
 def test_the_fraction_is_of_all_cores(throughput, finished_run, tmp_path, monkeypatch, capsys):
@@ -63,16 +58,6 @@ def test_a_job_that_failed_counts_for_nothing_and_is_said(throughput, finished_r
     monkeypatch.setattr("sys.argv", ["throughput.py", "--from", str(tmp_path)])
     assert throughput.main() == 1
     assert "| `basic` (1 not finished) |" in capsys.readouterr().out
-
-
-def test_only_overrides_and_launchers_are_taken(throughput, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["throughput.py", "--jobs", "2", "dataset.cells_per_patient=8", "model.image_size=32"])
-    asked, overrides = throughput.parse()
-    assert asked.archive is None and overrides == ["dataset.cells_per_patient=8", "model.image_size=32"]
-    for wrong in (["a.zip", "--job5"], ["a.zip", "batch_size"], ["--launchers", "slurm"]):
-        monkeypatch.setattr("sys.argv", ["throughput.py", *wrong])
-        with pytest.raises(SystemExit):
-            throughput.parse()
 
 
 def test_every_launcher_of_this_machine_is_measured(throughput):

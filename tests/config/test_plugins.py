@@ -50,9 +50,7 @@ def test_what_a_plugin_registers_becomes_an_option(workshop):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", overrides=["plugins=[mine_good]", "model=my_net", "aug=[my_aug,dihedral]", "aug.my_aug.p=0.1"])
     assert OmegaConf.missing_keys(composed) == {"model.source"}, "a parameter without a default must be given"
-    assert composed.model.width == 8
-    assert list(composed.aug) == ["my_aug", "dihedral"]
-    assert composed.aug.my_aug.p == 0.1
+    assert composed.model.width == 8 and list(composed.aug) == ["my_aug", "dihedral"] and composed.aug.my_aug.p == 0.1
 
 
 def test_a_wrong_key_of_a_plugins_component_is_named(workshop):

@@ -47,8 +47,7 @@ def test_a_batch_holds_the_cells_own_pixels_and_labels(data, resident_gb):
         ((BATCH, 1), tf.float32),
     ]
     for images, labels in take(made, 10):
-        assert images.dtype == labels.dtype == np.float32
-        assert images.shape == (BATCH, SIZE, SIZE, 3)
+        assert images.dtype == labels.dtype == np.float32 and images.shape == (BATCH, SIZE, SIZE, 3)
         assert labels.shape == (BATCH, 1)
         for row, image, label in zip(numbers(images), images, labels[:, 0], strict=True):
             assert np.array_equal(np.rint(image * 255), Numbered().read(row))
@@ -59,9 +58,7 @@ def test_a_batch_holds_the_cells_own_pixels_and_labels(data, resident_gb):
 
 def test_every_pixel_value_has_its_own_place_in_0_to_1():
     unit = to_unit(tf.range(256)).numpy()
-    assert unit.dtype == np.float32
-    assert unit[0] == 0
-    assert unit[255] == 1
+    assert unit.dtype == np.float32 and unit[0] == 0 and unit[255] == 1
     assert (np.diff(unit) > 0).all()
     assert np.array_equal(np.rint(unit * 255), np.arange(256))
 
@@ -78,8 +75,7 @@ def test_an_epoch_visits_each_cell_at_most_once_and_leaves_out_only_the_rest(dat
     per_epoch = made.steps_per_epoch * batch_size
     for epoch in range(3):
         visited = seen[epoch * per_epoch : (epoch + 1) * per_epoch]
-        assert len(set(visited)) == per_epoch == 40 - 40 % batch_size
-        assert set(visited) <= set(cells)
+        assert len(set(visited)) == per_epoch == 40 - 40 % batch_size and set(visited) <= set(cells)
 
 
 def test_the_left_out_rest_differs_so_that_every_cell_is_seen(data):
@@ -102,12 +98,14 @@ def test_epochs_and_seeds_differ_in_order(data):
     assert len(set(map(tuple, orders))) == len(orders)
 
 
-@pytest.mark.parametrize("augmentations", [(), (noise, noise)], ids=["plain", "augmented"])
-def test_a_batch_depends_on_seed_epoch_and_step_alone(data, augmentations):
-    made = batches(data, augmentations=augmentations, seed=3)
+@pytest.mark.parametrize(("augmentations", "resident_gb"), [((), 1.0), ((noise, noise), 1.0), ((noise,), 0.0)])
+def test_a_batch_depends_on_seed_epoch_and_step_alone(data, augmentations, resident_gb):
+    made = batches(data, augmentations=augmentations, seed=3, resident_gb=resident_gb)
     whole = take(made, 4 * made.steps_per_epoch)
-    for start in range(1, 4):
-        assert same(take(made, 5, start), whole[start * made.steps_per_epoch :][:5])
+    for epoch, step in ((1, 0), (2, 0), (3, 0), (0, 3), (1, 4)):
+        assert same(take(made, 5, epoch, step), whole[epoch * made.steps_per_epoch + step :][:5])
+    with pytest.raises(ValueError, match="from 0"):
+        made.dataset(0, -1)
     assert same(take(batches(data, augmentations=augmentations, seed=3), 4 * made.steps_per_epoch), whole)
     assert not same(take(batches(data, augmentations=augmentations, seed=4), 1), whole[:1])
 
@@ -126,8 +124,7 @@ def test_a_streamed_set_reads_only_the_cells_of_its_batches(data, monkeypatch):
     plain = type(made.cells.pixel_cache).take
     monkeypatch.setattr(type(made.cells.pixel_cache), "take", lambda self, index: taken.append(len(index)) or plain(self, index))
     take(made, 3)
-    assert taken
-    assert set(taken) == {BATCH}
+    assert taken and set(taken) == {BATCH}
 
 
 # Augmentations
@@ -148,16 +145,14 @@ def test_seeds_of_augmentations_differ_by_epoch_step_position_and_run(data):
     for seed in (0, 1):
         made = batches(data, augmentations=[write_seed(0), write_seed(1), write_seed(2)], seed=seed)
         seen += [images[..., channel].tobytes() for images, _ in take(made, 3 * made.steps_per_epoch) for channel in range(3)]
-    assert len(seen) == 2 * 3 * 5 * 3
-    assert len(set(seen)) == len(seen)
+    assert len(seen) == 2 * 3 * 5 * 3 and len(set(seen)) == len(seen)
 
 
 def test_an_augmentation_keeps_its_numbers_when_another_is_put_behind_it(data):
     alone = take(batches(data, augmentations=[write_seed(0)]), 6)
     followed = take(batches(data, augmentations=[write_seed(0), write_seed(2)]), 6)
     for (first, _), (second, _) in zip(alone, followed, strict=True):
-        assert np.array_equal(first[..., :2], second[..., :2])
-        assert not np.array_equal(first[..., 2], second[..., 2])
+        assert np.array_equal(first[..., :2], second[..., :2]) and not np.array_equal(first[..., 2], second[..., 2])
 
 
 @pytest.mark.parametrize(("duration", "steps"), [("50%", 0.5), ("1 epochs", 0.25), ("3 steps", None)])
@@ -261,8 +256,7 @@ def test_patients_weigh_alike_and_cells_one_on_average(data, excluded):
     weights = Data(dataclasses.replace(manifest, subset=subset), data.pixel_cache).patient_weights()
     patients = manifest.patient[subset == "train"]
     sums = [weights[patients == patient].sum() for patient in np.unique(patients)]
-    assert weights.dtype == np.float32
-    assert weights.mean() == pytest.approx(1)
+    assert weights.dtype == np.float32 and weights.mean() == pytest.approx(1)
     assert sums == pytest.approx([len(patients) / len(sums)] * len(sums))
 
 

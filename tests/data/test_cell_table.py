@@ -33,8 +33,7 @@ def test_labels_come_from_class_names_not_from_their_order():
     sick = np.array([True, False, True, False])
     for labels in ({"parasitized": sick, "uninfected": ~sick}, {"uninfected": ~sick, "parasitized": sick}):
         table = CellTable.from_names("small", labels, **columns())
-        assert table.label.tolist() == [1, 0, 1, 0]
-        assert table.label.dtype == np.int8
+        assert table.label.tolist() == [1, 0, 1, 0] and table.label.dtype == np.int8
     assert CLASS_NAMES[POSITIVE] == "parasitized"
     assert POSITIVE == 1
 
@@ -91,8 +90,7 @@ def test_the_hash_does_not_know_the_order_of_rows():
     order = np.array([2, 0, 3, 1])
     columns = {field.name: getattr(table, field.name) for field in dataclasses.fields(table)}
     turned = dataclasses.replace(table, **{name: value[order] for name, value in columns.items() if isinstance(value, np.ndarray)})
-    assert turned.cell_id.tolist() == ["c2", "c0", "c3", "c1"]
-    assert turned.data_hash == table.data_hash
+    assert turned.cell_id.tolist() == ["c2", "c0", "c3", "c1"] and turned.data_hash == table.data_hash
 
 
 @pytest.mark.parametrize(
@@ -119,11 +117,6 @@ def test_what_is_no_datum_is_not_in_the_hash():
         notes=("a note",),
     )
     assert changed.data_hash == make().data_hash
-
-
-def test_a_table_stops_at_bad_images_unless_told_otherwise():
-    assert make().bad == ()
-    assert make().policy == BadImagePolicy("error", 0.01)
 
 
 @pytest.mark.parametrize("name", ["file", "truth", "slide", "content"])
@@ -163,27 +156,3 @@ def test_chosen_rows_keep_all_that_belongs_to_them(rows):
         assert getattr(chosen, name).tolist() == getattr(table, name)[rows].tolist()
     assert [int(chosen.source.read(row)[0, 0, 0]) for row in range(len(rows))] == rows
     assert (chosen.name, chosen.bad, chosen.policy, chosen.notes) == (table.name, table.bad, table.policy, table.notes)
-
-
-def test_choosing_twice_is_choosing_once():
-    once = make(**FULL).select(np.array([3, 1]))
-    twice = make(**FULL).select(np.array([1, 2, 3])).select(np.array([2, 0]))
-    assert twice.data_hash == once.data_hash
-    assert [twice.source.read(row).tolist() for row in range(2)] == [once.source.read(row).tolist() for row in range(2)]
-
-
-def test_columns_that_are_not_there_stay_so():
-    chosen = make().select(np.array([1]))
-    assert chosen.file is None
-    assert chosen.truth is None
-
-
-def test_no_rows_are_no_table():
-    with pytest.raises(DataError, match="holds no cells"):
-        make().select(np.array([], dtype=np.int64))
-
-
-def test_infected_patients_are_those_of_the_chosen_rows():
-    table = make(label=(1, 0, 0, 0))
-    assert table.infected.tolist() == [True, True, False, False]
-    assert not table.select(np.array([1, 2])).infected.any()

@@ -1,15 +1,10 @@
 """Streamed batches: a function of seed, epoch and step alone, each cell once an epoch, from any step on, by any number of workers."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
 from numbered_cells import SIZE, Numbered, noise, numbered_table, numbers, same, take
 
 from malaria_exp.components.dataset.shards import shards
@@ -72,6 +67,7 @@ def streamed(data, *, batch_size=BATCH, augmentations=(), seed=0) -> StreamedBat
 
 def test_a_batch_holds_the_cells_own_pixels_and_labels(open_window):
     made = streamed(open_window())
+    assert made.dataset().options().autotune.enabled is False, "see test_batches.py"
     images, labels = made.dataset().element_spec
     assert (images.shape, images.dtype) == ((BATCH, SIZE, SIZE, 3), tf.float32)
     assert (labels.shape, labels.dtype) == ((BATCH, 1), tf.float32)
@@ -140,20 +136,6 @@ def test_from_any_step_on_it_is_the_rest_of_the_whole_stream(open_window, window
     for epoch, step in starts:
         start = epoch * made.steps_per_epoch + step
         assert same(take(made, 15, epoch, step)[: len(whole) - start], whole[start : start + 15]), (epoch, step)
-
-
-@pytest.mark.parametrize("resident_gb", [1.0, 0.0])
-def test_batches_of_a_pixel_cache_start_at_any_step_too(open_window, resident_gb):
-    data = open_window()
-    rows = data.manifest.rows("train")
-    cells = Cells("train", rows, data.manifest.label[rows], data.pixel_cache.copy_out(rows, "train"))
-    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=1, resident_gb=resident_gb)
-    whole = take(made, 3 * made.steps_per_epoch)
-    for epoch, step in [(0, 5), (1, 0), (0, 12)]:
-        start = epoch * made.steps_per_epoch + step
-        assert same(take(made, 10, epoch, step), whole[start : start + 10]), (epoch, step)
-    with pytest.raises(ValueError, match="from 0"):
-        made.dataset(0, -1)
 
 
 def test_augmentations_draw_what_they_draw_on_resident_batches(open_window):
@@ -261,59 +243,3 @@ def test_workers_draw_different_augmentations(open_window):
 def test_too_many_workers_are_refused(open_window):
     with pytest.raises(ConfigError, match=r"10 shards give the 11 workers 0 to .* Write more, smaller shards"):
         streamed(open_window()).for_worker(0, 11, 8)
-
-
-def test_a_strategy_deals_the_batches_out_and_repeatable_runs_read_ahead(written):
-    """In a process of its own: how many devices there are must be said before TensorFlow starts, and being repeatable is for good.
-
-    Repeatable, TensorFlow drops from a pipeline what runs ahead, unless nothing in it has a state.
-    """
-    code = """
-import json, sys, time
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from test_streamed_batches import open_data, streamed, numbers
-made = streamed(open_data(Path(sys.argv[2]) / "set", Path(sys.argv[2]) / "cache", 3))
-tf.config.experimental.enable_op_determinism()
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-batches, count = made.distributed(strategy, 0, 2)
-steps = iter(batches)
-alone = made.dataset(0, 2).take(10)
-together, shapes = [], set()
-for _ in range(10):
-    images, labels = next(steps)
-    parts = strategy.experimental_local_results(images)
-    shapes |= {tuple(part.shape) for part in parts}
-    together.append(np.concatenate([part.numpy() for part in parts]))
-same = all(np.array_equal(a, b.numpy()) for a, (b, _) in zip(together, alone, strict=True))
-seen = [n for images in together for n in numbers(images)]
-ahead = iter(streamed(open_data(Path(sys.argv[2]) / "set", Path(sys.argv[2]) / "cache", 1), batch_size=1).dataset())
-next(ahead)
-time.sleep(2)
-(Path(sys.argv[2]) / "set").rename(Path(sys.argv[2]) / "away")
-try:
-    for _ in range(25):
-        next(ahead)
-finally:
-    (Path(sys.argv[2]) / "away").rename(Path(sys.argv[2]) / "set")
-print(json.dumps({"steps": count, "replicas": strategy.num_replicas_in_sync, "shapes": sorted(shapes), "same": same, "seen": len(seen), "unique": len(set(seen))}))
-"""
-    here = Path(__file__).resolve().parent
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(here), str(written)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found == {"steps": 12, "replicas": 2, "shapes": [[8, SIZE, SIZE, 3]], "same": True, "seen": 160, "unique": 160}
-
-
-def test_closing_the_pipeline_waits_for_no_tuner(open_window):
-    assert streamed(open_window()).dataset().options().autotune.enabled is False

@@ -18,8 +18,7 @@ def test_mappings_have_the_official_form(tmp_path):
     write_sample(table, tmp_path / "sample", None, 0)
     data = (tmp_path / "sample" / "patientid_cellmapping_uninfected.csv").read_bytes()
     rows = data.decode().split("\r\n")
-    assert rows.pop() == ""
-    assert len(rows) == len(np.unique(table.slide[table.label == 0]))
+    assert rows.pop() == "" and len(rows) == len(np.unique(table.slide[table.label == 0]))
     slide = str(table.slide[table.label == 0][0])
     names = sorted(f"{name}.png" for name in table.cell_id[(table.slide == slide) & (table.label == 0)].tolist())
     assert f"{slide},[" + ", ".join(f"'{name}'" for name in names) + "],,,," in rows

@@ -40,8 +40,7 @@ def test_the_threshold_does_not_see_the_test_cells():
     scores = np.where(first.subset == "test", 1 - first.score, first.score)
     changed = Predictions(first.cell_id, first.patient, first.slide, first.label, scores, first.subset)
     a, b = evaluate(first, **OPTIONS), evaluate(changed, **OPTIONS)
-    assert a["thresholds"] == b["thresholds"]
-    assert a["subsets"]["val"] == b["subsets"]["val"]
+    assert a["thresholds"] == b["thresholds"] and a["subsets"]["val"] == b["subsets"]["val"]
     assert a["subsets"]["test"] != b["subsets"]["test"]
     assert a["subsets"]["val"]["at"]["chosen"]["sensitivity"]["value"] >= 0.9
     assert a["threshold_source"] == "validation patients"
@@ -73,16 +72,13 @@ def test_patients_add_up_to_their_subset():
         assert (row["at"]["half"]["sensitivity"] is None) == (not row["infected"])
 
 
-def test_frozen_thresholds_need_no_validation():
+def test_frozen_thresholds_need_no_validation_and_without_either_it_is_refused():
     external = predictions(("external",))
     data = evaluate(external, **OPTIONS, thresholds={"chosen": 0.123})
     assert data["thresholds"] == {"half": 0.5, "chosen": 0.123}
     assert data["threshold_source"] == "frozen before this evaluation"
     again = evaluate(predictions(), **OPTIONS, thresholds={"chosen": 0.123})
     assert again["thresholds"]["chosen"] == 0.123
-
-
-def test_without_validation_or_thresholds_it_is_refused():
     with pytest.raises(DataError, match="Expected validation cells"):
         evaluate(predictions(("test",)), **OPTIONS)
 
@@ -95,8 +91,7 @@ def test_a_threshold_out_of_range_is_refused(threshold):
 
 def test_healthy_patients_alone_give_strict_json(tmp_path):
     data = evaluate(predictions(healthy=16), **OPTIONS)
-    assert data["thresholds"]["chosen"] == 0.5
-    assert "no parasitized cell" in data["threshold_source"]
+    assert data["thresholds"]["chosen"] == 0.5 and "no parasitized cell" in data["threshold_source"]
     assert data["subsets"]["test"]["ranking"]["auc"]["value"] is None
     assert data["subsets"]["test"]["at"]["half"]["specificity"]["low"] is not None
     text = write_json(tmp_path / "metrics.json", data).read_text()
@@ -118,8 +113,7 @@ def test_headline_takes_test_else_external_else_validation(subsets, expected):
     data = evaluate(predictions(subsets), **OPTIONS)
     shown = headline(data)
     part = data["subsets"][expected]
-    assert shown["subset"] == expected
-    assert shown["auc"] == part["ranking"]["auc"]["value"]
+    assert shown["subset"] == expected and shown["auc"] == part["ranking"]["auc"]["value"]
     assert shown["sensitivity"] == part["at"]["half"]["sensitivity"]["value"]
     assert shown["patients"] == part["counted"]["patients"]
 

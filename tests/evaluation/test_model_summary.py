@@ -2,9 +2,13 @@
 
 import contextlib
 
+import keras
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from malaria_exp.config.registry import build
+from malaria_exp.evaluation.model_flops import flops_by_operation
 from malaria_exp.evaluation.model_summary import IMAGE, model_facts
 
 
@@ -13,9 +17,6 @@ def facts_of(name, **params):
 
 
 def test_operations_are_those_counted_by_hand():
-    import keras
-    from keras import layers
-
     model = keras.Sequential(
         [keras.Input((10, 10, 3)), layers.Conv2D(4, 3, use_bias=False), layers.Flatten(), layers.Dense(5, use_bias=False), layers.Dense(1)]
     )
@@ -39,10 +40,6 @@ def test_attention_counts_the_same_however_keras_computes_it(dropout):
 
 
 def test_einsums_with_and_without_named_dimensions():
-    import tensorflow as tf
-
-    from malaria_exp.evaluation.model_flops import flops_by_operation
-
     batched = tf.function(lambda a, b: tf.einsum("...ij,...jk->...ik", a, b))
     concrete = batched.get_concrete_function(tf.TensorSpec((2, 3, 4, 5)), tf.TensorSpec((2, 3, 5, 6)))
     assert sum(flops_by_operation(concrete).values()) == 2 * 2 * 3 * 4 * 5 * 6
@@ -72,9 +69,6 @@ def test_additions_of_a_subclassed_model_are_found():
 
 
 def test_branches_are_followed_to_their_sources():
-    import keras
-    from keras import layers
-
     inputs = keras.Input((8, 8, 3))
     left, right = layers.Conv2D(2, 3, padding="same", name="left")(inputs), layers.Conv2D(2, 3, padding="same", name="right")(inputs)
     joined = layers.Concatenate(name="joined")([left, layers.Dropout(0.5, name="dropped")(right)])
@@ -92,9 +86,6 @@ def test_branches_are_followed_to_their_sources():
 
 
 def test_a_layer_called_twice_counts_once_and_weights_of_a_block_count():
-    import keras
-    from keras import layers
-
     class Scaled(layers.Layer):
         def __init__(self):
             super().__init__(name="scaled")
@@ -117,10 +108,6 @@ def test_a_layer_called_twice_counts_once_and_weights_of_a_block_count():
 
 
 def test_operations_of_inner_functions_are_counted():
-    import keras
-    import tensorflow as tf
-    from keras import layers
-
     class Product(layers.Layer):
         @tf.function
         def call(self, x):
@@ -131,8 +118,6 @@ def test_operations_of_inner_functions_are_counted():
 
 
 def test_the_model_is_left_as_it_was():
-    import keras
-
     class Failing(keras.layers.Layer):
         fails = False
 

@@ -39,12 +39,6 @@ def test_reading_what_was_written_is_exact(tmp_path_factory, rows):
     assert [entry.name for entry in path.parent.iterdir()] == ["predictions.csv"]
 
 
-def test_float32_scores_survive(tmp_path):
-    scores = np.random.default_rng(0).random(100).astype(np.float32)
-    got = read(make(100, score=scores).write(tmp_path / "p.csv"))
-    assert (got.score == scores.astype(np.float64)).all()
-
-
 def test_subsets_and_select_keep_the_order():
     predictions = make(4, subset=np.array(["test", "val", "test", "val"]))
     assert predictions.subsets == ("val", "test")

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -18,8 +19,6 @@ SMALL = {"image_size": 32, "stem": 4, "widths": [8, 8]}
 
 def model_of(name="cellnet", seed=0, **params):
     """A model whose every weight is off its first value."""
-    import keras
-
     keras.utils.set_random_seed(seed)
     model = build("model", name, {**(SMALL if name == "cellnet" else {"image_size": 32}), **params})
     rng = np.random.default_rng(seed)
@@ -39,8 +38,7 @@ def equal(one, two):
     return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("ending", ["weights.h5", "keras", "h5"])
-@pytest.mark.parametrize("name", ["cellnet", "lenet_layer"])
+@pytest.mark.parametrize(("name", "ending"), [("cellnet", "weights.h5"), ("cellnet", "keras"), ("cellnet", "h5"), ("lenet_layer", "keras")])
 def test_an_equal_model_takes_over_everything_whatever_keras_called_its_layers(name, ending, tmp_path):
     source = model_of(name)
     model_of(name, seed=2)
@@ -72,16 +70,14 @@ def test_layers_that_are_not_there_or_of_another_shape_stay_as_built_and_are_lis
     assert {"layer": "logit", "shapes": [[16, 1], [1]], "from": "logit", "shapes_there": [[8, 1], [1]]} in report["other_shape"]
     loaded = {item["layer"] for item in report["loaded"]}
     other = {item["layer"] for item in report["other_shape"]}
-    assert "conv2d" in loaded
-    assert len(loaded) == report["layers_loaded"]
+    assert "conv2d" in loaded and len(loaded) == report["layers_loaded"]
     assert len(other) == report["layers_not_loaded"]
     sizes = [value.size for value in model.get_weights()]
     changed = [not np.array_equal(a, b) for a, b in zip(model.get_weights(), before.get_weights(), strict=True)]
     assert sum(size for size, moved in zip(sizes, changed, strict=True) if moved) == report["parameters_loaded"]
     assert report["parameters_loaded"] + report["parameters_not_loaded"] == model.count_params()
     longer = begin(tmp_path / "a.weights.h5", model_of(seed=1, widths=[8, 8, 8]), tmp_path)
-    assert "conv2d_5" in longer["not_there"]
-    assert longer["other_shape"] == []
+    assert "conv2d_5" in longer["not_there"] and longer["other_shape"] == []
 
 
 def test_a_backbone_alone_is_found_inside_of_a_model(tmp_path):
@@ -173,8 +169,7 @@ def test_a_run_begins_where_another_ended(finished_run, run_task, tiny_cellnet, 
     folder = run_task([*data, "trainer=none", f"init_from={finished_run}"], tmp_path / "run")
     metrics, before = (json.loads((path / "metrics.json").read_text()) for path in (folder, finished_run))
     # Evaluated as it is, it has the same scores as the run it comes from.
-    assert metrics["subsets"] == before["subsets"]
-    assert metrics["leaky"] is False
+    assert metrics["subsets"] == before["subsets"] and metrics["leaky"] is False
     report = json.loads((folder / "init_from.json").read_text())
     assert metrics["init_from"] == {key: value for key, value in report.items() if not isinstance(value, list)}
     assert "Training began from other weights: 7 of 7 layers" in (folder / "report.html").read_text()

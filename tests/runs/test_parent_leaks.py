@@ -90,12 +90,6 @@ def test_unknown_patients_are_no_evidence():
     assert guard_against_parent_runs(two, one, allow_leak=False) is two
 
 
-def test_no_parent_run_changes_nothing():
-    one = manifest(SUBSETS, ["P1", "P2", "P3"])
-    assert read_parent_splits([]) is None
-    assert guard_against_parent_runs(one, None, allow_leak=False) is one
-
-
 def test_parents_of_parents_are_followed(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = manifest(SUBSETS, ["Q1", "Q2", "Q3"])

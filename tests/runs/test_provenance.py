@@ -31,8 +31,7 @@ from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 def test_no_secret_reaches_the_command(override):
     record = collect(seed=1, overrides=["seed=1", override, "model.stem=8"])
     assert "hunter2" not in json.dumps(record)
-    assert "***" in record["command"]
-    assert record["command"].startswith("python run.py seed=1 ")
+    assert "***" in record["command"] and record["command"].startswith("python run.py seed=1 ")
     assert record["command"].endswith(" model.stem=8")
 
 
@@ -41,19 +40,17 @@ def test_no_part_of_a_secrets_value_is_kept(value):
     assert redact_overrides([f"+logger.wandb.api_key={value}"]) == ["+logger.wandb.api_key=***"]
 
 
-def test_other_overrides_are_kept_letter_by_letter():
+def test_other_overrides_and_words_about_keys_are_kept_letter_by_letter():
     overrides = ["model.widths=[8,16]", "aug=[dihedral,cutmix]", "schedule.warmup=10%", "~seed", 'run="a b"', "cache.root=s3://b/c/d=e"]
     assert redact_overrides(overrides) == overrides
-
-
-def test_redact_keeps_the_names_in_a_text():
+    text = "optimizer.lrr: unknown key, received optimizer.lrr=1. Allowed keys: learning_rate, name. Top-level keys: aug"
+    assert redact(text) == text
     assert redact("WANDB_API_KEY=abc model=cellnet password: 'x y' end") == "WANDB_API_KEY=*** model=cellnet password: *** end"
 
 
 def test_what_is_recorded():
     record = collect(seed=7, overrides=["model=cellnet"])
-    assert record["seed"] == 7
-    assert record["command"] == "python run.py model=cellnet"
+    assert record["seed"] == 7 and record["command"] == "python run.py model=cellnet"
     assert record["packages"]["numpy"].count(".") >= 1
     assert {"tensorflow", "keras", "hydra-core"} <= set(record["packages"])
     assert record["machine"]["cores"] >= 1
@@ -101,14 +98,8 @@ def test_who_logs_in_stands_in_no_address():
     assert redact("me@home.example s3://b/c@d") == "me@home.example s3://b/c@d"
 
 
-def test_words_about_keys_are_no_secrets():
-    text = "optimizer.lrr: unknown key, received optimizer.lrr=1. Allowed keys: learning_rate, name. Top-level keys: aug"
-    assert redact(text) == text
-
-
 def test_a_configuration_keeps_everything_but_secrets():
     kept = "model:\n  name: vit\n  tokens: 64\n  key_dim: 1.5e-3\n  use_token: true\n  token: null\n"
     assert redact_yaml(kept) == kept
     text = "logger:\n  wandb:\n    api_key: hunter2 and hunter2\n    project: x\n  - password: 'hunter2'\n"
-    assert "hunter2" not in redact_yaml(text)
-    assert "project: x" in redact_yaml(text)
+    assert "hunter2" not in redact_yaml(text) and "project: x" in redact_yaml(text)

@@ -26,8 +26,7 @@ def files_at(url):
 
 def test_everything_is_every_file_with_the_status_last(small_run):
     found = files_of(small_run, EVERYTHING)
-    assert sorted(found) == files(small_run)
-    assert found[-1] == "status.json"
+    assert sorted(found) == files(small_run) and found[-1] == "status.json"
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -110,8 +109,7 @@ def test_a_store_that_fails_is_told_without_a_password(small_run, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         check_place("memory://me:hunter2@bucket/runs", "storage.url")
     assert "storage.url: runs cannot be copied to 'memory://bucket/runs'" in str(caught.value)
-    assert "no permission. Nothing has been trained yet." in str(caught.value)
-    assert "hunter2" not in str(caught.value)
+    assert "no permission. Nothing has been trained yet." in str(caught.value) and "hunter2" not in str(caught.value)
 
 
 def test_checking_leaves_nothing_behind(tmp_path):

@@ -57,8 +57,7 @@ def test_a_model_is_fetched_once_and_again_when_its_alias_moves(server, tmp_path
 def test_training_begins_from_an_artifact(server, finished_run, tmp_path):
     server.artifacts["me/malaria_exp/cellnet-model:trained"] = {"model.keras": (finished_run / "model.keras").read_bytes()}
     found = find_weights(URL, tmp_path / "cache", tmp_path)
-    assert found.source == URL
-    assert found.file.read_bytes() == (finished_run / "model.keras").read_bytes()
+    assert found.source == URL and found.file.read_bytes() == (finished_run / "model.keras").read_bytes()
     assert found.run is None
 
 

@@ -7,6 +7,7 @@ import pytest
 from malaria_exp.config.registry import build
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.runs.weights_file import WeightsFileError, open_weights, stored_layers
+from malaria_exp.training.raw_input import with_raw_input
 
 SMALL = {
     "cellnet": {"image_size": 32, "stem": 4, "widths": [8, 8]},
@@ -23,8 +24,6 @@ def names(path, model):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_model_built_twice_and_saved_in_any_way_has_the_same_layers(name, tmp_path):
-    from malaria_exp.training.raw_input import with_raw_input
-
     model = build("model", name, SMALL[name])
     model.save_weights(tmp_path / "a.weights.h5")
     expected = names(tmp_path / "a.weights.h5", model)
@@ -45,12 +44,6 @@ def test_older_files_have_the_same_names(name, tmp_path):
     model.save_weights(tmp_path / "a.weights.h5")
     build("model", name, SMALL[name]).save(tmp_path / "b.h5")
     assert names(tmp_path / "b.h5", model) == names(tmp_path / "a.weights.h5", model)
-
-
-def test_a_model_inside_keeps_the_name_it_was_given(tmp_path):
-    model = build("model", "transfer", {"image_size": 32, "backbone": "mobilenet_v3_small"})
-    model.save_weights(tmp_path / "a.weights.h5")
-    assert ("backbone", "conv") in names(tmp_path / "a.weights.h5", model)
 
 
 @pytest.fixture

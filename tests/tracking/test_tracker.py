@@ -12,6 +12,7 @@ from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, results_text
 from malaria_exp.tracking.run_facts import describe_run, run_params
 from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.utils.errors import UserError
 
 
 class Everything(Logger):
@@ -59,8 +60,7 @@ def heard(run_task, tiny_cellnet, tmp_path_factory):
 def test_a_run_tells_all_of_it_in_order(heard):
     logger, folder = heard
     events = [name for name, *_ in logger.heard]
-    assert events[:4] == ["start", "hparams", "text", "artifact"]
-    assert events[-1] == "finish"
+    assert events[:4] == ["start", "hparams", "text", "artifact"] and events[-1] == "finish"
     assert logger.of("finish") == [["done", ""]]
     assert events.index("training") < events.index("graph") < events.index("scalars") < events.index("results")
     (run,) = logger.of("start")[0]
@@ -80,9 +80,7 @@ def test_pictures_are_of_the_training_cells_and_of_a_batch_as_the_model_sees_it(
     pictures = {name: (images, captions) for name, images, captions in logger.of("images")}
     assert set(pictures) == {"samples", "augmented_batch"}
     for images, captions in pictures.values():
-        assert images.dtype == np.uint8
-        assert images.shape[3] == 3
-        assert len(images) == len(captions) > 0
+        assert images.dtype == np.uint8 and images.shape[3] == 3 and len(images) == len(captions) > 0
         assert images.std() > 5
     assert pictures["samples"][1][0].startswith("parasitized, patient ")
     assert any(caption not in ("label 0.00", "label 1.00") for caption in pictures["augmented_batch"][1]), "MixUp mixes labels"
@@ -110,8 +108,7 @@ def test_results_table_and_artifacts_are_those_of_the_runs_files(heard):
     (results,) = logger.of("results")[0]
     assert results["test/auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
     assert results["val/chosen/sensitivity"] == metrics["subsets"]["val"]["at"]["chosen"]["sensitivity"]["value"]
-    assert results["training/best_epoch"] == metrics["training"]["best_epoch"]
-    assert None not in results.values()
+    assert results["training/best_epoch"] == metrics["training"]["best_epoch"] and None not in results.values()
     name, table = logger.of("table")[0]
     assert name == "predictions"
     assert len(table.rows) == len(table.images)
@@ -121,18 +118,14 @@ def test_results_table_and_artifacts_are_those_of_the_runs_files(heard):
     assert len(errors) == len({row[0] for row in table.rows}) <= test_cells
     artifacts = {(one.kind, one.aliases): one for (one,) in logger.of("artifact")}
     assert set(artifacts) == {("dataset", ()), ("split", ()), ("model", ("untrained",)), ("model", ("trained",)), ("report", ())}
-    assert not artifacts["dataset", ()].made
-    assert artifacts["split", ()].facts["split_hash"] == metrics["split_hash"]
+    assert not artifacts["dataset", ()].made and artifacts["split", ()].facts["split_hash"] == metrics["split_hash"]
     assert all(path.is_file() for one in artifacts.values() for path in one.files)
     assert artifacts["model", ("untrained",)].name == artifacts["model", ("trained",)].name == "cellnet-model"
     texts = dict(logger.of("text"))
-    assert f"| auc | {results['test/auc']:.4f} |" in texts["results"]
-    assert "learning_rate: 0.003" in texts["config"]
+    assert f"| auc | {results['test/auc']:.4f} |" in texts["results"] and "learning_rate: 0.003" in texts["config"]
 
 
 def test_a_run_that_fails_says_so_to_its_loggers(everything, run_task, tiny_cellnet, tmp_path):
-    from malaria_exp.utils.errors import UserError
-
     with pytest.raises(UserError):
         run_task(["dataset=folder", f"dataset.path={tmp_path / 'nowhere'}"], tmp_path / "run")
     (status, reason) = everything.of("finish")[0]
@@ -148,8 +141,7 @@ def test_what_no_logger_wants_is_not_made_and_the_training_is_the_same(heard, mo
     monkeypatch.setattr("malaria_exp.tracking.tracker.predictions_table", refuse)
     monkeypatch.setattr("malaria_exp.training.loss_gradients.LossGradients.__call__", refuse)
     folder = run_task([*tiny_cellnet, *RUN], tmp_path / "run")
-    assert not everything.of("images")
-    assert not everything.of("graph")
+    assert not everything.of("images") and not everything.of("graph")
     assert not (folder / "untrained.keras").exists()
     assert not [one for one in everything.of("figure") if one[2] is not None]
     assert (heard[1] / "predictions.csv").read_bytes() == (folder / "predictions.csv").read_bytes()
@@ -214,14 +206,11 @@ def test_params_are_the_options_and_what_was_set():
     }
 
 
-def test_undefined_numbers_are_left_out():
+def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent():
     cell = {"value": None, "low": None, "high": None}
     part = {"ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75}, "brier": cell}, "at": {"half": {"tp": 3, "ppv": cell}}}
     metrics = {"subsets": {"test": part}, "interval": {"confidence": 0.95}, "training": {"precision": "float32", "epochs": 2}}
     assert final_numbers(metrics) == {"test/auc": 0.5, "test/auc_low": 0.25, "test/auc_high": 0.75, "test/tp": 3.0, "training/epochs": 2.0}
     assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 |"]
-
-
-def test_a_tracker_without_loggers_is_silent():
     with Tracker(Loggers({})).recording():
         pass

@@ -21,15 +21,12 @@ def model():
     return build("model", "cellnet", {"image_size": 32, "stem": 4, "widths": [8]})
 
 
-def test_every_cell_is_scored_once_whatever_the_batch(data, model):
+def test_every_cell_is_scored_once_whatever_the_batch_and_as_the_model_does(data, model):
     cells = data.open("test", "test")
     whole = Scorer(model, len(cells))(cells)
     assert whole.shape == (len(cells),)
     for batch_size in (1, 3, len(cells) - 1, len(cells) + 5):
         np.testing.assert_allclose(Scorer(model, batch_size)(cells), whole, rtol=1e-5)
-
-
-def test_scores_are_the_models_own(data, model):
     cells = data.open("val", "test")
     logits = model(cells.images().astype(np.float32) / 255, training=False).numpy()[:, 0]
     np.testing.assert_allclose(Scorer(model, 7)(cells), 1 / (1 + np.exp(-logits)), rtol=1e-4)

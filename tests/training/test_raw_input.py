@@ -3,14 +3,17 @@
 import io
 import zipfile
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.training.raw_input import PrepareImages, with_raw_input
 
 SIZES = st.integers(1, 90)
 
@@ -18,11 +21,6 @@ SIZES = st.integers(1, 90)
 @pytest.fixture(scope="module")
 def prepare():
     """prepare(image, rule): what the layer makes of one image, float32 (size, size, 3)."""
-    import keras
-    import tensorflow as tf
-
-    from malaria_exp.training.raw_input import PrepareImages
-
     keras.config.set_dtype_policy("float32")
     made = {}
 
@@ -39,8 +37,7 @@ def levels_off(image, rule, prepare):
     """By how many of the 255 levels the layer's pixels differ from the pixel cache's."""
     outside = resize(image, rule).astype(np.float32) * np.float32(1 / 255)
     inside = prepare(image, rule)
-    assert inside.dtype == np.float32
-    assert inside.shape == outside.shape
+    assert inside.dtype == np.float32 and inside.shape == outside.shape
     return np.abs(inside - outside) * 255
 
 
@@ -68,10 +65,6 @@ def test_on_real_cells_hardly_a_pixel_differs(prepare, real_zip):
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", ["cellnet", "lenet_subclassed"])
 def test_the_net_behind_it_gives_the_same_logits(name, policy):
-    import keras
-
-    from malaria_exp.training.raw_input import with_raw_input
-
     keras.config.set_dtype_policy(policy)
     net = build("model", name, {"image_size": 32})
     keras.config.set_dtype_policy("float32")
@@ -87,10 +80,6 @@ def test_the_net_behind_it_gives_the_same_logits(name, policy):
 
 
 def test_the_resize_is_computed_in_float32_in_any_precision(prepare):
-    import keras
-
-    from malaria_exp.training.raw_input import PrepareImages
-
     image = np.random.default_rng(0).integers(0, 256, (1, 70, 50, 3)).astype(np.uint8)
     keras.config.set_dtype_policy("mixed_bfloat16")
     prepared = PrepareImages(32, "pad")(image)
@@ -99,8 +88,6 @@ def test_the_resize_is_computed_in_float32_in_any_precision(prepare):
 
 
 def test_a_rule_of_another_version_is_not_taken_for_this_one():
-    from malaria_exp.training.raw_input import PrepareImages
-
     for mode, version in (("crop", 1), ("pad", 2)):
         with pytest.raises(ValueError, match="resize rule of this version"):
             PrepareImages(32, mode, version)

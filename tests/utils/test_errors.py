@@ -29,12 +29,9 @@ def test_nearest_is_one_of_the_allowed(name, allowed):
     assert nearest(name, allowed) in {*allowed, None}
 
 
-def test_did_you_mean_is_a_sentence_or_nothing():
+def test_did_you_mean_is_a_sentence_or_nothing_and_listing_counts_what_it_leaves_out():
     assert did_you_mean("adma", ["adam"]) == " Did you mean 'adam'?"
     assert did_you_mean("zzzz", ["adam"]) == ""
-
-
-def test_listing_counts_what_it_leaves_out():
     assert listing("abc") == "  a\n  b\n  c"
     assert listing(range(30), limit=20).splitlines()[-1] == "  ... and 10 more"
     assert len(listing(range(30), limit=20).splitlines()) == 21

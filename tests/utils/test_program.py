@@ -21,7 +21,5 @@ def test_commands_in_messages_can_be_typed(monkeypatch, called, expected):
 def test_without_its_packages_run_py_says_one_sentence():
     # -S: without the folder of installed packages.
     done = subprocess.run([sys.executable, "-S", str(ROOT / "run.py")], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: the package ")
-    assert "activate" in done.stderr
+    assert done.returncode == 1 and done.stderr.startswith("error: the package ") and "activate" in done.stderr
     assert "Traceback" not in done.stderr

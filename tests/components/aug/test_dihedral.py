@@ -3,11 +3,6 @@
 import numpy as np
 import pytest
 from aug_tools import noise, treat
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from malaria_exp.config.registry import build
-from malaria_exp.utils.errors import ConfigError
 
 
 def which(images, results):
@@ -34,18 +29,3 @@ def test_neighbors_in_a_batch_neither_agree_nor_alternate():
     used = which(images, treat("dihedral", images, np.zeros((64, 1), np.float32))[0])
     assert len(set(used.tolist())) == 8
     assert 0 < (used[1:] == used[:-1]).mean() < 0.5
-
-
-@given(st.integers(1, 6), st.integers(1, 9), st.floats(0, 1), st.integers(-(2**31), 2**31 - 1))
-@settings(max_examples=15, deadline=None)
-def test_whole_pixels_are_moved(count, size, p, seed):
-    images, labels = noise(count, size)
-    results = treat("dihedral", images, labels, p=p, seed=(seed, 1))[0]
-    for image, result in zip(images, results, strict=True):
-        assert sorted(map(tuple, image.reshape(-1, 3).tolist())) == sorted(map(tuple, result.reshape(-1, 3).tolist()))
-
-
-@pytest.mark.parametrize("p", [-0.1, "often"])
-def test_p_is_a_probability(p):
-    with pytest.raises(ConfigError, match=r"aug\.p: expected a number"):
-        build("aug", "dihedral", {"p": p})

@@ -25,11 +25,9 @@ def test_one_whole_box_of_the_configured_area_and_shape():
     assert len(found) == 500
     height, width, area = found.T
     assert (height * width == area).all()
-    assert area.min() / 1600 > 0.05 - 0.012
-    assert area.max() / 1600 < 0.2 + 0.025
+    assert area.min() / 1600 > 0.05 - 0.012 and area.max() / 1600 < 0.2 + 0.025
     assert (area / 1600).mean() == pytest.approx(0.125, abs=0.01)
-    assert (width / height).max() < 2.4
-    assert (width / height).min() > 1 / 2.4
+    assert (width / height).max() < 2.4 and (width / height).min() > 1 / 2.4
     assert np.log(width / height).mean() == pytest.approx(0, abs=0.06)
 
 

@@ -49,12 +49,9 @@ def test_an_epoch_holds_every_cell_in_each_of_the_copies(data, resident_gb):
         assert np.array_equal(got[0], want)
 
 
-def test_two_of_them_in_one_chain_are_refused():
+def test_two_of_them_in_one_chain_and_no_copy_at_all_are_refused():
     both = [build("aug", "repeat5", {}) for _ in range(2)]
     with pytest.raises(ConfigError, match="aug: received two augmentations that repeat the cells"):
         Chain(both)
-
-
-def test_no_copy_at_all_is_refused():
     with pytest.raises(ConfigError, match=r"aug.repeat5.copies: expected a list of operations for each copy"):
         build("aug", "repeat5", {"copies": []})

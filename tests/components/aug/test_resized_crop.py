@@ -17,8 +17,7 @@ def test_parts_have_the_area_the_shape_and_any_place():
     got = treat("resized_crop", images, labels, min_area=0.4, ratio=1.5, p=1.0)[0]
     width, height = (np.ptp(got[..., channel], axis=(1, 2)) for channel in (0, 1))
     area = width * height
-    assert area.min() >= 0.4 - 0.02
-    assert area.max() <= 1 + 1e-5
+    assert area.min() >= 0.4 - 0.02 and area.max() <= 1 + 1e-5
     # Where a part would be wider than the image it is cut to it, which happens to large parts alone.
     small = area < 0.6
     assert area[small].mean() == pytest.approx(0.5, abs=0.02)

@@ -35,8 +35,7 @@ def test_each_dye_is_scaled_and_shifted_as_configured(batch):
     got = treat("stain", images, labels, scale=0.2, shift=0.05, p=1.0)[0]
     found = fit(images, got)
     scales, shifts = found[..., 0], found[..., 1] / np.log(10)
-    assert np.abs(scales - 1).max() <= 0.2 + 0.01
-    assert np.abs(shifts).max() <= 0.05 + 0.005
+    assert np.abs(scales - 1).max() <= 0.2 + 0.01 and np.abs(shifts).max() <= 0.05 + 0.005
     # Spread evenly, the deviation is the width over the root of 12.
     assert scales.std() == pytest.approx(0.4 / np.sqrt(12), rel=0.15)
     assert shifts.std() == pytest.approx(0.1 / np.sqrt(12), rel=0.15)

@@ -51,22 +51,3 @@ def test_the_next_stage_has_its_own_patience_and_the_same_best(driver):
 def test_a_monitor_that_does_not_exist_is_refused(driver, name, monitor, said):
     with pytest.raises(ConfigError, match=rf"^callback\.{name}\.monitor: .*{said}"):
         driver(name, monitor=monitor)
-
-
-def test_a_run_stops_and_keeps_its_best_epoch(run_task, tiny_cellnet, tmp_path, caplog):
-    import csv
-    import json
-
-    # At a rate of almost nothing no epoch can be better than the first by so much.
-    own = [
-        "callback=[nan_guard,early_stopping]",
-        "callback.early_stopping.patience=2",
-        "callback.early_stopping.min_delta=0.9",
-        "trainer.epochs=9",
-        "optimizer.learning_rate=1e-9",
-    ]
-    with caplog.at_level("INFO", "malaria_exp"):
-        folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
-    assert len(list(csv.DictReader((folder / "history.csv").open()))) == 3
-    assert json.loads((folder / "status.json").read_text())["status"] == "done"
-    assert "stopped   after epoch 3: val_auc was not better than" in caplog.text

@@ -35,22 +35,3 @@ def test_the_next_stage_begins_at_its_full_rate_with_a_patience_of_its_own(drive
 def test_a_floor_above_the_schedule_is_refused(driver):
     with pytest.raises(ConfigError, match="floor: expected less than 1"):
         driver("plateau", floor=1.5)
-
-
-def test_the_learning_rate_of_a_run_falls(run_task, tiny_cellnet, tmp_path):
-    import csv
-
-    own = [
-        "callback=[nan_guard,plateau]",
-        "callback.plateau.patience=1",
-        "callback.plateau.min_delta=0.9",
-        "callback.plateau.factor=0.1",
-        "trainer.epochs=3",
-        "schedule=constant",
-        "schedule.warmup='0%'",
-        "optimizer.learning_rate=0.01",
-    ]
-    folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
-    rates = [float(row["learning_rate"]) for row in csv.DictReader((folder / "history.csv").open())]
-    # Written at an epoch's end, before the callback acts: epoch 2 is the first without a better value.
-    assert rates == pytest.approx([0.01, 0.01, 0.001])

@@ -40,7 +40,6 @@ def fit(folder, run_steps, *, epochs=1, stop_early=False, **params):
 )
 def test_so_many_steps_are_profiled_also_in_a_short_run(tmp_path, run_steps, params, profiled):
     callback = fit(tmp_path, run_steps, **params)
-    assert len(callback.inside) == profiled
-    assert not callback.running
+    assert len(callback.inside) == profiled and not callback.running
     (trace,) = (tmp_path / "profile").rglob("*.xplane.pb")
     assert trace.stat().st_size > 1000

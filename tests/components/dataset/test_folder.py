@@ -66,9 +66,8 @@ USUAL_NAMES = [*((name, "uninfected") for name in POSITIVE_NAMES), *(("infected"
 
 
 @pytest.mark.parametrize(("positive", "negative"), USUAL_NAMES)
-@pytest.mark.parametrize("case", [str.title, str.upper])
-def test_every_usual_name_of_a_class_is_found(positive, negative, case, write):
-    names = (f"{case(positive)}/a.png", f"{case(negative)}/b.png")
+def test_every_usual_name_of_a_class_is_found_in_any_case(positive, negative, write):
+    names = (f"{positive.upper()}/a.png", f"{negative.title()}/b.png")
     assert labels(folder(path=write(*names))) == dict(zip(names, ("parasitized", "uninfected"), strict=True))
 
 
@@ -219,12 +218,6 @@ def test_names_are_short_and_tell_all_cells_apart(names, expected, write):
     assert table.bad == ()
 
 
-def test_names_that_are_no_unicode_have_a_hash(write):
-    table = folder(path=write("infected/Gr\udcf6\udcdfe.png", "healthy/two\nlines.png"))
-    assert set(table.cell_id.tolist()) == {"Gr\\udcf6\\udcdfe", "two\\nlines"}
-    assert len(table.data_hash) == 64
-
-
 # The patients
 
 
@@ -235,12 +228,6 @@ def test_without_patients_it_says_what_is_impossible_and_what_would_mend_it(writ
     (note,) = table.remarks
     assert "no patients are known, so splitting by patient is impossible" in note
     assert "A CSV with the columns file and patient (slide and field, if known) would mend it: dataset.csv=" in note
-
-
-def test_a_split_by_patient_is_refused_and_the_leaky_one_named(write):
-    table = folder(path=write("infected/a.png", "healthy/b.png"))
-    with pytest.raises(DataError, match=r"patients of 2 of 2 cells .* are not known.*split=cell_level_leaky"):
-        build("split", "patient_holdout", {}, table)
 
 
 def test_nih_names_tell_the_patients(write):
@@ -368,17 +355,6 @@ def test_labels_of_a_csv_may_be_numbers_that_are_named(write, write_csv):
         "a.png": "parasitized",
         "b.png": "uninfected",
     }
-
-
-def test_listed_files_that_are_missing_are_bad_images(write, write_csv):
-    path = write("infected/a.png", "healthy/b.png")
-    for rows in (
-        ["file,patient", "a.png,P1", "b.png,P1", "gone.png,P2"],
-        ["file,label", "a.png,infected", "b.png,healthy", "gone.png,healthy"],
-    ):
-        (item,) = folder(path=path, csv=write_csv(*rows)).bad
-        assert item.file == "gone.png"
-        assert item.reason.endswith("line 4, but there is no such file")
 
 
 def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, write_csv):

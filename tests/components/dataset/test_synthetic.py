@@ -81,8 +81,7 @@ def test_reading_in_any_order_from_threads_and_from_a_pickle_gives_the_same_byte
 
 def test_another_seed_draws_other_patients_and_other_cells():
     first, second = small(seed=0), small(seed=1)
-    assert not set(digests(first)) & set(digests(second))
-    assert not set(first.content) & set(second.content)
+    assert not set(digests(first)) & set(digests(second)) and not set(first.content) & set(second.content)
     assert first.data_hash != second.data_hash
     assert small(seed=2**63).data_hash != small(seed=2**63 + 1).data_hash
 
@@ -143,6 +142,7 @@ def test_only_infected_patients_have_parasitized_cells_and_they_have_both_classe
         fractions = {patient: table.label[table.patient == patient].mean() for patient in np.unique(table.patient)}
         assert sum(fraction == 0 for fraction in fractions.values()) == 10
         assert sum(0 < fraction < 1 for fraction in fractions.values()) == 30
+    assert set(synthetic(infected_patients=1, healthy_patients=0, cells_per_patient=4).label) == {0, 1}, "the smallest cohort"
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.8])
@@ -150,8 +150,7 @@ def test_only_infected_patients_have_parasitized_cells_and_they_have_both_classe
 def test_counts_and_classes_are_as_configured(fraction, cells):
     table = synthetic(seed=cells, infected_patients=60, healthy_patients=30, cells_per_patient=cells, parasitized_fraction=fraction)
     summary = table.summary()
-    assert summary["patients"] == 90
-    assert summary["infected_patients"] == 60
+    assert summary["patients"] == 90 and summary["infected_patients"] == 60
     assert len(table) == pytest.approx(90 * cells, rel=0.15)
     infected = np.unique(table.patient[table.infected])
     assert np.mean([table.label[table.patient == patient].mean() for patient in infected]) == pytest.approx(fraction, abs=0.05)
@@ -160,19 +159,11 @@ def test_counts_and_classes_are_as_configured(fraction, cells):
     assert 2 * cells < counts.max() <= 5.2 * cells
 
 
-def test_the_smallest_cohort_has_both_classes():
-    table = synthetic(infected_patients=1, healthy_patients=0, cells_per_patient=4)
-    assert set(table.label) == {0, 1}
-
-
 def test_cells_are_one_piece_on_black_and_cut_out_tightly(pictures):
     for picture in pictures[::5]:
-        assert picture.dtype == np.uint8
-        assert picture.shape[2:] == (3,)
+        assert picture.dtype == np.uint8 and picture.shape[2:] == (3,)
         inside = picture.any(axis=-1)
-        assert connected(inside)[1] == 1
-        assert inside.mean() > 0.4
-        assert not inside[[0, 0, -1, -1], [0, -1, 0, -1]].all()
+        assert connected(inside)[1] == 1 and inside.mean() > 0.4 and not inside[[0, 0, -1, -1], [0, -1, 0, -1]].all()
         assert inside[0].any() and inside[-1].any() and inside[:, 0].any() and inside[:, -1].any()
         assert picture[inside].min() > 0
 
@@ -198,57 +189,11 @@ def test_size_tells_nothing_about_the_class(table, features):
     assert auc(numbers, table.label) < 0.55
 
 
-def test_mean_color_tells_little_about_the_class(table, features):
-    infected = np.unique(table.patient[table.infected])
-    for name in ("mean red", "mean green", "mean blue", "median red", "median green", "median blue"):
-        assert auc(features[name], table.label) < 0.7, name
-        # Among one patient's cells the stain is the same: what is left is the parasite's own small area.
-        centered = features[name].copy()
-        for slide in np.unique(table.slide):
-            centered[table.slide == slide] -= np.median(features[name][table.slide == slide])
-        rows = np.isin(table.patient, infected)
-        assert auc(centered[rows], table.label[rows]) < 0.65, name
-
-
 def test_bodies_and_lookalikes_do_not_depend_on_the_class():
     table = small(contrast=0.0, lookalike_fraction=0.5, odd_shape_fraction=0.5)
     swapped = pickle.loads(pickle.dumps(table.source))
     swapped.parasitized[:] = ~swapped.parasitized
     assert all(np.array_equal(swapped.read(index), table.source.read(index)) for index in range(len(table)))
-
-
-def test_parasitized_cells_hold_darker_purple_than_plain_ones_of_the_same_slide(table, pictures):
-    depth = np.zeros(len(table))
-    for index, picture in enumerate(pictures):
-        green = picture[..., 1][picture.any(axis=-1)].astype(float)
-        depth[index] = np.median(green) - np.percentile(green, 0.5)
-    higher = []
-    for slide in np.unique(table.slide[table.infected]):
-        sick, plain = (depth[(table.slide == slide) & (table.label == label)] for label in (1, 0))
-        if len(sick) >= 5 and len(plain) >= 5:
-            higher.append(np.median(sick) > 1.5 * np.median(plain))
-    assert len(higher) > 10
-    assert all(higher)
-    # Darkness must help and yet not decide: look-alikes are dark, and some parasites are faint.
-    assert 0.75 < auc(depth, table.label) < 0.99
-
-
-@pytest.mark.parametrize("fraction", [0.4, 1.0])
-def test_lookalikes_come_at_their_rate_in_both_classes(fraction):
-    options = {"infected_patients": 12, "cells_per_patient": 60, "contrast": 0.0, "cell_size": 40, "parasitized_fraction": 0.5}
-    without, with_them = (synthetic(lookalike_fraction=chance, **options) for chance in (0.0, fraction))
-    changed = np.array([not np.array_equal(without.source.read(row), with_them.source.read(row)) for row in range(len(without))])
-    for label in (0, 1):
-        assert changed[without.label == label].mean() == pytest.approx(fraction, abs=0.07)
-
-
-def test_contrast_makes_parasites_stand_out():
-    def spread(contrast: float) -> float:
-        table = small(contrast=contrast, lookalike_fraction=0.0)
-        greens = [picture[..., 1][picture.any(axis=-1)] for picture in map(table.source.read, np.flatnonzero(table.label))]
-        return float(np.mean([np.median(green) - np.percentile(green, 0.5) for green in greens]))
-
-    assert spread(0.0) < spread(0.4) < spread(1.0)
 
 
 def masks_of(table: CellTable) -> list[np.ndarray]:
@@ -275,27 +220,6 @@ def test_a_parameter_changes_only_what_it_names():
     assert digests(plain) == digests(late)
 
 
-def test_odd_shapes_fill_less_of_their_frame():
-    filled = [np.mean([mask.mean() for mask in masks_of(small(odd_shape_fraction=fraction))]) for fraction in (0.0, 1.0)]
-    assert filled[1] < filled[0] - 0.03
-
-
-def test_softness_blurs_parasites_and_noise_roughens_bodies():
-    def steps(**changes: float) -> np.ndarray:
-        """Differences of neighboring pixels' green inside the cells, by size."""
-        found = []
-        for picture in map(small(**changes).source.read, range(40)):
-            inside = picture.any(axis=-1)
-            pairs = inside[:, 1:] & inside[:, :-1]
-            found.append(np.abs(np.diff(picture[..., 1].astype(int), axis=1))[pairs])
-        return np.concatenate(found)
-
-    sharp, soft = steps(softness=0.0), steps(softness=3.0)
-    assert np.percentile(soft, 99.8) < 0.7 * np.percentile(sharp, 99.8)
-    clean, noisy = steps(noise=0.0), steps(noise=4.0)
-    assert np.mean(clean) < 0.5 * np.mean(noisy)
-
-
 @pytest.mark.parametrize(("who", "moved"), [("healthy", {"P5002", "P5004"}), ("every_second", {"P5003", "P5004", "P5007"})])
 def test_a_stain_shift_moves_the_colors_of_one_group_and_nothing_else(who, moved):
     plain, shifted = small(), small(stain_shift=1.0, shifted_patients=who)
@@ -314,24 +238,10 @@ def test_a_stain_shift_moves_the_colors_of_one_group_and_nothing_else(who, moved
     assert moved < set(step)
 
 
-def test_a_stain_shift_of_the_healthy_lets_color_betray_them():
-    def betrayed(shift: float) -> float:
-        table = synthetic(infected_patients=30, healthy_patients=30, cells_per_patient=6, cell_size=30, stain_shift=shift)
-        red_to_blue = [
-            float(np.subtract(*np.median(picture[picture.any(axis=-1)], axis=0)[[0, 2]]))
-            for picture in map(table.source.read, range(len(table)))
-        ]
-        return auc(np.array(red_to_blue), table.infected)
-
-    assert betrayed(0.0) < 0.7
-    assert betrayed(3.0) > 0.95
-
-
 def test_label_noise_flips_labels_at_its_rate_keeps_the_truth_and_leaves_the_pixels():
     options = {"infected_patients": 30, "healthy_patients": 10, "cells_per_patient": 60}
     clean, noisy = synthetic(**options), synthetic(label_noise=0.1, **options)
-    assert clean.truth is None
-    assert not clean.notes
+    assert clean.truth is None and not clean.notes
     assert noisy.truth.dtype == np.int8
     assert np.array_equal(noisy.truth, clean.label)
     assert np.array_equal(noisy.source.parasitized, clean.source.parasitized)
@@ -365,8 +275,7 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
     table = build("dataset", "synthetic", {"infected_patients": 2, "healthy_patients": 2, "cells_per_patient": 4, **options})
     for row in range(len(table)):
         picture = table.source.read(row)
-        assert picture.dtype == np.uint8
-        assert max(picture.shape[:2]) <= 512
+        assert picture.dtype == np.uint8 and max(picture.shape[:2]) <= 512
         inside = picture.any(axis=-1)
         assert picture[inside].min() > 0
         assert connected(inside)[1] == 1
@@ -375,32 +284,13 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("seed", -1),
         ("infected_patients", 0),
-        ("healthy_patients", -1),
         ("cells_per_patient", 3),
-        ("parasitized_fraction", 0),
-        ("parasitized_fraction", 1.0),
-        ("cell_size", 10),
         ("cell_size", 1000),
-        ("lookalike_fraction", 1.5),
-        ("contrast", -0.1),
-        ("contrast", "strong"),
-        ("late_fraction", 1.1),
-        ("odd_shape_fraction", -0.1),
-        ("softness", -1),
-        ("noise", -1),
-        ("stain_shift", -1),
         ("shifted_patients", "sick"),
-        ("label_noise", 2),
         ("cells_per_pateint", 10),
     ],
 )
 def test_wrong_parameters_are_named_with_their_path(key, value):
     with pytest.raises(ConfigError, match=rf"dataset\.{key}: .*received .*{value}"):
         build("dataset", "synthetic", {key: value})
-
-
-def test_an_index_beyond_the_table_is_an_error(table):
-    with pytest.raises(IndexError):
-        table.source.read(len(table))

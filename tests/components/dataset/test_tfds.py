@@ -25,7 +25,6 @@ from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.readers.index import Known
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import guard_against_leaks
-from malaria_exp.evaluation.predictions import read
 from malaria_exp.utils.errors import ConfigError, DataError
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
@@ -68,12 +67,6 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture
-def no_plots(monkeypatch):
-    """Nothing here looks at plots, and drawing them takes longer than the rest of a tiny run."""
-    monkeypatch.setattr("malaria_exp.evaluation.plots.run_figures.draw_plots", lambda *_, **__: {})
-
-
-@pytest.fixture
 def known(prepared, monkeypatch):
     """As if the synthetic cells stood in the index; its entries, by SHA-256, may be changed."""
     index = {}
@@ -95,23 +88,10 @@ def columns(table):
 def test_cells_of_the_index_get_back_what_tfds_forgets(prepared, known, make_nih_zip, tmp_path):
     files, data_dir = prepared
     table, official = tfds(data_dir=str(data_dir)), nih(path=str(make_nih_zip(tmp_path / "cell_images.zip", files)))
-    assert columns(table) == columns(official)
-    assert table.data_hash == official.data_hash
+    assert columns(table) == columns(official) and table.data_hash == official.data_hash
     assert table.notes == table.bad == ()
     for row in (0, len(table) // 2, len(table) - 1):
         assert np.array_equal(table.source.read(row), official.source.read(row))
-
-
-def test_records_hold_the_bytes_of_the_files_and_labels_are_remapped(prepared):
-    files, data_dir = prepared
-    names = prepared_builder(str(data_dir), download=False).info.features["label"].names
-    # TFDS counts the classes from the other end.
-    assert names == ["parasitized", "uninfected"]
-    found = {data: names[label] for data, label in Records(prepared_builder(str(data_dir), download=False)).all()}
-    assert found == {data: CLASS_OF[name.split("/")[0]] for name, data in files.items()}
-    table = tfds(data_dir=str(data_dir))
-    classes = {hashlib.sha256(data).hexdigest(): name.startswith("Parasitized") for name, data in files.items()}
-    assert {content: bool(label) for content, label in zip(table.content.tolist(), table.label.tolist(), strict=True)} == classes
 
 
 def test_labels_that_contradict_the_index_are_refused(prepared, known):
@@ -159,8 +139,7 @@ def test_bad_records_are_left_to_the_policy(prepared, tmp_path):
     table = tfds(data_dir=str(data_dir))
     reasons = sorted(item.reason for item in table.bad)
     assert len(table) == len(files) - 3
-    assert reasons[:2] == ["empty file (0 bytes)"] * 2
-    assert reasons[2].startswith("the same image as record ")
+    assert reasons[:2] == ["empty file (0 bytes)"] * 2 and reasons[2].startswith("the same image as record ")
     rule = ResizeRule(8, "pad")
     with pytest.raises(DataError, match=r"(?s)4 bad images:.*record \d+: truncated PNG"):
         exclude_bad_images(table, open_pixel_cache(table, rule, tmp_path / "cache"))
@@ -179,23 +158,21 @@ def test_unknown_cells_are_counted_and_listed(prepared):
     assert set(table.slide.tolist()) == set(table.field.tolist()) == {UNKNOWN}
     (note,) = table.notes
     assert note.startswith(f"{len(files)} of {len(files)} TFDS records are none of the NIH set's 27,558 files")
-    assert note.count("\n  record ") == 20
-    assert f"... and {len(files) - 20} more" in note
+    assert note.count("\n  record ") == 20 and f"... and {len(files) - 20} more" in note
     assert sorted(table.cell_id.tolist()) == sorted(f"tfds_{hashlib.sha256(data).hexdigest()[:12]}" for data in files.values())
 
 
 def test_one_unknown_cell_is_enough_to_refuse_a_patient_split(prepared, known):
     missing = known.pop(next(iter(known)))
     table = tfds(data_dir=str(prepared[1]))
-    assert table.unknown_patients == 1
-    assert missing.cell_id not in table.cell_id
+    assert table.unknown_patients == 1 and missing.cell_id not in table.cell_id
     for split, params in (("patient_holdout", {}), ("patient_kfold", {"k": 5, "fold": 0})):
         with pytest.raises(DataError, match=r"patients of 1 of \d+ cells of dataset 'tfds' are not known.*split=cell_level_leaky"):
             build("split", split, params, table)
     guard_against_leaks(build("split", "cell_level_leaky", {}, table), patients_may_cross=True, allow_leak=False)
 
 
-def test_a_run_on_unknown_cells_needs_the_cell_split_and_is_stamped(prepared, run_task, tiny_cellnet, tmp_path, no_plots):
+def test_a_run_on_unknown_cells_needs_the_cell_split_and_is_stamped(prepared, run_task, tiny_cellnet, tmp_path):
     own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
     overrides = [*own, "dataset=tfds", f"dataset.data_dir={prepared[1]}"]
     with pytest.raises(DataError, match="split=cell_level_leaky"):
@@ -203,8 +180,7 @@ def test_a_run_on_unknown_cells_needs_the_cell_split_and_is_stamped(prepared, ru
     assert json.loads((tmp_path / "refused" / "status.json").read_text())["status"] == "failed"
     folder = run_task([*overrides, "split=cell_level_leaky"], tmp_path / "leaky")
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["leaky"] is True
-    assert "not known" in metrics["subsets"]["test"]["no_interval"]
+    assert metrics["leaky"] is True and "not known" in metrics["subsets"]["test"]["no_interval"]
     assert metrics["subsets"]["test"]["ranking"]["auc"]["low"] is None
     report = (folder / "report.html").read_text()
     assert "LEAKY" in report
@@ -298,7 +274,7 @@ def test_damaged_records_are_a_message_with_the_way_out(prepared, tmp_path, patt
 
 @pytest.fixture(scope="module")
 def real(real_zip, tmp_path_factory):
-    """Some real cells in five forms: overrides by form."""
+    """Some real cells in five forms: {form: (dataset, its parameters)}."""
     root = tmp_path_factory.mktemp("real")
     with zipfile.ZipFile(real_zip) as archive:
         chosen = [name for name in archive.namelist() if name.endswith(".png")][::90]
@@ -312,36 +288,27 @@ def real(real_zip, tmp_path_factory):
             archive.write(root / name, name)
             archive.write(root / name, f"cell_images/{name}")
     return {
-        "zip": ["dataset=nih", f"dataset.path={root / 'official.zip'}"],
-        "folder": ["dataset=nih", f"dataset.path={root / 'cell_images'}"],
-        "kaggle": ["dataset=nih", f"dataset.path={root / 'kaggle.zip'}"],
-        "own folder": ["dataset=folder", f"dataset.path={root / 'cell_images'}"],
-        "tfds": ["dataset=tfds", f"dataset.data_dir={prepare(root, root / 'tfds')}"],
+        "zip": ("nih", {"path": str(root / "official.zip")}),
+        "folder": ("nih", {"path": str(root / "cell_images")}),
+        "kaggle": ("nih", {"path": str(root / "kaggle.zip")}),
+        "own folder": ("folder", {"path": str(root / "cell_images")}),
+        "tfds": ("tfds", {"data_dir": str(prepare(root, root / "tfds"))}),
     }
 
 
-def test_the_same_cells_give_the_same_split_and_the_same_scores_in_every_form(real, run_task, tiny_cellnet, tmp_path, no_plots):
-    own = [item for item in tiny_cellnet if not item.startswith("dataset.")]
-    hashes, metrics, scores = {}, {}, {}
-    for form, data in real.items():
-        folder = run_task([*own, *data], tmp_path / form.replace(" ", "_"))
-        record = json.loads((folder / "provenance.json").read_text())
-        hashes[form] = (record["data_hash"], record["split_hash"])
-        metrics[form] = json.loads((folder / "metrics.json").read_text())
-        del metrics[form]["training"]["train_seconds"]
-        scores[form] = read(folder / "predictions.csv").score.tolist()
+def test_the_same_cells_are_the_same_data_and_the_same_split_in_every_form(real):
+    """And so give the same scores: a run depends on its data, its configuration and its seed alone."""
+    tables = {form: build("dataset", name, params) for form, (name, params) in real.items()}
+    manifests = {form: build("split", "patient_holdout", {}, table) for form, table in tables.items()}
     for form in real:
-        assert hashes[form] == hashes["zip"], form
-        assert metrics[form] == metrics["zip"], form
-        assert scores[form] == scores["zip"], form
-    assert metrics["zip"]["leaky"] is False
-    assert metrics["zip"]["subsets"]["test"]["no_interval"] is None
+        assert tables[form].data_hash == tables["zip"].data_hash, form
+        assert manifests[form].hash == manifests["zip"].hash, form
+    assert not manifests["zip"].leaky
 
 
 def test_the_index_knows_every_real_cell(real, real_zip):
-    table = tfds(data_dir=real["tfds"][1].removeprefix("dataset.data_dir="))
-    assert table.unknown_patients == 0
-    assert table.notes == ()
+    table = tfds(**real["tfds"][1])
+    assert table.unknown_patients == 0 and table.notes == ()
     with zipfile.ZipFile(real_zip) as archive:
         for row in (0, len(table) - 1):
             folder = "Parasitized" if table.label[row] else "Uninfected"

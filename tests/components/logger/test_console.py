@@ -85,8 +85,7 @@ def test_on_a_terminal_a_table_with_the_best_epoch_marked_and_the_labeled_lines_
     table = rows(screen)
     assert ["best" in line for line in table] == [True, False]
     assert "1,234" in table[0]
-    assert "cells/s" in shown
-    assert "epoch   1/2" not in shown
+    assert "cells/s" in shown and "epoch   1/2" not in shown
     assert lines[1].startswith("epoch   1/2")
 
 

@@ -25,8 +25,4 @@ def test_columns_stay_those_of_the_first_row(run):
     logger.scalars("epoch", 1, {"epoch": 1, "loss": 0.5})
     logger.scalars("epoch", 2, {"loss": 0.25, "epoch": 2, "later": 7})
     logger.scalars("epoch", 3, {"epoch": 3})
-    assert read(run.folder / "history.csv") == [
-        {"epoch": "1", "loss": "0.5"},
-        {"epoch": "2", "loss": "0.25"},
-        {"epoch": "3", "loss": ""},
-    ]
+    assert read(run.folder / "history.csv") == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}, {"epoch": "3", "loss": ""}]

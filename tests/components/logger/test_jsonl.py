@@ -26,7 +26,6 @@ def test_every_event_is_a_line_of_strict_json(run):
     assert lines[2]["steps"] == 6
     assert (lines[3]["step"], lines[3]["loss"]) == (5, 0.5)
     assert (lines[4]["loss"], lines[4]["val_auc"]) == (None, 0.75)
-    assert lines[6]["files"] == ["split.csv"]
-    assert lines[6]["facts"] == {"split_hash": "ab"}
+    assert lines[6]["files"] == ["split.csv"] and lines[6]["facts"] == {"split_hash": "ab"}
     assert (lines[7]["status"], lines[7]["reason"]) == ("failed", "Training diverged")
     assert all(line["time"] > 1.7e9 for line in lines)

@@ -179,9 +179,7 @@ def test_its_folder_gone_in_mid_run_is_one_warning(run, caplog):
             loggers.tell("scalars", "epoch", epoch, {"epoch": epoch, "loss": 0.5})
         loggers.finish("done")
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(warnings) == 1
-    assert "tensorboard failed" in warnings[0]
-    assert "vanished" in warnings[0]
+    assert len(warnings) == 1 and "tensorboard failed" in warnings[0] and "vanished" in warnings[0]
 
 
 def _until_idle(loggers):

@@ -21,14 +21,11 @@ def test_it_is_the_papers_equation(label, logit, gamma, alpha):
     assert value == pytest.approx(by_hand(label, logit, gamma, alpha), rel=1e-3, abs=1e-9)
 
 
-def test_without_gamma_and_alpha_it_is_binary_cross_entropy():
+def test_without_gamma_it_is_cross_entropy_and_without_alpha_both_classes_weigh_one():
     rng = np.random.default_rng(0)
     labels, logits = rng.random((50, 1)), rng.normal(0, 3, (50, 1))
     plain = build("loss", "focal", {"gamma": 0, "label_smoothing": 0.2})
     assert float(plain(labels, logits)) == pytest.approx(float(build("loss", "bce", {"label_smoothing": 0.2})(labels, logits)), rel=1e-5)
-
-
-def test_no_alpha_weighs_both_classes_with_one():
     labels, logits = np.array([[1.0], [0.0]]), np.array([[0.3], [0.7]])
     with_half = build("loss", "focal", {"alpha": 0.5}).call(labels, logits)
     np.testing.assert_allclose(build("loss", "focal", {}).call(labels, logits), 2 * np.asarray(with_half), rtol=1e-6)

@@ -61,9 +61,7 @@ def test_losses_and_gradients_are_finite_and_losses_not_negative(name, labels, l
     with tf.GradientTape() as tape:
         tape.watch(logits)
         each = loss.call(tf.constant(labels), logits)
-    assert np.isfinite(each).all()
-    assert np.min(each) >= 0
-    assert np.isfinite(tape.gradient(each, logits)).all()
+    assert np.isfinite(each).all() and np.min(each) >= 0 and np.isfinite(tape.gradient(each, logits)).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -73,8 +71,7 @@ def test_the_cells_predicted_worst_keep_their_gradient(name):
         tape.watch(logits)
         each = loss.call(tf.constant([[1.0], [0.0]]), logits)
     gradient = tape.gradient(each, logits).numpy().ravel()
-    assert gradient[0] < -0.5
-    assert gradient[1] > 0.5
+    assert gradient[0] < -0.5 and gradient[1] > 0.5
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -108,7 +105,11 @@ def test_bfloat16_logits_are_computed_in_float32(name, batch):
 def test_its_description_rebuilds_it(name, params, batch):
     loss = make(name, **params)
     again = type(loss).from_config(loss.get_config())
-    stored = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(loss))))
+    description = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    if not type(loss).__module__.startswith("keras."):
+        # Keras finds an unregistered class by importing its module, which reading a file must not do.
+        assert keras.saving.get_registered_object(description["registered_name"]) is type(loss)
+    stored = keras.saving.deserialize_keras_object(description, safe_mode=True)
     assert float(again(*batch)) == float(stored(*batch)) == float(loss(*batch))
 
 
@@ -123,8 +124,9 @@ def test_it_trains_in_a_graph_with_sample_weights(name):
     # The second half is mislabeled and weighs nothing.
     labels[32:] = 1 - labels[32:]
     weights = np.repeat([1.0, 0.0], 32)
-    model.fit(points, labels, sample_weight=weights, epochs=30, batch_size=64, verbose=0)
-    assert np.mean((model.predict(points[:32], verbose=0) > 0) == (labels[:32] > 0.5)) > 0.9
+    for _ in range(30):
+        model.train_on_batch(points, labels, sample_weight=weights)
+    assert np.mean((model(points[:32]).numpy() > 0) == (labels[:32] > 0.5)) > 0.9
 
 
 @pytest.mark.parametrize("name", CUSTOM)

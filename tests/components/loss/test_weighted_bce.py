@@ -1,8 +1,11 @@
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from malaria_exp.components.loss import weighted_bce
 from malaria_exp.config.registry import build
 from malaria_exp.utils.errors import ConfigError
 
@@ -13,14 +16,11 @@ def training(positives, negatives):
     return np.repeat(np.array([1, 0], np.int8), [positives, negatives])
 
 
-def test_parasitized_cells_count_as_often_as_asked():
+def test_parasitized_cells_count_as_often_as_asked_and_with_weight_one_as_others():
     labels, logits = np.array([[1.0], [0.0]]), np.array([[0.3], [0.7]])
     plain = np.asarray(build("loss", "bce", {"label_smoothing": 0.0}).call(labels, logits))
     weighted = build("loss", "weighted_bce", {"positive_weight": 3, "label_smoothing": 0.0}, NO_LABELS).call(labels, logits)
     np.testing.assert_allclose(weighted, plain * [3, 1], rtol=1e-6)
-
-
-def test_weight_one_is_binary_cross_entropy_smoothed_alike():
     rng = np.random.default_rng(0)
     labels, logits = rng.random((50, 1)), rng.normal(0, 3, (50, 1))
     one = build("loss", "weighted_bce", {"positive_weight": 1}, NO_LABELS)
@@ -47,15 +47,10 @@ def test_balanced_needs_both_classes(positives, negatives):
 def test_any_other_weight_is_refused(value, words):
     with pytest.raises(ConfigError) as caught:
         build("loss", "weighted_bce", {"positive_weight": value}, training(1, 1))
-    assert str(caught.value).startswith("loss.positive_weight: expected ")
-    assert words in str(caught.value)
+    assert str(caught.value).startswith("loss.positive_weight: expected ") and words in str(caught.value)
 
 
 def test_the_run_counts_its_training_cells_alone(run_task, tiny_cellnet, tmp_path, monkeypatch):
-    import csv
-
-    from malaria_exp.components.loss import weighted_bce
-
     seen = []
     counted = weighted_bce.balanced_weight
     monkeypatch.setattr(weighted_bce, "balanced_weight", lambda labels: seen.append(labels) or counted(labels))

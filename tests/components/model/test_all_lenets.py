@@ -1,5 +1,6 @@
 """The six ways to write LeNet: the same outputs, penalties and initial weights."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -23,8 +24,6 @@ IMAGES = np.random.default_rng(0).random((6, 40, 40, 3), dtype=np.float32)
 
 
 def seeded(name, params):
-    import keras
-
     keras.utils.set_random_seed(3)
     return build("model", name, params)
 
@@ -69,8 +68,6 @@ def test_one_seed_initializes_and_trains_them_alike(name):
 
 @pytest.mark.parametrize("name", LENETS)
 def test_fit_adds_the_penalty_to_the_loss_and_l2_of_zero_has_none(name):
-    import keras
-
     model = build("model", name, ODD)
     inputs = keras.Input(model.input_shape[1:])
     shell = keras.Model(inputs, model(inputs))

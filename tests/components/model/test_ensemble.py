@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import pytest
 
+from malaria_exp.components.model.layers.mean_logit import MeanLogit
 from malaria_exp.config.registry import build
+from malaria_exp.runs.ensemble_members import members_rule
 from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import ConfigError, LeakError
 
@@ -76,8 +78,6 @@ def test_an_ensemble_of_an_ensemble(runs, ensemble_run, run_task, tiny, tmp_path
 
 @pytest.mark.parametrize("logits", [[[0.3], [-2.0]], [[100.0], [90.0]], [[-800.0], [5.0]]])
 def test_both_averages_in_numbers(logits):
-    from malaria_exp.components.model.layers.mean_logit import MeanLogit
-
     rows = [np.array([one], np.float32) for one in logits]
     probability, logit = (float(MeanLogit(average)(rows)[0, 0]) for average in ("probability", "logit"))
     exact = [np.float128(one[0]) for one in logits]
@@ -85,12 +85,6 @@ def test_both_averages_in_numbers(logits):
     other = sum(1 / (1 + np.exp(one)) for one in exact) / 2
     assert probability == pytest.approx(float(np.log(mean) - np.log(other)), rel=1e-4)
     assert logit == pytest.approx(float(sum(exact) / 2), rel=1e-6)
-
-
-def test_a_pattern_stands_for_all_its_runs(runs):
-    from malaria_exp.runs.ensemble_members import member_folders
-
-    assert member_folders([str(runs[0].parent / "?")]) == sorted(runs)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +107,6 @@ def test_runs_that_make_no_ensemble(runs, make, said, run_task, tiny, tmp_path):
 
 
 def test_an_unfinished_run_is_no_member(runs, tmp_path):
-    from malaria_exp.runs.ensemble_members import members_rule
-
     run = shutil.copytree(runs[0], tmp_path / "run")
     status = json.loads((run / "status.json").read_text())
     (run / "status.json").write_text(json.dumps(status | {"status": "failed"}))

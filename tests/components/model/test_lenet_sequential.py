@@ -1,7 +1,6 @@
 import pytest
 
 from malaria_exp.config.registry import build
-from malaria_exp.utils.errors import ConfigError
 
 
 def test_layers_stand_in_the_notebooks_order():
@@ -39,8 +38,3 @@ def test_every_number_is_a_parameter():
     penalized = [layer for layer in model.layers if getattr(layer, "kernel_regularizer", None) is not None]
     assert len(penalized) == 4
     assert all(float(layer.kernel_regularizer.l2) == pytest.approx(0.1) for layer in penalized)
-
-
-def test_a_dropout_of_one_is_refused():
-    with pytest.raises(ConfigError, match=r"model\.dropout.*>= 0 and < 1"):
-        build("model", "lenet_sequential", {"dropout": 1.0})

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from malaria_exp.components.model.layers.lenet_model import LeNet
 from malaria_exp.config.registry import build
 
 NUMBERS = {
@@ -27,8 +28,6 @@ def test_its_config_holds_every_number_and_makes_it_again():
 
 
 def test_its_layers_compute_in_the_models_precision():
-    from malaria_exp.components.model.layers.lenet_model import LeNet
-
     model = LeNet(**NUMBERS, dtype="mixed_bfloat16")
     assert {layer.compute_dtype for layer in model.layers if layer is not model.logit} == {"bfloat16"}
     assert model(np.zeros((1, 24, 24, 3), np.float32)).dtype == "float32"

@@ -40,11 +40,6 @@ def test_momentum_reaches_every_normalization():
     assert {layer.momentum for layer in norms} == {0.25}
 
 
-def test_other_depths_are_refused():
-    with pytest.raises(ConfigError, match=r"model\.depth: expected one of 18, 34, received 50"):
-        build("model", "resnet_functional", {"depth": 50})
-
-
 @pytest.mark.parametrize("name", ["resnet_functional", "resnet_subclassed"])
 def test_a_picture_too_small_for_the_large_stem_is_refused(name):
     with pytest.raises(ConfigError, match=r"model\.image_size: 31 is too small for model\.stem=7x7.*32.*3x3"):

@@ -1,6 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
+from malaria_exp.components.model.layers.resnet_model import ConvNorm, ResidualBlock, ResNet
 from malaria_exp.config.registry import build, component
 
 SHAPES = [{"depth": 18, "stem": "3x3"}, {"depth": 34, "stem": "7x7", "momentum": 0.5}]
@@ -42,8 +44,6 @@ def test_weights_copied_over_give_the_same_outputs(shape):
 
 
 def test_one_seed_begins_both_alike():
-    import keras
-
     weights = []
     for name in ("resnet_functional", "resnet_subclassed"):
         keras.utils.set_random_seed(3)
@@ -53,8 +53,6 @@ def test_one_seed_begins_both_alike():
 
 
 def test_each_class_is_made_again_by_its_config():
-    from malaria_exp.components.model.layers.resnet_model import ConvNorm, ResidualBlock, ResNet
-
     for made in (
         ConvNorm(5, 3, 2, 0.75, name="mine", dtype="mixed_bfloat16"),
         ResidualBlock(5, 2, 0.75, name="mine", dtype="mixed_bfloat16"),
@@ -68,8 +66,6 @@ def test_each_class_is_made_again_by_its_config():
 
 
 def test_a_strided_convolution_gives_the_shape_it_says():
-    from malaria_exp.components.model.layers.resnet_model import ConvNorm
-
     layer = ConvNorm(5, 3, 2, 0.9)
     assert layer.compute_output_shape((None, 9, 9, 3)) == (None, 5, 5, 5)
     assert layer(np.zeros((1, 9, 9, 3), np.float32)).shape == (1, 5, 5, 5)

@@ -11,6 +11,7 @@ from malaria_exp.components.model._backbone_weights import imagenet_weights
 from malaria_exp.components.model._backbones import BACKBONES, build_backbone
 from malaria_exp.components.model.layers.backbone_scaling import DEVIATION, MEAN, BackboneScaling
 from malaria_exp.config.registry import build
+from malaria_exp.runs.saved_model import load_model
 from malaria_exp.utils.errors import ConfigError
 
 PREPROCESSING = {
@@ -22,7 +23,6 @@ PREPROCESSING = {
     "vgg16": keras.applications.vgg16,
     "densenet121": keras.applications.densenet,
 }
-LIGHT = ["vgg16", "efficientnet_b0"]
 LAST = {
     "mobilenet_v2": "block_16_project",
     "mobilenet_v3_small": "expanded_conv_10_project",
@@ -68,9 +68,9 @@ def imagenet_file(monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*input_shape.* is undefined")
-@pytest.mark.parametrize("name", LIGHT)
-def test_with_imagenets_weights_it_is_the_net_that_keras_makes(name, imagenet_file, tmp_path):
+def test_with_imagenets_weights_it_is_the_net_that_keras_makes(imagenet_file, tmp_path):
     """Downloaded, from the same file, and read back; Keras divides once more inside EfficientNet for downloaded weights alone."""
+    name = "efficientnet_b0"
     path = imagenet_file(name)
     features = application(name, "imagenet")(PREPROCESSING[name].preprocess_input(255 * images()), training=False)
     params = {"backbone": name, "image_size": 32, "dropout": 0.0}
@@ -98,8 +98,6 @@ def test_every_backbone_builds_and_keeps_kerass_names(name):
 
 
 def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task, tiny):
-    from malaria_exp.runs.saved_model import load_model
-
     source = build_backbone("mobilenet_v3_small", 32, None)
     source.set_weights([value + 0.01 for value in source.get_weights()])
     path = tmp_path / "mine.weights.h5"
@@ -107,12 +105,7 @@ def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task,
     net = build("model", "transfer", {"backbone": "mobilenet_v3_small", "weights": str(path), "image_size": 32})
     for one, two in zip(net.get_layer("backbone").get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-    own = [
-        "model=transfer",
-        "model.backbone=mobilenet_v3_small",
-        f"model.weights={path}",
-        "trainer=none",
-    ]
+    own = ["model=transfer", "model.backbone=mobilenet_v3_small", f"model.weights={path}", "trainer=none"]
     folder = run_task([*(item for item in tiny if not item.startswith("trainer.")), *own, "limit_cells=16"], tmp_path / "run")
     path.unlink()
     again, _, record = load_model(folder)
@@ -133,8 +126,7 @@ NARROW = ["103 of its 104 layers differ", "bn_Conv1: expected (32,), (32,), (32,
         (lambda folder: _write(folder / "a.txt", b"x"), ["is no file of weights"]),
         (lambda folder: _write(folder / "a.weights.h5", b"garbage"), ["does not fit vgg16", "It cannot be read"]),
         (lambda folder: _write(folder / "a.keras", b"garbage"), ["does not fit vgg16", "File is not a zip file"]),
-        (lambda folder: _narrow(folder, "b.weights.h5"), NARROW),
-        (lambda folder: _narrow(folder, "b.keras"), NARROW),
+        (lambda folder: _narrow(folder / "b.keras"), NARROW),
         (lambda folder: _a_runs(folder / "c.weights.h5"), ["holds more than that", "init_from=..."]),
         (lambda folder: _diverged(folder / "d.weights.h5"), ["NaN or infinite"]),
     ],
@@ -152,10 +144,9 @@ def _write(path, content):
     return path
 
 
-def _narrow(folder, name):
-    net = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35)
-    (net.save if name.endswith(".keras") else net.save_weights)(folder / name)
-    return folder / name
+def _narrow(path):
+    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35).save(path)
+    return path
 
 
 def _a_runs(path):
@@ -198,12 +189,6 @@ def test_the_reason_is_what_keras_says(monkeypatch):
     with pytest.raises(ConfigError, match=r"could not be fetched or read \(\[Errno -2\] Name or service not known\)"):
         build("model", "transfer", {"weights": "imagenet", "image_size": 64})
     assert "1.0_96_no_top" in asked[0]
-
-
-@pytest.mark.parametrize("params", [{"backbone": "mobilenet"}, {"image_size": 31}, {"weights": 3}])
-def test_wrong_parameters(params):
-    with pytest.raises(ConfigError):
-        build("model", "transfer", params)
 
 
 def test_the_untrained_start_is_remarked():

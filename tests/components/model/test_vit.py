@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -73,8 +74,6 @@ def test_numbers_that_do_not_fit_are_named(params, message):
 
 
 def test_tokens_begin_at_the_scale_of_the_pixels():
-    import keras
-
     model = build("model", "vit", SMALL)
     tokens = keras.Model(model.input, model.get_layer("patches").output)(np.random.default_rng(0).random((8, 32, 32, 3), dtype=np.float32))
     # Centered pixels between -1 and 1 have a variance of a third, so a spread of 0.58; Keras' default kernel keeps less than a third of it.

@@ -24,8 +24,7 @@ def multipliers(name, length=LENGTH, **params):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_multipliers_lie_between_zero_and_one_and_reach_one(name):
     values = multipliers(name)
-    assert values.min() >= 0
-    assert values.max() == pytest.approx(1, abs=1e-6)
+    assert values.min() >= 0 and values.max() == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -33,8 +32,7 @@ def test_multipliers_lie_between_zero_and_one_and_reach_one(name):
 @given(length=lengths, step=st.integers(0, 10**6))
 def test_every_run_has_multipliers_between_zero_and_one(name, length, step):
     multiplier = build("schedule", name, {}, length)
-    assert 0 <= float(multiplier(step)) <= 1
-    assert float(multiplier(0)) > 0
+    assert 0 <= float(multiplier(step)) <= 1 and float(multiplier(0)) > 0
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -108,24 +106,16 @@ def test_a_warm_up_or_a_drop_beyond_the_end_is_refused(name, key, path, duration
     with pytest.raises(ConfigError) as caught:
         multipliers(name, **{key: ["50%", duration] if key == "drops" else duration})
     text = str(caught.value)
-    assert text.startswith(f"{path}: '{duration}' is ")
-    assert "the run ends after 200" in text
+    assert text.startswith(f"{path}: '{duration}' is ") and "the run ends after 200" in text
     assert "trainer.epochs" in text
 
 
-def test_constant_stays():
+def test_constant_stays_and_cosine_and_triangular_fall_to_their_floor_at_the_last_step():
     assert set(multipliers("constant").tolist()) == {1.0}
-
-
-def test_cosine_falls_to_its_floor_at_the_last_step():
     values = multipliers("cosine", warmup="10%", floor=0.2)
     assert (np.diff(values[20:]) < 0).all()
-    assert values[20] == pytest.approx(1)
-    assert values[-1] == pytest.approx(0.2, abs=1e-6)
+    assert values[20] == pytest.approx(1) and values[-1] == pytest.approx(0.2, abs=1e-6)
     assert values[20 + 90] == pytest.approx(0.6, abs=0.01)
-
-
-def test_triangular_falls_in_a_straight_line_to_its_floor_at_the_last_step():
     values = multipliers("triangular", warmup="40%", floor=0.25)
     np.testing.assert_allclose(values[80:], np.linspace(1, 0.25, 120), atol=1e-5)
 

@@ -9,7 +9,7 @@ from malaria_exp.components.split.cell_level_leaky import cell_level_leaky
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import SUBSETS, TABLE_COLUMNS, guard_against_leaks
-from malaria_exp.utils.errors import ConfigError, DataError, LeakError
+from malaria_exp.utils.errors import DataError, LeakError
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,17 @@ def test_each_class_is_divided_by_the_fractions_and_no_cell_is_lost(table, fract
             assert abs((manifest.subset[of_class] == name).sum() - fraction * of_class.sum()) <= 1
 
 
-def test_it_leaks_and_is_known_to(table):
+def test_it_leaks_and_is_known_to_with_known_patients_and_without(table):
     manifest = cell_level_leaky(table)
-    assert manifest.protocol == "cell_level_leaky"
-    assert manifest.leaky
-    assert len(manifest.crossing_patients) > 10
+    assert manifest.protocol == "cell_level_leaky" and manifest.leaky and len(manifest.crossing_patients) > 10
     assert manifest.crossing_contents == {}
     guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
     with pytest.raises(LeakError):
+        guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
+    manifest = cell_level_leaky(dataclasses.replace(table, patient=np.full(len(table), UNKNOWN)))
+    assert manifest.subset.tolist() == cell_level_leaky(table).subset.tolist() and manifest.leaky
+    guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
+    with pytest.raises(LeakError, match="cells of unknown patients: test, train, val"):
         guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
 
 
@@ -50,18 +53,7 @@ def test_seeds_differ_and_the_order_of_rows_decides_nothing(table):
         assert cell_level_leaky(small(table, order), seed=seed).hash == manifest.hash
 
 
-def test_fractions_must_sum_to_one_and_leave_nothing_empty(table):
-    with pytest.raises(ConfigError, match="expected a sum of 1"):
-        cell_level_leaky(table, train=0.8, val=0.2, test=0.2)
+def test_no_subset_is_left_empty(table):
     few = small(table, np.concatenate([np.flatnonzero(table.label == 1)[:3], np.flatnonzero(table.label == 0)[:3]]))
     with pytest.raises(DataError, match="is empty"):
         cell_level_leaky(few)
-
-
-def test_it_needs_no_patients_and_still_leaks(table):
-    manifest = cell_level_leaky(dataclasses.replace(table, patient=np.full(len(table), UNKNOWN)))
-    assert manifest.subset.tolist() == cell_level_leaky(table).subset.tolist()
-    assert manifest.leaky
-    guard_against_leaks(manifest, patients_may_cross=True, allow_leak=False)
-    with pytest.raises(LeakError, match="cells of unknown patients: test, train, val"):
-        guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)

@@ -49,8 +49,7 @@ def test_invariants_of_any_cohort(cohort, shuffled, patients, fractions, seed):
         # Small subsets of a few patients may lack a class: then the split is refused, not handed over.
         assert "split: subset" in str(error)
         return
-    assert set(manifest.subset.tolist()) == set(SUBSETS)
-    assert manifest.crossing_patients == {}
+    assert set(manifest.subset.tolist()) == set(SUBSETS) and manifest.crossing_patients == {}
     guard_against_leaks(manifest, patients_may_cross=False, allow_leak=False)
     assert manifest.cell_id.tolist() == table.cell_id.tolist()
 
@@ -70,8 +69,7 @@ def test_invariants_of_any_cohort(cohort, shuffled, patients, fractions, seed):
         assert any("off their targets" in text for text in manifest.details["warnings"]) == (off > 0.02)
 
     again = patient_holdout(shuffled(table, seed), **fractions, seed=seed)
-    assert again.hash == manifest.hash
-    assert again.details == manifest.details
+    assert again.hash == manifest.hash and again.details == manifest.details
 
 
 def test_patients_are_dealt_by_largest_remainder(cohort):
@@ -138,12 +136,9 @@ def test_without_the_rule_large_patients_are_tested_too(cohort):
     assert ruled == {"train"}
 
 
-def test_the_rule_follows_the_largest_subset(cohort):
+def test_the_rule_of_large_patients_follows_the_largest_subset_and_is_dropped_where_it_leaves_too_few(cohort):
     table = cohort([(10, 10)] * 20 + [(100, 10)] + [(0, 10)] * 5)
     assert subset_by_patient(patient_holdout(table, train=0.2, val=0.2, test=0.6))["P020"] == "test"
-
-
-def test_a_rule_that_leaves_too_few_patients_is_dropped_and_said(cohort):
     table = cohort([(10, 10)] * 10 + [(0, 10)] * 4)
     manifest = patient_holdout(table, largest=0.5)
     assert any("over 0.5 times the average" in text for text in manifest.details["warnings"])

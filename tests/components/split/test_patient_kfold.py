@@ -125,8 +125,7 @@ def test_patient_8s_two_slides_are_in_one_subset_in_every_fold_of_the_official_c
         olympus, motic = (
             set(manifest.subset[manifest.slide == f"C47P8{name}"].tolist()) for name in ("thinOriginalOlympusCX21", "thin_Original_Motic")
         )
-        assert olympus == motic
-        assert len(olympus) == 1
+        assert olympus == motic and len(olympus) == 1
         tested += olympus == {"test"}
         assert manifest.details["warnings"] == []
         counts = manifest.counts()["test"]

@@ -12,7 +12,7 @@ from html_page import Page
 from PIL import Image
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.config.registry import build, options
+from malaria_exp.config.registry import options
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.plots import style
 from malaria_exp.evaluation.reports.data_report import augmentation_chapters, augmentation_trials
@@ -160,8 +160,7 @@ def test_the_table_of_the_split_is_the_manifests(report):
 
 def test_only_pictures_of_training_cells_are_taken(report):
     _, seen, manifest = report
-    assert seen
-    assert seen <= set(manifest.rows("train").tolist())
+    assert seen and seen <= set(manifest.rows("train").tolist())
 
 
 @pytest.fixture
@@ -180,7 +179,7 @@ def undrawn(monkeypatch):
 def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_zip, run_task, few_options, tmp_path):
     archive = make_nih_zip(tmp_path / "cell_images.zip", nih_files)
     own = [item for item in DATA if not item.startswith("dataset.")]
-    overrides = [*own, "dataset=nih", f"dataset.path={archive}", "aug=[dihedral,mix]"]
+    overrides = [*own, "task.samples=2", "dataset=nih", f"dataset.path={archive}", "aug=[dihedral,mix]"]
     first, again = (run_task(overrides, tmp_path / name) for name in ("first", "again"))
     assert pictures(again) == pictures(first)
     assert (again / "data_report.html").read_bytes() == (first / "data_report.html").read_bytes()
@@ -214,23 +213,14 @@ def test_unknown_patients_a_leaky_split_and_odd_names(run_task, few_options, und
     assert "<title>LEAKY: " in html
     assert [part for part in page.said if part in ("Patients", "unknown")][:2] == ["Patients", "unknown"]
     assert not {"samples_by_patient", "samples_by_slide", "cells_per_patient", "split_patients", "batch_before"} & set(pictures(folder))
-    assert "&lt;script&gt;" in html
-    assert "<script" not in html
-    assert "<b>$x$" not in html
+    assert "&lt;script&gt;" in html and "<script" not in html and "<b>$x$" not in html
 
 
 def test_one_class_is_shown_without_a_split(run_task, few_options, undrawn, monkeypatch, tmp_path):
     changed_table(monkeypatch, lambda table: (np.flatnonzero(table.label == 0), {}))
     folder = run_task([*DATA, "aug=[mix]"], tmp_path / "run")
-    assert "All cells are uninfected" in read(folder).text
-    assert "samples_parasitized" not in pictures(folder)
+    assert "All cells are uninfected" in read(folder).text and "samples_parasitized" not in pictures(folder)
     assert {"aug_mix", "mixed_mix", "batch", "mean_cells"} <= set(pictures(folder))
-
-
-@pytest.mark.parametrize("samples", [0, 601, "many"])
-def test_numbers_of_samples_out_of_range_are_refused(samples, run_task, tmp_path):
-    with pytest.raises(ConfigError, match="task.samples: expected a whole number >= 1 and <= 600"):
-        run_task(["task=explore", f"task.samples={samples}"], tmp_path / "run")
 
 
 def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, monkeypatch, tmp_path):
@@ -253,14 +243,5 @@ def test_shards_with_cells_weighted_by_patient(run_task, few_options, undrawn, t
     shards = ["dataset=shards", f"dataset.path={tmp_path / 'set'}", "aug=[dihedral]", "count_by=patient"]
     own = [item for item in DATA if not item.startswith("dataset.")]
     folder = run_task([*own, *shards], tmp_path / "run")
-    assert "batch" in pictures(folder)
-    assert "cell_sizes" not in pictures(folder)
-    assert "how large they were is not kept" in read(folder).text
-    assert "count_by=patient" in read(folder).text
-
-
-def test_the_manifest_that_is_drawn_is_the_one_a_run_would_have(report, tmp_path):
-    _, _, manifest = report
-    config = compose_app(DATA, tmp_path).config
-    table = build("dataset", "synthetic", config.one("dataset").params)
-    assert build("split", config.one("split").name, config.one("split").params, table).hash == manifest.hash
+    assert "batch" in pictures(folder) and "cell_sizes" not in pictures(folder)
+    assert "how large they were is not kept" in read(folder).text and "count_by=patient" in read(folder).text

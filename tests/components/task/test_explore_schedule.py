@@ -83,11 +83,6 @@ def test_it_leaves_a_picture_and_a_status_and_no_model(run_task, tmp_path, caplo
     assert str(folder / "schedule.png") in caplog.text
 
 
-def test_a_warm_up_longer_than_the_run_is_refused(run_task, tmp_path):
-    with pytest.raises(ConfigError, match="schedule.warmup: '40 epochs' is"):
-        run_task([*DATA, "schedule.warmup='40 epochs'"], tmp_path / "run")
-
-
 def test_a_trainer_that_does_not_train_has_no_rate(run_task, tmp_path):
     with pytest.raises(ConfigError, match="'none' has no epochs"):
         run_task([*[item for item in DATA if not item.startswith("trainer.")], "trainer=none"], tmp_path / "run")

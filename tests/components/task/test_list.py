@@ -20,8 +20,7 @@ def test_an_option_shows_every_key(choice, run_task, tmp_path, capsys):
     out = capsys.readouterr().out
     group, name = choice.split("/")
     for key, parameter in component(group, name).parameters.items():
-        assert f".{key}: " in out
-        assert parameter.help in out
+        assert f".{key}: " in out and parameter.help in out
 
 
 @pytest.mark.parametrize(("show", "nearest"), [("modle", "model"), ("model/celnet", "cellnet")])

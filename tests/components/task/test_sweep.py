@@ -49,12 +49,10 @@ def swept(run_task, tmp_path_factory):
 def test_the_best_is_a_command_to_paste(swept):
     folder, _ = swept
     best = json.loads((folder / "best.json").read_text())
-    assert best["values"] == {"x": 0.25, "does": "run", "epochs": 3}
-    assert best["val_auc"] == pytest.approx(1 - 0.05**2)
+    assert best["values"] == {"x": 0.25, "does": "run", "epochs": 3} and best["val_auc"] == pytest.approx(1 - 0.05**2)
     assert shlex.split(best["command"]) == ["python", str(STAND_IN), "seed=5", "x=0.25", "does=run", "epochs=3"]
     status = json.loads((folder / "status.json").read_text())
-    assert status["status"] == "done"
-    assert status["objective"] == best["val_auc"]
+    assert status["status"] == "done" and status["objective"] == best["val_auc"]
     assert status["trials"] == {"done": 4, "failed": 4}
 
 
@@ -71,12 +69,9 @@ def test_the_table_has_every_trial_the_best_first_and_no_test_result(swept):
 def test_the_page_shows_what_was_found_and_escapes_everything(swept):
     folder, _ = swept
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Sweep find &lt;x&gt;" in text
-    assert "<x>" not in text
+    assert "Sweep find &lt;x&gt;" in text and "<x>" not in text
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
-    assert text.count("data:image/png;base64,") == 3
-    assert "it was told to" in text
-    assert "one of 0, 0.25, 0.5, 1" in text
+    assert text.count("data:image/png;base64,") == 3 and "it was told to" in text and "one of 0, 0.25, 0.5, 1" in text
     assert {path.stem for path in (folder / "plots").iterdir()} == {"course", "parallel", "slices"}
 
 
@@ -108,8 +103,7 @@ def test_when_every_trial_fails_the_reasons_are_told(run_task, tmp_path):
     path = write_sweep(tmp_path / "x.yaml", {"does": {"values": ["fail", "blank"]}}, program=str(STAND_IN))
     with pytest.raises(RunFolderError, match="none of 2 trials ran to its end") as caught:
         run_task(["task=sweep", f"file={path}"], tmp_path / "out")
-    assert "it was told to" in str(caught.value)
-    assert "never a finite number" in str(caught.value)
+    assert "it was told to" in str(caught.value) and "never a finite number" in str(caught.value)
     status = json.loads((tmp_path / "out" / "status.json").read_text())
     assert status["status"] == "failed"
     assert (tmp_path / "out" / "leaderboard.csv").is_file()

@@ -3,12 +3,15 @@ import json
 import logging
 from types import SimpleNamespace
 
-import numpy as np
+import keras
 import pytest
 
+from malaria_exp.components.logger.csv import CsvLogger
 from malaria_exp.config.run_config import Choice
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
+from malaria_exp.runs import load_data, train_model
+from malaria_exp.training import session
 from malaria_exp.utils.errors import ConfigError, LeakError, RunFolderError
 
 
@@ -45,19 +48,7 @@ def test_every_cell_of_val_and_test_is_scored_and_no_other(finished_run):
     manifest = Manifest.read(finished_run / "split.csv", "patient_holdout")
     predictions = read(finished_run / "predictions.csv")
     held_out = {cell for subset in ("val", "test") for cell in manifest.cell_id[manifest.rows(subset)].tolist()}
-    assert set(predictions.cell_id.tolist()) == held_out
-    assert len(predictions) == len(held_out)
-
-
-def test_the_threshold_was_chosen_on_validation_cells(finished_run):
-    metrics = json.loads((finished_run / "metrics.json").read_text())
-    val = read(finished_run / "predictions.csv").select("val")
-    chosen = metrics["thresholds"]["chosen"]
-    reached = (val.score[val.label == 1] >= chosen).mean()
-    assert reached >= metrics["target_sensitivity"]
-    higher = np.unique(val.score[val.score > chosen])
-    if len(higher):
-        assert (val.score[val.label == 1] >= higher[0]).mean() < metrics["target_sensitivity"]
+    assert set(predictions.cell_id.tolist()) == held_out and len(predictions) == len(held_out)
 
 
 def test_a_finished_folder_is_never_written_over(finished_run, run_task, tiny_cellnet):
@@ -80,16 +71,7 @@ def test_the_same_seed_gives_the_same_run(finished_run, run_task, tiny_cellnet, 
             assert one.read_bytes() == two.read_bytes(), name
 
 
-def test_a_leaky_split_is_stamped(run_task, tiny_cellnet, tmp_path, caplog):
-    # As the program sets it; without, nothing below a warning reaches run.log.
-    caplog.set_level(logging.INFO, logger="malaria_exp")
-    folder = run_task([*tiny_cellnet, "split=cell_level_leaky"], tmp_path / "leaky")
-    assert json.loads((folder / "metrics.json").read_text())["leaky"] is True
-    assert "LEAKY" in (folder / "report.html").read_text()
-    assert "LEAKY" in (folder / "run.log").read_text()
-
-
-def test_a_leaking_manifest_stops_the_run_unless_allowed(finished_run, run_task, tiny_cellnet, tmp_path):
+def test_a_leaking_manifest_stops_the_run_unless_allowed_and_is_stamped(finished_run, run_task, tiny_cellnet, tmp_path, caplog):
     with (finished_run / "split.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     moved = next(row for row in rows if row["subset"] == "train")
@@ -103,11 +85,13 @@ def test_a_leaking_manifest_stops_the_run_unless_allowed(finished_run, run_task,
     with pytest.raises(LeakError, match=moved["patient"]):
         run_task(overrides, tmp_path / "refused")
     status = json.loads((tmp_path / "refused" / "status.json").read_text())
-    assert status["status"] == "failed"
-    assert moved["patient"] in status["reason"]
+    assert status["status"] == "failed" and moved["patient"] in status["reason"]
     assert not (tmp_path / "refused" / "model.keras").exists()
+    # As the program sets it; without, nothing below a warning reaches run.log.
+    caplog.set_level(logging.INFO, logger="malaria_exp")
     folder = run_task([*overrides, "allow_leak=true"], tmp_path / "allowed")
     assert json.loads((folder / "metrics.json").read_text())["leaky"] is True
+    assert "LEAKY" in (folder / "report.html").read_text() and "LEAKY" in (folder / "run.log").read_text()
 
 
 def test_a_model_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, monkeypatch):
@@ -119,10 +103,6 @@ def test_a_model_that_cannot_be_built_is_a_message(run_task, tiny, tmp_path, mon
 
 @pytest.mark.parametrize(("built", "what"), [("a text", r"built 'a text' \(str\)"), ("maps", r"outputs of shape \(None, 30, 30, 2\)")])
 def test_a_model_that_gives_no_logits_is_a_message(monkeypatch, built, what):
-    import keras
-
-    from malaria_exp.runs import train_model
-
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(2, 3)]) if built == "maps" else built
     monkeypatch.setattr(train_model, "build", lambda group, name, params: model)
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
@@ -131,8 +111,6 @@ def test_a_model_that_gives_no_logits_is_a_message(monkeypatch, built, what):
 
 
 def test_a_model_without_a_size_is_a_message(monkeypatch):
-    from malaria_exp.runs import load_data
-
     monkeypatch.setattr(load_data, "check_params", lambda group, name, params: {"width": 3})
     config = SimpleNamespace(one=lambda group: Choice(group, "mine", {}, group))
     with pytest.raises(ConfigError, match="model: 'mine' has no key image_size"):
@@ -140,22 +118,17 @@ def test_a_model_without_a_size_is_a_message(monkeypatch):
 
 
 def test_a_failing_logger_does_not_stop_the_run(run_task, tiny_cellnet, tmp_path, monkeypatch):
-    from malaria_exp.components.logger.csv import CsvLogger
-
     def fail(self, axis, number, values):
         raise OSError("disk full")
 
     monkeypatch.setattr(CsvLogger, "scalars", fail)
     folder = run_task(tiny_cellnet, tmp_path / "run")
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
-    assert "disk full" in (folder / "run.log").read_text()
-    assert (folder / "plots" / "training_curves.png").exists()
+    assert "disk full" in (folder / "run.log").read_text() and (folder / "plots" / "training_curves.png").exists()
 
 
 def test_a_monitor_that_is_undefined_throughout_is_no_objective_and_no_failure(run_task, tiny_cellnet, tmp_path, monkeypatch):
     """As the MCC of a model that predicts the same class for every cell, in every epoch."""
-    from malaria_exp.training import session
-
     plain = session.validation_row
     monkeypatch.setattr(session, "validation_row", lambda *about: plain(*about) | {"val_mcc": float("nan")})
     folder = run_task([*tiny_cellnet, "trainer.monitor=val_mcc", "trainer.epochs=2"], tmp_path / "run")

@@ -1,9 +1,16 @@
 """fit, the loop and the eager loop: one training, three ways to walk through it."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
+from keras import layers
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from malaria_exp.config.registry import build
+from malaria_exp.evaluation.metrics import compute
+from malaria_exp.training.predict import Scorer
 from malaria_exp.training.session import Session
 from malaria_exp.training.settings import Settings, Stage
 from malaria_exp.utils.errors import ConfigError
@@ -84,8 +91,6 @@ def test_none_of_it_is_ignored(made, params, make_inputs, trainer_data, unadorne
 
 @pytest.mark.parametrize("way", WAYS)
 def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_inputs):
-    import keras
-
     heard = []
 
     class Listener(keras.callbacks.Callback):
@@ -135,8 +140,6 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
 
     class Watch:
         def __call__(self, context):
-            import keras
-
             def look(batch, logs):
                 seen.append((int(self.callback.model.optimizer.iterations), float(self.callback.model.optimizer.learning_rate)))
 
@@ -153,12 +156,6 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
 
 
 def test_compiled_by_xla_it_is_the_same_training_and_later_ones_are_repeatable_again(make_inputs):
-    import dataclasses
-
-    import keras
-    from keras import layers
-    from tensorflow.python.framework.config import is_op_determinism_enabled
-
     def pooling_net():
         return keras.Sequential(
             [keras.Input((32, 32, 3)), layers.Conv2D(2, 4, 4), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(1, name="logit")]
@@ -192,7 +189,6 @@ def test_a_run_too_short_for_an_update_is_refused_before_it_starts(make_inputs):
 @pytest.mark.parametrize("way", ["fit", "loop"])
 def test_a_bad_step_in_float16_is_left_out(way, make_inputs):
     """A loss beyond what sixteen bits hold: the scale falls, the weights stay numbers."""
-    import keras
 
     class Steep(keras.losses.Loss):
         def call(self, y_true, y_pred):
@@ -204,15 +200,10 @@ def test_a_bad_step_in_float16_is_left_out(way, make_inputs):
 
 @pytest.mark.parametrize("way", ["fit", "loop"])
 def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
-    from malaria_exp.evaluation.metrics import compute
-    from malaria_exp.training.predict import Scorer
-
     raw = {}
 
     class Watch:
         def __call__(self, context):
-            import keras
-
             self.callback = keras.callbacks.LambdaCallback(
                 on_train_batch_end=lambda batch, logs: raw.update(weights=self.callback.model.get_weights()),
                 on_epoch_begin=lambda epoch, logs: raw.update({epoch: self.callback.model.get_weights()}),
@@ -236,8 +227,6 @@ def test_training_goes_on_from_the_raw_weights(make_inputs):
 
 def test_the_eager_loop_runs_plain_python_each_step(make_inputs):
     """As a debugger would find it: inside a step values are there, not symbols."""
-    import keras
-
     values = []
 
     class Nosy(keras.losses.Loss):

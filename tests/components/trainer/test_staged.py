@@ -1,5 +1,9 @@
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
@@ -15,8 +19,6 @@ def watch(states):
     """Builds a callback that notes all weights at every epoch's end."""
 
     def build_callbacks(context):
-        import keras
-
         callback = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: states.append({weight.path: weight.numpy() for weight in callback.model.weights})
         )
@@ -40,8 +42,6 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
     states, rates = [], []
 
     def build_callbacks(context):
-        import keras
-
         callback = keras.callbacks.LambdaCallback(
             on_train_batch_begin=lambda batch, logs: rates.append(float(callback.model.optimizer.learning_rate))
         )
@@ -50,8 +50,7 @@ def test_each_stage_moves_its_layers_and_no_others_with_its_rate_and_the_whole_s
     parts = make_inputs(learning_rate=0.02, callbacks=build_callbacks)
     trained = train(parts, [HEAD, LAST, ALL])
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
-    assert moved(states[0], states[1]) == {"logit"}
-    assert moved(states[1], states[2]) == {"conv2d_2", "logit"}
+    assert moved(states[0], states[1]) == {"logit"} and moved(states[1], states[2]) == {"conv2d_2", "logit"}
     # Statistics of the normalizations, their scales and offsets stay, as the default says.
     assert moved(states[2], states[3]) == {"conv2d", "conv2d_1", "conv2d_2", "logit"}
     steps = parts.batches.steps_per_epoch
@@ -64,8 +63,6 @@ def test_stopping_ends_the_stage_the_next_goes_on_with_the_next_epoch_and_norms_
     begun, states = [], []
 
     def build_callbacks(context):
-        import keras
-
         def stop(epoch, logs):
             callback.model.stop_training = epoch == 0
 
@@ -118,8 +115,6 @@ def test_what_cannot_be_trained_is_said_before_the_first_step(stages, parts, mak
 
 
 def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_inputs):
-    import dataclasses
-
     made = make_inputs()
     steps = made.batches.steps_per_epoch
     long = {"warmup": f"{2 * steps} steps"}
@@ -130,9 +125,6 @@ def test_a_schedule_too_long_for_a_later_stage_is_said_before_the_first(make_inp
 
 
 def test_layers_inside_nets_inside_are_found():
-    import keras
-    from keras import layers
-
     inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(2, 3, name="deep"), layers.GlobalMaxPooling2D()], name="backbone")
     inputs = keras.Input((8, 8, 3))
     net = keras.Model(inputs, layers.Dense(1, name="logit")(inner(inputs)))

@@ -1,12 +1,10 @@
-"""Several devices take the step that one would take; what they cannot is refused."""
+"""Several processes train as one would; what several devices cannot take is refused. More ways, and mirrored devices: benchmarks/strategies.py."""
 
-import importlib.util
 import json
 import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,20 +12,10 @@ import pytest
 from conftest import ROOT
 
 from malaria_exp.config.registry import build
+from malaria_exp.runs.saved_model import load_model
 from malaria_exp.training import strategy
 from malaria_exp.training.settings import Settings, Stage
 from malaria_exp.utils.errors import ConfigError
-
-PROGRAM = Path(__file__).parent / "strategy_worker.py"
-# With an average of the weights, which is that of equal weights only if they are equal.
-EQUAL = ["fit_ema", "loop_ema"]
-
-
-def start(folder, strategy, devices, cases, tf_config=None):
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"} | ({"TF_CONFIG": tf_config} if tf_config else {})
-    command = [sys.executable, str(PROGRAM), str(folder), strategy, str(devices), *cases]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
 
 
 def finish(*processes):
@@ -46,80 +34,23 @@ def free_ports(count):
     return ports
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("strategies")
-
-
-@pytest.fixture(scope="module")
-def single(root):
-    """What one device gives, in this process."""
-    spec = importlib.util.spec_from_file_location(PROGRAM.stem, PROGRAM)
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
-    (root / "single").mkdir()
-    program.main(root / "single", "none", 1, EQUAL)
-    return root / "single"
-
-
-def check_equal(one, other, cases):
-    for case in cases:
-        first, second = np.load(one / f"{case}.npz"), np.load(other / f"{case}.npz")
-        assert set(first) == set(second)
-        assert first["names"].tolist() == second["names"].tolist()
-        for name in set(first) - {"names"}:
-            # Sums are taken in another order.
-            np.testing.assert_allclose(second[name], first[name], rtol=2e-3, atol=5e-4, err_msg=f"{case}: {name}")
-
-
-def test_two_devices_of_one_machine_train_as_one_does(single, root):
-    finish(start(root / "mirrored", "mirrored", 2, [*EQUAL, "norms"]))
-    check_equal(single, root / "mirrored", EQUAL)
-
-
-def test_two_worker_processes_train_as_one_does_and_end_with_the_same_weights(single, root):
-    loops = [case for case in EQUAL if "loop" in case]
+def test_two_workers_train_as_one_process_does_and_only_the_chief_writes_the_run(tmp_path, tiny, run_task):
+    """Two processes of the same command, as a user starts them. The average of the weights is that of equal weights only if they are equal."""
+    own = ["trainer=loop", "trainer.ema=0.9", "model=vit", "model.width=16", "model.depth=1", "model.heads=2", "model.dropout=0"]
+    command = [sys.executable, "run.py", *tiny, *own, "trainer.strategy=multi_worker", f"hydra.run.dir={tmp_path / 'run'}"]
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
-    configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
-    finish(*(start(root / f"worker{index}", "multi_worker", 1, loops, config) for index, config in enumerate(configs)))
-    for index in range(2):
-        check_equal(single, root / f"worker{index}", loops)
-    for case in loops:
-        first, second = (np.load(root / f"worker{index}" / f"{case}.npz") for index in range(2))
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
-
-
-def test_only_the_chief_writes_the_run(tmp_path, tiny, cache_root):
-    """Two processes of the same command, as a user starts them."""
-    cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
-    model = ["model=vit", "model.width=16", "model.depth=1", "model.heads=2"]
-    command = [
-        sys.executable,
-        "run.py",
-        "trainer=loop",
-        *tiny,
-        *model,
-        "trainer.strategy=multi_worker",
-        f"hydra.run.dir={tmp_path / 'run'}",
-    ]
     processes = []
     for index in range(2):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-        processes.append(
-            subprocess.Popen(
-                command,
-                env={**os.environ, "TF_CONFIG": config},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=ROOT,
-            )
-        )
+        said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        processes.append(subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config}, cwd=ROOT, **said))
+    alone = load_model(run_task([*tiny, *own], tmp_path / "alone"))[0].get_weights()
     finish(*processes)
     assert {"model.keras", "report.html", "metrics.json", "history.csv"} <= {path.name for path in (tmp_path / "run").iterdir()}
     assert sorted(path.name for path in (tmp_path / "run-worker-1").iterdir()) == ["config.yaml", "run.log", "status.json"]
     assert json.loads((tmp_path / "run-worker-1" / "status.json").read_text())["status"] == "done"
+    for one, two in zip(alone, load_model(tmp_path / "run")[0].get_weights(), strict=True):
+        np.testing.assert_allclose(two, one, rtol=2e-3, atol=5e-4)
 
 
 def test_fit_on_several_workers_is_refused():

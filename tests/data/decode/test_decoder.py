@@ -118,14 +118,11 @@ def test_gray_with_alpha_is_composed_onto_black(kind):
     assert np.array_equal(got, np.repeat(np.rint(values[..., :1] * (values[..., 1:] / 255)).astype(np.uint8), 3, axis=2))
 
 
-def test_transparent_palette_entries_are_composed_onto_black():
+def test_transparent_palette_entries_and_a_transparent_color_are_black():
     rows = rows_of(np.uint8([[[0], [1], [2]]] * 2))
     extra = chunk(b"PLTE", bytes([10, 20, 30, 40, 50, 60, 200, 100, 50])) + chunk(b"tRNS", bytes([255, 0, 51]))
     expected = [[10, 20, 30], [0, 0, 0], [40, 20, 10]]
     assert decode(png(3, 2, rows, color=3, extra=extra)).tolist() == [expected] * 2
-
-
-def test_a_transparent_color_is_black():
     image = np.uint8([[[1, 2, 3], [1, 2, 4]], [[9, 9, 9], [1, 2, 3]]])
     data = png(2, 2, rows_of(image), extra=chunk(b"tRNS", struct.pack(">3H", 1, 2, 3)))
     assert decode(data).tolist() == [[[0, 0, 0], [1, 2, 4]], [[9, 9, 9], [0, 0, 0]]]

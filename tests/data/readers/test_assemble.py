@@ -52,48 +52,48 @@ A = ("P/a.png", "parasitized", "a", "P1", "pixels a")
 B = ("U/b.png", "uninfected", "b", "P1", "pixels b")
 
 
-def test_different_images_are_all_good():
-    assert doubtful(A, B) == {}
+C, D, Z = (
+    ("P/c.png", "parasitized", "c", "P1", "pixels a"),
+    ("U/d.png", "uninfected", "d", "P1", "pixels a"),
+    ("P/z.png", "parasitized", "z", "P1", "z"),
+)
+CASES = {
+    "different images are all good": ([A, B], {}),
+    "of copies the first by name stays": (
+        [C, ("P/b.png", *C[1:2], "b", *C[3:]), A, B],
+        {"P/b.png": "the same image as P/a.png", "P/c.png": "the same image as P/a.png"},
+    ),
+    "of copies of one name the first by file": ([("copy/a.png", *A[1:]), A], {"copy/a.png": "the same image as P/a.png"}),
+    "in both classes": (
+        [A, B, C, D],
+        {
+            name: f"the same image stands in both classes, as {other}"
+            for name, other in (("P/a.png", "U/d.png"), ("P/c.png", "U/d.png"), ("U/d.png", "P/a.png"))
+        },
+    ),
+    "of several patients": (
+        [A, ("P/c.png", *C[1:3], "P2", "pixels a")],
+        {
+            name: f"the same image stands under several patients, as {other}"
+            for name, other in (("P/a.png", "P/c.png"), ("P/c.png", "P/a.png"))
+        },
+    ),
+    "different images of one name": (
+        [A, ("x/a.png", "uninfected", "a", "P1", "others"), B],
+        {name: f"another image has the same name, {other}" for name, other in (("P/a.png", "x/a.png"), ("x/a.png", "P/a.png"))},
+    ),
+    # A good image is not against one that shares its name with it and is excluded for another reason.
+    "a name is free again": (
+        [A, Z, ("U/a.png", "uninfected", "a", "P1", "z")],
+        {name: f"the same image stands in both classes, as {other}" for name, other in (("P/z.png", "U/a.png"), ("U/a.png", "P/z.png"))},
+    ),
+}
 
 
-def test_of_copies_in_one_class_and_patient_the_first_by_name_stays():
-    copies = [("P/c.png", *A[1:2], "c", *A[3:]), ("P/b.png", *A[1:2], "b", *A[3:])]
-    expected = {"P/b.png": "the same image as P/a.png", "P/c.png": "the same image as P/a.png"}
-    assert doubtful(*copies, A, B) == doubtful(A, B, *copies) == expected
-
-
-def test_of_copies_with_one_name_the_first_by_file_stays():
-    again = ("copy/a.png", *A[1:])
-    assert doubtful(A, again) == doubtful(again, A) == {"copy/a.png": "the same image as P/a.png"}
-
-
-def test_one_image_in_both_classes_is_never_used():
-    copies = [("P/c.png", "parasitized", "c", "P1", "pixels a"), ("U/d.png", "uninfected", "d", "P1", "pixels a")]
-    assert doubtful(A, B, *copies) == {
-        "P/a.png": "the same image stands in both classes, as U/d.png",
-        "P/c.png": "the same image stands in both classes, as U/d.png",
-        "U/d.png": "the same image stands in both classes, as P/a.png",
-    }
-
-
-def test_one_image_of_several_patients_is_never_used():
-    assert doubtful(A, ("P/c.png", "parasitized", "c", "P2", "pixels a")) == {
-        "P/a.png": "the same image stands under several patients, as P/c.png",
-        "P/c.png": "the same image stands under several patients, as P/a.png",
-    }
-
-
-def test_different_images_of_one_name_are_never_used():
-    assert doubtful(A, ("x/a.png", "uninfected", "a", "P1", "others"), B) == {
-        "P/a.png": "another image has the same name, x/a.png",
-        "x/a.png": "another image has the same name, P/a.png",
-    }
-
-
-def test_a_name_is_free_again_where_the_other_image_is_excluded():
-    # a.png stands in both classes; that it shares its name with a good image is no reason against that one.
-    both = [("P/z.png", "parasitized", "z", "P1", "pixels z"), ("U/a.png", "uninfected", "a", "P1", "pixels z")]
-    assert set(doubtful(A, *both)) == {"P/z.png", "U/a.png"}
+@pytest.mark.parametrize("case", CASES)
+def test_what_contradicts_itself_is_excluded_whole_and_of_harmless_copies_one_stays(case):
+    rows, expected = CASES[case]
+    assert doubtful(*rows) == doubtful(*rows[::-1]) == expected
 
 
 ROWS = st.lists(

@@ -17,15 +17,12 @@ def known():
     return list(read_index().values())
 
 
-def test_all_files_of_the_set_are_in_it_once(known):
+def test_all_files_patients_and_slides_of_the_set_are_in_it_once(known):
     assert len(known) == 27_558
     assert Counter(item.class_name for item in known) == {"parasitized": 13_779, "uninfected": 13_779}
     # The digits kept are enough to tell all files apart, and so are the names.
     assert len({item.digits for item in known}) == len({item.cell_id for item in known}) == 27_558
     assert {len(item.digits) for item in known} == {DIGITS}
-
-
-def test_it_has_the_patients_and_slides_of_the_set(known):
     assert all(parse_name(item.cell_id) for item in known)
     assert len({item.parts.patient for item in known}) == 200
     assert len({item.parts.slide for item in known}) == 201

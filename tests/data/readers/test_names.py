@@ -40,16 +40,6 @@ def test_patient_slide_and_field_of_every_form(slide, patient):
         assert parse_name(f"{field}_cell_162") == (patient, slide, field)
 
 
-def test_the_two_slides_of_patient_8_are_one_patient():
-    olympus, motic = (parse_name(f"C47P8{microscope}{TAIL}") for microscope in ("thinOriginalOlympusCX21", "thin_Original_Motic"))
-    assert olympus.patient == motic.patient == "P008"
-    assert olympus.slide != motic.slide
-
-
-def test_a_patient_number_is_never_taken_for_a_case_number():
-    assert parse_name(f"C7NthinF{TAIL}").patient != parse_name(f"C99P7ThinF{TAIL}").patient
-
-
 @pytest.mark.parametrize(
     "name",
     [

@@ -23,14 +23,13 @@ def test_a_mean_ends_where_its_shortest_training_does():
     assert [len(line.get_xdata()) for line in axes.lines] == [3, 2]
 
 
-def test_gaps_are_no_numbers():
+def test_gaps_are_no_numbers_and_only_what_has_numbers_is_drawn():
     (axes,) = compare_curves([Series("a", [course([math.nan, 0.5, 0.6]), course([0.7, 0.7, math.nan])])], ["val_auc"]).axes
     assert axes.lines[0].get_xydata().ravel().tolist() == pytest.approx([1, 0.7, 2, 0.6])
-
-
-def test_only_what_has_numbers_is_drawn():
     series = [Series("a", [course([0.5]), course([math.nan], "val_loss"), course([0.1], "val_brier")])]
     assert columns_of(series, ["val_brier"]) == ["val_auc", "val_brier"]
+    (axes,) = compare_curves([Series("a", [course([0.5])]), Series("b", [course([0.5])])], ["val_auc"]).axes
+    assert axes.get_title(loc="left") == "Validation AUC (the same in all)"
 
 
 def test_twelve_series_differ_and_one_that_diverges_does_not_flatten_them():
@@ -51,8 +50,3 @@ def test_a_hundred_series_are_gray_behind_the_best():
     assert len(axes.collections) == COLORED_OF_MANY
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [str(number) for number in range(COLORED_OF_MANY)]
     assert figure.get_figheight() < 5
-
-
-def test_a_course_that_all_share_is_said_to_be_the_same():
-    (axes,) = compare_curves([Series("a", [course([0.5])]), Series("b", [course([0.5])])], ["val_auc"]).axes
-    assert axes.get_title(loc="left") == "Validation AUC (the same in all)"

@@ -61,19 +61,16 @@ def test_no_tile_lies_on_another_and_none_is_cut():
         assert all(abs(y - v) >= edge or abs(x - u) >= edge for v, u in places[one + 1 :])
 
 
-def test_names_may_hold_anything():
+def test_names_may_hold_anything_and_floats_become_the_pixels_they_came_from():
     figure = sheet([Row("$x_1$ ^ \\frac", [Tile(noise(1, 20)[0], "$a$ % {b}")])], "$\\")
     assert drawn(figure).std() > 0
     assert shorten("abcdef", 4) == "abc…"
     assert shorten("abcd", 4) == "abcd"
+    pixels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_pixels(pixels.astype(np.float32) * np.float32(1 / 255)), pixels)
 
 
 def test_equal_sheets_are_equal_bytes_and_the_stamp_shows():
     rows = [Row("row", [Tile(noise(1, 20)[0])])]
     assert png_bytes(sheet(rows, "T")) == png_bytes(sheet(rows, "T"))
     assert png_bytes(sheet(rows, "T", leaky=True)) != png_bytes(sheet(rows, "T"))
-
-
-def test_floats_become_the_pixels_they_came_from():
-    pixels = np.arange(256, dtype=np.uint8)
-    assert np.array_equal(to_pixels(pixels.astype(np.float32) * np.float32(1 / 255)), pixels)

@@ -2,9 +2,11 @@
 
 from functools import lru_cache
 
+import keras
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from malaria_exp.components.model.layers.mean_logit import MeanLogit
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.model_summary import model_facts
 from malaria_exp.evaluation.plots.model import draw_architecture, human_flops
@@ -49,10 +51,6 @@ def test_a_backbone_and_its_head_share_no_box():
 
 
 def test_models_of_an_ensemble_stand_side_by_side():
-    import keras
-
-    from malaria_exp.components.model.layers.mean_logit import MeanLogit
-
     models = [build("model", name, {"image_size": 32}) for name in ("cellnet", "resnet_subclassed")]
     for number, member in enumerate(models):
         member.name = f"member_{number + 1}"

@@ -61,24 +61,21 @@ def test_draws_the_same_bytes_and_stamps_only_what_leaks(name):
     first, again = png_bytes(clean), png_bytes(PLOTS[name]())
     assert hashlib.sha256(first).digest() == hashlib.sha256(again).digest()
     with Image.open(io.BytesIO(first)) as image:
-        assert "Software" not in image.info
-        assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+        assert "Software" not in image.info and image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
 @pytest.mark.parametrize("name", ["confusion_matrix", "roc", "precision_recall", "score_histogram", "per_patient"])
 def test_axes_are_labeled(name):
     for axes in PLOTS[name]().axes:
-        assert axes.get_xlabel()
-        assert axes.get_ylabel()
+        assert axes.get_xlabel() and axes.get_ylabel()
 
 
 def test_the_confusion_matrix_shows_the_counts():
     counts = count(LABELS, SCORES, 0.5)
     text = words(PLOTS["confusion_matrix"]())
     assert all(str(number) in text for number in vars(counts).values())
-    assert f"{counts.sensitivity:.1%}" in text
-    assert f"{counts.specificity:.1%}" in text
+    assert f"{counts.sensitivity:.1%}" in text and f"{counts.specificity:.1%}" in text
 
 
 def test_the_curve_marks_thresholds_where_they_are():
@@ -90,13 +87,10 @@ def test_the_curve_marks_thresholds_where_they_are():
     assert f"AUC {compute(LABELS, SCORES, 0.5)['auc']:.3f}" in words(axes.figure)
 
 
-def test_intervals_that_are_given_are_shown():
+def test_intervals_that_are_given_are_shown_and_a_curve_in_the_corner_is_enlarged():
     cell = {"value": 0.9, "low": 0.81, "high": 0.97}
     assert "AUC 0.900 (0.810 to 0.970)" in words(results.roc(LABELS, SCORES, auc=cell))
     assert "AP 0.900 (0.810 to 0.970)" in words(results.precision_recall(LABELS, SCORES, average_precision=cell))
-
-
-def test_a_curve_in_the_corner_is_enlarged():
     assert len(results.roc(LABELS, LABELS * 0.9).axes[0].child_axes) == 1
     assert not results.roc(LABELS, 1 - SCORES).axes[0].child_axes
 
@@ -125,8 +119,7 @@ def test_the_best_epoch_is_the_monitors_own():
     assert titles == ["Loss", "AUC", "Learning rate"]
     everything = [{"epoch": 1, "loss": 1, "learning_rate": 0.1} | {f"val_{name}": 0.5 for name in METRICS}]
     titles = [axes.get_title(loc="left") for axes in training_curves(everything, monitor="val_brier").axes]
-    assert titles[:2] == ["Loss", METRICS["brier"].label]
-    assert len(titles) == 6
+    assert titles[:2] == ["Loss", METRICS["brier"].label] and len(titles) == 6
     with pytest.raises(ValueError, match="at least one epoch"):
         training_curves([])
 
@@ -137,8 +130,7 @@ def test_the_legend_of_a_training_lies_on_no_curve_and_is_not_cut(history):
     figure.draw_without_rendering()
     legend = figure.legends[0].get_window_extent()
     assert not [axes for axes in figure.axes if axes.get_legend() or axes.get_window_extent().overlaps(legend)]
-    assert legend.x0 >= 0
-    assert legend.x1 <= figure.bbox.x1
+    assert legend.x0 >= 0 and legend.x1 <= figure.bbox.x1
 
 
 def test_worst_takes_the_most_wrong_first():

@@ -14,12 +14,10 @@ SIZES = Dimension("batch_size", "linear", [64, 64, 128, 256])
 def test_the_best_so_far_never_gets_worse_and_early_ends_do_not_count():
     figure = course([*TRIALS, Scored(5, 0.95, True)], "val_auc", larger_is_better=True)
     (line,) = figure.axes[0].lines
-    assert line.get_ydata().tolist() == [0.7, 0.9, 0.9, 0.9]
-    assert line.get_xdata().tolist() == [0, 1, 4, 5]
+    assert line.get_ydata().tolist() == [0.7, 0.9, 0.9, 0.9] and line.get_xdata().tolist() == [0, 1, 4, 5]
     done, early = figure.axes[0].collections
     assert done.get_offsets()[:, 1].tolist() == [0.7, 0.9, 0.8]
-    assert early.get_offsets()[:, 1].tolist() == [0.6, 0.95]
-    assert len(early.get_facecolors()) == 0
+    assert early.get_offsets()[:, 1].tolist() == [0.6, 0.95] and len(early.get_facecolors()) == 0
     falling = course(TRIALS, "val_loss", larger_is_better=False)
     assert falling.axes[0].lines[0].get_ydata().tolist() == [0.7, 0.7, 0.7, 0.7]
 
@@ -37,8 +35,7 @@ def test_every_trial_is_a_line_through_its_values():
     assert len(lines) == 4
     # The worst first, so that the best lies on top; a logarithmic axis has equal steps.
     heights = np.array(lines)
-    assert heights[:, 3] == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    assert heights[:, 0] == pytest.approx([2 / 3, 0, 1, 1 / 3])
+    assert heights[:, 3] == pytest.approx([0, 1 / 3, 2 / 3, 1]) and heights[:, 0] == pytest.approx([2 / 3, 0, 1, 1 / 3])
     assert heights[:, 1] == pytest.approx([0, 0, 1, 0.5])
     marks = {text.get_text() for text in axes.texts}
     assert {"none", "mixup", "cutmix", "0.0001", "0.1", "64", "256", "0.6000", "0.9000"} <= marks
@@ -57,5 +54,4 @@ def test_every_parameter_has_a_panel():
 def test_equal_values_are_drawn_too():
     same = [Scored(number, 0.5, False) for number in range(2)]
     flat = Dimension("x", "linear", [1.0, 1.0])
-    assert parallel([flat], same, "val_auc", larger_is_better=True).axes
-    assert slices([flat], same, "val_auc").axes
+    assert parallel([flat], same, "val_auc", larger_is_better=True).axes and slices([flat], same, "val_auc").axes

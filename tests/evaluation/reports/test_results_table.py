@@ -38,30 +38,21 @@ def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
     assert re.findall(r"\d\.\d+", row) == expected
     auc = metrics["subsets"]["test"]["ranking"]["auc"]
     assert f"{auc['value']:.4f} ({auc['low']:.3f} to {auc['high']:.3f})" in next(line for line in lines if line.strip().startswith("auc"))
-    assert "(chosen on validation)" in lines[1]
-    assert lines[-1] == "  in brackets: 90% interval, patients resampled"
+    assert "(chosen on validation)" in lines[1] and lines[-1] == "  in brackets: 90% interval, patients resampled"
 
 
-def test_columns_stand_below_each_other(metrics):
+def test_columns_stand_below_each_other_and_leaky_in_the_first_line(metrics):
     lines = results_table(metrics).splitlines()[1:-1]
     second = lines[0].index("at 0.5")
     assert all(line[second - 1] == " " and line[second] != " " for line in lines)
+    assert "LEAKY" in results_table(metrics, leaky=True).splitlines()[0] and "LEAKY" not in results_table(metrics)
 
 
-def test_leaky_is_said_in_the_first_line(metrics):
-    assert "LEAKY" in results_table(metrics, leaky=True).splitlines()[0]
-    assert "LEAKY" not in results_table(metrics)
-
-
-def test_unknown_patients_and_missing_intervals_are_said():
+def test_unknown_patients_missing_intervals_and_what_is_undefined_are_said():
     unknown = evaluate(predictions((UNKNOWN,)), target_sensitivity=0.9, resamples=50, confidence=0.95, seed=0)
     text = results_table(unknown)
-    assert "of unknown patients" in text
-    assert text.splitlines()[-1].startswith("  no intervals: ")
+    assert "of unknown patients" in text and text.splitlines()[-1].startswith("  no intervals: ")
     assert "(" not in next(line for line in text.splitlines() if line.strip().startswith("auc"))
-
-
-def test_what_is_undefined_is_called_so():
     given = predictions()
     one_class = Predictions(
         given.cell_id, given.patient, given.slide, np.where(given.subset == "test", 0, given.label), given.score, given.subset

@@ -10,7 +10,7 @@ from html_page import Page
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, flat, render, write_report
+from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, render, write_report
 from malaria_exp.evaluation.reports.templates import number
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -138,13 +138,6 @@ def test_odd_evaluations_still_report(made, said):
     assert said in Page(render(data(metrics=metrics(**made)))).text
 
 
-def test_the_least_of_reports():
-    page = Page(render(ReportData(title="t", run_name="r", created="c", held_out="h", metrics=metrics())))
-    assert "Provenance" not in page.text
-    assert "Configuration" not in page.text
-    assert "Figures" not in page.text
-
-
 def test_counts_of_training_are_shown_where_given():
     counts = {"train": {**metrics()["subsets"]["val"]["counted"], "cells": 98765}}
     page = Page(render(data(counts=counts)))
@@ -155,7 +148,3 @@ def test_the_file_is_whole_and_the_same_again(tmp_path):
     path = write_report(tmp_path / "run" / "report.html", data())
     assert path.read_text(encoding="utf-8") == render(data())
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
-
-
-def test_flat_keeps_every_leaf():
-    assert flat({"a": {"b": {"c": 1}, "d": [1, 2]}, "e": None, "f": {}}) == [("a.b.c", "1"), ("a.d", "1\n2"), ("e", ""), ("f", "{}")]

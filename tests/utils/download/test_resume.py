@@ -14,8 +14,7 @@ from malaria_exp import __version__
 
 def test_a_plain_download_says_what_it_does_and_leaves_the_file(site, path, messages):
     arrives(site.remote(), path)
-    assert site.sent == [SIZE]
-    assert site.ranges() == [None]
+    assert site.sent == [SIZE] and site.ranges() == [None]
     assert site.requests[0][1]["User-Agent"] == f"malaria_exp/{__version__}"
     first, last = messages()
     assert first == f"download  {site.url} (300 kB) to {path}"
@@ -59,8 +58,7 @@ def test_the_environments_proxy_is_used(site, path, monkeypatch):
 def test_what_has_arrived_is_not_sent_again(site, path):
     site.answers = [serve(cut=100_000), serve(cut=1), serve(cut=70_000), serve()]
     arrives(site.remote(), path)
-    assert site.ranges() == [None, "bytes=100000-", "bytes=100001-", "bytes=170001-"]
-    assert sum(site.sent) == SIZE
+    assert site.ranges() == [None, "bytes=100000-", "bytes=100001-", "bytes=170001-"] and sum(site.sent) == SIZE
 
 
 def test_a_reset_costs_at_most_what_was_on_the_way(site, path):
@@ -75,8 +73,7 @@ def test_any_progress_allows_as_many_cuts_again(site, path):
     cuts = np.diff(np.unique(np.random.default_rng(2).integers(1, SIZE, 30)), prepend=0).tolist()
     site.answers = [serve(cut=cut) for cut in cuts] + [serve()]
     arrives(site.remote(), path, attempts=1)
-    assert len(site.requests) == len(cuts) + 1
-    assert sum(site.sent) == SIZE
+    assert len(site.requests) == len(cuts) + 1 and sum(site.sent) == SIZE
 
 
 def test_a_server_that_sends_nothing_more_is_given_up_and_the_next_run_goes_on(site, path, messages):
@@ -87,8 +84,7 @@ def test_a_server_that_sends_nothing_more_is_given_up_and_the_next_run_goes_on(s
     )
     assert site.sent == [100_000, 0, 0, 0]
     assert "trying again in 0 s (3 of 3)" in messages()[-1]
-    assert left(path) == ["cells.zip.part", "cells.zip.part.json"]
-    assert part_of(path).read_bytes() == CONTENT[:100_000]
+    assert left(path) == ["cells.zip.part", "cells.zip.part.json"] and part_of(path).read_bytes() == CONTENT[:100_000]
     site.answers = [serve()]
     arrives(site.remote(), path)
     assert sum(site.sent) == SIZE
@@ -142,8 +138,7 @@ def test_a_server_that_ignores_ranges_sends_the_file_anew(site, path, messages):
 
 def test_a_server_that_always_starts_over_and_breaks_off_is_given_up(site, path):
     site.answers = [serve(ranges=False, cut=100_000)]
-    assert "cut after 100 kB of 300 kB" in fails(site.remote(), path)
-    assert len(site.requests) == 4
+    assert "cut after 100 kB of 300 kB" in fails(site.remote(), path) and len(site.requests) == 4
 
 
 VERSIONS = [
@@ -230,8 +225,7 @@ def test_a_version_that_cannot_be_read_is_no_condition(site, path, text):
     put(part_of(path), CONTENT[:100_000])
     path.with_name("cells.zip.part.json").write_text(text)
     arrives(site.remote(), path)
-    assert site.sent == [200_000]
-    assert site.requests[0][1]["If-Range"] is None
+    assert site.sent == [200_000] and site.requests[0][1]["If-Range"] is None
 
 
 # Another file, and damage
@@ -241,8 +235,7 @@ def test_a_version_that_cannot_be_read_is_no_condition(site, path, text):
 def test_a_file_of_another_size_is_refused_at_once(site, path, length):
     site.answers = [serve(Content_Length=length)]
     reason = f"the file at this address is another one: expected 300,000 bytes, received {length:,}"
-    assert fails(site.remote(), path) == f"cannot download {site.url}: {reason}. {HINT}"
-    assert len(site.requests) == 1
+    assert fails(site.remote(), path) == f"cannot download {site.url}: {reason}. {HINT}" and len(site.requests) == 1
     assert left(path) == []
 
 
@@ -267,8 +260,7 @@ def test_a_login_page_is_told_and_costs_nothing_of_what_has_arrived(site, path):
 def test_one_damaged_bit_is_fetched_again(site, path, messages):
     site.answers = [serve(DAMAGED), serve()]
     arrives(site.remote(), path)
-    assert site.sent == [SIZE, SIZE]
-    assert site.ranges() == [None, None]
+    assert site.sent == [SIZE, SIZE] and site.ranges() == [None, None]
     assert any(sha256(DAMAGED) in message for message in messages())
 
 
@@ -289,7 +281,6 @@ def test_an_endless_answer_does_not_fill_the_disk(site, path):
             handler.write(OTHER)
 
     site.answers = [endless]
-    assert "damaged, twice in a row: expected 300,000 bytes" in fails(site.remote(), path)
-    assert len(site.requests) == 2
+    assert "damaged, twice in a row: expected 300,000 bytes" in fails(site.remote(), path) and len(site.requests) == 2
     assert max(site.sent) < 2000 * SIZE
     assert left(path) == []

@@ -66,16 +66,14 @@ def test_a_damaged_memory_of_a_check_is_none(site, path, text):
 
 def test_a_folder_in_the_place_of_the_file_is_named(site, path):
     path.mkdir(parents=True)
-    assert fails(site.remote(), path).startswith(f"'{path}' is in the way of a download")
-    assert site.requests == []
+    assert fails(site.remote(), path).startswith(f"'{path}' is in the way of a download") and site.requests == []
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(site, tmp_path):
     put(tmp_path / "file", b"in the way")
     text = fails(site.remote(), tmp_path / "file" / "below" / "cells.zip", setting="here.root=...")
     assert text.startswith(f"cannot store the download '{tmp_path}/file/below/cells.zip': ")
-    assert "Not a directory" in text
-    assert "choose another folder: here.root=..." in text
+    assert "Not a directory" in text and "choose another folder: here.root=..." in text
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -83,8 +81,7 @@ def test_a_folder_without_permission_is_named_but_a_right_file_in_it_is_taken(si
     put(path, CONTENT)
     path.parent.chmod(0o500)
     assert fetch(site.remote(), path) == path
-    assert "Permission denied" in fails(site.remote(), path.with_name("other.zip"))
-    assert site.requests == []
+    assert "Permission denied" in fails(site.remote(), path.with_name("other.zip")) and site.requests == []
     path.parent.chmod(0o700)
 
 

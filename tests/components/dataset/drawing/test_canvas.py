@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malaria_exp.components.dataset.drawing.canvas import BLOCK, Canvas, camera_grain, cut_window, grain
+from malaria_exp.components.dataset.drawing.canvas import BLOCK, Canvas
 
 COLOR = np.array((160, 30, 120), np.float32)
 
@@ -53,18 +53,3 @@ def test_a_picture_is_black_outside_the_mask_and_nowhere_inside():
     inside = np.kron(painted.mask, np.ones((BLOCK, BLOCK), bool))
     assert (picture[inside] > 0).all()
     assert (picture[~inside] == 0).all()
-
-
-def test_grain_is_of_unit_strength_and_seamless_and_color_noise_is_slower_than_brightness():
-    for tile in (grain(2), grain(5), *camera_grain()):
-        assert tile.mean() == pytest.approx(0, abs=0.01)
-        assert tile.std() == pytest.approx(1, abs=0.15)
-    assert np.abs(grain(5)[0] - grain(5)[-1]).mean() < 0.6 < np.abs(grain(5)[0] - grain(5)[200]).mean()
-    red, _, blue = camera_grain()
-    color, brightness = red - blue, camera_grain().mean(axis=0)
-
-    def quickness(tile: np.ndarray) -> float:
-        return float(np.diff(tile, axis=1).std() / tile.std())
-
-    assert quickness(color) < 0.7 * quickness(brightness)
-    assert cut_window(np.random.default_rng(0), camera_grain(), 500, 40).shape == (3, 500, 40)

@@ -17,20 +17,13 @@ def mask_of(seed: int, *, roughness: float = 1.0, oddity=None, radius: float = R
     return np.pad(mask, room)
 
 
-def perimeter(mask: np.ndarray) -> float:
-    """Blocks' edges on the outline, beside those of a square of the same area."""
-    edges = sum(np.count_nonzero(np.diff(mask.astype(int), axis=axis)) for axis in (0, 1))
-    return edges / np.sqrt(mask.sum())
-
-
 @pytest.mark.parametrize("radius", [5.0, 12.0, 60.0, 150.0])
 def test_every_mask_is_one_piece_around_the_middle(radius):
     for seed in range(60):
         rng = np.random.default_rng(seed)
         outline, mask = draw_outline(rng, radius, 3.0, 1.0, ODDITIES)
         assert mask[len(mask) // 2, len(mask) // 2]
-        assert connected(mask)[1] == 1
-        assert not (mask & (outline.level >= 1)).any()
+        assert connected(mask)[1] == 1 and not (mask & (outline.level >= 1)).any()
 
 
 def test_nothing_that_hangs_together_is_thrown_away():
@@ -50,18 +43,4 @@ def test_notches_cuts_and_folds_only_take_away_and_neighbors_and_fringes_only_ad
         assert not (plain & ~odd if adds else odd & ~plain).any()
         areas.append(odd.sum() / plain.sum())
     assert np.mean([area != 1 for area in areas]) > 0.9
-    assert min(areas) > 0.3
-    assert max(areas) < 1.8
-
-
-def test_roughness_makes_outlines_longer():
-    lengths = [np.mean([perimeter(mask_of(seed, roughness=roughness)) for seed in range(40)]) for roughness in (0.0, 1.5, 4.0)]
-    assert lengths[0] < lengths[1] < lengths[2]
-
-
-def test_a_fold_is_darker_and_a_seam_paler_than_the_body():
-    fold = draw_outline(np.random.default_rng(1), RADIUS, 1.0, 1.0, (folded,))[0]
-    seam = draw_outline(np.random.default_rng(1), RADIUS, 1.0, 1.0, (joined,))[0]
-    assert fold.pale.min() < -0.05
-    assert fold.pale.max() <= 0
-    assert seam.pale.max() > 0.05
+    assert min(areas) > 0.3 and max(areas) < 1.8

@@ -2,22 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import label as connected
 
 from malaria_exp.components.dataset.drawing import forms, lookalikes
 from malaria_exp.components.dataset.drawing.body import draw_body
 from malaria_exp.components.dataset.drawing.canvas import Canvas
-from malaria_exp.components.dataset.drawing.forms import (
-    EARLY,
-    LATE,
-    applique,
-    clefts,
-    gametocyte,
-    infect,
-    ring,
-    schizont,
-    trophozoite,
-)
+from malaria_exp.components.dataset.drawing.forms import EARLY, LATE, clefts
 from malaria_exp.components.dataset.drawing.look import Look, draw_look
 from malaria_exp.components.dataset.drawing.lookalikes import LOOKALIKES, litter
 from malaria_exp.components.dataset.drawing.pen import Pen, place
@@ -45,11 +34,6 @@ def painted(thing, seed: int, dark: float = 0.9, **how: float) -> tuple[np.ndarr
     y, x = place(rng, canvas, RADIUS, *zone) if thing is not clefts else canvas.center
     thing(Pen(canvas, rng, look, y, x, RADIUS, dark))
     return before, canvas.finish(), canvas
-
-
-def change(form, seed: int) -> np.ndarray:
-    before, after, _ = painted(form, seed)
-    return np.abs(after.astype(int) - before).max(axis=-1)
 
 
 @pytest.mark.parametrize("thing", THINGS)
@@ -84,48 +68,3 @@ def test_lookalikes_come_at_their_fractions(monkeypatch):
         litter(Pen(canvas, rng, look, *canvas.center, RADIUS, 0.8))
     for thing, fraction in LOOKALIKES:
         assert painted_names.count(thing.__name__) / 4000 == pytest.approx(fraction, abs=0.025), thing.__name__
-
-
-def test_late_forms_are_larger_than_rings_and_a_schizont_is_the_largest_of_them():
-    area = {form: np.median([(change(form, seed) > 15).sum() for seed in range(25)]) for form in (ring, trophozoite, schizont, gametocyte)}
-    assert area[ring] < area[trophozoite] < area[gametocyte] < area[schizont]
-
-
-def test_a_schizont_holds_many_separate_merozoites():
-    counts = []
-    for seed in range(15):
-        canvas, rng, look = empty_cell(seed, noise=0.0, softness=0.5)
-        schizont(Pen(canvas, rng, look, *canvas.center, RADIUS, 1.0))
-        near = np.abs(canvas.planes - look.chromatin[:, None, None]).max(axis=0) < 30
-        counts.append(connected(near)[1])
-    assert np.median(counts) >= 7
-
-
-def test_applique_forms_lie_at_the_margin_and_rings_anywhere():
-    def distance(form) -> float:
-        away = []
-        for seed in range(40):
-            before, after, canvas = painted(form, seed)
-            rows, columns = np.nonzero(np.abs(after.astype(int) - before).max(axis=-1) > 30)
-            if len(rows):
-                away.append(np.hypot(rows.mean() - canvas.center[0], columns.mean() - canvas.center[1]))
-        return float(np.mean(away)) / RADIUS
-
-    assert distance(applique) > 0.75
-    assert distance(ring) < 0.65
-
-
-@pytest.mark.parametrize("late_fraction", [0.0, 0.15, 0.5, 0.8, 1.0])
-def test_late_fraction_is_the_mean_over_patients_and_some_cells_hold_two_parasites(late_fraction, monkeypatch):
-    seen = []
-    monkeypatch.setattr(forms, "EARLY", ((lambda pen: seen[-1].append("early"), 1.0),))
-    monkeypatch.setattr(forms, "LATE", ((lambda pen: seen[-1].append("late"), 1.0),))
-    canvas, rng, _ = empty_cell(0)
-    for patient in range(400):
-        look = look_of(patient)
-        for _ in range(4):
-            seen.append([])
-            infect(Pen(canvas, rng, look, *canvas.center, RADIUS, 0.9), late_fraction)
-    assert np.mean(["late" in kinds for kinds in seen]) == pytest.approx(late_fraction, abs=0.05)
-    assert all(kinds.count("late") <= 1 for kinds in seen)
-    assert np.mean([len(kinds) > 1 for kinds in seen]) == pytest.approx(0.2, abs=0.05)

@@ -20,8 +20,7 @@ def test_partners_and_weights_are_those_of_the_pixels(name):
     assert tried.changes_labels()
     pairs, weights = tried.pairs()
     assert len(pairs) == 8
-    assert weights.min() >= 0
-    assert weights.max() <= 1
+    assert weights.min() >= 0 and weights.max() <= 1
     for pair in pairs:
         assert pair.label == pytest.approx((1 - pair.weight) * pair.own_label + pair.weight * pair.partner_label, abs=1e-5)
         # Each pixel lies between the two that it was made of, and as far from its own on average as the label is.
