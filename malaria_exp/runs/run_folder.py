@@ -6,18 +6,20 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from malaria_exp.utils.atomic_files import write_json, write_text
-from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
+# What a run writes before it does any work, besides its status.
+BEFORE_WORK = ("config.yaml", "run.log", "provenance.json")
 # An environment variable that launchers set in their processes: the launch that a job belongs to.
 LAUNCH = "MALARIA_EXP_LAUNCH"
 
@@ -44,9 +46,26 @@ def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
         write_json(path / STATUS, {"status": "failed", "overrides": redact_overrides(overrides), "reason": redact(reason)})
 
 
+def forget_empty(path: Path) -> None:
+    """Removes a folder that was made for a run in which nothing was written."""
+    with suppress(OSError):
+        path.rmdir()
+
+
+def _forget_refused(path: Path, *, made: bool) -> None:
+    """Removes what a run wrote before it did any work, if that is all there is; and the folder, if the run has made it."""
+    found = {item.name for item in path.iterdir()}
+    if {name for name in found if not name.startswith(".")} <= {STATUS, *BEFORE_WORK}:
+        # The status goes last: until then the folder is claimed.
+        for name in sorted(found, key=STATUS.__eq__):
+            (path / name).unlink(missing_ok=True)
+        if made:
+            forget_empty(path)
+
+
 @contextmanager
 def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, again: bool = False) -> Iterator[RunFolder]:
-    """Claims a new folder, keeps its status and its log, and records how the run ended.
+    """Claims a new folder, keeps its status and its log, and records how the run ended; of a run that is refused nothing is kept.
 
     Creating status.json is the claim: the operating system lets exactly one process create it, so two runs never share a
     folder, not even when they start in the same instant.
@@ -61,6 +80,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
     Raises:
         RunFolderError: the folder belongs to another run or cannot be made.
     """
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not again:
@@ -99,6 +119,9 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         # To the run's log only: main shows it in the terminal.
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, redact(str(error)), (), None))
         write_status("failed", reason=redact(str(error)), error=type(error).__name__)
+        if isinstance(error, ConfigError | RunFolderError) and not again:
+            # A mistake in the command is told in the terminal, and leaves no failed run behind.
+            _forget_refused(path, made=made)
         raise
     except BaseException as error:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, traceback.format_exc(), (), None))

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from malaria_exp.runs.run_folder import STATUS, claim_run, record_refusal
-from malaria_exp.utils.errors import DataError, RunFolderError
+from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 
@@ -184,3 +184,13 @@ def test_a_refusal_is_recorded_where_nothing_stands_only(tmp_path):
     before = snapshot(tmp_path / "taken")
     record_refusal(tmp_path / "taken", overrides=[], reason="taken")
     assert snapshot(tmp_path / "taken") == before
+
+
+def test_a_configuration_that_is_refused_before_any_work_leaves_nothing(tmp_path):
+    with pytest.raises(ConfigError), claim(tmp_path / "refused"):
+        raise ConfigError("runs: missing")
+    assert not (tmp_path / "refused").exists()
+    with pytest.raises(ConfigError), claim(tmp_path / "begun") as folder:
+        (folder / "split.csv").write_text("cell_id,subset\n")
+        raise ConfigError("trainer.accumulate: too many")
+    assert status(tmp_path / "begun")["status"] == "failed"
