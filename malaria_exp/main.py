@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 import traceback
 from dataclasses import replace
 from datetime import datetime
@@ -24,9 +25,10 @@ from malaria_exp.config.composition_errors import explain, from_composing
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
 from malaria_exp.runs.run import TASKS
-from malaria_exp.runs.run_folder import MAY_RESUME, record_refusal
+from malaria_exp.runs.run_folder import MAY_RESUME, forget_empty, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import from_agent, tracked
+from malaria_exp.sweeps.search.trials import TRIALS
 from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError, disk_full_reason
 from malaria_exp.utils.filesystems import local_path
 from malaria_exp.utils.program import program
@@ -34,6 +36,9 @@ from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.signals import exit_code, raise_terminated
 from malaria_exp.utils.tensorflow_setup import fix_environment
 from malaria_exp.utils.terminal_log import log, start_terminal_log
+
+# When this process began, about; what it has made is younger.
+BEGAN = time.time()
 
 # Exit codes of the jobs that failed in this process.
 _failures: list[int] = []
@@ -98,6 +103,10 @@ def run_job(composed: DictConfig) -> float | None:
     overrides = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
     folder = Path(job.runtime.output_dir)
     name = folder.name
+    # The table of a multirun and of a search says of each job why it failed.
+    one_of_many = job.mode.name == "MULTIRUN" or folder.parent.name == TRIALS
+    # Hydra makes it also for a task that writes nothing there. One that is older than this process is the user's own.
+    new = folder.stat().st_ctime >= BEGAN
     try:
         if not _started:
             launched_job.prepare(job.job.num, overrides)
@@ -105,17 +114,19 @@ def run_job(composed: DictConfig) -> float | None:
         app = make_app(composed, overrides, folder, dict(job.runtime.choices))
         # A folder with files that is given to a job of a multirun is one that the job was cut off in before.
         app = replace(app, may_resume=job.mode.name == "MULTIRUN" or MAY_RESUME in os.environ)
-        task = app.config.one("task")
         if job.mode.name != "MULTIRUN":
             _check_single(app.config)
-        objective: float | None = build("task", task.name, task.params, app)
+        objective = _perform(app)
     except Exception as error:  # noqa: BLE001 - the other jobs of a multirun go on
         _failures.append(_report(error))
-        if job.mode.name == "MULTIRUN":
+        if one_of_many:
             record_refusal(folder, overrides=overrides, reason=str(error))
         if not _started:
             launched_job.tell(f"job {name:<5} failed: {redact(str(error)).splitlines()[0] if str(error) else type(error).__name__}")
         return None
+    finally:
+        if new and not one_of_many:
+            forget_empty(folder)
     if not _started:
         launched_job.tell(f"job {name:<5} done" + ("" if objective is None else f", objective {objective:.4f}"))
     return objective
@@ -170,8 +181,19 @@ def run_in_process(overrides: list[str]) -> Path:
     with mpl.rc_context():
         # Plots look as they do from the command line, whatever the notebook has set for its own.
         mpl.rcdefaults()
-        build("task", task.name, task.params, app)
+        _perform(app)
     return local_path(app.config.run) if task.name == "resume" and app.config.run else app.output_dir
+
+
+def _perform(app: App) -> float | None:
+    """Runs the task, a training only after everything was checked that can be known before its data is read."""
+    task = app.config.one("task")
+    if task.name == "train":
+        from malaria_exp.runs.early_checks import check_training
+
+        check_training(app.config)
+    objective: float | None = build("task", task.name, task.params, app)
+    return objective
 
 
 def _check_single(config: Config) -> None:
@@ -211,6 +233,12 @@ def _report(error: Exception) -> int:
     elif isinstance(error, OSError) and traceback.extract_tb(error.__traceback__)[-1].name == "mkdir":
         # Hydra creates the run folder before it calls run_job; later errors of this kind are handled where they occur.
         error = _output_error(error)
+    elif isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        # The latter is TensorFlow's, which may not be imported.
+        error = UserError(
+            f"The memory of this machine is not enough: {' '.join(str(error).split())[:200]}. Lower batch_size, evaluation.batch_size, model.image_size"
+            " or the model's widths."
+        )
     if _debug or not isinstance(error, UserError):
         log.error("Full error:" if _debug else "Unexpected error; the lines below belong into a bug report.", exc_info=error)
     if isinstance(error, UserError):

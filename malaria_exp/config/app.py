@@ -20,6 +20,8 @@ HOME = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 CONF = HOME / "conf"
 # ${variable:NAME,default} in conf/: an environment variable that is set but empty counts as not set.
 OmegaConf.register_new_resolver("variable", lambda name, default: os.environ.get(name) or default, replace=True)
+# Groups of conf/ whose options set keys of all others; they have no components.
+PRESETS = {"experiment": "presets of many keys: experiments of the notebooks, and studies", "debug": "presets for debugging"}
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,14 @@ def make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choic
     if not isinstance(plain, dict):
         raise TypeError("Expected a mapping as the composed configuration.")
     values = {str(key): value for key, value in plain.items()}
-    for override in OverridesParser.create().parse_overrides([item for item in overrides if item.partition("=")[0] in GROUPS]):
+    for override in OverridesParser.create().parse_overrides([item for item in overrides if item.partition("=")[0] in {*GROUPS, *PRESETS}]):
         if isinstance(names := override.value(), list):
             _check_list(override.key_or_group, [str(name) for name in names])
+        elif names == {}:
+            raise ConfigError(
+                f"{override.key_or_group}: expected the name of an option, received {override.input_line}, which changes nothing."
+                f" Choose with {override.key_or_group}=name."
+            )
     for group, choice in choices.items():
         node = values.get(group)
         if group in GROUPS and isinstance(node, dict) and isinstance(choice, str) and node.get("name", choice) != choice:
@@ -81,6 +88,13 @@ def make_app(composed: DictConfig, overrides: list[str], output_dir: Path, choic
 def _check_list(group: str, names: list[str]) -> None:
     """Refuses what Hydra would merge without a word: several options of a group that holds one, and the same option twice."""
     received = f"received {group}=[{','.join(names)}]"
+    if group in PRESETS:
+        if len(names) > 1:
+            raise ConfigError(
+                f"{group}: expected the name of one preset, {received}. One run for each: -m {group}={','.join(names)}; to join two, write the keys"
+                " of one on the command line."
+            )
+        return
     if not GROUPS[group].many:
         raise ConfigError(
             f"{group}: expected the name of one option, {received}. One run for each: -m {group}={','.join(names) or 'first,second'}"

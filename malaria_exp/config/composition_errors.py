@@ -7,19 +7,21 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config.registry import GROUPS, options
+from malaria_exp.config.suggestions import suggest_key, suggest_option
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
-# Hydra raises this one as a bare ValueError.
 NOT_A_CHOICE = "Config group override must be"
+# Hydra raises these as bare ValueErrors.
+BARE_ERRORS = (NOT_A_CHOICE, "Only one of --run, --multirun")
 
 
 def from_composing(error: Exception) -> bool:
     """Tells whether Hydra or OmegaConf raised the error over what the user asked for."""
-    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(NOT_A_CHOICE)
+    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(BARE_ERRORS)
 
 
 def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
@@ -37,8 +39,15 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
             return ConfigError(f"--config-name: no configuration '{option}' in {conf}.{did_you_mean(option, _names(conf))}")
         names = sorted(item for item in error.options or () if item) or _options(group, conf)
         own = " An option of your own needs plugins=[your_module]." if group in GROUPS else ""
-        return ConfigError(f"{group}: no option '{option}'.{did_you_mean(option, names)} Options of {group}: {', '.join(names)}.{own}")
+        return ConfigError(
+            f"{group}: no option '{option}'.{suggest_option(group, option, names)} Options of {group}: {', '.join(names)}.{own}"
+        )
     if isinstance(error, OverrideParseException):
+        key, _, value = str(error.override).partition("=")
+        if value.startswith("~"):
+            return ConfigError(
+                f"{error.override}: cannot be read: Hydra knows no ~ there. Write {key}=\"'{value}'\" or {key}=$HOME{value[1:]}."
+            )
         return ConfigError(
             f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets, '=' or letters such as 'é'"
             " goes into quotes of its own: key='\"a = b\"'."
@@ -52,6 +61,14 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         return ConfigError(
             f"{match[1]}: received several values, {match[1]}={match[2]}. One run for each: add --multirun (-m){several}; text with"
             f" commas goes into quotes: {match[1]}=\"'{match[2]}'\"."
+        )
+    match = re.match(r"Sweep parameters '([^']*)' requires --multirun", text)
+    if match:
+        return ConfigError(f"{match[1]}: several values make one run each. Add --multirun: python run.py -m {match[1]}")
+    if text.startswith("Only one of --run, --multirun"):
+        return ConfigError(
+            "--multirun (-m), --cfg, --info, --run: received several of them, expected one. To see a job's configuration, give one value of"
+            " each key and no -m: python run.py seed=0 --cfg job"
         )
     if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
         return _not_a_choice(text, arguments, conf)
@@ -68,6 +85,7 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
     found, parents, (name, *rest) = _defaults(arguments, key, conf), [], key.split(".")
     if found is None:
         return ConfigError(f"{key}: unknown key, received {value}.")
+    known = OmegaConf.to_container(found, resolve=False)
     while rest and name in found:
         parents.append(name)
         below = found._get_node(name)
@@ -75,6 +93,8 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
             return ConfigError(f"{key}: unknown key, received {value}. {'.'.join(parents)} is a value and has no keys.")
         found, name, *rest = below, *rest
     allowed = sorted(str(item) for item in found if not str(item).startswith("_"))
+    values = {str(one): value for one, value in known.items() if one != "hydra"} if isinstance(known, dict) else {}
+    meant = suggest_key(".".join([*parents, name]), allowed, values)
     where = f"Keys of {'.'.join(parents)}" if parents else "Groups and top-level keys"
     hint = ""
     if parents and parents == [key.partition(".")[0]] and name in _many_options(parents[0]):
@@ -83,7 +103,7 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
     elif parents and parents[0] in GROUPS:
         option = parents[1:2] if GROUPS[parents[0]].many else [found.get("name")]
         hint = f" See: python run.py task=list task.show={'/'.join([parents[0], *(str(item) for item in option)])}"
-    return ConfigError(f"{key}: unknown key, received {value}.{did_you_mean(name, allowed)} {where}: {', '.join(allowed)}.{hint}")
+    return ConfigError(f"{key}: unknown key, received {value}.{meant} {where}: {', '.join(allowed)}.{hint}")
 
 
 def _not_a_choice(text: str, arguments: list[str], conf: Path) -> ConfigError:

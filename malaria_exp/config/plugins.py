@@ -8,6 +8,7 @@ the command line is imported, never what a saved run names.
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from hydra.errors import HydraException
 from malaria_exp.config.registry import GROUPS, Component, plugin_components
 from malaria_exp.utils.errors import ConfigError, UserError, did_you_mean
 from malaria_exp.utils.tensorflow_setup import TENSORFLOW_NOISE, fix_environment, held_back_stderr
+
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def load(arguments: Sequence[str]) -> list[str]:
@@ -71,7 +74,14 @@ def _named_plugins(arguments: Sequence[str]) -> list[str]:
             if override.is_sweep_override():
                 raise ConfigError(f"plugins: expected a list of modules, received {argument}. Write plugins=[first,second].")
             value = override.value()
-            names += [str(item) for item in (value if isinstance(value, list) else [value]) if item]
+            found = [str(getattr(item, "text", item)) for item in (value if isinstance(value, list) else [value]) if item is not None]
+            for name in found:
+                if not MODULE.fullmatch(name):
+                    raise ConfigError(
+                        f"plugins: expected names of modules, such as my_module or my_package.my_module, received '{name}'. A file my_module.py"
+                        " is found in the working folder, and below the folders of PYTHONPATH."
+                    )
+            names += found
     return names
 
 

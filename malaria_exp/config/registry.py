@@ -153,6 +153,25 @@ def build(group: str, name: str, params: Mapping[str, Any], *context: Any, path:
     return component(group, name).builder(*context, **check_params(group, name, params, path))
 
 
+def early_check(checks: Callable[..., Any]) -> Callable[[Builder], Builder]:
+    """Gives a builder of a dataset or split, which are built only once the data is there, what can be checked before any work.
+
+    Args:
+        checks: called with the component's parameters as keywords; it raises a UserError if they cannot be used.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        builder.early_check = checks  # type: ignore[attr-defined]
+        return builder
+
+    return decorate
+
+
+def check_early(group: str, name: str, params: Mapping[str, Any]) -> None:
+    """Checks the parameters, and what the component can say of them before any work; raises a UserError."""
+    getattr(component(group, name).builder, "early_check", dict)(**check_params(group, name, params))
+
+
 def options(group: str) -> dict[str, str]:
     """Returns {name: one line of help} of a group, sorted by name, without importing the components."""
     found = _builtin_help(group) | {name: item.help for (of_group, name), item in _components.items() if of_group == group}
@@ -161,7 +180,12 @@ def options(group: str) -> dict[str, str]:
 
 def plugin_components() -> list[Component]:
     """Returns the components that came from outside the package."""
-    return [item for item in _components.values() if not item.builder.__module__.startswith(f"{PACKAGE}.")]
+    return [item for item in _components.values() if is_plugin(item)]
+
+
+def is_plugin(item: Component) -> bool:
+    """Tells whether a component came from outside the package."""
+    return not item.builder.__module__.startswith(f"{PACKAGE}.")
 
 
 def _describe_builder(group: str, name: str, builder: Callable[..., Any]) -> Component:

@@ -12,13 +12,15 @@ from typing import Annotated, Any, Literal
 
 from malaria_exp.config.registry import GROUPS, Parameter, check_params, component
 from malaria_exp.config.run_files import SaveFormat
-from malaria_exp.config.validation import Count, Fraction, NonNegative, Pattern, PositiveInt, Range, check, check_dataclass, check_keys
+from malaria_exp.config.suggestions import suggest_key
+from malaria_exp.config.validation import Fraction, NonNegative, Pattern, Range, Suggest, check, check_dataclass, check_keys
 from malaria_exp.utils.errors import ConfigError
 
 CountBy = Literal["cell", "patient"]
 Engine = Literal["local", "wandb"]
 Resize = Literal["pad", "stretch"]
 ModelInput = Literal["prepared", "raw"]
+BatchSize = Annotated[int, Range(low=1, high=1_000_000)]
 # Keys that every option of a group has; conf/config.yaml sets them, and no builder is handed them.
 COMMON_KEYS: dict[str, dict[str, Parameter]] = {
     "model": {
@@ -38,7 +40,7 @@ class CacheConfig:
 
     root: Annotated[str, Pattern(r".*\S.*", "the path of a folder")]
     resize: Resize
-    workers: Count
+    workers: Annotated[int, Range(low=0, high=1024)]
     resident_gb: NonNegative
 
     @property
@@ -52,10 +54,10 @@ class EvaluationConfig:
     """How a run is judged. See conf/config.yaml, `evaluation`."""
 
     target_sensitivity: Fraction
-    resamples: Annotated[int, Range(low=10)]
+    resamples: Annotated[int, Range(low=10, high=100_000)]
     confidence: Fraction
-    batch_size: PositiveInt
-    worst: Count
+    batch_size: BatchSize
+    worst: Annotated[int, Range(low=0, high=1000)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Config:
     """Everything a run is made from."""
 
     seed: Annotated[int, Range(low=0, below=2**32)]
-    batch_size: PositiveInt
+    batch_size: BatchSize
     count_by: CountBy
     run: str | None
     runs: list[str] | str
@@ -95,7 +97,7 @@ class Config:
     def from_plain(cls, values: Mapping[str, Any]) -> "Config":
         """Checks plain values (no OmegaConf containers) against the schema; a wrong one is a ConfigError."""
         keys = {item.name for item in dataclasses.fields(cls)} - NOT_KEYS
-        check_keys("", values, {*keys, *GROUPS})
+        check_keys("", values, {*keys, *GROUPS}, suggest=lambda key, allowed: suggest_key(key, allowed, values))
         settings = {key: value for key, value in values.items() if key not in GROUPS}
         for key in keys - set(settings):
             raise ConfigError(f"{key}: missing from the configuration; conf/config.yaml sets it.")
@@ -123,7 +125,7 @@ class Config:
                 for key in choice.params.keys() - allowed.keys():
                     # Hydra itself refuses such a key on the command line, so a preset for other options is where most come from.
                     hint += f" If a preset (experiment=..., debug=...) sets it: ~{choice.path}.{key} takes it out."
-                check_keys(choice.path, choice.params, allowed, hint=hint)
+                check_keys(choice.path, choice.params, allowed, hint=hint, suggest=_suggest(choice.path))
                 for key in set(own) & set(COMMON_KEYS.get(group, {})):
                     raise ConfigError(
                         f"{choice.path}.{key}: every {group} has a key of this name; give '{choice.name}' another name for its own."
@@ -136,6 +138,10 @@ NOT_KEYS = {"model_input", "choices"}
 _Settings = dataclasses.make_dataclass(
     "_Settings", [(item.name, item.type) for item in dataclasses.fields(Config) if item.name not in NOT_KEYS], frozen=True
 )
+
+
+def _suggest(path: str) -> Suggest:
+    return lambda key, allowed: suggest_key(f"{path}.{key}", allowed, {})
 
 
 def _read_choices(group: str, node: Any) -> list[Choice]:

@@ -8,7 +8,7 @@ import dataclasses
 import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from malaria_exp.utils.errors import ConfigError, did_you_mean
@@ -52,6 +52,8 @@ class Pattern:
         return self.words
 
 
+# A key that is not allowed, and those that are, to a sentence on what may have been meant.
+Suggest = Callable[[str, Iterable[str]], str]
 DURATION = r"\s*(\d+(?:\.\d+)?)\s*(%|steps?|epochs?|examples?)\s*"
 
 Probability = Annotated[float, Range(low=0, high=1)]
@@ -82,19 +84,25 @@ def check(path: str, value: Any, annotation: Any, *, hint: str = "") -> Any:
         choices = [c for c in _choices(annotation) if isinstance(c, str)]
         # The right word where a list of such words is asked for.
         nearest_choice = f" Write it as a list: {path}=[{value}]." if value in choices else did_you_mean(value, choices)
+    if isinstance(value, str) and _holds_number(path, value, annotation, hint):
+        nearest_choice = (
+            f" It is text: leave out the quotes. From a variable of the environment: {path}=$NAME, in YAML ${{oc.decode:${{oc.env:NAME}}}}."
+        )
     received = f"{value!r} ({type(value).__name__})" if value is not None else "null"
     raise ConfigError(f"{path}: expected {describe(annotation)}, received {received}.{nearest_choice}{' ' + hint if hint else ''}")
 
 
-def check_keys(path: str, given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], *, hint: str = "") -> None:
-    """Raises a ConfigError naming the first key of `given` that is not allowed."""
+def check_keys(
+    path: str, given: Mapping[str, Any], allowed: Mapping[str, Any] | set[str], *, hint: str = "", suggest: Suggest = did_you_mean
+) -> None:
+    """Raises a ConfigError naming the first key of `given` that is not allowed, and what `suggest` says of it."""
     prefix = f"{path}." if path else ""
     for key in given:
         if key not in allowed:
             options = ", ".join(sorted(allowed)) or "none (it takes no parameters)"
             raise ConfigError(
                 f"{prefix}{key}: unknown key, received {prefix}{key}={given[key]!r}."
-                f"{did_you_mean(key, allowed)} Allowed keys{' of ' + path if path else ''}: {options}.{' ' + hint if hint else ''}"
+                f"{suggest(key, allowed)} Allowed keys{' of ' + path if path else ''}: {options}.{' ' + hint if hint else ''}"
             )
 
 
@@ -135,6 +143,15 @@ def describe(annotation: Any) -> str:
         return "a section"
     names = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null", Any: "anything"}
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _holds_number(path: str, text: str, annotation: Any, hint: str) -> bool:
+    """Tells whether a text is a number that would fit."""
+    try:
+        number = int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+    except ValueError:
+        return False
+    return _match(path, number, annotation, hint)[0]
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 REPORT_FILE = "init_from.json"
 
 
-def find_weights(source: str, cache: Path, folder: Path) -> "InitialWeights":
+def find_weights(source: str, cache: Path, folder: Path | None) -> "InitialWeights":
     """Finds the weights to start from, and fetches them if they are not on this machine.
 
     Args:
         source: the folder of a finished run, or a weights file; a path or a URL.
         cache: the cache folder, for what is fetched.
-        folder: the folder of the run that starts, for init_from.json.
+        folder: the folder of the run that starts, for init_from.json; None to try the weights out, without a word.
 
     Raises:
         ConfigError: there is no such file or run, or another file lies in its place.
@@ -99,14 +99,14 @@ class InitialWeights:
         source: where the weights come from, as shown to readers.
         file: the local file.
         run: the local folder of the parent run, None if it is not known. The weights have learned from its patients.
-        folder: the folder of the run that starts.
+        folder: the folder of the run that starts; None where the weights are only tried out.
         report: which layers were loaded and which were not; empty before the first call.
     """
 
     source: str
     file: Path
     run: Path | None
-    folder: Path
+    folder: Path | None
     report: dict[str, Any] = field(default_factory=dict)
     _numbers: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -173,8 +173,9 @@ class InitialWeights:
             "not_there": [layer.name for layer in layers if id(layer) not in paired],
             "not_used": [layer.name for layer in given if id(layer) not in paired],
         }
-        write_json(self.folder / REPORT_FILE, self.report)
-        log.info(f"init_from {self.summary()}")
+        if self.folder is not None:
+            write_json(self.folder / REPORT_FILE, self.report)
+            log.info(f"init_from {self.summary()}")
 
     def counts(self) -> dict[str, Any]:
         """Returns the report without its lists."""

@@ -18,13 +18,15 @@ from filelock import FileLock, Timeout
 
 from malaria_exp.config.run_files import RESUME, RESUME_FILES
 from malaria_exp.utils.atomic_files import TEMPORARY, saying_disk_full, write_json, write_json_on_full_disk, write_text
-from malaria_exp.utils.errors import DiskFullError, RunFolderError, UserError
+from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
 # Locked by the process that works in the folder, for as long as it lives.
 LOCK = ".run.lock"
+# What a run writes before it does any work, besides its status.
+BEFORE_WORK = ("config.yaml", "run.log", "provenance.json")
 # An environment variable that launchers set in their processes: the launch that a job belongs to.
 LAUNCH = "MALARIA_EXP_LAUNCH"
 # Another, that a search sets for a trial which was cut off: its run goes on in its folder.
@@ -53,6 +55,23 @@ def record_refusal(path: Path, *, overrides: list[str], reason: str) -> None:
         write_json(path / STATUS, {"status": "failed", "overrides": redact_overrides(overrides), "reason": redact(reason)})
 
 
+def forget_empty(path: Path) -> None:
+    """Removes a folder that was made for a run in which nothing was written."""
+    with suppress(OSError):
+        path.rmdir()
+
+
+def _forget_refused(path: Path, *, made: bool) -> None:
+    """Removes what a run wrote before it did any work, if that is all there is; and the folder, if the run has made it."""
+    found = {item.name for item in path.iterdir()}
+    if {name for name in found if not name.startswith(".")} <= {STATUS, *BEFORE_WORK}:
+        # The status goes last: until then the folder is claimed.
+        for name in sorted(found, key=STATUS.__eq__):
+            (path / name).unlink(missing_ok=True)
+        if made:
+            forget_empty(path)
+
+
 @contextmanager
 def _unclaimed_on_full_disk(path: Path, *, again: bool) -> Iterator[None]:
     """Takes the claim back if there is no room for what it says: an empty status.json could not be read."""
@@ -67,7 +86,7 @@ def _unclaimed_on_full_disk(path: Path, *, again: bool) -> Iterator[None]:
 
 @contextmanager
 def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, again: bool = False) -> Iterator[RunFolder]:
-    """Claims a new folder, keeps its status and its log, and records how the run ended.
+    """Claims a new folder, keeps its status and its log, and records how the run ended; of a run that is refused nothing is kept.
 
     Creating status.json is the claim: the operating system lets exactly one process create it, so two runs never share a
     folder, not even when they start in the same instant. As long as the run lives, it also holds a lock there.
@@ -82,6 +101,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
     Raises:
         RunFolderError: the folder belongs to another run, another process works in it, or it cannot be made.
     """
+    made = not path.exists()
     lock = _claim(path, again=again)
     folder = RunFolder(path)
     started = (_started_before(path) if again else None) or datetime.now(UTC).isoformat(timespec="seconds")
@@ -115,6 +135,9 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         # To the run's log only: main shows it in the terminal.
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, redact(str(error)), (), None))
         write_status("failed", reason=redact(str(error)), error=type(error).__name__)
+        if isinstance(error, ConfigError | RunFolderError) and not again:
+            # A mistake in the command is told in the terminal, and leaves no failed run behind.
+            _forget_refused(path, made=made)
         raise
     except BaseException as error:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, traceback.format_exc(), (), None))

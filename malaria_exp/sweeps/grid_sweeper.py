@@ -20,7 +20,7 @@ from malaria_exp.sweeps.override_sets import split_arguments, with_override_sets
 from malaria_exp.sweeps.search.arguments import to_overrides
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError
-from malaria_exp.utils.redaction import redact_yaml
+from malaria_exp.utils.redaction import redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log
 
 # Up to so many jobs are all composed before the first is run; of more, enough for every override to be among them.
@@ -42,6 +42,12 @@ class GridSweeper(BasicSweeper):
         """Runs the jobs and returns nothing: what became of them stands in their folders."""
         override_sets, resume, others = split_arguments(arguments)
         jobs = self._jobs(others, override_sets)
+        if not jobs:
+            raise ConfigError(
+                f"--multirun: there is no value to run, received {' '.join(redact_overrides(others))}. A range(a,b) ends before b, so a must be smaller."
+            )
+        if any(item.startswith("hydra.sweep.subdir=") for item in self.config.hydra.overrides.hydra):
+            raise ConfigError("hydra.sweep.subdir: a job's folder is always its number. Name the multirun's folder: hydra.sweep.dir=...")
         record = Record.of(jobs)
         folder = self._folder(record, len(jobs), resume=resume)
         self._check_launcher()

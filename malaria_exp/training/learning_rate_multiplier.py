@@ -1,5 +1,6 @@
 """What every schedule shares: durations checked against the run, the warm-up, and the progress within the run."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +50,9 @@ def steps_within(length: RunLength, path: str, duration: str) -> int:
     """
     steps = length.unbounded_steps(duration)
     if steps > length.steps:
-        raise ConfigError(
-            f"{path}: '{duration}' is {steps:,} steps, and the run ends after {length.steps:,}"
-            f" ({length.epochs:,} epochs of {length.steps_per_epoch:,}). Give at most '100%', or raise trainer.epochs."
-        )
+        known = f"{length.epochs:,} epochs"
+        if re.search("step|example", duration):
+            # Only these depend on how many batches an epoch has.
+            known = f"{length.steps:,} steps: {known} of {length.steps_per_epoch:,}"
+        raise ConfigError(f"{path}: '{duration}' is longer than the run ({known}). Give at most '100%', or raise trainer.epochs.")
     return steps

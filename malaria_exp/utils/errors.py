@@ -68,10 +68,16 @@ class RunFolderError(UserError):
     exit_code = 5
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str | None:
-    """Returns the allowed name most like `name`, or None if none is alike (upper and lower case count as the same)."""
+def nearest(name: str, allowed: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """Returns the allowed name most like `name`, or None if none is alike (upper and lower case count as the same).
+
+    Args:
+        name: as it was typed.
+        allowed: names.
+        cutoff: how alike it has to be, from 0 to 1.
+    """
     by_lower = {str(option).lower(): str(option) for option in allowed}
-    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[match[0]] if match else None
 
 

@@ -95,7 +95,7 @@ def test_without_plugins_the_working_folder_is_no_place_to_import_from(workshop)
         ("raise SystemExit(0)", "plugins=[mine_bad]", ["importing 'mine_bad' failed: SystemExit"]),
         ("1 +", "plugins=[mine_bad]", ["importing 'mine_bad' failed: SyntaxError"]),
         ("1 / 0", "plugins=[mine_bad]", ["importing 'mine_bad' failed: ZeroDivisionError: division by zero"]),
-        ("", "plugins=[.mine_bad]", ["importing '.mine_bad' failed"]),
+        ("", "plugins=[.mine_bad]", ["plugins: expected names of modules", "received '.mine_bad'"]),
         ("", "plugins=mine_bad,other", ["plugins: expected a list of modules", "plugins=[first,second]"]),
         (
             GOOD.replace("my_aug", "dihedral"),

@@ -71,7 +71,7 @@ def test_components_get_plain_python(plain):
     [
         (["seed=-1"], ["seed: expected a whole number >= 0 and < 4294967296, received -1 (int)"]),
         (["seed=4294967296"], ["seed: expected a whole number", "received 4294967296"]),
-        (["batch_size=true"], ["batch_size: expected a whole number >= 1, received True (bool)"]),
+        (["batch_size=true"], ["batch_size: expected a whole number >= 1 and <= 1000000, received True (bool)"]),
         (["allow_leak=1"], ["allow_leak: expected true or false, received 1 (int)"]),
         (["plugins=mine"], ["plugins: expected a list, each item text, received 'mine' (str)"]),
         (["plugins=[1]"], ["plugins[0]: expected text, received 1 (int)"]),
@@ -84,7 +84,7 @@ def test_components_get_plain_python(plain):
         (["cache.resident_gb=-0.5"], ["cache.resident_gb: expected a number >= 0, received -0.5 (float)"]),
         (["cache.resident_gb=inf"], ["cache.resident_gb: expected a number >= 0"]),
         (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)"]),
-        (["evaluation.resamples=5"], ["evaluation.resamples: expected a whole number >= 10, received 5 (int)"]),
+        (["evaluation.resamples=5"], ["evaluation.resamples: expected a whole number >= 10 and <= 100000, received 5 (int)"]),
         (["evaluation=x"], ["evaluation: expected a section with the keys target_sensitivity,", "received 'x'"]),
         (["+cache.rot=x"], ["cache.rot: unknown key", "Did you mean 'root'?", "Allowed keys of cache: resident_gb"]),
         (["+sede=1"], ["sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),

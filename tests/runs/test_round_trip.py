@@ -38,5 +38,4 @@ def test_a_storage_that_cannot_be_written_stops_the_run_before_any_work(run_task
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"storage\.path: runs cannot be copied to"):
         run_task([*tiny_cellnet, "storage=path", f"storage.path={tmp_path / 'file' / 'x'}"], tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
-    assert not (tmp_path / "run" / "split.csv").exists()
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from malaria_exp.runs import run_folder
 from malaria_exp.runs.run_folder import LOCK, STATUS, claim_run, may_be_running, record_refusal
 from malaria_exp.utils import terminal_log
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import DataError, DiskFullError, RunFolderError
+from malaria_exp.utils.errors import ConfigError, DataError, DiskFullError, RunFolderError
 from malaria_exp.utils.terminal_log import log, start_terminal_log
 
 
@@ -233,3 +233,13 @@ def test_a_run_that_was_killed_before_it_began_leaves_its_folder_free(tmp_path):
     with claim(tmp_path):
         assert status(tmp_path)["status"] == "running"
     assert {path.name for path in tmp_path.iterdir()} == {STATUS, "config.yaml", "run.log"}
+
+
+def test_a_configuration_that_is_refused_before_any_work_leaves_nothing(tmp_path):
+    with pytest.raises(ConfigError), claim(tmp_path / "refused"):
+        raise ConfigError("runs: missing")
+    assert not (tmp_path / "refused").exists()
+    with pytest.raises(ConfigError), claim(tmp_path / "begun") as folder:
+        (folder / "split.csv").write_text("cell_id,subset\n")
+        raise ConfigError("trainer.accumulate: too many")
+    assert status(tmp_path / "begun")["status"] == "failed"

@@ -1,12 +1,12 @@
 """AugMix: several chains of operations on one image, averaged, and averaged with the image itself."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.components.aug._colors import on_images
 from malaria_exp.components.aug._operations import OperationName, operate
 from malaria_exp.components.aug._per_image import Draws, treat_some
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import Positive, PositiveInt, Probability
+from malaria_exp.config.validation import Positive, Probability, Range
 from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.utils.errors import ConfigError
 
@@ -30,8 +30,8 @@ IN_PAPER: list[OperationName] = [
 @register("aug", "augmix")
 def augmix(
     *,
-    width: PositiveInt = 2,
-    depth: PositiveInt = 2,
+    width: Annotated[int, Range(low=1, high=10)] = 2,
+    depth: Annotated[int, Range(low=1, high=10)] = 2,
     strength: Probability = 0.3,
     alpha: Positive = 1.0,
     operations: list[OperationName] = IN_PAPER,

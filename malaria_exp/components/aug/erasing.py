@@ -19,7 +19,7 @@ def erasing(
     *,
     min_area: Annotated[float, Range(above=0, high=1)] = 0.02,
     max_area: Annotated[float, Range(above=0, high=1)] = 0.1,
-    ratio: Annotated[float, Range(low=1)] = 3.0,
+    ratio: Annotated[float, Range(low=1, high=100)] = 3.0,
     fill: Literal["black", "mean", "noise"] = "mean",
     p: Probability = 0.5,
 ) -> Augmentation:

@@ -1,11 +1,11 @@
 """RandAugment: a few operations drawn from a list, all of one strength, so that two numbers control how much is done."""
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 from malaria_exp.components.aug._operations import OperationName, operate
 from malaria_exp.components.aug._per_image import Draws
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import PositiveInt, Probability
+from malaria_exp.config.validation import Probability, Range
 from malaria_exp.data.augmentation_chain import Augmentation
 from malaria_exp.utils.errors import ConfigError
 
@@ -18,7 +18,7 @@ ALL: list[OperationName] = list(get_args(OperationName))
 @register("aug", "rand_augment")
 def rand_augment(
     *,
-    count: PositiveInt = 2,
+    count: Annotated[int, Range(low=1, high=10)] = 2,
     strength: Probability = 0.3,
     operations: list[OperationName] = ALL,
     p: Probability = 0.75,

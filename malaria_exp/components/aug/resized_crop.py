@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resized_crop(
     *,
     min_area: Annotated[float, Range(above=0, high=1)] = 0.6,
-    ratio: Annotated[float, Range(low=1)] = 1.2,
+    ratio: Annotated[float, Range(low=1, high=100)] = 1.2,
     p: Probability = 0.8,
 ) -> Augmentation:
     """Cuts a part out of each image and enlarges it to the whole (Szegedy et al. 2014, arXiv 1409.4842).

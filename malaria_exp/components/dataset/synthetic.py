@@ -8,19 +8,24 @@ nothing about malaria.
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from malaria_exp.components.dataset.drawing.cohort import is_healthy, is_second, plan, wrong_labels
 from malaria_exp.components.dataset.drawing.draw import Recipe, draw_cell
 from malaria_exp.components.dataset.drawing.look import Look, draw_look
-from malaria_exp.config.registry import register
-from malaria_exp.config.validation import Count, Fraction, NonNegative, PositiveInt, Probability, Range
+from malaria_exp.config.registry import early_check, register
+from malaria_exp.config.validation import Count, Fraction, Probability, Range
 from malaria_exp.data.cell_table import CellTable
+from malaria_exp.utils.errors import ConfigError
 
 # Raise it with every change that gives the same recipe other pixels: caches find cells by a hash that includes it.
 DRAWING_VERSION = 3
+# More than a hundred times the NIH set; their names alone take gigabytes.
+MOST_CELLS = 5_000_000
+# A picture stays one up to there; beyond, numbers run over.
+Strength = Annotated[float, Range(low=0, high=1e6)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,22 +76,32 @@ class Drawings:
         return hashlib.sha256(f"malaria_exp synthetic {DRAWING_VERSION} seed={self.seed} {own} {common}".encode()).hexdigest()
 
 
+def check_size(*, infected_patients: int, healthy_patients: int, cells_per_patient: int, **_: Any) -> None:
+    """Raises a ConfigError if there would be more cells than a table can hold."""
+    cells = (infected_patients + healthy_patients) * cells_per_patient
+    if cells > MOST_CELLS:
+        raise ConfigError(
+            f"dataset.infected_patients, dataset.healthy_patients, dataset.cells_per_patient: about {cells:,} cells; expected at most {MOST_CELLS:,}."
+        )
+
+
 @register("dataset", "synthetic")
+@early_check(check_size)
 def synthetic(
     *,
     seed: Count = 0,
-    infected_patients: PositiveInt = 40,
-    healthy_patients: Count = 14,
-    cells_per_patient: Annotated[int, Range(low=4)] = 65,
+    infected_patients: Annotated[int, Range(low=1, high=100_000)] = 40,
+    healthy_patients: Annotated[int, Range(low=0, high=100_000)] = 14,
+    cells_per_patient: Annotated[int, Range(low=4, high=100_000)] = 65,
     parasitized_fraction: Fraction = 0.6,
     late_fraction: Probability = 0.15,
     cell_size: Annotated[int, Range(low=24, high=240)] = 130,
     odd_shape_fraction: Probability = 0.3,
     lookalike_fraction: Probability = 0.3,
-    contrast: NonNegative = 1.0,
-    softness: NonNegative = 1.0,
-    noise: NonNegative = 1.0,
-    stain_shift: NonNegative = 0.0,
+    contrast: Strength = 1.0,
+    softness: Strength = 1.0,
+    noise: Strength = 1.0,
+    stain_shift: Strength = 0.0,
     shifted_patients: Literal["healthy", "every_second"] = "healthy",
     label_noise: Probability = 0.0,
 ) -> CellTable:

@@ -26,7 +26,7 @@ class LeNetParameters:
         momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
 
-    image_size: Annotated[int, Range(low=16)] = 224
+    image_size: Annotated[int, Range(low=16, high=1024)] = 224
     filters: PositiveInt = 6
     filters_2: PositiveInt = 16
     kernel_size: PositiveInt = 3

@@ -22,7 +22,7 @@ class ResNetParameters:
         momentum: of the batch normalizations' running statistics; Keras' own 0.99 needs more steps than a short run has.
     """
 
-    image_size: Annotated[int, Range(low=16)] = 64
+    image_size: Annotated[int, Range(low=16, high=1024)] = 64
     depth: Literal[18, 34] = 18
     width: PositiveInt = 16
     stem: Literal["3x3", "7x7"] = "3x3"

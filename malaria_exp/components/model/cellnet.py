@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @register("model", "cellnet")
 def cellnet(
     *,
-    image_size: Annotated[int, Range(low=16)] = 64,
+    image_size: Annotated[int, Range(low=16, high=1024)] = 64,
     stem: PositiveInt = 16,
     widths: list[PositiveInt] = [32, 64, 128],  # noqa: B006 - never changed, and shown as the default by task=list
     dropout: Annotated[float, Range(low=0, below=1)] = 0.0,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @register("model", "transfer")
 def transfer(
     *,
-    image_size: Annotated[int, Range(low=32)] = 96,
+    image_size: Annotated[int, Range(low=32, high=1024)] = 96,
     backbone: BackboneName = "mobilenet_v2",
     weights: str | None = None,
     pooling: Literal["average", "max"] = "average",

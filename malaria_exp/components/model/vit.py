@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 @register("model", "vit")
 def vit(
     *,
-    image_size: Annotated[int, Range(low=16)] = 64,
+    image_size: Annotated[int, Range(low=16, high=1024)] = 64,
     patch_size: PositiveInt = 8,
     width: PositiveInt = 64,
-    depth: PositiveInt = 4,
-    heads: PositiveInt = 4,
+    depth: Annotated[int, Range(low=1, high=64)] = 4,
+    heads: Annotated[int, Range(low=1, high=64)] = 4,
     mlp_ratio: Positive = 2.0,
     dropout: Annotated[float, Range(low=0, below=1)] = 0.1,
 ) -> "keras.Model":

@@ -90,8 +90,9 @@ def divide_patients(
     return {patient: names[number] for patient, number in zip(patients.tolist(), best.tolist(), strict=True)}, details
 
 
-def check_sum(subsets: Mapping[str, float]) -> None:
-    """Raises a ConfigError unless the fractions of the split's subsets sum to 1."""
+def check_sum(*, train: float, val: float, test: float, **_: Any) -> None:
+    """Raises a ConfigError unless the fractions of the split's subsets sum to 1; a split's other parameters are not looked at."""
+    subsets = {"train": train, "val": val, "test": test}
     total = sum(subsets.values())
     if abs(total - 1) > 1e-6:
         names, values = " + ".join(f"split.{name}" for name in subsets), " + ".join(f"{value:g}" for value in subsets.values())

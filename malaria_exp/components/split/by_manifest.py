@@ -1,11 +1,11 @@
 """A given split, read from a CSV."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from malaria_exp.config.registry import register
+from malaria_exp.config.registry import early_check, register
 from malaria_exp.config.validation import Pattern
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.readers.files import split_ending
@@ -16,7 +16,27 @@ from malaria_exp.utils.errors import DataError, did_you_mean, listing
 ALIASES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 
 
+def read_subsets(*, path: str, **_: Any) -> tuple[str, dict[str, str]]:
+    """Returns which column names the entries, cell_id or patient, and the subset of each; raises a DataError if the CSV is malformed."""
+    rows = read_csv(Path(path).expanduser(), ("subset",))
+    key = next((name for name in ("cell_id", "patient") if rows and name in rows[0][1]), None)
+    if key is None:
+        raise DataError(f"{path}: expected a column cell_id or patient and at least one row.")
+    subset_of: dict[str, str] = {}
+    for number, row in rows:
+        name = row[key].removesuffix(".png")
+        given = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
+        if given not in (*SUBSETS, EXCLUDED):
+            raise DataError(
+                f"{path}, line {number}: subset {row['subset']!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.{did_you_mean(given, SUBSETS)}"
+            )
+        if subset_of.setdefault(name, given) != given:
+            raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {given} here.")
+    return key, subset_of
+
+
 @register("split", "by_manifest")
+@early_check(read_subsets)
 def by_manifest(
     table: CellTable,
     /,
@@ -34,20 +54,7 @@ def by_manifest(
         DataError: the CSV is malformed, gives a cell or patient two subsets, names one that the dataset does not have (and that was not
             excluded as a bad image), or does not list all cells while unlisted=error.
     """
-    rows = read_csv(Path(path).expanduser(), ("subset",))
-    key = next((name for name in ("cell_id", "patient") if rows and name in rows[0][1]), None)
-    if key is None:
-        raise DataError(f"{path}: expected a column cell_id or patient and at least one row.")
-    subset_of: dict[str, str] = {}
-    for number, row in rows:
-        name = row[key].removesuffix(".png")
-        given = ALIASES.get(row["subset"].strip().lower(), row["subset"].strip().lower())
-        if given not in (*SUBSETS, EXCLUDED):
-            raise DataError(
-                f"{path}, line {number}: subset {row['subset']!r}; expected one of {', '.join((*SUBSETS, EXCLUDED))}.{did_you_mean(given, SUBSETS)}"
-            )
-        if subset_of.setdefault(name, given) != given:
-            raise DataError(f"{path}, line {number}: {key} {name} was given the subset {subset_of[name]} before and {given} here.")
+    key, subset_of = read_subsets(path=path)
     column = getattr(table, key)
     # A list that was made of all files names those too that were excluded as bad.
     bad = [split_ending(item.file)[0] for item in table.bad] if key == "cell_id" else []

@@ -3,13 +3,14 @@
 import numpy as np
 
 from malaria_exp.components.split._balance import check_sum, divide_patients
-from malaria_exp.config.registry import register
+from malaria_exp.config.registry import early_check, register
 from malaria_exp.config.validation import Count, Fraction, Positive
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.split_manifest import Manifest
 
 
 @register("split", "patient_holdout")
+@early_check(check_sum)
 def patient_holdout(
     table: CellTable,
     /,
@@ -37,7 +38,7 @@ def patient_holdout(
         DataError: too few patients.
     """
     subsets = {"train": train, "val": val, "test": test}
-    check_sum(subsets)
+    check_sum(**subsets)
     subset_of, details = divide_patients(table, subsets, [seed, 1], tolerance, largest=largest)
     subset = np.array([subset_of[patient] for patient in table.patient.tolist()])
     return Manifest.from_table("patient_holdout", table, subset, {"seed": seed, **details})

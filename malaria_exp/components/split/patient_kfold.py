@@ -1,18 +1,25 @@
 """Cross-validation over patients: each patient is tested in exactly one fold."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from malaria_exp.components.split._balance import divide_patients
-from malaria_exp.config.registry import register
+from malaria_exp.config.registry import early_check, register
 from malaria_exp.config.validation import Count, Fraction, Positive, Range
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.utils.errors import ConfigError
 
 
+def check_fold(*, k: int, fold: int, **_: Any) -> None:
+    """Raises a ConfigError if the fold does not exist."""
+    if fold >= k:
+        raise ConfigError(f"split.fold: expected 0 to {k - 1} (split.k = {k}), received {fold}.")
+
+
 @register("split", "patient_kfold")
+@early_check(check_fold)
 def patient_kfold(
     table: CellTable,
     /,
@@ -41,8 +48,7 @@ def patient_kfold(
         ConfigError: the fold does not exist.
         DataError: too few patients.
     """
-    if fold >= k:
-        raise ConfigError(f"split.fold: expected 0 to {k - 1} (split.k = {k}), received {fold}.")
+    check_fold(k=k, fold=fold)
     fold_of, folds = divide_patients(table, {str(number): 1 / k for number in range(k)}, [seed, 2], tolerance)
     rest = np.array([patient for patient, number in fold_of.items() if number != str(fold)])
     subsets = {"train": 1 - val, "val": val}

@@ -1,9 +1,9 @@
 """A search over settings, from a file in W&B's format."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
-from malaria_exp.config.validation import PositiveInt
+from malaria_exp.config.validation import PositiveInt, Range
 
 if TYPE_CHECKING:
     from malaria_exp.config.app import App
@@ -14,7 +14,7 @@ def sweep(
     app: "App",
     /,
     *,
-    agents: PositiveInt = 1,
+    agents: Annotated[int, Range(low=1, high=1024)] = 1,
     trials: PositiveInt | None = None,
     project: str | None = None,
     entity: str | None = None,

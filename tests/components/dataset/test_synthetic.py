@@ -285,8 +285,10 @@ def test_no_values_of_the_parameters_spoil_a_picture(options):
     ("key", "value"),
     [
         ("infected_patients", 0),
+        ("infected_patients", 10**9),
         ("cells_per_patient", 3),
         ("cell_size", 1000),
+        ("contrast", 1e7),
         ("shifted_patients", "sick"),
         ("cells_per_pateint", 10),
     ],

@@ -100,7 +100,7 @@ def test_training_and_inference_differ_where_the_model_says_so(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_tiny_picture_is_refused_by_name(name):
-    with pytest.raises(ConfigError, match=r"model\.image_size: expected a whole number >= (16|32), received 8"):
+    with pytest.raises(ConfigError, match=r"model\.image_size: expected a whole number >= (16|32) and <= 1024, received 8"):
         build("model", name, {"image_size": 8})
 
 

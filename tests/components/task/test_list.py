@@ -1,4 +1,7 @@
+import re
+
 import pytest
+from conftest import ROOT
 
 from malaria_exp.config.registry import GROUPS, component, options
 from malaria_exp.utils.errors import ConfigError
@@ -23,7 +26,18 @@ def test_an_option_shows_every_key(choice, run_task, tmp_path, capsys):
         assert f".{key}: " in out and parameter.help in out
 
 
-@pytest.mark.parametrize(("show", "nearest"), [("modle", "model"), ("model/celnet", "cellnet")])
+@pytest.mark.parametrize(("show", "nearest"), [("modle", "model"), ("model/celnet", "cellnet"), ("debug/onestep", "one_step")])
 def test_a_typo_is_answered_with_the_nearest(show, nearest, run_task, tmp_path):
     with pytest.raises(ConfigError, match=f"Did you mean '{nearest}'"):
         run_task(["task=list", f"task.show={show}"], tmp_path)
+
+
+def test_a_preset_says_what_it_teaches_and_sets(run_task, tmp_path, capsys):
+    run_task(["task=list"], tmp_path)
+    out = capsys.readouterr().out
+    for path in [*(ROOT / "conf" / "experiment").glob("*.yaml"), *(ROOT / "conf" / "debug").glob("*.yaml")]:
+        assert re.search(rf"^  {path.stem} +\S+ \S+", out, re.MULTILINE), path
+    run_task(["task=list", "task.show=experiment/lenet_notebook"], tmp_path)
+    out = capsys.readouterr().out
+    assert "as the notebooks trained it" in out
+    assert "- override /model: lenet_sequential" in out
