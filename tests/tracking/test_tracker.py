@@ -11,7 +11,8 @@ from malaria_exp.tracking.logger_interface import Logger
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, results_text
 from malaria_exp.tracking.run_facts import describe_run, run_params
-from malaria_exp.tracking.tracker import Tracker
+from malaria_exp.tracking.tracker import Tracker, open_tracker
+from malaria_exp.utils.errors import ConfigError
 
 
 class Everything(Logger):
@@ -225,3 +226,9 @@ def test_undefined_numbers_are_left_out():
 def test_a_tracker_without_loggers_is_silent():
     with Tracker(Loggers({})).recording():
         pass
+
+
+def test_what_is_no_logger_is_refused(tmp_path):
+    config = compose_app(["logger=[console]"], tmp_path).config
+    with mock.patch("malaria_exp.tracking.tracker.build", lambda *_, **__: "no"), pytest.raises(ConfigError, match="'console' built 'no' "):
+        open_tracker(config, tmp_path, [])
