@@ -7,7 +7,7 @@ from malaria_exp.config.validation import Fraction, Pattern, PositiveInt
 from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
 
-Monitor = Annotated[str, Pattern(r"val_.+|loss", "val_loss, val_ and a metric's name such as 'val_auc', or loss")]
+Monitor = Annotated[str, Pattern(r"val_.+|loss", "val_loss, or val_ and a metric's name such as 'val_auc'; or loss")]
 StrategyName = Literal["none", "mirrored", "multi_worker", "auto"]
 
 
