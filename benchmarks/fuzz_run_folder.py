@@ -31,10 +31,10 @@ from unittest import mock
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-import damaged_files  # noqa: E402
-
+from benchmarks import damaged_files  # noqa: E402
+from benchmarks.file_guard import Guard  # noqa: E402
 from malaria_exp.utils.errors import UserError  # noqa: E402
 from malaria_exp.utils.machine import machine  # noqa: E402
 
@@ -44,12 +44,6 @@ TINY = [
     *("evaluation.resamples=10", "evaluation.worst=2"),
 ]
 SECONDS, MEMORY, SHOWN = 60, 14 * 2**30, 30
-# Events of Python's audit hook that change files, and the positions of the paths among their arguments.
-CHANGES = {
-    **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "shutil.rmtree"), (0,)),
-    **dict.fromkeys(("os.rename", "os.link", "os.symlink"), (0, 1)),
-}
-STARTS = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen")
 
 
 def main() -> int:
@@ -181,37 +175,6 @@ def _place(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
-
-
-class Guard:
-    """Hears of every file that this process opens or changes, and of every program that it starts, and keeps what it should not.
-
-    Args:
-        allowed: folders in which anything may be changed.
-    """
-
-    def __init__(self, allowed: tuple[Path, ...]) -> None:
-        self.allowed, self.opened, self.found, self.watching = [str(path.resolve()) for path in allowed], set[str](), list[str](), False
-
-    def hear(self, event: str, about: tuple[Any, ...]) -> None:
-        """Receives an event of the audit hook."""
-        paths: list[Any] = []
-        if event == "open":
-            path, mode, flags = about
-            if isinstance(path, str | bytes):
-                self.opened.add(os.fsdecode(path))
-            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if flags is not None else set(mode or "") & set("wax+"):
-                paths = [path]
-        elif event in CHANGES:
-            paths = [about[place] for place in CHANGES[event]]
-        elif self.watching and event in STARTS and "git" not in str(about[:2]):
-            self.found.append(f"{event} {str(about)[:100]}")
-        if self.watching:
-            for path in paths:
-                if isinstance(path, str | bytes | os.PathLike):
-                    whole = os.path.realpath(os.fsdecode(path))
-                    if not any(whole == root or whole.startswith(f"{root}/") for root in self.allowed):
-                        self.found.append(f"{event} {whole}")
 
 
 def make_readers(own: Path) -> dict[str, Callable[[Path, Path], object]]:

@@ -144,6 +144,24 @@ def test_a_key_of_a_preset_that_the_option_lacks_can_be_taken_out_as_the_message
     compose_app([*overrides, out], tmp_path).config.check_components()
 
 
+def test_overfit_batch_evaluates_the_weights_that_fit_the_batch_best(run_task, tiny_cellnet, tmp_path):
+    # A rate that makes the loss go up and down.
+    own = [
+        "debug=overfit_batch",
+        "trainer.epochs=4",
+        "limit_cells=16",
+        "batch_size=16",
+        "optimizer.learning_rate=0.2",
+        "optimizer.clip_norm=null",
+    ]
+    folder = run_task([*tiny_cellnet, *own], tmp_path / "run")
+    lines = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()]
+    losses = [float(line[lines[0].index("loss")]) for line in lines[1:]]
+    training = json.loads((folder / "metrics.json").read_text())["training"]
+    assert (training["monitor"], training["best_epoch"]) == ("loss", losses.index(min(losses)) + 1)
+    assert "chosen by the training loss" in (folder / "report.html").read_text()
+
+
 def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_path):
     archive = make_nih_zip(tmp_path / "cell_images.zip", nih_files)
     own = [item for item in tiny if not item.startswith("dataset.")]

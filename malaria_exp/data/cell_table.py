@@ -123,6 +123,9 @@ class CellTable:
     def __len__(self) -> int:
         return len(self.cell_id)
 
+    def __repr__(self) -> str:
+        return f"CellTable('{self.name}': {len(self):,} cells of {len(np.unique(self.patient)):,} patients)"
+
     def _columns(self) -> dict[str, np.ndarray]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}

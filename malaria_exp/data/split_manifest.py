@@ -48,6 +48,10 @@ class Manifest:
     inherited_leak: bool = False
     pixels: np.ndarray | None = None
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {int((self.subset == name).sum()):,}" for name in (*SUBSETS, EXCLUDED) if (self.subset == name).any())
+        return f"Manifest({self.protocol}: {len(self.subset):,} cells, {sizes})"
+
     @classmethod
     def from_table(cls, protocol: str, table: CellTable, subset: np.ndarray, details: dict[str, Any] | None = None) -> "Manifest":
         """Joins the table's columns with the subset (N,) of each cell."""

@@ -220,7 +220,7 @@ def compute(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: n
 
 
 def direction(name: str, path: str = "") -> Direction:
-    """Returns which way is better for a metric of METRICS, the same with the prefix "val_", or "val_loss".
+    """Returns which way is better for a metric of METRICS, the same with the prefix "val_", "val_loss" or "loss".
 
     Args:
         name: of the metric.
@@ -229,7 +229,7 @@ def direction(name: str, path: str = "") -> Direction:
     Raises:
         ConfigError: the name is none of these. A direction is never guessed: a wrong guess would keep the worst model.
     """
-    allowed: dict[str, Direction] = {"val_loss": "min"}
+    allowed: dict[str, Direction] = {"loss": "min", "val_loss": "min"}
     for metric in METRICS.values():
         allowed[metric.name] = allowed[f"val_{metric.name}"] = metric.direction
     if name not in allowed:
@@ -238,7 +238,9 @@ def direction(name: str, path: str = "") -> Direction:
         prefix = "val_" if name.startswith("val_") else ""
         hint = f" '{bare}' is called '{prefix}{known}' here." if known else did_you_mean(name, allowed)
         where = f"{path}: unknown" if path else "Unknown"
-        raise ConfigError(f"{where} metric '{name}'.{hint} Allowed: val_loss, and with or without 'val_' in front: {', '.join(METRICS)}.")
+        raise ConfigError(
+            f"{where} metric '{name}'.{hint} Allowed: val_loss, loss, and with or without 'val_' in front: {', '.join(METRICS)}."
+        )
     return allowed[name]
 
 

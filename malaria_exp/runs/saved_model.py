@@ -19,7 +19,7 @@ from malaria_exp.runs.read_files import check_file, read_json
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import RunFolderError
+from malaria_exp.utils.errors import RunFolderError, UserError
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +110,12 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
     set_precision(record["precision"])
     check_file(folder / MODEL_FILE)
-    model: keras.Model = build("model", name, params, path=f"{where}: model")
+    try:
+        model: keras.Model = build("model", name, params, path=f"{where}: model")
+    except UserError:
+        raise
+    except Exception as error:
+        raise RunFolderError(f"run: '{where}': the model cannot be built: {' '.join(str(error).split())[:300]}") from error
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
     try:

@@ -13,6 +13,7 @@ from malaria_exp.runs.initial_weights import InitialWeights
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.tracking.tracker import Tracker
 from malaria_exp.training.checkpoint import Checkpoint
+from malaria_exp.training.contracts import checked
 from malaria_exp.training.strategy import open_strategy
 from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.errors import ConfigError
@@ -96,12 +97,15 @@ def train(
 def _build_one(config: Config, group: str, *context: Any) -> Any:
     """Builds the component of a group that holds one."""
     choice = config.one(group)
-    return build(group, choice.name, choice.params, *context)
+    return checked(group, choice.name, build(group, choice.name, choice.params, *context))
 
 
 def _build_all(config: Config, group: str, *context: Any) -> list[Any]:
     """Builds the components of a group that holds several, in their order."""
-    return [build(group, choice.name, choice.params, *context, path=choice.path) for choice in config.choices[group]]
+    return [
+        checked(group, choice.name, build(group, choice.name, choice.params, *context, path=choice.path))
+        for choice in config.choices[group]
+    ]
 
 
 def speed_identity(config: Config, batch_size: int) -> str:

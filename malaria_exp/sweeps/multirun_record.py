@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from malaria_exp.runs.read_files import read_config
 from malaria_exp.sweeps.job_status import read_json
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -100,8 +101,8 @@ def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> lis
     changed = []
     for number, values in composed.items():
         try:
-            ran = yaml.safe_load((folder / str(number) / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
+            ran = read_config(folder / str(number))
+        except RunFolderError:
             continue
         if ran != yaml.safe_load(redact_yaml(yaml.safe_dump(dict(values), sort_keys=False))):
             changed.append(number)

@@ -14,11 +14,12 @@ from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.progress_bars import console
 
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
-NUMBERS = (*METRICS, "objective", "seconds")
+# Validation first: whoever chooses among jobs chooses by it, and not by test cells.
+NUMBERS = ("objective", *METRICS, "seconds")
 # Columns of the terminal that all but the overrides need.
 OTHER_COLUMNS = 72
 # Not shown on a narrow terminal; the widest that the column of overrides is made.
-WIDE_ONLY, LONGEST = ("accuracy", "objective"), 36
+WIDE_ONLY, LONGEST = ("accuracy", "seconds"), 36
 # Of more jobs the terminal shows so many, first those that did not end well; jobs.csv has all.
 MOST_SHOWN = 200
 
@@ -57,7 +58,7 @@ def print_summary() -> int:
 
 
 def collect_jobs(folder: Path) -> list[dict[str, Any]]:
-    """Returns a row a job, in order: job, overrides, status, metrics, objective, seconds, reason; read from each job's status.json."""
+    """Returns a row a job, in order: job, overrides, status, objective, subset of the metrics, metrics, seconds, reason; read from each job's status.json."""
     rows = {}
     for path in folder.glob(f"*/{STATUS}"):
         status = read_status(path.parent) or {"status": "failed", "reason": f"{path} cannot be read"}
@@ -72,7 +73,7 @@ def collect_jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _row(job: str, overrides: list[str], status: str, numbers: dict[str, Any], reason: str) -> dict[str, Any]:
-    values = {name: numbers.get(name) for name in NUMBERS}
+    values = {name: numbers.get(name) for name in ("objective", "subset", *NUMBERS[1:])}
     return {"job": job, "overrides": " ".join(overrides), "status": status, **values, "reason": reason}
 
 
@@ -89,11 +90,15 @@ def _table(title: str, rows: list[dict[str, Any]], overrides: list[list[str]]) -
     columns = ["job", "overrides", "status", *NUMBERS]
     if console().width < OTHER_COLUMNS + longest:
         columns = [column for column in columns if column not in WIDE_ONLY]
+    subsets = {row["subset"] for row in rows if row["subset"]}
+    # The cells that the numbers are of stand above them; of jobs that were scored on different kinds of cells nothing does.
+    subset = subsets.pop() if len(subsets) == 1 else ""
+    heads = {"objective": "val\nmonitor", **{name: f"{subset}\n{name}" for name in METRICS}}
     for column in columns:
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
         least = max(16, min(longest, LONGEST)) if column == "overrides" else None
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=least)
+        table.add_column(heads.get(column, f"\n{column}"), justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=least)
     for row, items in zip(rows, overrides, strict=True):
         color = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
         texts = {name: "" if row[name] is None else f"{row[name]:{'.0f' if name == 'seconds' else '.4f'}}" for name in NUMBERS}

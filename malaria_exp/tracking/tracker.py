@@ -19,12 +19,12 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.tracking.graph_def import graph_def
-from malaria_exp.tracking.logger_interface import Artifact, Position, Run, Status
+from malaria_exp.tracking.logger_interface import Artifact, Logger, Position, Run, Status
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, predictions_table, results_text, spread
 from malaria_exp.tracking.run_facts import describe_run, run_params
 from malaria_exp.utils.atomic_files import write_atomically
-from malaria_exp.utils.errors import UserError
+from malaria_exp.utils.errors import ConfigError, UserError
 from malaria_exp.utils.rows import Row
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -48,6 +48,11 @@ def open_tracker(config: Config, folder: Path, overrides: list[str], resumed: Po
         resumed: where the run goes on, if it was cut off.
     """
     loggers = {choice.name: build("logger", choice.name, choice.params, path=choice.path) for choice in config.choices["logger"]}
+    for name, logger in loggers.items():
+        if not isinstance(logger, Logger):
+            raise ConfigError(
+                f"logger: '{name}' built {str(logger)[:80]!r} ({type(logger).__name__}); expected a Logger of malaria_exp.tracking.logger_interface."
+            )
     if any(logger.patience is not None for logger in loggers.values()):
         # Before there are several threads: an import fails if two threads run it at once.
         load_tensorflow()

@@ -323,6 +323,10 @@ class Session:
             notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
         elif self.progress.best_epoch == self.settings.epochs > 1:
             notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
+        if self.settings.monitor == "loss":
+            notes.append(
+                "The best epoch was chosen by the training loss: it shows whether the model can learn, and says nothing about new cells."
+            )
         monitor = self.settings.monitor
         return Trained(
             self.model,
@@ -340,4 +344,6 @@ class Session:
         """Returns the model as it is, validated once."""
         row = self._validate(self.score(self.inputs.val))
         note = "Nothing was trained: the model was evaluated with the weights it has."
-        return Trained(self.model, [], self.precision, self.settings.monitor, 0, row[self.settings.monitor], 0.0, [note], self._scorer)
+        return Trained(
+            self.model, [], self.precision, self.settings.monitor, 0, row.get(self.settings.monitor, np.nan), 0.0, [note], self._scorer
+        )

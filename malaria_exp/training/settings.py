@@ -7,7 +7,7 @@ from malaria_exp.config.validation import Duration, Fraction, Pattern, PositiveI
 from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
 
-Monitor = Annotated[str, Pattern(r"val_.+", "val_loss, or val_ and a metric's name such as 'val_auc'")]
+Monitor = Annotated[str, Pattern(r"val_.+|loss", "val_loss, or val_ and a metric's name such as 'val_auc'; or loss")]
 StrategyName = Literal["none", "mirrored", "multi_worker", "auto"]
 
 
@@ -33,7 +33,7 @@ class TrainingParameters:
     """The parameters that the trainers have in common.
 
     Attributes:
-        monitor: validation metric that chooses the best epoch, val_loss or val_ and a metric's name; its direction is known.
+        monitor: what chooses the best epoch: val_loss, or val_ and the name of a metric whose better direction is known; loss, to see a model overfit.
         checkpoint: how often everything is written that a run which was cut off goes on from (task=resume): auto is after each epoch, and each
             minute of a long one, as long as it takes at most 1 % of the time; or an interval such as '500 steps'; null for never.
         precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.

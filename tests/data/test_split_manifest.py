@@ -35,6 +35,11 @@ def table(**changed):
     return CellTable(**{**base, **changed})
 
 
+def test_tables_are_shown_in_a_line():
+    assert repr(table()) == "CellTable('small': 24 cells of 6 patients)"
+    assert repr(make()) == "Manifest(patient_holdout: 24 cells, train 8, val 8, test 8)"
+
+
 def make(subset=SUBSET, protocol="patient_holdout", **changed):
     return Manifest.from_table(protocol, table(**changed), np.asarray(subset))
 

@@ -136,8 +136,14 @@ def test_better_scores_go_the_way_the_direction_says(generated):
             assert (perfect[name] >= worse[name]) if direction(name) == "max" else (perfect[name] <= worse[name]), name
 
 
+def test_directions_of_monitors():
+    assert direction("val_loss") == direction("loss") == "min"
+    assert all(direction(f"val_{name}") == metric.direction for name, metric in METRICS.items())
+    assert [name for name in METRICS if direction(name) == "min"] == ["log_loss", "brier"]
+
+
 @pytest.mark.parametrize(
-    ("name", "hint"), [("val_acuracy", "'val_accuracy'"), ("val_precision", "'val_ppv'"), ("recall", "'sensitivity'"), ("loss", "Allowed")]
+    ("name", "hint"), [("val_acuracy", "'val_accuracy'"), ("val_precision", "'val_ppv'"), ("recall", "'sensitivity'"), ("error", "Allowed")]
 )
 def test_an_unknown_metric_is_refused_with_help(name, hint):
     with pytest.raises(ConfigError, match=hint) as raised:

@@ -40,6 +40,9 @@ def test_jobs_stand_in_their_order_with_what_tells_them_apart(sweep, summary):
     lines = [line.split() for line in text.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
     assert [line[0] for line in lines[1:13]] == [str(job) for job in range(12)]
     assert "dataset=synthetic" not in text
+    assert text.index("monitor") < text.index("auc"), "validation comes first"
+    above = next(line.split() for line in text.splitlines() if line.split()[:1] == ["val"])
+    assert set(above[1:]) == {"test"}
     # Brackets are no markup.
     assert "a=[11]" in text and "the disk [was] full" in text
 
@@ -49,7 +52,12 @@ def test_every_job_is_in_the_csv(sweep, summary):
     with (sweep / "jobs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["job"] for row in rows] == [str(job) for job in range(12)]
-    assert rows[0]["auc"] == "0.9876" and rows[0]["sensitivity"] == "" and rows[3]["status"] == "failed"
+    assert rows[0]["auc"] == "0.9876"
+    assert rows[0]["sensitivity"] == ""
+    assert rows[0]["subset"] == "test"
+    # Who chooses among jobs sees the validation result first.
+    assert list(rows[0])[3:6] == ["objective", "subset", "auc"]
+    assert rows[3]["status"] == "failed"
 
 
 def test_all_done_is_success_and_a_damaged_status_is_a_failure(sweep, summary):

@@ -11,8 +11,8 @@ from malaria_exp.tracking.logger_interface import Logger
 from malaria_exp.tracking.logger_queue import Loggers
 from malaria_exp.tracking.result_tables import final_numbers, results_text
 from malaria_exp.tracking.run_facts import describe_run, run_params
-from malaria_exp.tracking.tracker import Tracker
-from malaria_exp.utils.errors import UserError
+from malaria_exp.tracking.tracker import Tracker, open_tracker
+from malaria_exp.utils.errors import ConfigError, UserError
 
 
 class Everything(Logger):
@@ -214,3 +214,9 @@ def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent(
     assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 |"]
     with Tracker(Loggers({})).recording():
         pass
+
+
+def test_what_is_no_logger_is_refused(tmp_path):
+    config = compose_app(["logger=[console]"], tmp_path).config
+    with mock.patch("malaria_exp.tracking.tracker.build", lambda *_, **__: "no"), pytest.raises(ConfigError, match="'console' built 'no' "):
+        open_tracker(config, tmp_path, [])

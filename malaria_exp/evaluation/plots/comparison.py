@@ -1,6 +1,7 @@
 """The plots of comparing runs: the histories of many trainings in one figure."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -8,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.plots.style import BLUE, GREEN, LIGHT_GRAY, ORANGE, PURPLE, SKY, TEXT, VERMILLION, dress, new_figure
+from malaria_exp.evaluation.plots.style import BLUE, GREEN, LIGHT_GRAY, ORANGE, PURPLE, SKY, TEXT, VERMILLION, count_axis, dress, new_figure
 
 # A line style for each round of the colors, so that twelve series differ also in gray.
 STYLES = tuple((color, line) for line, color in product(("-", (0, (4, 1.5))), (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY)))
@@ -22,6 +22,8 @@ COLUMNS = ("loss", "val_loss", "val_auc")
 ACROSS = 3
 # A loss that spans more than this is drawn on a logarithmic axis: one run that diverges must not flatten the rest.
 WIDE_RANGE = 30.0
+# Width of a letter in the legend, a wide one among them.
+LETTER_INCHES = 0.075
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -62,10 +64,14 @@ def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bo
     colored = [one for one in series if one.colored]
     across = 2 if len(columns) == 4 else min(ACROSS, len(columns))
     down = math.ceil(len(columns) / across)
-    # Long labels stand one below the other; two columns of them need the width of two panels.
-    legend_columns = 2 if across > 1 and len(colored) > 3 else 1
-    legend = 0.19 * math.ceil(len(colored) / legend_columns) + 0.15 if colored else 0.0
-    figure = new_figure(leaky, (3.1 * across + 0.4, 2.6 * down + 0.2 + legend))
+    width = 3.1 * across + 0.4
+    # In two columns where all labels have room for it; one that is wider than its column goes on below.
+    longest = max((len(one.label) for one in colored), default=0)
+    legend_columns = 2 if len(colored) > 3 and longest <= _letters(width / 2) else 1
+    labels = {one.label: textwrap.fill(one.label, _letters(width / legend_columns)) for one in colored}
+    lines = sum(text.count("\n") + 1 for text in labels.values())
+    legend = 0.19 * math.ceil(lines / legend_columns) + 0.15 if colored else 0.0
+    figure = new_figure(leaky, (width, 2.6 * down + 0.2 + legend))
     style = {id(one): STYLES[number % len(STYLES)] for number, one in enumerate(colored)}
     handles: dict[str, Any] = {}
     for place, column in enumerate(columns, start=1):
@@ -79,10 +85,10 @@ def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bo
         _dress(axes, column, same=_all_equal(series, column))
     if handles:
         # In the order of the styles, whatever panel each was first drawn in.
-        labels = [one.label for one in colored if one.label in handles]
+        shown = [one.label for one in colored if one.label in handles]
         figure.legend(
-            [handles[label] for label in labels],
-            labels,
+            [handles[label] for label in shown],
+            [labels[label] for label in shown],
             loc="outside lower left",
             ncols=legend_columns,
             fontsize=TEXT - 1.5,
@@ -90,6 +96,11 @@ def compare_curves(series: Sequence[Series], columns: Sequence[str], *, each: bo
             borderaxespad=0.2,
         )
     return figure
+
+
+def _letters(inches: float) -> int:
+    """Returns how many letters of the legend's size a column has room for, beside its line."""
+    return int((inches - 0.6) / LETTER_INCHES)
 
 
 def _lines(axes: Any, series: Series, column: str, look: Mapping[str, Any], *, each: bool) -> list[Any]:
@@ -130,7 +141,7 @@ def _dress(axes: Any, column: str, *, same: bool) -> None:
     title = name[:1].upper() + name[1:] if base == column else f"Validation {name if base in METRICS else name.lower()}"
     title = "Training loss" if column == "loss" else title
     dress(axes, f"{title} (the same in all)" if same else title, "Epoch", "")
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    count_axis(axes, np.concatenate([np.asarray(line.get_xdata(), dtype=float) for line in axes.lines]).tolist())
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
     low, high = values.min(), values.max()
     if base in ("loss", "learning_rate", "log_loss") and low > 0 and high > (WIDE_RANGE if base != "learning_rate" else 3) * low:

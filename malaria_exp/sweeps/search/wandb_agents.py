@@ -77,10 +77,13 @@ class Agent:
 
     def read(self) -> tuple[set[str], list[str]]:
         """Reads what is new in the log, and returns the ids of the runs that the server stopped, and of those that are over."""
+        # Asked before reading: of a process that has ended the last line is whole, whether or not it has an end.
+        ended = self.process.poll() is not None
         with self.log.open("rb") as file:
             file.seek(self._read)
             new = file.read()
-        new = new[: new.rfind(b"\n") + 1]
+        if not ended:
+            new = new[: new.rfind(b"\n") + 1]
         self._read += len(new)
         text = new.decode(errors="replace")
         return set(STOPPED.findall(text)), OVER.findall(text)

@@ -40,6 +40,24 @@ def test_it_loads_nothing_and_escapes_everything(page):
     assert "Same in all runs" in folded
 
 
+def test_the_results_come_before_the_settings_and_many_settings_are_a_list_on_paper(copy_run, run_task, tmp_path):
+    few, more = (
+        {"batch_size": 8},
+        {"batch_size": 8, "seed": 4, "model.stem": 8, "optimizer.learning_rate": 0.1, "loss.label_smoothing": 0.2},
+    )
+    for name, changes, listed in (("few", few, 0), ("more", more, 1)):
+        runs = [copy_run(f"{name}-a"), copy_run(f"{name}-b", changes)]
+        folder = run_task(["task=compare", f"runs={json.dumps(list(map(str, runs)))}"], tmp_path / f"{name}-out")
+        text = (folder / "compare.html").read_text(encoding="utf-8")
+        heads = re.findall(
+            r'<th scope="col"[^>]*class="(?:number|text)( setting)?"', text.partition('id="runs"')[2].partition("</thead>")[0]
+        )
+        assert heads == sorted(heads), "settings come last"
+        assert len([head for head in heads if head]) == len(changes)
+        assert text.count('<div class="paper">') == listed
+        assert ("learning_rate: 0.1" in text.partition('<div class="paper">')[2]) == bool(listed)
+
+
 def test_equal_pages_are_equal_bytes(page, run_task, tmp_path):
     runs = [str(tmp_path / name) for name in ("first", "second", "third", "fourth")]
     again = run_task(["task=compare", f"runs={json.dumps(runs)}"], tmp_path / "out" / "again") / "compare.html"

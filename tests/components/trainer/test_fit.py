@@ -69,7 +69,7 @@ def test_the_saved_model_holds_nothing_of_the_optimizer(three_epochs):
 
 
 @pytest.mark.parametrize(
-    ("monitor", "nearest"), [("val_acuracy", "val_accuracy"), ("loss", "val_loss"), ("accuracy", "val_loss"), ("val_", "val_loss")]
+    ("monitor", "nearest"), [("val_acuracy", "val_accuracy"), ("train_loss", "val_loss"), ("accuracy", "val_loss"), ("val_", "val_loss")]
 )
 def test_a_monitor_without_a_known_direction_is_refused_before_training(monitor, nearest, make_inputs):
     with pytest.raises(ConfigError, match=nearest):

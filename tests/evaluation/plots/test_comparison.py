@@ -26,6 +26,28 @@ def test_a_mean_ends_where_its_shortest_training_does():
 def test_gaps_are_no_numbers_and_only_what_has_numbers_is_drawn():
     (axes,) = compare_curves([Series("a", [course([math.nan, 0.5, 0.6]), course([0.7, 0.7, math.nan])])], ["val_auc"]).axes
     assert axes.lines[0].get_xydata().ravel().tolist() == pytest.approx([1, 0.7, 2, 0.6])
+
+
+def test_the_axis_of_a_single_epoch_shows_that_epoch_alone():
+    figure = compare_curves([Series("a", [[{"epoch": 1.0, "loss": 0.5}]])], ["loss"])
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1"]
+
+
+@pytest.mark.parametrize("columns", [["loss"], ["loss", "val_loss"], ["loss", "val_loss", "val_auc"]])
+@pytest.mark.parametrize("count", [3, 8])
+def test_every_label_of_the_legend_is_whole(columns, count):
+    row = {"epoch": 1.0, **dict.fromkeys(columns, 0.5)}
+    labels = [f"model=resnet_functional_wide, optimizer=muon, width={number:02d}" for number in range(count)]
+    figure = compare_curves([Series(label, [[row]]) for label in labels], columns)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.y0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert [" ".join(text.get_text().split()) for text in legend.get_texts()] == labels
+
+
+def test_only_what_has_numbers_is_drawn():
     series = [Series("a", [course([0.5]), course([math.nan], "val_loss"), course([0.1], "val_brier")])]
     assert columns_of(series, ["val_brier"]) == ["val_auc", "val_brier"]
     (axes,) = compare_curves([Series("a", [course([0.5])]), Series("b", [course([0.5])])], ["val_auc"]).axes

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -15,6 +16,8 @@ from wandb_server import KEY, WandbServer
 from malaria_exp.sweeps.search import processes, wandb_engine, wandb_watch
 from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.sweeps.search.trials import read_trials
+from malaria_exp.sweeps.search.wandb_agents import Agent
+from malaria_exp.sweeps.search.wandb_create import Created
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 from malaria_exp.utils.terminal_log import log
 
@@ -260,3 +263,14 @@ def test_the_wandb_command_takes_every_sweep_file_as_it_is(server):
         assert "wandb agent me/malaria_exp/s" in done.stderr and "WARNING" not in done.stderr
     assert [sweep["asked"]["name"] for sweep in server.sweeps.values()] == [path.stem for path in files]
     assert all("${args_no_hyphens}" in sweep["asked"]["command"] for sweep in server.sweeps.values())
+
+
+def test_an_agents_last_line_counts_though_it_has_no_end(tmp_path, monkeypatch):
+    process = SimpleNamespace(poll=lambda: None)
+    monkeypatch.setattr(processes, "start", lambda *_, **__: process)
+    agent = Agent(0, 1, tmp_path, Created("s0", "me", "malaria_exp", None))
+    agent.log.write_text("a - Cleaning up finished run: r1\nb - Cleaning up finished run: r2")
+    assert agent.read() == (set(), ["r1"])
+    process.poll = lambda: 0
+    assert agent.read() == (set(), ["r2"])
+    assert agent.read() == (set(), [])

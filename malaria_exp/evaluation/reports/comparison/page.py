@@ -50,21 +50,21 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
 
 
 def runs_table(runs: Sequence[ComparedRun], columns: Sequence[Column], folder: Path) -> SortableTable:
-    """Returns a row a run: name with a link to the report, status, what differs, and results with their intervals."""
+    """Returns a row a run: name with a link to the report, status, results with their intervals, and what differs."""
     own = [column for column in columns if column.follows is None]
     letters = _letters_of_test_sets(runs)
     heads = [Head("run", number=False), Head("status", number=False)]
-    heads += [Head(column.key, number=column.numeric) for column in own]
     heads += [Head("test set", number=False, title="Runs of one letter were tested on the same cells.")] if letters else []
     heads += [Head("best epoch"), Head("val monitor", largest_first=True, title="The validation metric that chose the epoch, at its best.")]
     heads += [*RESULT_HEADS, Head("seconds", title="Of the whole run."), Head("parameters")]
+    # Last, as they may be many: the results stand where they are seen.
+    heads += [Head(column.key, number=column.numeric, setting=True) for column in own]
     rows = []
     for index, run in enumerate(runs):
         cells = [
             Cell(run.name, run.name, link=_report_link(run, folder), title=str(run.path), leaky=run.leaky),
             Cell(run.status, run.status),
         ]
-        cells += [_value_cell(column, column.values[index]) for column in own]
         cells += [Cell(letters.get(run.test_set or "", "?" if run.done else ""), letters.get(run.test_set or ""))] if letters else []
         cells += [number_cell(run.best_epoch, "d"), number_cell(run.objective, ".4f", small=run.monitor or "")]
         for name in RESULTS:
@@ -72,6 +72,7 @@ def runs_table(runs: Sequence[ComparedRun], columns: Sequence[Column], folder: P
             interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
             cells.append(number_cell(value, ".4f", small=interval, undefined=run.done))
         cells += [number_cell(run.seconds, ",.1f"), number_cell(run.parameters, ",d")]
+        cells += [_value_cell(column, column.values[index]) for column in own]
         exact = [f"{column.key}={text_of(column.values[index])}" for column in columns if column.values[index] is not ABSENT]
         rows.append(Row(cells, [*exact, f"status={run.status}", f"leaky={str(run.leaky).lower()}"]))
     return SortableTable(heads, rows)
