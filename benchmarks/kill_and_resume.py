@@ -1,18 +1,22 @@
 """Kills runs at random moments, goes on with them, and compares what they leave with runs that nobody touched.
 
-    python benchmarks/kill_and_resume.py [--kills 50] [--seed 0] [--kinds fit,loop] [--keep folder]
+    python benchmarks/kill_and_resume.py [--kills 50] [--seed 0] [--kinds 'fit;streamed'] [--keep folder]
+    python benchmarks/kill_and_resume.py --long 60 [--every 5]
 
 Each kind of run (trainer, precision, data, loggers) is made once without a kill: the twin. Then runs of the same command get kill -9 at
 a random moment between their first import and their report, some of them twice, and go on with task=resume. Equal to the twin must be,
 byte by byte, predictions.csv, split.csv and config.yaml; and every weight of model.keras, every value of history.csv and metrics.json
 but for the times. Of events.jsonl and of TensorBoard's files, every step and epoch must stand there once. Prints the machine, a line for
 each kill with the phase it fell into, and the counts; exits with 1 if a run differs.
+
+With --long, one training of so many minutes on more cells is killed every five minutes, beside its twin, each with one thread.
 """
 
 import argparse
 import csv
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -62,8 +66,12 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--kinds", type=lambda text: text.split(";"), default=list(KINDS), help="separated by semicolons")
     arguments.add_argument("--keep", type=Path, help="a folder that the runs stay in")
+    arguments.add_argument("--long", type=float, metavar="MINUTES", help="one long training instead")
+    arguments.add_argument("--every", type=float, default=5.0, help="with --long: minutes between two kills")
     given = arguments.parse_args()
     print(machine())
+    if given.long:
+        return long_training(given.long, given.every, given.keep or Path(tempfile.mkdtemp()))
     work = given.keep or Path(tempfile.mkdtemp())
     rng = random.Random(given.seed)
     commands = {kind: command(kind, work) for kind in given.kinds}
@@ -96,6 +104,29 @@ def main() -> int:
     print(f"kills by phase: {dict(phases)}")
     print(f"{given.kills - wrong} of {given.kills} runs equal their twin, {wrong} differ")
     return 1 if wrong else 0
+
+
+def long_training(minutes: float, every: float, work: Path) -> int:
+    """Kills one training every so many minutes, and compares it with its twin, which runs beside it."""
+    threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    os.environ |= dict.fromkeys(threads, "1")
+    words = ["trainer.precision=float32", f"cache.root={work / 'cache'}", "logger=[csv,jsonl,tensorboard]", "evaluation.resamples=100"]
+    began = time.perf_counter()
+    check(run([*words, "trainer.epochs=2", f"hydra.run.dir={work / 'probe'}"]))
+    each = [float(row["seconds"]) for row in csv.DictReader((work / "probe" / "history.csv").open(newline=""))][-1]
+    print(f"two epochs took {time.perf_counter() - began:.0f} s, the second {each:.1f} s", flush=True)
+    words.append(f"trainer.epochs={max(2, round(60 * minutes / each))}")
+    folder, twin = work / "run", work / "twin"
+    other = subprocess.Popen([sys.executable, str(ROOT / "run.py"), *words, f"hydra.run.dir={twin}"], stderr=subprocess.DEVNULL, cwd=ROOT)
+    kills = 0
+    while (fell := kill(begin(folder, words), folder, 60 * every)) != "done":
+        kills += 1
+        epochs = len((folder / "history.csv").read_text().splitlines()) - 1 if (folder / "history.csv").exists() else 0
+        print(f"{(time.perf_counter() - began) / 60:5.1f} min: killed in: {fell}, after {epochs} epochs", flush=True)
+    other.wait()
+    different = differences(folder, twin)
+    print(f"{words[-1]}, {kills} kills, {(time.perf_counter() - began) / 60:.0f} min: {'; '.join(different) or 'equal to its twin'}")
+    return 1 if different else 0
 
 
 def command(kind: str, work: Path) -> list[str]:
