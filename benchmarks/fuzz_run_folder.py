@@ -2,10 +2,11 @@
 
     python benchmarks/fuzz_run_folder.py [--count 200] [--seed 0] [--run outputs/...] [--only metrics.json] [--keep folder]
 
-Each damaged run is scored again (task=evaluate), compared (task=compare), started from (init_from) and opened (load_run), by those of
-the four that open the damaged file. Each must end with a result or with a message for the user: no other error, no hang, nothing written
-outside of its own folder, no program started, the run's other files untouched. One child process a file, with a limit of memory and of
-time for each reading; one that crashes or hangs costs its case alone. Without --run, a tiny run on synthetic cells is made first.
+Each damaged run is scored again (task=evaluate), compared (task=compare), started from (init_from), opened (load_run) and gone on with
+(task=resume, up to its data), by those of the five that open the damaged file. Each must end with a result or with a message for the
+user: no other error, no hang, nothing written outside of its own folder, no program started, the run's other files untouched. One child
+process a file, with a limit of memory and of time for each reading; one that crashes or hangs costs its case alone. Without --run, a
+tiny run on synthetic cells is made first.
 Prints the machine, the outcomes by file and by reason; exit code 1 if there was any failure. Its input is then in --keep.
 """
 
@@ -186,6 +187,7 @@ def make_readers(own: Path) -> dict[str, Callable[[Path, Path], object]]:
     from malaria_exp.runs.finished_runs import read_parent_splits
     from malaria_exp.runs.initial_weights import find_weights
     from malaria_exp.runs.parent_leaks import guard_against_parent_runs
+    from malaria_exp.runs.resumption import read_cut_off
     from malaria_exp.runs.run import Run
     from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
@@ -221,11 +223,22 @@ def make_readers(own: Path) -> dict[str, Callable[[Path, Path], object]]:
         repr(found)
         found.model().predict(np.zeros((1, 16, 16, 3), np.float32), verbose=0)
 
+    def resume(run: Path, out: Path) -> None:
+        out.mkdir(parents=True)
+        for path in run.iterdir():
+            if path.is_file():
+                os.link(path, out / path.name)
+        status = (out / "status.json").read_bytes()
+        (out / "status.json").unlink()
+        (out / "status.json").write_bytes(status.replace(b'"done"', b'"interrupted"'))
+        read_cut_off(out, force=True)
+
     return {
         "evaluate": evaluate,
         "compare": lambda run, out: task("compare", out, runs=[str(run)]),
         "init_from": init_from,
         "load_run": load_run,
+        "resume": resume,
     }
 
 
