@@ -42,7 +42,7 @@ def test_mistakes_are_errors_with_the_message_of_the_command_line(tmp_path, monk
         (["model=vitt"], "Did you mean 'vit'"),
         (["model.stem=abc"], "model.stem: expected a whole number"),
         (["seed=0,1"], "several values"),
-        (["task=list"], "takes train and evaluate, received 'list'"),
+        (["task=list"], "takes train, evaluate and resume, received 'list'"),
         (["resume=true"], "resume: goes on with a multirun"),
     ):
         with pytest.raises(ConfigError, match=message):

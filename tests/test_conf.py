@@ -23,6 +23,7 @@ NEEDS_A_FILE = {
     "task/compare",
     "task/evaluate",
     "task/list",
+    "task/resume",
     "task/prepare",
     "task/upload",
     "task/sweep",

@@ -145,9 +145,9 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
         raise
     else:
         write_status("done")
-        (path / LOCK).unlink(missing_ok=True)
     finally:
         stop_file_log(handler)
+        (path / LOCK).unlink(missing_ok=True)
         lock.release()
 
 

@@ -90,7 +90,7 @@ def test_components_get_plain_python(plain):
         (["+sede=1"], ["sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
         (["+modell=1"], ["modell: unknown key, received modell=1.", "Did you mean 'model'?"]),
         (["~seed"], ["seed: missing from the configuration"]),
-        (["~cache.root"], ["cache.root: missing; expected text"]),
+        (["~cache.root"], ["cache.root: missing; expected the path of a folder"]),
         (["~model"], ["model: expected an option of the group", "Choose with model=name"]),
         (["model.name=celnet"], ["model: no option 'celnet'", "Did you mean 'cellnet'?"]),
         (["model.name=null"], ["model: expected an option of the group"]),

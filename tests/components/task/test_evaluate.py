@@ -82,7 +82,7 @@ def copies(finished_run, tmp_path):
 
 
 def test_training_cells_in_other_files_are_known_by_their_pixels(finished_run, run_task, copies, tmp_path):
-    with pytest.raises(LeakError, match=r"12 images:\n"):
+    with pytest.raises(LeakError, match=r"12 images, matched by content:\n"):
         run_task(
             ["task=evaluate", f"run={finished_run}", "dataset=folder", f"dataset.path={copies('png', compress_level=1)}"], tmp_path / "x"
         )

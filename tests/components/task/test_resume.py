@@ -66,7 +66,8 @@ def test_a_run_that_was_cut_off_ends_as_its_twin(run_task, cut_off, finished_run
     begun = json.loads((folder / "status.json").read_text())
     assert begun["status"] == "interrupted"
     assert has_checkpoint(folder)
-    # As kill -9 leaves it: half a line, and a status that was never mended. The lock is gone with the process.
+    # As kill -9 leaves it: half a line, a status that was never mended, and a file that nobody locks any more.
+    (folder / LOCK).touch()
     with (folder / "history.csv").open("a") as file:
         file.write("2,0.6931")
     write_json(folder / "status.json", begun | {"status": "running", "pid": 1, "host": "here"})
