@@ -134,7 +134,7 @@ def command(kind: str, work: Path) -> list[str]:
     words = [*BASE, f"cache.root={work / 'cache'}", *KINDS[kind]]
     if "dataset=shards" in words:
         synthetic = [item for item in BASE if item.startswith("dataset.")]
-        check(run(["task=prepare", f"task.to={work / 'shards'}", "task.shard_mb=0.2", *synthetic, "model.image_size=32"]))
+        check(run(["task=prepare", f"task.to={work / 'shards'}", "task.shard_mb=1", *synthetic, "model.image_size=32"]))
         words = [item for item in words if item not in synthetic] + [f"dataset.path={work / 'shards'}"]
     return words
 
