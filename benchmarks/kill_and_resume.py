@@ -43,14 +43,18 @@ BASE = [
     "trainer.precision=float32",
     "trainer.checkpoint='3 steps'",
     "evaluation.resamples=50",
+    "evaluation.worst=4",
     "logger=[csv,jsonl,tensorboard]",
+    "logger.tensorboard.figures=0",
+    "logger.tensorboard.gradients=0",
+    "logger.tensorboard.images=false",
     "callback=[nan_guard,early_stopping,plateau,checkpoints]",
 ]
 STAGES = "trainer.stages=[{epochs: 1, train: [logit]}, {epochs: 3, train: ['*'], learning_rate: 0.3}]"
 KINDS = {
     "fit": [],
     "loop, bfloat16": ["trainer=loop", "trainer.precision=bfloat16"],
-    "staged, ema": ["trainer=staged", "~trainer.epochs", STAGES, "trainer.ema=0.9"],
+    "staged, ema": ["trainer=staged", STAGES, "trainer.ema=0.9"],
     "fit, float16, accumulate": ["trainer.precision=float16", "trainer.accumulate=2", "optimizer=sgd"],
     "memory-mapped, cutmix": ["cache.resident_gb=0", "aug=[dihedral,cutmix]", "model.dropout=0.3"],
     "streamed": ["dataset=shards"],
@@ -132,6 +136,9 @@ def long_training(minutes: float, every: float, work: Path) -> int:
 def command(kind: str, work: Path) -> list[str]:
     """Returns the overrides of a kind of run; shards are written first where it needs them."""
     words = [*BASE, f"cache.root={work / 'cache'}", *KINDS[kind]]
+    if "trainer=staged" in words:
+        # Its stages say how long it is.
+        words = [item for item in words if not item.startswith("trainer.epochs")]
     if "dataset=shards" in words:
         synthetic = [item for item in BASE if item.startswith("dataset.")]
         check(run(["task=prepare", f"task.to={work / 'shards'}", "task.shard_mb=1", *synthetic, "model.image_size=32"]))
