@@ -95,6 +95,12 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         RunFolderError: there is no such run, it is finished or still runs, or what it depends on has changed.
         ConfigError: its plugins were not named.
     """
+    if not (path / STATUS).is_file():
+        raise RunFolderError(
+            f"run: '{path}' is no run folder: it has no {STATUS}. Give that of a training run that was cut off: run=outputs/..."
+        )
+    if not (path / STATUS).stat().st_size:
+        raise RunFolderError(f"run: '{path}' was cut off before it began. Begin it again: the same command with hydra.run.dir={path}")
     status = read_status(path)
     if status.get("task") != "train":
         raise RunFolderError(f"run: '{path}' is no training run: task {status.get('task')}.")

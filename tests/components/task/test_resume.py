@@ -99,6 +99,12 @@ def test_what_has_changed_is_named_and_refused_unless_forced(run_task, cut_off, 
 
 
 def test_what_cannot_go_on(run_task, cut_off, finished_run):
+    for folder, said in ((cut_off / "nowhere", "is no run folder"), (cut_off / "plots", "was cut off before it began")):
+        if said.endswith("began"):
+            folder.mkdir()
+            (folder / "status.json").touch()
+        with pytest.raises(RunFolderError, match=said):
+            resume(run_task, folder)
     with pytest.raises(RunFolderError, match="is finished.*nothing left"):
         resume(run_task, finished_run)
     with pytest.raises(ConfigError, match=r"trainer.epochs: task=resume goes on with the run's own configuration"):
