@@ -58,8 +58,15 @@ KINDS = {
     "fit, float16, accumulate": ["trainer.precision=float16", "trainer.accumulate=2", "optimizer=sgd"],
     "memory-mapped, cutmix": ["cache.resident_gb=0", "aug=[dihedral,cutmix]", "model.dropout=0.3"],
     "streamed": ["dataset=shards"],
-    "mirrored loop": ["trainer=loop", "trainer.strategy=mirrored", "optimizer.clip_norm=null"],
+    "mirrored loop": ["trainer=loop", "trainer.strategy=mirrored", "optimizer.clip_norm=null", "plugins=[two_devices]"],
+    "mirrored fit": ["trainer.strategy=mirrored", "optimizer.clip_norm=null", "plugins=[two_devices]"],
 }
+# A user's module that makes two devices of the processor, for tf.distribute to mirror.
+TWO_DEVICES = """
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
 TIMES = ("seconds", "cells_per_second")
 
 
@@ -77,6 +84,9 @@ def main() -> int:
     if given.long:
         return long_training(given.long, given.every, given.keep or Path(tempfile.mkdtemp()))
     work = given.keep or Path(tempfile.mkdtemp())
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "two_devices.py").write_text(TWO_DEVICES)
+    os.environ["PYTHONPATH"] = str(work)
     rng = random.Random(given.seed)
     commands = {kind: command(kind, work) for kind in given.kinds}
     twins, seconds = {}, {}
@@ -149,7 +159,8 @@ def command(kind: str, work: Path) -> list[str]:
 def begin(folder: Path, words: list[str]) -> list[str]:
     """Returns the command that goes on with a run; of one that was killed before it had written its configuration, the first one again."""
     begun = (folder / "status.json").exists() and (folder / "status.json").stat().st_size
-    return ["task=resume", f"run={folder}"] if begun else [*words, f"hydra.run.dir={folder}"]
+    plugins = [item for item in words if item.startswith("plugins=")]
+    return ["task=resume", f"run={folder}", *plugins] if begun else [*words, f"hydra.run.dir={folder}"]
 
 
 def run(words: list[str]) -> "subprocess.CompletedProcess[str]":
