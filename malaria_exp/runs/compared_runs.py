@@ -10,6 +10,7 @@ from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NO
 from malaria_exp.evaluation.summary import reported_subset
 from malaria_exp.runs.find_runs import EXPECTED, FoundRun
 from malaria_exp.runs.read_files import CONFIG, HISTORY, SPLIT, read_config, read_history, read_metrics, read_split, read_status
+from malaria_exp.runs.run_folder import may_be_running
 from malaria_exp.utils.errors import RunFolderError
 
 
@@ -39,6 +40,8 @@ def _read_run(found: FoundRun, test_sets: dict[tuple[str, str], str]) -> Compare
     run = ComparedRun(found.name, found.path, str(status.get("status", "?")), str(status.get("reason", "")))
     if run.status == "running":
         run.reason = "still running, or killed so that it could not say so"
+        if not may_be_running(found.path, status):
+            run.reason = "its process was killed; task=resume goes on with the run"
     run.overrides = " ".join(map(str, status.get("overrides", [])))
     run.seconds = status.get("seconds")
     run.objective = status.get("objective")
