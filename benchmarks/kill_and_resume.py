@@ -29,6 +29,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.components.logger.tensorboard import read_events
 from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -245,15 +246,8 @@ def events(folder: Path) -> Any:
 
 def tensorboard(folder: Path) -> Any:
     """Returns TensorBoard's points: tag and step of each, in their order."""
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    found = []
-    for path in sorted((folder / "tensorboard").glob("events.out.tfevents.*")):
-        for record in RawEventFileLoader(str(path)).Load():
-            event = Event.FromString(record)
-            found += [(value.tag, event.step) for value in event.summary.value]
-    return sorted(found)
+    events = read_events(sorted((folder / "tensorboard").glob("events.out.tfevents.*")))
+    return sorted((value.tag, event.step) for event in events for value in event.summary.value)
 
 
 READERS = {"history.csv": history, "metrics.json": metrics, "model.keras": weights, "events.jsonl": events, "tensorboard": tensorboard}

@@ -3,17 +3,17 @@
 import math
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
-from malaria_exp.config.registry import build, check_early, component, is_plugin
-from malaria_exp.config.run_config import Choice, Config
+from malaria_exp.config.registry import check_early, component, is_plugin
+from malaria_exp.config.run_config import Config
 from malaria_exp.data.augmentation_chain import Augmentation, Chain, Copies, Until
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.load_data import resize_rule
-from malaria_exp.runs.train_model import build_model, check_monitor
+from malaria_exp.runs.train_model import build_choice, build_model, check_monitor
 from malaria_exp.training.callback_context import CallbackContext
 from malaria_exp.training.strategy import open_strategy, workers
 from malaria_exp.training.trainable_layers import set_trainable
@@ -50,8 +50,8 @@ def check_training(config: Config) -> None:
         place = config.one("dataset").params.get(key)
         if isinstance(place, str) and not scheme_of(place) and not Path(place).expanduser().exists():
             # The dataset itself says best what it expects there.
-            _build(config.one("dataset"))
-    trainer: Trainer = _build(config.one("trainer"))
+            build_choice(config.one("dataset"))
+    trainer: Trainer = build_choice(config.one("trainer"))
     initial = find_weights(config.init_from, config.cache.path, None) if config.init_from else None
     strategy = config.one("trainer").params.get("strategy")
     # A strategy of several workers has to be opened before TensorFlow computes anything.
@@ -71,7 +71,7 @@ def _check_built(config: Config, trainer: Trainer, initial: InitialWeights | Non
     keras.utils.clear_session()
     # Without it operations that draw by themselves cannot even be built. The training sets it anew.
     keras.utils.set_random_seed(config.seed)
-    augmentations = [_build(choice) for choice in config.choices["aug"]]
+    augmentations = [build_choice(choice) for choice in config.choices["aug"]]
     Chain(augmentations)
     for choice, augmentation in zip(config.choices["aug"], augmentations, strict=True):
         if is_plugin(component("aug", choice.name)) and (found := stateful_operations(augmentation)):
@@ -79,13 +79,15 @@ def _check_built(config: Config, trainer: Trainer, initial: InitialWeights | Non
                 f"{choice.path}: uses {', '.join(found)}, which keep a state: TensorFlow then makes one batch after another, without preparing the next"
                 " ones, and their results do not follow from the run's seed. Draw with tf.random.stateless_... from the seed that it is given."
             )
-    _build(config.one("loss"), np.array([0, 1], np.int8))
+    build_choice(config.one("loss"), np.array([0, 1], np.int8))
     epochs = trainer.settings.epochs
     # A run without training uses neither schedule nor callbacks.
     trains = config.one("trainer").name != "none"
     for stage in trainer.settings.stages if trains else ():
-        _build(config.one("optimizer"), _build(config.one("schedule"), RunLength(stage.epochs, STEPS_PER_EPOCH, config.batch_size)))
-    metrics = [_build(choice) for choice in config.choices["metric"]]
+        build_choice(
+            config.one("optimizer"), build_choice(config.one("schedule"), RunLength(stage.epochs, STEPS_PER_EPOCH, config.batch_size))
+        )
+    metrics = [build_choice(choice) for choice in config.choices["metric"]]
     model = _try_model(config, initial)
     _check_memory(config, model)
     for number, stage in enumerate(trainer.settings.stages):
@@ -99,8 +101,7 @@ def _check_built(config: Config, trainer: Trainer, initial: InitialWeights | Non
         context.direction(trainer.settings.monitor, "trainer.monitor")
         for choice in config.choices["callback"] if trains else ():
             if not is_plugin(component("callback", choice.name)):
-                _build(choice, context)
-    keras.utils.clear_session()
+                build_choice(choice, context)
 
 
 def stateful_operations(augmentation: Augmentation) -> list[str]:
@@ -149,7 +150,3 @@ def _try_model(config: Config, initial: InitialWeights | None) -> "keras.Model":
         return initial(model) if initial else model
     with keras.StatelessScope(initialize_variables=False):
         return build_model(config)
-
-
-def _build(choice: Choice, *context: Any) -> Any:
-    return build(choice.group, choice.name, choice.params, *context, path=choice.path)

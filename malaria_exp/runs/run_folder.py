@@ -164,10 +164,11 @@ def _claim(path: Path, *, again: bool) -> FileLock:
             # Of a process that was killed while it wrote.
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
         if not again:
-            if _never_began(path):
-                (path / STATUS).unlink(missing_ok=True)
-            elif lock.is_locked:
+            # Another may have begun there since the first look.
+            if not _never_began(path):
                 lock.release()
+                raise FileExistsError
+            (path / STATUS).unlink(missing_ok=True)
             os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         raise RunFolderError(

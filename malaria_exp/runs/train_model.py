@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import build, check_params
-from malaria_exp.config.run_config import Config
+from malaria_exp.config.run_config import Choice, Config
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.metrics import direction
@@ -94,18 +94,19 @@ def train(
     return trained
 
 
+def build_choice(choice: Choice, *context: Any) -> Any:
+    """Builds a chosen component; a ConfigError if it is not what its group's components are."""
+    return checked(choice.group, choice.name, build(choice.group, choice.name, choice.params, *context, path=choice.path))
+
+
 def _build_one(config: Config, group: str, *context: Any) -> Any:
     """Builds the component of a group that holds one."""
-    choice = config.one(group)
-    return checked(group, choice.name, build(group, choice.name, choice.params, *context))
+    return build_choice(config.one(group), *context)
 
 
 def _build_all(config: Config, group: str, *context: Any) -> list[Any]:
     """Builds the components of a group that holds several, in their order."""
-    return [
-        checked(group, choice.name, build(group, choice.name, choice.params, *context, path=choice.path))
-        for choice in config.choices[group]
-    ]
+    return [build_choice(choice, *context) for choice in config.choices[group]]
 
 
 def speed_identity(config: Config, batch_size: int) -> str:
@@ -124,23 +125,12 @@ def build_model(config: Config) -> "keras.Model":
     Raises:
         ConfigError: it cannot be built with these parameters, or is no Keras model with logits of shape (B, 1).
     """
-    import keras
-
     choice = config.one("model")
     try:
-        model: keras.Model = build("model", choice.name, choice.params)
+        model = build("model", choice.name, choice.params)
     except ValueError as error:
         # Keras spreads its reason over many lines and colors it.
         reason = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received")[0].split())
         raise ConfigError(f"model: '{choice.name}' cannot be built with these parameters. {reason}") from error
-    # The project's own models are tested; a user's may be anything.
-    if not isinstance(model, keras.Model):
-        raise _no_logits(choice.name, f"{model!r} ({type(model).__name__})")
-    shape = getattr(model, "output_shape", None)
-    if isinstance(shape, tuple) and shape[1:] != (1,):
-        raise _no_logits(choice.name, f"a model with outputs of shape {shape}")
-    return model
-
-
-def _no_logits(name: str, built: str) -> ConfigError:
-    return ConfigError(f"model: '{name}' built {built}; expected a Keras model that gives logits, (B, 1).")
+    found: keras.Model = checked("model", choice.name, model)
+    return found

@@ -61,6 +61,13 @@ def _loss(built: Any) -> str | None:
     return None if np.isfinite(values).all() else f"a loss that is not finite for logits of 0: {values.tolist()}"
 
 
+def _model(built: Any) -> str | None:
+    if _instance_of("Model")(built):
+        return f"{built!r} ({type(built).__name__})"
+    shape = getattr(built, "output_shape", None)
+    return f"a model with outputs of shape {shape}" if isinstance(shape, tuple) and shape[1:] != (1,) else None
+
+
 def _metric(built: Any) -> str | None:
     found = _instance_of("metrics", "Metric")(built)
     direction = getattr(built, "direction", None)
@@ -74,6 +81,7 @@ def _augmentation(built: Any) -> str | None:
 
 # What a group's components are, in words, and the check: None, or in words what was built instead.
 CONTRACTS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
+    "model": ("a Keras model that gives logits, (B, 1)", _model),
     "loss": ("a Keras loss of labels (B, 1) and logits (B, 1) whose `call` gives one finite value a cell, (B,)", _loss),
     "metric": ('a Keras metric; its `direction` is "max", "min" or None', _metric),
     "optimizer": ("a Keras optimizer", _instance_of("optimizers", "Optimizer")),

@@ -6,7 +6,7 @@ the HParams plugin has a folder of its own, results/, because the plugin shows e
 
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,19 +206,25 @@ class TensorBoardLogger(Logger):
         self.writer.close()
 
 
-def _keep_until(position: Position, files: list[Path]) -> None:
-    """Keeps of a run that was cut off the events up to where it goes on, all in its first file."""
+def read_events(files: Iterable[Path]) -> Iterator[Any]:
+    """Yields the events of event files one after another, as TensorBoard's messages; a record that was written in part ends its file."""
     from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
     from tensorboard.compat.proto.event_pb2 import Event
+
+    for file in files:
+        yield from map(Event.FromString, RawEventFileLoader(str(file)).Load())
+
+
+def _keep_until(position: Position, files: list[Path]) -> None:
+    """Keeps of a run that was cut off the events up to where it goes on, all in its first file."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     kept = io.BytesIO()
     records = RecordWriter(kept)
-    # A record that was written in part ends its file.
-    for record in (record for file in files if position.step for record in RawEventFileLoader(str(file)).Load()):
-        if _beyond(position, Event.FromString(record)):
+    for event in read_events(files) if position.step else ():
+        if _beyond(position, event):
             break
-        records.write(record)
+        records.write(event.SerializeToString())
     for file in files[1:]:
         file.unlink()
     if files:

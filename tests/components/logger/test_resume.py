@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from malaria_exp.components.logger.tensorboard import read_events
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.tracking.logger_interface import Position, Run
@@ -42,11 +43,7 @@ def points(name, folder):
     if name == "jsonl":
         lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
         return [{key: line[key] for key in line if key != "time"} for line in lines if line["event"] not in ("resume", "training")]
-    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    files = (folder / "tensorboard").rglob("events.out.tfevents.*")
-    events = [Event.FromString(record) for path in files for record in RawEventFileLoader(str(path)).Load()]
+    events = read_events((folder / "tensorboard").rglob("events.out.tfevents.*"))
     return sorted((value.tag, event.step) for event in events for value in event.summary.value)
 
 
