@@ -27,8 +27,8 @@ def main() -> int:
         scores = (rng.random(len(own)) < own).astype(float)
         clusters = {"patients": np.repeat(np.arange(PATIENTS), CELLS), "cells": np.arange(len(own))}
         for name, groups in clusters.items():
-            found = patient_bootstrap(np.ones(len(own), int), scores, groups, {"half": 0.5}, resamples=200, seed=run)
-            cell = found["at"]["half"]["sensitivity"]
+            found = patient_bootstrap(np.ones(len(own), int), scores, groups, {"fixed": 0.5}, resamples=200, seed=run)
+            cell = found["at"]["fixed"]["sensitivity"]
             hits[name] += cell["low"] <= TRUTH <= cell["high"]
     for name, count in hits.items():
         print(f"resampled over {name:<9}the 95 % interval holds the truth in {count / runs:.0%} of {runs} runs")

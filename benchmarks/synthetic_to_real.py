@@ -131,7 +131,7 @@ class Run:
 
     def rates(self, subset: str) -> list[float]:
         """Returns sensitivity and specificity at threshold .5."""
-        return [self._subset(subset)["at"]["half"][name]["value"] for name in ("sensitivity", "specificity")]
+        return [self._subset(subset)["at"]["fixed"][name]["value"] for name in ("sensitivity", "specificity")]
 
     def _subset(self, name: str) -> dict[str, Any]:
         return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))["subsets"][name]

@@ -6,6 +6,7 @@ import zipfile
 import pytest
 from conftest import ROOT, compose_app
 
+from malaria_exp.config.registry import GROUPS
 from malaria_exp.utils.errors import ConfigError
 
 CONF = ROOT / "conf"
@@ -73,7 +74,7 @@ IN_AN_EXPERIMENT = {
     "trainer/staged": "experiment/transfer_learning",
 }
 # Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
-TOGETHER = ("aug", "callback", "logger", "loss", "metric", "optimizer", "schedule")
+TOGETHER = ("aug", "callback", "interval", "logger", "loss", "metric", "optimizer", "schedule", "threshold")
 ROUNDS = 8
 
 
@@ -84,7 +85,7 @@ def rounds():
         overrides = []
         for group, names in options.items():
             chosen = names[number::ROUNDS] or names[:1]
-            if group in ("aug", "callback", "logger", "metric"):
+            if GROUPS[group].many:
                 overrides.append(f"{group}=[{','.join(chosen)}]")
             else:
                 assert len(chosen) == 1, f"more runs are needed for the options of {group}"

@@ -97,7 +97,7 @@ def test_the_blocker_blocks(program, tmp_path):
     ("arguments", "shown"),
     [
         (["--help"], ["task=list", "Groups and their options", "model: "]),
-        (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "target_sensitivity:"]),
+        (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "assurance:"]),
         (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
         (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
     ],

@@ -51,6 +51,8 @@ GROUPS: dict[str, Group] = {
     "schedule": Group("the learning rate over the run, as a multiplier of optimizer.learning_rate", ("length",)),
     "trainer": Group("how the model is trained"),
     "metric": Group("what is measured on training batches, beside the loss", many=True, may_be_empty=True),
+    "threshold": Group("where scores become predictions, chosen on validation patients; tables show the first", many=True),
+    "interval": Group("how the confidence intervals over patients are computed"),
     "callback": Group("what happens between training's steps and epochs", ("context",), many=True, may_be_empty=True),
     "logger": Group("where the numbers of a run go while it runs", many=True),
     "storage": Group("where a finished run is copied to"),

@@ -53,7 +53,6 @@ class CacheConfig:
 class EvaluationConfig:
     """How a run is judged. See conf/config.yaml, `evaluation`."""
 
-    target_sensitivity: Fraction
     resamples: Annotated[int, Range(low=10, high=100_000)]
     confidence: Fraction
     batch_size: BatchSize

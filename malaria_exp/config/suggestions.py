@@ -38,7 +38,7 @@ SYNONYMS = {
     "hydra.run.dir=...": "out output outputdir outdir savedir logdir resultsdir",
     "init_from=...": "ckpt checkpoint checkpointpath pretrainedweights loadfrom",
     "callback=[nan_guard,early_stopping] callback.early_stopping.patience=...": "patience earlystopping earlystop",
-    "evaluation.target_sensitivity=...": "threshold cutoff",
+    "threshold.fixed.value=...": "cutoff",
 }
 OPTION_SYNONYMS = {
     "loss=bce": "crossentropy binarycrossentropy binaryce ce bcewithlogits",

@@ -7,95 +7,85 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import count_cells
-from malaria_exp.evaluation.intervals import METHOD, patient_bootstrap
+from malaria_exp.evaluation.intervals import IntervalMethod
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.thresholds import HALF, choose_threshold
-from malaria_exp.utils.errors import ConfigError, DataError
-
-CHOSEN_ON_VALIDATION = "validation patients"
-NO_POSITIVES = "0.5, for the validation patients have no parasitized cell"
-HANDED_IN = "frozen before this evaluation"
+from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule, choose_thresholds
+from malaria_exp.utils.errors import DataError
 
 
 def evaluate(
     predictions: Predictions,
     *,
-    target_sensitivity: float,
+    thresholds: Mapping[str, ThresholdRule | Threshold],
+    interval: IntervalMethod,
     resamples: int,
     confidence: float,
     seed: int,
-    thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Computes everything that metrics.json holds.
 
     Args:
         predictions: of any of the subsets val, test and external.
-        target_sensitivity: in (0, 1], reached on the validation cells by the threshold "chosen".
-        resamples: of the bootstrap over patients; 0 for no intervals.
+        thresholds: by name, the one that tables show first: rules, which choose on the validation cells, or thresholds that were chosen
+            before; validation cells are then not needed.
+        interval: how intervals are computed.
+        resamples: of patients, where they are resampled.
         confidence: in (0, 1).
-        seed: of the bootstrap.
-        thresholds: frozen ones by name, as an earlier run wrote them; validation cells are then not needed, and no threshold is
-            chosen on them. "half" (0.5) is added if it is missing.
+        seed: of everything that is resampled.
 
     Returns:
         Plain Python ready for JSON, undefined values as None:
-        {"thresholds": {"half": 0.5, "chosen": t}, "target_sensitivity", "threshold_source",
+        {"thresholds": {name: {"value", "rule", "promise", "chance"}, see `Threshold`},
          "subsets": {subset: {"counted": as `count_cells` gives it, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
          "ranking": {metric: cell}, "per_patient": [row, ...], "no_interval": None or why}},
          "interval": {"method", "resamples", "confidence", "seed"}}
-        with cell and its keys as in `patient_bootstrap`, and rows as in `per_patient`.
+        with cell and its keys as in `IntervalMethod`, and rows as in `per_patient`.
 
     Raises:
         ConfigError: a parameter is out of range.
         DataError: neither validation cells nor thresholds are given.
     """
-    frozen, source = _frozen_thresholds(predictions, target_sensitivity, thresholds)
+    frozen = _frozen(predictions, thresholds, resamples, seed)
+    values = {name: threshold.value for name, threshold in frozen.items()}
     subsets = {}
     for name in predictions.subsets:
         cells = predictions.select(name)
-        intervals = patient_bootstrap(
-            cells.label, cells.score, cells.patient, frozen, resamples=resamples, confidence=confidence, seed=seed
-        )
+        intervals = interval(cells.label, cells.score, cells.patient, values, resamples=resamples, confidence=confidence, seed=seed)
         at = {
             key: {"threshold": value, **vars(count(cells.label, cells.score, value)), **intervals["at"][key]}
-            for key, value in frozen.items()
+            for key, value in values.items()
         }
         subsets[name] = {
             "counted": count_cells(cells.label, cells.patient),
             "at": at,
             "ranking": intervals["ranking"],
-            "per_patient": per_patient(cells, frozen),
+            "per_patient": per_patient(cells, values),
             "no_interval": intervals["reason"],
         }
     data = {
-        "thresholds": frozen,
-        "target_sensitivity": float(target_sensitivity),
-        "threshold_source": source,
+        "thresholds": {name: vars(threshold) for name, threshold in frozen.items()},
         "subsets": subsets,
-        "interval": {"method": METHOD, "resamples": int(resamples), "confidence": float(confidence), "seed": int(seed)},
+        "interval": {"method": interval.words, "resamples": int(resamples), "confidence": float(confidence), "seed": int(seed)},
     }
     return json_ready(data)
 
 
-def _frozen_thresholds(
-    predictions: Predictions, target_sensitivity: float, given: Mapping[str, float] | None
-) -> tuple[dict[str, float], str]:
-    """Returns the thresholds by name, those given or those chosen on the validation cells, and where they come from."""
-    if given is not None:
-        frozen = {"half": HALF} | {name: float(value) for name, value in given.items()}
-        for name, value in frozen.items():
-            if not 0 <= value <= 1:
-                raise ConfigError(f"thresholds.{name}: expected a number in [0, 1]. Received: {value}")
-        return frozen, HANDED_IN
-    if "val" not in predictions.subsets:
-        raise DataError(
-            "Expected validation cells to choose a threshold on, or thresholds of an earlier run. "
-            f"Received: cells of {', '.join(predictions.subsets)} only."
-        )
-    val = predictions.select("val")
-    chosen = choose_threshold(val.label, val.score, target_sensitivity)
-    return {"half": HALF, "chosen": chosen}, CHOSEN_ON_VALIDATION if val.label.any() else NO_POSITIVES
+def _frozen(
+    predictions: Predictions, thresholds: Mapping[str, ThresholdRule | Threshold], resamples: int, seed: int
+) -> dict[str, Threshold]:
+    """Returns the thresholds, those of rules chosen on the validation cells."""
+    rules = {name: found for name, found in thresholds.items() if isinstance(found, ThresholdRule)}
+    chosen: dict[str, Threshold] = {}
+    if rules:
+        if "val" not in predictions.subsets:
+            raise DataError(
+                "Expected validation cells to choose a threshold on, or thresholds of an earlier run. "
+                f"Received: cells of {', '.join(predictions.subsets)} only."
+            )
+        val = predictions.select("val")
+        chosen = choose_thresholds(rules, val.label, val.score, val.patient, resamples=resamples, seed=seed)
+    return {name: found if isinstance(found, Threshold) else chosen[name] for name, found in thresholds.items()}
 
 
 def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dict[str, Any]]:

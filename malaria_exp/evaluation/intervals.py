@@ -6,7 +6,7 @@ Percentile intervals (Efron and Tibshirani 1993).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,10 +14,38 @@ from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS, Ranking, cell_losses, compute, count, rates
 from malaria_exp.utils.errors import ConfigError
 
-METHOD = "percentile bootstrap over patients"
 PATIENTS_UNKNOWN = "the patients are not known"
 # Weights held at once: 2**19 float64 are 4 MiB, which fits into a core's cache.
 CHUNK = 2**19
+
+
+class IntervalMethod(Protocol):
+    """Computes every metric with its interval over patients: what the options of the group `interval` build."""
+
+    words: str
+
+    def __call__(
+        self,
+        labels: np.ndarray,
+        scores: np.ndarray,
+        patients: np.ndarray,
+        thresholds: Mapping[str, float],
+        *,
+        resamples: int,
+        confidence: float,
+        seed: int,
+    ) -> dict[str, Any]:
+        """Returns what `patient_bootstrap` returns, of the same arguments."""
+
+
+class PatientBootstrap:
+    """`patient_bootstrap` as a method of intervals."""
+
+    words = "percentile bootstrap over patients"
+
+    def __call__(self, *cells: Any, **settings: Any) -> dict[str, Any]:
+        """See `patient_bootstrap`."""
+        return patient_bootstrap(*cells, **settings)
 
 
 def multiplicities(patients: int, resamples: int, seed: int) -> np.ndarray:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from malaria_exp.evaluation.evaluate import NO_POSITIVES
 from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.thresholds import NOT_CHOSEN
 
 # With fewer patients an interval itself is uncertain.
 FEW_PATIENTS = 10
@@ -17,8 +17,13 @@ def reported_subset(metrics: Mapping[str, Any]) -> str:
     return next(name for name in ("test", "external", "val") if name in metrics["subsets"])
 
 
+def first_threshold(metrics: Mapping[str, Any]) -> str:
+    """Returns the name of the threshold whose rates tables and headlines show."""
+    return next(iter(metrics["thresholds"]))
+
+
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the handful of numbers that tables of runs show, at the threshold "half".
+    """Returns the handful of numbers that tables of runs show, at the first threshold.
 
     Args:
         metrics: as `evaluate` returns it.
@@ -28,12 +33,13 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = reported_subset(metrics)
     found = metrics["subsets"][name]
+    at = found["at"][first_threshold(metrics)]
     return {
         "subset": name,
         "patients": None if found["no_interval"] == PATIENTS_UNKNOWN else found["counted"]["patients"],
         "cells": found["counted"]["cells"],
         "auc": found["ranking"]["auc"]["value"],
-        **{metric: found["at"]["half"][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+        **{metric: at[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
     }
 
 
@@ -59,12 +65,15 @@ def cautions(metrics: Mapping[str, Any], *, nih: bool) -> list[str]:
         notes.extend(f"{name}: no {kind} cell; of the rates only the {left[kind]} says something about the model." for kind in missing)
         if found["no_interval"] not in (None, PATIENTS_UNKNOWN):
             notes.append(f"{name}: no intervals: {found['no_interval']}.")
-        accuracy = found["at"]["half"]["accuracy"]["value"]
+        accuracy = found["at"][first_threshold(metrics)]["accuracy"]["value"]
         if nih and sizes["parasitized"] and sizes["uninfected"] and accuracy > TOO_GOOD_ACCURACY:
             notes.append(
                 f"{name}: accuracy {accuracy:.3f} is higher than the errors among the NIH set's labels allow; look for leakage, or too few"
                 " cells."
             )
-    if metrics["threshold_source"] == NO_POSITIVES:
-        notes.append(f"The chosen threshold is {NO_POSITIVES}.")
+    notes.extend(
+        f"The threshold {name} is {threshold['rule']}."
+        for name, threshold in metrics["thresholds"].items()
+        if threshold["rule"].startswith(NOT_CHOSEN)
+    )
     return notes

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.registry import GROUPS
-from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
-from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.evaluation.reports.comparison.compared_run import AT_OTHERS, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
+from malaria_exp.evaluation.summary import first_threshold, reported_subset
 from malaria_exp.runs.find_runs import EXPECTED, FoundRun
 from malaria_exp.runs.read_files import CONFIG, HISTORY, SPLIT, read_config, read_history, read_metrics, read_split, read_status
 from malaria_exp.runs.run_folder import may_be_running
@@ -90,9 +90,13 @@ def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tup
     run.leaky = run.leaky or metrics.get("leaky") is True
     run.subset = reported_subset(metrics)
     part = metrics["subsets"][run.subset]
-    cells = {**part["ranking"], **part["at"]["half"]}
+    cells = {**part["ranking"], **part["at"][first_threshold(metrics)]}
     run.results = {name: _interval(cells.get(name)) for name in RESULTS}
-    run.at_chosen = {name: _interval(part["at"].get("chosen", {}).get(name))[0] for name in AT_CHOSEN}
+    run.at_others = {
+        f"{name}_at_{threshold}": _interval(part["at"].get(threshold, {}).get(name))[0]
+        for threshold in list(metrics["thresholds"])[1:]
+        for name in AT_OTHERS
+    }
     split = run.path / SPLIT
     if split.exists():
         # Equal hashes mean equal splits of equal cells: a list of 27,558 cells is not read again for each of a hundred runs.

@@ -7,6 +7,7 @@ from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.runs import provenance
 from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
@@ -21,7 +22,7 @@ from malaria_exp.runs.parent_leaks import (
     list_few,
     list_leaks,
 )
-from malaria_exp.runs.read_files import SPLIT
+from malaria_exp.runs.read_files import SPLIT, THRESHOLD_KEYS
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import load_model, read_record
@@ -72,10 +73,8 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     model, _, saved = load_model(run.path)
     cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
     scorer = Scorer(model, config.evaluation.batch_size)
-    target = run.metrics["target_sensitivity"]
-    predictions, metrics = score_and_measure(
-        config, scorer, data.manifest, cells, target_sensitivity=target, thresholds=run.metrics["thresholds"]
-    )
+    thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in run.metrics["thresholds"].items()}
+    predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, thresholds)
 
     leaky = bool(leaks) or run.manifest.leaky
     about = {

@@ -9,6 +9,8 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
+from malaria_exp.runs.train_model import build_choice
 from malaria_exp.training.predict import Scorer, predict
 from malaria_exp.training.trainer_interface import Trained
 
@@ -17,7 +19,7 @@ def evaluate_trained(config: Config, data: Data, trained: Trained) -> Evaluation
     """Evaluates a model that was just trained, on the run's validation and test cells."""
     scorer = trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
     cells = [data.open("val", "choose the threshold"), data.open("test", "final evaluation")]
-    predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, target_sensitivity=config.evaluation.target_sensitivity)
+    predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, threshold_rules(config))
     return EvaluationResult.of_training(
         f"{config.one('model').name} on {config.one('dataset').name}",
         data,
@@ -31,24 +33,27 @@ def evaluate_trained(config: Config, data: Data, trained: Trained) -> Evaluation
     )
 
 
+def threshold_rules(config: Config) -> dict[str, ThresholdRule | Threshold]:
+    """Builds the rules by which the run's thresholds are chosen, by name."""
+    return {choice.name: build_choice(choice) for choice in config.choices["threshold"]}
+
+
 def score_and_measure(
     config: Config,
     scorer: Scorer,
     manifest: Manifest,
     cells: list[Cells],
-    *,
-    target_sensitivity: float,
-    thresholds: Mapping[str, float] | None = None,
+    thresholds: Mapping[str, ThresholdRule | Threshold],
 ) -> tuple[Predictions, dict[str, Any]]:
-    """Scores subsets and computes their metrics; see `evaluation.evaluate.evaluate` for the last two arguments and the metrics."""
+    """Scores subsets and computes their metrics; see `evaluation.evaluate.evaluate` for the thresholds and the metrics."""
     settings = config.evaluation
     predictions = predict(scorer, manifest, cells)
     metrics = evaluate(
         predictions,
-        target_sensitivity=target_sensitivity,
+        thresholds=thresholds,
+        interval=build_choice(config.one("interval")),
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=config.seed,
-        thresholds=thresholds,
     )
     return predictions, metrics

@@ -61,11 +61,11 @@ TRAINING_KEYS: dict[str, Any] = {
 METRICS_KEYS: dict[str, Any] = {
     "leaky": bool,
     "split_hash": str,
-    "thresholds": dict[ThresholdName, Probability],
-    "target_sensitivity": Annotated[float, Range(above=0, high=1)],
+    "thresholds": dict[ThresholdName, dict[str, Any]],
     "training": dict[str, Any],
     "subsets": dict[Literal[SUBSETS], dict[str, Any]],  # type: ignore[valid-type]
 }
+THRESHOLD_KEYS: dict[str, Any] = {"value": Probability, "rule": str, "promise": str | None, "chance": Probability | None}
 SUBSET_KEYS: dict[str, Any] = {"at": dict[ThresholdName, dict[str, float | Numbers | None]], "ranking": dict[str, Numbers]}
 
 
@@ -90,16 +90,20 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Reads metrics.json of a finished run: at least one subset, and of each the metrics at the threshold "half" and the AUC."""
+    """Reads metrics.json of a finished run: at least one subset, and of each the metrics at the first threshold and the AUC."""
     path = folder / METRICS
-    metrics = _checked(path, read_json(path), METRICS_KEYS, needed=("thresholds", "target_sensitivity", "subsets"))
+    metrics = _checked(path, read_json(path), METRICS_KEYS, needed=("thresholds", "subsets"))
     _checked(path, metrics.get("training") or {}, TRAINING_KEYS, "training")
-    if not metrics["subsets"]:
-        raise RunFolderError(f"run: '{path}': subsets: it holds none.")
+    for name in ("thresholds", "subsets"):
+        if not metrics[name]:
+            raise RunFolderError(f"run: '{path}': {name}: it holds none.")
+    for name, threshold in metrics["thresholds"].items():
+        _checked(path, threshold, THRESHOLD_KEYS, f"thresholds.{name}", needed=tuple(THRESHOLD_KEYS))
+    first = next(iter(metrics["thresholds"]))
     for name, subset in metrics["subsets"].items():
         _checked(path, subset, SUBSET_KEYS, f"subsets.{name}", needed=("at", "ranking"))
-        if "half" not in subset["at"] or "value" not in subset["ranking"].get("auc", {}):
-            raise RunFolderError(f"run: '{path}': subsets.{name}: at.half or ranking.auc is missing.")
+        if first not in subset["at"] or "value" not in subset["ranking"].get("auc", {}):
+            raise RunFolderError(f"run: '{path}': subsets.{name}: at.{first} or ranking.auc is missing.")
     return metrics
 
 

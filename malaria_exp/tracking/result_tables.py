@@ -7,7 +7,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
-from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.evaluation.summary import first_threshold, reported_subset
 from malaria_exp.tracking.logger_interface import Table
 from malaria_exp.utils.rows import Row
 
@@ -39,11 +39,12 @@ def predictions_table(result: EvaluationResult) -> Table:
 
 
 def final_numbers(metrics: Mapping[str, Any]) -> Row:
-    """Returns the numbers of metrics.json by name: test/auc, test/auc_low, test/sensitivity, test/chosen/sensitivity ...
+    """Returns the numbers of metrics.json by name: test/auc, test/auc_low, test/sensitivity, test/youden/sensitivity ...
 
-    Rates without a threshold's name are at .5. What is undefined is left out.
+    Rates without a threshold's name are at the first one. What is undefined is left out.
     """
     found: Row = {}
+    first = first_threshold(metrics)
 
     def note(name: str, cell: Any) -> None:
         if isinstance(cell, Mapping):
@@ -57,7 +58,7 @@ def final_numbers(metrics: Mapping[str, Any]) -> Row:
             note(f"{subset}/{name}", cell)
         for threshold, cells in values["at"].items():
             for name, cell in cells.items():
-                note(f"{subset}/{name}" if threshold == "half" else f"{subset}/{threshold}/{name}", cell)
+                note(f"{subset}/{name}" if threshold == first else f"{subset}/{threshold}/{name}", cell)
     for name, value in metrics.get("training", {}).items():
         note(f"training/{name}", value)
     return found
@@ -66,9 +67,12 @@ def final_numbers(metrics: Mapping[str, Any]) -> Row:
 def results_text(metrics: Mapping[str, Any]) -> str:
     """Returns the table of the reported subset in Markdown."""
     subset = reported_subset(metrics)
-    values = metrics["subsets"][subset]
-    lines = [f"| {subset}, threshold .5 | value | {metrics['interval']['confidence']:.0%} interval over patients |", "|---|---|---|"]
-    for name, cell in {**values["ranking"], **values["at"]["half"]}.items():
+    values, first = metrics["subsets"][subset], first_threshold(metrics)
+    lines = [
+        f"| {subset}, threshold {first} = {metrics['thresholds'][first]['value']:.3g} | value | {metrics['interval']['confidence']:.0%} interval over patients |",
+        "|---|---|---|",
+    ]
+    for name, cell in {**values["ranking"], **values["at"][first]}.items():
         if isinstance(cell, Mapping) and cell["value"] is not None:
             interval = "" if cell["low"] is None else f"{cell['low']:.4f} to {cell['high']:.4f}"
             lines.append(f"| {name} | {cell['value']:.4f} | {interval} |")

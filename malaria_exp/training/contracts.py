@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.augmentation_chain import Copies, Until
+from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
 from malaria_exp.utils.errors import ConfigError
 
 # Cells of the loss' trial: both classes, three, so that no other shape is mistaken for one value a cell.
@@ -88,5 +89,10 @@ CONTRACTS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "callback": ("a Keras callback", _instance_of("callbacks", "Callback")),
     "schedule": ("a function from the step to the learning-rate multiplier", lambda built: None if callable(built) else _shown(built)),
     "aug": ("a function of (images, labels, seed), or Until or Copies of such", _augmentation),
+    "threshold": ("a ThresholdRule or a Threshold", lambda built: None if isinstance(built, ThresholdRule | Threshold) else _shown(built)),
+    "interval": (
+        "a function with `words`, see IntervalMethod",
+        lambda built: None if callable(built) and hasattr(built, "words") else _shown(built),
+    ),
     "trainer": ("an object with `settings` and train(parts)", lambda built: None if hasattr(built, "train") else _shown(built)),
 }

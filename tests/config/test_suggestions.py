@@ -19,7 +19,7 @@ from malaria_exp.utils.errors import ConfigError
         ("gpus=2", "Did you mean trainer.strategy=mirrored?"),
         ("image_size=32", "Did you mean model.image_size=...?"),
         ("resamples=3", "Did you mean evaluation.resamples=...?"),
-        ("target=0.9", "Did you mean evaluation.target_sensitivity=...?"),
+        ("target=0.9", "Did you mean threshold"),
         ("cutmix=true", "Did you mean aug=[cutmix]?"),
         (
             "dataset.path=x.zip",

@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from evaluation_settings import SETTINGS
 
 from malaria_exp.evaluation.evaluate import evaluate, json_ready
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.summary import cautions, headline
+from malaria_exp.evaluation.summary import cautions, first_threshold, headline
+from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import ConfigError, DataError
-
-OPTIONS = {"target_sensitivity": 0.9, "resamples": 50, "confidence": 0.95, "seed": 0}
+from malaria_exp.utils.errors import DataError
 
 
 def predictions(subsets=("val", "test"), patients=16, cells=20, seed=0, healthy=4):
@@ -39,16 +39,15 @@ def test_the_threshold_does_not_see_the_test_cells():
     first = predictions()
     scores = np.where(first.subset == "test", 1 - first.score, first.score)
     changed = Predictions(first.cell_id, first.patient, first.slide, first.label, scores, first.subset)
-    a, b = evaluate(first, **OPTIONS), evaluate(changed, **OPTIONS)
+    a, b = evaluate(first, **SETTINGS), evaluate(changed, **SETTINGS)
     assert a["thresholds"] == b["thresholds"] and a["subsets"]["val"] == b["subsets"]["val"]
     assert a["subsets"]["test"] != b["subsets"]["test"]
-    assert a["subsets"]["val"]["at"]["chosen"]["sensitivity"]["value"] >= 0.9
-    assert a["threshold_source"] == "validation patients"
+    assert a["subsets"]["val"]["at"]["target_sensitivity"]["sensitivity"]["value"] >= 0.9
 
 
 def test_every_number_follows_from_the_predictions():
     given = predictions()
-    data = evaluate(given, **OPTIONS)
+    data = evaluate(given, **SETTINGS)
     for name, part in data["subsets"].items():
         cells = given.select(name)
         for at in part["at"].values():
@@ -62,45 +61,38 @@ def test_every_number_follows_from_the_predictions():
 
 
 def test_patients_add_up_to_their_subset():
-    part = evaluate(predictions(), **OPTIONS)["subsets"]["test"]
+    part = evaluate(predictions(), **SETTINGS)["subsets"]["test"]
     for key in ("cells", "parasitized", "uninfected"):
         assert sum(row[key] for row in part["per_patient"]) == part["counted"][key]
     for key in ("tp", "fp", "tn", "fn"):
-        assert sum(row["at"]["chosen"][key] for row in part["per_patient"]) == part["at"]["chosen"][key]
+        assert sum(row["at"]["target_sensitivity"][key] for row in part["per_patient"]) == part["at"]["target_sensitivity"][key]
     for row in part["per_patient"]:
         assert row["infected"] == (row["parasitized"] > 0)
-        assert (row["at"]["half"]["sensitivity"] is None) == (not row["infected"])
+        assert (row["at"]["fixed"]["sensitivity"] is None) == (not row["infected"])
 
 
 def test_frozen_thresholds_need_no_validation_and_without_either_it_is_refused():
-    external = predictions(("external",))
-    data = evaluate(external, **OPTIONS, thresholds={"chosen": 0.123})
-    assert data["thresholds"] == {"half": 0.5, "chosen": 0.123}
-    assert data["threshold_source"] == "frozen before this evaluation"
-    again = evaluate(predictions(), **OPTIONS, thresholds={"chosen": 0.123})
-    assert again["thresholds"]["chosen"] == 0.123
+    frozen = {"first": Threshold(0.123, "as it was", "a promise", 0.5), "second": Threshold(0.5, "given")}
+    for subsets in (("external",), ("val", "test")):
+        data = evaluate(predictions(subsets), **SETTINGS | {"thresholds": frozen})
+        assert data["thresholds"] == {name: vars(threshold) for name, threshold in frozen.items()}
+        assert first_threshold(data) == "first"
     with pytest.raises(DataError, match="Expected validation cells"):
-        evaluate(predictions(("test",)), **OPTIONS)
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_threshold_out_of_range_is_refused(threshold):
-    with pytest.raises(ConfigError, match=r"thresholds\.chosen"):
-        evaluate(predictions(), **OPTIONS, thresholds={"chosen": threshold})
+        evaluate(predictions(("test",)), **SETTINGS)
 
 
 def test_healthy_patients_alone_give_strict_json(tmp_path):
-    data = evaluate(predictions(healthy=16), **OPTIONS)
-    assert data["thresholds"]["chosen"] == 0.5 and "no parasitized cell" in data["threshold_source"]
+    data = evaluate(predictions(healthy=16), **SETTINGS)
+    assert "no parasitized cell" in data["thresholds"]["target_sensitivity"]["rule"]
     assert data["subsets"]["test"]["ranking"]["auc"]["value"] is None
-    assert data["subsets"]["test"]["at"]["half"]["specificity"]["low"] is not None
+    assert data["subsets"]["test"]["at"]["fixed"]["specificity"]["low"] is not None
     text = write_json(tmp_path / "metrics.json", data).read_text()
     assert json.loads(text, parse_constant=pytest.fail) == data
     assert any("no parasitized cell" in caution for caution in cautions(data, nih=False))
 
 
 def test_it_is_plain_python_and_deterministic():
-    first, again = (evaluate(predictions(), **OPTIONS) for _ in range(2))
+    first, again = (evaluate(predictions(), **SETTINGS) for _ in range(2))
     assert first == again
     assert {type(value) for value in numbers(first)} <= {int, float, str, bool, type(None)}
     assert first["interval"] == {"method": "percentile bootstrap over patients", "resamples": 50, "confidence": 0.95, "seed": 0}
@@ -110,26 +102,26 @@ def test_it_is_plain_python_and_deterministic():
     ("subsets", "expected"), [(("val", "test", "external"), "test"), (("val", "external"), "external"), (("val",), "val")]
 )
 def test_headline_takes_test_else_external_else_validation(subsets, expected):
-    data = evaluate(predictions(subsets), **OPTIONS)
+    data = evaluate(predictions(subsets), **SETTINGS)
     shown = headline(data)
     part = data["subsets"][expected]
     assert shown["subset"] == expected and shown["auc"] == part["ranking"]["auc"]["value"]
-    assert shown["sensitivity"] == part["at"]["half"]["sensitivity"]["value"]
+    assert shown["sensitivity"] == part["at"]["fixed"]["sensitivity"]["value"]
     assert shown["patients"] == part["counted"]["patients"]
 
 
 def test_cautions_name_what_is_thin():
-    few = cautions(evaluate(predictions(patients=6, healthy=1), **OPTIONS), nih=False)
+    few = cautions(evaluate(predictions(patients=6, healthy=1), **SETTINGS), nih=False)
     assert any("only 3 patient" in caution for caution in few)
     assert any(
         "no intervals: one patient only" in caution
-        for caution in cautions(evaluate(predictions(("val",), patients=1, healthy=0), **OPTIONS), nih=False)
+        for caution in cautions(evaluate(predictions(("val",), patients=1, healthy=0), **SETTINGS), nih=False)
     )
     perfect = predictions(patients=60)
     perfect = Predictions(perfect.cell_id, perfect.patient, perfect.slide, perfect.label, perfect.label * 0.8 + 0.1, perfect.subset)
     for nih in (True, False):
-        assert any("leakage" in caution for caution in cautions(evaluate(perfect, **OPTIONS), nih=nih)) == nih
-    assert cautions(evaluate(predictions(patients=60), **OPTIONS), nih=True) == []
+        assert any("leakage" in caution for caution in cautions(evaluate(perfect, **SETTINGS), nih=nih)) == nih
+    assert cautions(evaluate(predictions(patients=60), **SETTINGS), nih=True) == []
 
 
 def test_json_keeps_numpy_and_drops_nan(tmp_path):

@@ -13,8 +13,8 @@ from malaria_exp.utils.errors import RunFolderError
 BOMB = "a: &a [x]\n" + "".join(
     f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in zip("abcdefgh", "bcdefghi", strict=True)
 )
-PART = {"at": {"half": {"accuracy": {"value": 0.5}}}, "ranking": {"auc": {"value": 0.5}}}
-METRICS = {"thresholds": {"half": 0.5}, "target_sensitivity": 0.95, "subsets": {"test": PART}}
+PART = {"at": {"fixed": {"accuracy": {"value": 0.5}}}, "ranking": {"auc": {"value": 0.5}}}
+METRICS = {"thresholds": {"fixed": {"value": 0.5, "rule": "given", "promise": None, "chance": None}}, "subsets": {"test": PART}}
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ METRICS = {"thresholds": {"half": 0.5}, "target_sensitivity": 0.95, "subsets": {
         ("status.json", '{"overrides": "seed=1"}', "overrides: expected a list"),
         ("status.json", '{"pid": -1}', "pid: expected a whole number >= 1"),
         ("metrics.json", METRICS | {"thresholds": {"x/../../../evil": 0.5}}, "thresholds: expected"),
-        ("metrics.json", METRICS | {"thresholds": {"half": "0.5"}}, r"thresholds\.half: expected a number"),
+        ("metrics.json", METRICS | {"thresholds": {"fixed": {"value": "0.5"}}}, r"thresholds\.fixed\.value: expected a number"),
         ("metrics.json", METRICS | {"subsets": {}}, "it holds none"),
         ("metrics.json", METRICS | {"subsets": {"../x": PART}}, "subsets: expected"),
-        ("metrics.json", METRICS | {"subsets": {"test": {"at": {}, "ranking": {}}}}, r"at\.half or ranking\.auc is missing"),
+        ("metrics.json", METRICS | {"subsets": {"test": {"at": {}, "ranking": {}}}}, r"at\.fixed or ranking\.auc is missing"),
         ("metrics.json", METRICS | {"subsets": {"test": PART | {"ranking": {"auc": {"value": "0.9"}}}}}, r"ranking\.auc\.value: expected"),
         ("metrics.json", METRICS | {"training": {"parameters": "many"}}, r"training\.parameters: expected"),
         ("metrics.json", {"subsets": {"test": PART}}, "lacks thresholds"),

@@ -107,7 +107,7 @@ def test_results_table_and_artifacts_are_those_of_the_runs_files(heard):
     metrics = json.loads((folder / "metrics.json").read_text())
     (results,) = logger.of("results")[0]
     assert results["test/auc"] == metrics["subsets"]["test"]["ranking"]["auc"]["value"]
-    assert results["val/chosen/sensitivity"] == metrics["subsets"]["val"]["at"]["chosen"]["sensitivity"]["value"]
+    assert results["val/target_sensitivity/sensitivity"] == metrics["subsets"]["val"]["at"]["target_sensitivity"]["sensitivity"]["value"]
     assert results["training/best_epoch"] == metrics["training"]["best_epoch"] and None not in results.values()
     name, table = logger.of("table")[0]
     assert name == "predictions"
@@ -208,8 +208,13 @@ def test_params_are_the_options_and_what_was_set():
 
 def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent():
     cell = {"value": None, "low": None, "high": None}
-    part = {"ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75}, "brier": cell}, "at": {"half": {"tp": 3, "ppv": cell}}}
-    metrics = {"subsets": {"test": part}, "interval": {"confidence": 0.95}, "training": {"precision": "float32", "epochs": 2}}
+    part = {"ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75}, "brier": cell}, "at": {"fixed": {"tp": 3, "ppv": cell}}}
+    metrics = {
+        "thresholds": {"fixed": {"value": 0.5}},
+        "subsets": {"test": part},
+        "interval": {"confidence": 0.95},
+        "training": {"precision": "float32", "epochs": 2},
+    }
     assert final_numbers(metrics) == {"test/auc": 0.5, "test/auc_low": 0.25, "test/auc_high": 0.75, "test/tp": 3.0, "training/epochs": 2.0}
     assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 |"]
     with Tracker(Loggers({})).recording():

@@ -34,7 +34,7 @@ class EpochPlots:
     def confusion_matrix(self, labels: np.ndarray, scores: np.ndarray) -> bytes:
         """Returns the PNG of the four counts, see `results.confusion_matrix`."""
         if self._matrix is None:
-            figure = confusion_matrix(labels, scores, HALF, name="half", leaky=self.leaky)
+            figure = confusion_matrix(labels, scores, HALF, leaky=self.leaky)
             (axes,) = figure.axes
             self._matrix = _Redrawn(figure, [*axes.images, *axes.texts])
         (axes,) = self._matrix.figure.axes

@@ -75,7 +75,7 @@ def worst_errors(missed: Sequence[ErrorCell], alarms: Sequence[ErrorCell], *, ac
     return figure
 
 
-def per_patient(rows: Sequence[Mapping[str, Any]], *, threshold: str = "half", leaky: bool = False) -> Figure:
+def per_patient(rows: Sequence[Mapping[str, Any]], *, threshold: str, leaky: bool = False) -> Figure:
     """Draws each patient's sensitivity and specificity, worst first; the area of a dot grows with the cells behind it.
 
     Args:

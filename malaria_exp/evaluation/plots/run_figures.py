@@ -9,7 +9,7 @@ from malaria_exp.evaluation.plots.results import confusion_matrix, precision_rec
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.evaluation.summary import first_threshold, reported_subset
 
 
 def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str, bytes]:
@@ -23,7 +23,8 @@ def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str,
     metrics, leaky = result.metrics, result.leaky
     subset = reported_subset(metrics)
     part, shown = metrics["subsets"][subset], result.predictions.select(subset)
-    thresholds = metrics["thresholds"]
+    thresholds = {name: threshold["value"] for name, threshold in metrics["thresholds"].items()}
+    first = first_threshold(metrics)
     figures = {
         f"confusion_matrix_{name}": confusion_matrix(shown.label, shown.score, value, name=name, leaky=leaky)
         for name, value in thresholds.items()
@@ -35,9 +36,9 @@ def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str,
     figures["score_histogram"] = score_histogram(shown.label, shown.score, thresholds=thresholds, leaky=leaky)
     if result.history:
         figures["training_curves"] = training_curves(result.history, monitor=result.monitor, best_epoch=result.best_epoch, leaky=leaky)
-    figures["per_patient"] = per_patient(part["per_patient"], leaky=leaky)
+    figures["per_patient"] = per_patient(part["per_patient"], threshold=first, leaky=leaky)
     cells = next(cells for cells in result.cells if cells.subset == subset)
-    missed, alarms = worst(shown.label, shown.score, thresholds["half"], errors // 2)
+    missed, alarms = worst(shown.label, shown.score, thresholds[first], errors // 2)
     if len(missed) or len(alarms):
         figures["worst_errors"] = worst_errors(_pictures(shown, cells, missed), _pictures(shown, cells, alarms), leaky=leaky)
     return {name: png_bytes(figure) for name, figure in figures.items()}

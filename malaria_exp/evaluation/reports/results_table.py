@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from malaria_exp.data.cell_table import of_patients
-from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION
 from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.summary import reported_subset
 
@@ -23,13 +22,17 @@ def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
     part = metrics["subsets"][subset]
     counted = part["counted"]
     known = part["no_interval"] != PATIENTS_UNKNOWN
-    where = {"half": "", "chosen": " (chosen on validation)" if metrics["threshold_source"] == CHOSEN_ON_VALIDATION else " (of the run)"}
-    heads = ["", *(f"at {at['threshold']:.3g}{where.get(name, '')}" for name, at in part["at"].items())]
+    heads = ["", *(f"{name} = {at['threshold']:.3g}" for name, at in part["at"].items())]
     rows = [[name, *(_cell(at[name]) for at in part["at"].values())] for name in RATES]
     rows += [[name, _cell(part["ranking"][name]), *[""] * (len(heads) - 2)] for name in RANKING]
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     lines = [f"{subset:<9} {counted['cells']:,} cells {of_patients(counted, known=known)}{'  LEAKY' if leaky else ''}"]
     lines += ["  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [heads, *rows]]
+    lines += [
+        f"  {name} keeps its promise ({threshold['promise']}) on left-out validation patients in {threshold['chance']:.0%} of resamples"
+        for name, threshold in metrics["thresholds"].items()
+        if threshold["chance"] is not None
+    ]
     if reason := part.get("no_interval"):
         lines.append(f"  no intervals: {reason}")
     else:

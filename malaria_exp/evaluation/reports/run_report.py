@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation.evaluate import CHOSEN_ON_VALIDATION
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.reports.page_elements import Picture
 from malaria_exp.evaluation.reports.templates import interval, number, template
-from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.evaluation.summary import first_threshold, reported_subset
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
@@ -120,7 +119,7 @@ def render(data: ReportData) -> str:
     metrics = data.metrics
     shown = reported_subset(metrics)
     part = metrics["subsets"][shown]
-    cells = {**part["ranking"], **part["at"]["half"]}
+    cells = {**part["ranking"], **part["at"][first_threshold(metrics)]}
     return template("run_report.html.j2").render(
         title=f"{data.run_name} - {data.title}",
         subtitle=f"{data.title} · {data.created}",
@@ -137,7 +136,7 @@ def render(data: ReportData) -> str:
         pictures=[(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
-        on_validation=metrics["threshold_source"] == CHOSEN_ON_VALIDATION,
+        first=first_threshold(metrics),
     )
 
 

@@ -25,7 +25,7 @@ def test_a_run_scored_again_scores_the_same(finished_run, run_task, tmp_path):
     np.testing.assert_array_equal(one.score, two.score)
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (finished_run, folder))
     assert first["subsets"] == second["subsets"]
-    assert second["threshold_source"].startswith("frozen")
+    assert second["thresholds"] == first["thresholds"]
 
 
 def test_other_patients_are_all_scored_at_the_frozen_thresholds(finished_run, run_task, tmp_path):
@@ -215,7 +215,7 @@ def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_s
     external = metrics["subsets"]["external"]
     assert external["counted"]["cells"] == len(list(nameless.rglob("*.png")))
     assert "not known" in external["no_interval"]
-    cells = external["at"]["half"] | external["ranking"]
+    cells = external["at"]["fixed"] | external["ranking"]
     assert all(cell["low"] is None for cell in cells.values() if isinstance(cell, dict))
     report = " ".join((folder / "report.html").read_text().split())
     assert "its patients are not known, so nobody knows whether they are others" in report
@@ -229,7 +229,7 @@ def test_a_cohort_of_one_class_is_explored_and_scored_and_not_trained_on(finishe
     shutil.rmtree(nameless / "parasitized")
     data = ["dataset=folder", f"dataset.path={nameless}"]
     folder = run_task(["task=evaluate", f"run={finished_run}", *data, "evaluation.resamples=20"], tmp_path / "scored", pictures=True)
-    at = json.loads((folder / "metrics.json").read_text())["subsets"]["external"]["at"]["half"]
+    at = json.loads((folder / "metrics.json").read_text())["subsets"]["external"]["at"]["fixed"]
     assert at["specificity"]["value"] == at["tn"] / (at["tn"] + at["fp"])
     assert at["sensitivity"]["value"] is None
     assert "only the specificity says something" in " ".join((folder / "report.html").read_text().split())

@@ -35,7 +35,7 @@ def test_every_epochs_pictures_are_those_that_plots_draws(leaky):
     for noise in (0.6, 0.2, 1.5, 0.15):
         given = LABELS, scores(noise)
         matrix, roc = pixels(epoch.confusion_matrix(*given)), pixels(epoch.roc(*given))
-        expected = drawn_anew(results.confusion_matrix(*given, 0.5, name="half", leaky=leaky)), drawn_anew(results.roc(*given, leaky=leaky))
+        expected = drawn_anew(results.confusion_matrix(*given, 0.5, leaky=leaky)), drawn_anew(results.roc(*given, leaky=leaky))
         for found, wanted in zip((matrix, roc), expected, strict=True):
             assert found.shape == wanted.shape
             # Lines that cross may lie on each other in another order.

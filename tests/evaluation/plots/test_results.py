@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from evaluation_settings import SETTINGS
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -16,12 +17,13 @@ from malaria_exp.evaluation.plots import patients, results
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.thresholds import Threshold
 
 RNG = np.random.default_rng(0)
 PATIENTS = np.repeat([f"P{i}" for i in range(10)], 12)
 LABELS = ((RNG.random(120) < 0.5) & (np.arange(120) >= 24)).astype(int)
 SCORES = np.clip(RNG.normal(0.3 + 0.4 * LABELS, 0.2), 0, 1)
-THRESHOLDS = {"half": 0.5, "chosen": 0.31}
+THRESHOLDS = {"fixed": 0.5, "youden": 0.31}
 HISTORY = [
     {"epoch": e, "loss": 1 / e, "val_loss": 1.2 / e, "val_auc": [0.8, 0.93, 0.9, 0.91][e - 1], "learning_rate": 0.1**e, "seconds": 1.0}
     for e in range(1, 5)
@@ -30,7 +32,8 @@ HISTORY = [
 
 def rows(labels=LABELS):
     cells = Predictions(np.arange(len(labels)).astype(str), PATIENTS, PATIENTS, labels, SCORES, np.full(len(labels), "test"))
-    data = evaluate(cells, target_sensitivity=0.9, resamples=0, confidence=0.95, seed=0, thresholds=THRESHOLDS)
+    thresholds = {name: Threshold(value, "given") for name, value in THRESHOLDS.items()}
+    data = evaluate(cells, **SETTINGS | {"thresholds": thresholds, "resamples": 0})
     return data["subsets"]["test"]["per_patient"]
 
 
@@ -39,13 +42,13 @@ def error(i=0):
 
 
 PLOTS = {
-    "confusion_matrix": lambda **o: results.confusion_matrix(LABELS, SCORES, 0.5, name="half", **o),
+    "confusion_matrix": lambda **o: results.confusion_matrix(LABELS, SCORES, 0.5, name="fixed", **o),
     "roc": lambda **o: results.roc(LABELS, SCORES, PATIENTS, thresholds=THRESHOLDS, **o),
     "precision_recall": lambda **o: results.precision_recall(LABELS, SCORES, thresholds=THRESHOLDS, **o),
     "score_histogram": lambda **o: results.score_histogram(LABELS, SCORES, thresholds=THRESHOLDS, **o),
     "training_curves": lambda **o: training_curves(HISTORY, **o),
     "worst_errors": lambda **o: patients.worst_errors([error(i) for i in range(4)], [error()], **o),
-    "per_patient": lambda **o: patients.per_patient(rows(), **o),
+    "per_patient": lambda **o: patients.per_patient(rows(), threshold="fixed", **o),
 }
 
 
@@ -103,7 +106,7 @@ def test_one_class_still_draws(label):
         results.roc(labels, SCORES, PATIENTS, thresholds=THRESHOLDS),
         results.precision_recall(labels, SCORES, thresholds=THRESHOLDS),
         results.score_histogram(labels, SCORES, log=False),
-        patients.per_patient(rows(labels)),
+        patients.per_patient(rows(labels), threshold="fixed"),
         patients.worst_errors([], []),
     ):
         assert png_bytes(figure)
@@ -146,7 +149,7 @@ def test_names_are_drawn_as_they_are():
     patient = {**rows()[-1], "patient": name}
     for figure in (
         patients.worst_errors([patients.ErrorCell(np.zeros((4, 4, 3), np.uint8), name, name, 0.1)], []),
-        patients.per_patient([patient]),
+        patients.per_patient([patient], threshold="fixed"),
     ):
         png_bytes(figure)
         assert name in words(figure)

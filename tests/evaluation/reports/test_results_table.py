@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from evaluation_settings import SETTINGS
 
 from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.evaluate import evaluate
@@ -21,7 +22,7 @@ def predictions(patients=("a", "b", "c", "d", "e", "f"), cells=20, seed=0):
 
 @pytest.fixture(scope="module")
 def metrics():
-    return evaluate(predictions(), target_sensitivity=0.9, resamples=50, confidence=0.9, seed=0)
+    return evaluate(predictions(), **SETTINGS | {"confidence": 0.9})
 
 
 def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
@@ -32,24 +33,24 @@ def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
     row = next(line for line in lines if line.strip().startswith("sensitivity"))
     expected = [
         f"{at[name]['sensitivity'][key]:.{digits}f}"
-        for name in ("half", "chosen")
+        for name in ("fixed", "target_sensitivity")
         for key, digits in (("value", 4), ("low", 3), ("high", 3))
     ]
     assert re.findall(r"\d\.\d+", row) == expected
     auc = metrics["subsets"]["test"]["ranking"]["auc"]
     assert f"{auc['value']:.4f} ({auc['low']:.3f} to {auc['high']:.3f})" in next(line for line in lines if line.strip().startswith("auc"))
-    assert "(chosen on validation)" in lines[1] and lines[-1] == "  in brackets: 90% interval, patients resampled"
+    assert "target_sensitivity keeps its promise" in lines[-2] and lines[-1] == "  in brackets: 90% interval, patients resampled"
 
 
 def test_columns_stand_below_each_other_and_leaky_in_the_first_line(metrics):
-    lines = results_table(metrics).splitlines()[1:-1]
-    second = lines[0].index("at 0.5")
+    lines = results_table(metrics).splitlines()[1:-2]
+    second = lines[0].index("fixed = 0.5")
     assert all(line[second - 1] == " " and line[second] != " " for line in lines)
     assert "LEAKY" in results_table(metrics, leaky=True).splitlines()[0] and "LEAKY" not in results_table(metrics)
 
 
 def test_unknown_patients_missing_intervals_and_what_is_undefined_are_said():
-    unknown = evaluate(predictions((UNKNOWN,)), target_sensitivity=0.9, resamples=50, confidence=0.95, seed=0)
+    unknown = evaluate(predictions((UNKNOWN,)), **SETTINGS)
     text = results_table(unknown)
     assert "of unknown patients" in text and text.splitlines()[-1].startswith("  no intervals: ")
     assert "(" not in next(line for line in text.splitlines() if line.strip().startswith("auc"))
@@ -57,5 +58,5 @@ def test_unknown_patients_missing_intervals_and_what_is_undefined_are_said():
     one_class = Predictions(
         given.cell_id, given.patient, given.slide, np.where(given.subset == "test", 0, given.label), given.score, given.subset
     )
-    text = results_table(evaluate(one_class, target_sensitivity=0.9, resamples=20, confidence=0.95, seed=0))
+    text = results_table(evaluate(one_class, **SETTINGS | {"resamples": 20}))
     assert "undefined" in next(line for line in text.splitlines() if line.strip().startswith("sensitivity"))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluation_settings import SETTINGS
 from html_page import Page
 
 from malaria_exp.evaluation.evaluate import evaluate
@@ -12,6 +13,7 @@ from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.run_report import CAPTIONS, ReportData, render, write_report
 from malaria_exp.evaluation.reports.templates import number
+from malaria_exp.evaluation.thresholds import Threshold
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
@@ -23,7 +25,7 @@ def metrics(subsets=("val", "test"), healthy=3, **options):
     score = np.clip(rng.normal(0.35 + 0.3 * label, 0.2), 0, 1)
     names = np.array([f"P{i}" for i in patient])
     cells = Predictions(np.arange(180).astype(str), names, names, label, score, np.array(subsets)[patient % len(subsets)])
-    return evaluate(cells, **{"target_sensitivity": 0.95, "resamples": 30, "confidence": 0.9, "seed": 4, **options})
+    return evaluate(cells, **SETTINGS | {"resamples": 30, "confidence": 0.9, "seed": 4} | options)
 
 
 def data(**changes):
@@ -33,7 +35,7 @@ def data(**changes):
         created="1 January 2025",
         held_out="Patients of the test set were never trained on.",
         metrics=metrics(),
-        plots={"roc": PNG, "confusion_matrix_chosen": PNG, "my_plot": PNG},
+        plots={"roc": PNG, "confusion_matrix_youden": PNG, "my_plot": PNG},
         config="model:\n  name: lenet",
         provenance={"git": {"commit": "abc123", "files": ["a.py", "b.py"]}, "seed": 0},
         notes=["Only three patients."],
@@ -67,8 +69,8 @@ def test_every_number_of_the_metrics_is_there():
         cells = [at[metric.name] for at in test["at"].values()] if metric.needs_threshold else [test["ranking"][metric.name]]
         row = " ".join(f"{number(cell['value'])} {number(cell['low'])} to {number(cell['high'])}" for cell in cells)
         assert (f" {metric.label} {row} " if metric.needs_threshold else f" {row} ") in page.text
-    assert {number(threshold, 4) for threshold in given.metrics["thresholds"].values()} <= words
-    for said in ("90% interval", "seed 4", "30 resamples", "at least 0.95", "Only three patients.", "git.commit", "abc123", "name: lenet"):
+    assert {number(threshold["value"], 4) for threshold in given.metrics["thresholds"].values()} <= words
+    for said in ("90% interval", "seed 4", "30 resamples", "at least 0.9 ", "Only three patients.", "git.commit", "abc123", "name: lenet"):
         assert said in page.text
 
 
@@ -111,7 +113,7 @@ def test_what_is_given_is_escaped_everywhere():
 def test_plots_carry_their_captions():
     page = Page(render(data()))
     assert CAPTIONS["roc"][1] in page.text
-    assert "Confusion matrix (chosen)." in page.text
+    assert "Confusion matrix (youden)." in page.text
     assert "My plot." in page.text
     assert page.tags.count("img") == 3
     assert all(value for _, name, value in page.attributes if name == "alt")
@@ -129,9 +131,8 @@ def test_what_is_known_of_the_labels_of_the_nih_set_is_said_of_no_other(nih):
     [
         ({"resamples": 0}, "No intervals: no resamples were asked for."),
         ({"healthy": 12}, "no parasitized cell"),
-        ({"subsets": ("external",), "thresholds": {"chosen": 0.25}}, "0.2500 (frozen before this evaluation)"),
-        ({"subsets": ("external",), "thresholds": {}}, "half is 0.5."),
-        ({"subsets": ("val",)}, "on the validation patients"),
+        ({"subsets": ("external",), "thresholds": {"fixed": Threshold(0.25, "as it was")}}, "fixed is 0.2500: as it was."),
+        ({"subsets": ("val",)}, "of resampled validation patients"),
     ],
 )
 def test_odd_evaluations_still_report(made, said):

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Results in tables: the ranking metric, and the rates at the threshold 0.5.
+# Results in tables: the ranking metric, and the rates at the first threshold.
 RESULTS = ("auc", "accuracy", "sensitivity", "specificity", "ppv")
-# Rates at the threshold that was chosen on validation patients; in runs.csv only.
-AT_CHOSEN = ("sensitivity", "specificity")
+# Rates at the other thresholds; in runs.csv only.
+AT_OTHERS = ("sensitivity", "specificity")
 DONE, UNREADABLE = "done", "unreadable"
 # The value, and the ends of its interval.
 Interval = tuple[float | None, float | None, float | None]
@@ -27,7 +27,7 @@ class ComparedRun:
         config: dotted key to plain value; a group that holds several options has their names under its own key.
         leaky: training and test share patients or images.
         results: metric to (value, low, high) on the reported subset; low and high None without an interval.
-        at_chosen: rates at the chosen threshold.
+        at_others: rates at the other thresholds, as sensitivity_at_youden.
         test_set: digest of the cells the results were measured on.
         subset: the subset of the results, "test" as a rule.
         monitor: the validation metric that chose the epoch.
@@ -47,7 +47,7 @@ class ComparedRun:
     config: dict[str, Any] = field(default_factory=dict)
     leaky: bool = False
     results: dict[str, Interval] = field(default_factory=dict)
-    at_chosen: dict[str, float | None] = field(default_factory=dict)
+    at_others: dict[str, float | None] = field(default_factory=dict)
     test_set: str | None = None
     subset: str | None = None
     monitor: str | None = None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.evaluation.reports.comparison.compared_run import AT_CHOSEN, NOTHING, RESULTS, ComparedRun
+from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, RESULTS, ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import Column, Configuration, text_of
 from malaria_exp.utils.atomic_files import write_csv
 
@@ -13,14 +13,15 @@ def write_runs(path: Path, runs: Sequence[ComparedRun], columns: Sequence[Column
     """Writes a row a run: status, every key in which the runs differ, results with their intervals, paths."""
     header = ["run", "status", "leaky", *(column.key for column in columns), "monitor", "objective", "best_epoch"]
     header += [f"{name}{end}" for name in RESULTS for end in ("", "_low", "_high")]
-    header += [f"{name}_at_chosen" for name in AT_CHOSEN]
+    others = list(dict.fromkeys(name for run in runs for name in run.at_others))
+    header += others
     header += ["subset", "test_set", "seconds", "train_seconds", "parameters", "path", "reason"]
     rows = []
     for index, run in enumerate(runs):
         row: list[Any] = [run.name, run.status, str(run.leaky).lower(), *(text_of(column.values[index]) for column in columns)]
         row += [run.monitor, run.objective, run.best_epoch]
         row += [value for name in RESULTS for value in run.results.get(name, NOTHING)]
-        row += [run.at_chosen.get(name) for name in AT_CHOSEN]
+        row += [run.at_others.get(name) for name in others]
         row += [run.subset, run.test_set, run.seconds, run.train_seconds, run.parameters, run.path, run.reason]
         rows.append(row)
     write_csv(path, header, rows)

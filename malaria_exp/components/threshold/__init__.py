@@ -1,0 +1,1 @@
+"""Thresholds: each builder returns the rule by which one is chosen on validation patients."""
