@@ -25,8 +25,8 @@ PARASITIZED, UNINFECTED = VERMILLION, BLUE
 # Of patients with and without a parasitized cell.
 INFECTED, HEALTHY = PURPLE, GREEN
 GRAY, LIGHT_GRAY, GRID = "#595959", "#BDBDBD", "#E3E3E3"
-# (color, marker, line style) of thresholds in the order they come: half, chosen, others.
-THRESHOLD_STYLES = ((BLACK, "o", "--"), (GREEN, "D", "-."), (PURPLE, "s", ":"), (ORANGE, "^", "--"))
+# (color, marker, line style) of thresholds in the order they come.
+THRESHOLD_STYLES = ((BLACK, "o", "--"), (GREEN, "D", "-."), (PURPLE, "s", ":"), (ORANGE, "^", "--"), (SKY, "v", "-."))
 SIZE = (5.2, 4.4)
 TEXT = 10
 DPI = 150

@@ -3,20 +3,24 @@
 It loads nothing: style and pictures are inside of it. All text that comes from outside is escaped.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from malaria_exp.data.cell_table import of_patients
+from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.reports.page_elements import Picture
+from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.templates import interval, number, template
 from malaria_exp.evaluation.summary import first_threshold, reported_subset
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
-# Plots that need the page's whole width.
+# By the beginning of their names: plots that the page shows unfolded, in this order, and those that need its whole width.
+SHOWN = ("roc", "reliability", "per_patient", "worst_errors")
 WIDE = ("training_curves", "per_patient", "worst_errors")
 SUBSET_NAMES = {"train": "Training", "val": "Validation", "test": "Test", "external": "External"}
 
@@ -83,6 +87,7 @@ class ReportData:
         provenance: nested; shown as rows with dotted keys.
         notes: sentences of caution, shown near the top.
         command: the command line that repeats the run.
+        runs: of a pooled result, a table with a row for each run.
     """
 
     title: str
@@ -98,6 +103,7 @@ class ReportData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     command: str = ""
+    runs: SortableTable | None = None
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -119,7 +125,11 @@ def render(data: ReportData) -> str:
     metrics = data.metrics
     shown = reported_subset(metrics)
     part = metrics["subsets"][shown]
-    cells = {**part["ranking"], **part["at"][first_threshold(metrics)]}
+    first = first_threshold(metrics)
+    cells = {**part["ranking"], **part["at"][first]}
+    pictures = [(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()]
+    main = [item for start in SHOWN for item in pictures if item[0].name.startswith(start)]
+    effective = cells["sensitivity"].get("patients")
     return template("run_report.html.j2").render(
         title=f"{data.run_name} - {data.title}",
         subtitle=f"{data.title} · {data.created}",
@@ -127,17 +137,61 @@ def render(data: ReportData) -> str:
         data=data,
         metrics=metrics,
         shown=shown,
-        tiles=[(METRICS[name].label, number(cells[name]["value"]), interval(cells[name]) or "no interval") for name in TILES],
+        first=first,
+        answer=_answer(metrics, shown),
+        tiles=_tiles([(METRICS[name].label, cells[name]) for name in TILES]),
+        effective=None if effective is None else f"{effective:.1f}",
         part=part,
         registry=METRICS,
         # The subset that the headline is about comes first.
         subsets={shown: part} | dict(metrics["subsets"]),
         counts=data.counts or {name: subset["counted"] for name, subset in metrics["subsets"].items()},
-        pictures=[(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()],
+        main_pictures=main,
+        more_pictures=[item for item in pictures if item not in main],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
-        first=first_threshold(metrics),
     )
+
+
+def _answer(metrics: Mapping[str, Any], shown: str) -> str:
+    """Returns the result in one sentence."""
+    part, first = metrics["subsets"][shown], first_threshold(metrics)
+    counted = part["counted"]
+    rates = [
+        f"{words} {cell['value']:.1%} of the {kind} cells" + ("" if cell["low"] is None else f" ({cell['low']:.1%} to {cell['high']:.1%})")
+        for words, kind, cell in (
+            ("finds", "parasitized", part["at"][first]["sensitivity"]),
+            ("clears", "uninfected", part["at"][first]["specificity"]),
+        )
+        if cell["value"] is not None
+    ]
+    patients = of_patients(counted, known=part["no_interval"] != PATIENTS_UNKNOWN)
+    whose = "by whom epoch and thresholds were chosen" if shown == "val" else "that were not trained on"
+    said = " and ".join(rates) or "has nothing to find"
+    return (
+        f"At the threshold {first} = {metrics['thresholds'][first]['value']:.3g} the model {said}: {counted['cells']:,} {SUBSET_NAMES[shown].lower()}"
+        f" cells {patients} {whose}."
+    )
+
+
+def _tiles(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Returns label, value and interval of each tile, and where its bar begins and ends, in percent of a scale that all tiles share."""
+    lowest = min((cell["value"] if cell["low"] is None else cell["low"] for _, cell in cells if cell["value"] is not None), default=0.0)
+    floor = min(0.9, math.floor(lowest * 10) / 10)
+
+    def place(value: float | None) -> float | None:
+        return None if value is None else round(100 * (value - floor) / (1 - floor), 2)
+
+    return [
+        {
+            "label": label,
+            "value": number(cell["value"]),
+            "interval": interval(cell) or "no interval",
+            "floor": f"{floor:g}",
+            **{key: place(cell[name]) for key, name in (("at", "value"), ("low", "low"), ("high", "high"))},
+        }
+        for label, cell in cells
+    ]
 
 
 def write_report(path: str | os.PathLike[str], data: ReportData) -> Path:

@@ -70,8 +70,27 @@ def test_every_number_of_the_metrics_is_there():
         row = " ".join(f"{number(cell['value'])} {number(cell['low'])} to {number(cell['high'])}" for cell in cells)
         assert (f" {metric.label} {row} " if metric.needs_threshold else f" {row} ") in page.text
     assert {number(threshold["value"], 4) for threshold in given.metrics["thresholds"].values()} <= words
-    for said in ("90% interval", "seed 4", "30 resamples", "at least 0.9 ", "Only three patients.", "git.commit", "abc123", "name: lenet"):
+    for said in ("90% intervals", "at least 0.9 ", "Only three patients.", "git.commit", "abc123", "name: lenet"):
         assert said in page.text
+
+
+def test_the_answer_comes_first_then_cautions_then_figures():
+    text = Page(render(data())).text
+    test = metrics()["subsets"]["test"]
+    found, cleared = (test["at"]["fixed"][name] for name in ("sensitivity", "specificity"))
+    answer = (
+        f"At the threshold fixed = 0.5 the model finds {found['value']:.1%} of the parasitized cells ({found['low']:.1%} to {found['high']:.1%}) and clears"
+        f" {cleared['value']:.1%} of the uninfected cells ({cleared['low']:.1%} to {cleared['high']:.1%}): 90 test cells of 6 patients that were not trained on."
+    )
+    places = [text.index(said) for said in (answer, "Only three patients.", "never trained on", "ROC curve.", "Confusion matrix (youden).")]
+    assert places == sorted(places)
+
+
+def test_the_bars_share_a_scale_and_hold_their_values():
+    bars = re.findall(r'<rect x="([\d.]+)" y="2.5" width="([\d.]+)"[^<]*<rect x="([\d.]+)" y="0"', render(data()))
+    assert len(bars) == 4
+    for low, width, at in (map(float, bar) for bar in bars):
+        assert 0 <= low <= at + 0.6 <= low + width <= 100
 
 
 def test_it_loads_nothing_from_outside():
@@ -131,8 +150,8 @@ def test_what_is_known_of_the_labels_of_the_nih_set_is_said_of_no_other(nih):
     [
         ({"resamples": 0}, "No intervals: no resamples were asked for."),
         ({"healthy": 12}, "no parasitized cell"),
-        ({"subsets": ("external",), "thresholds": {"fixed": Threshold(0.25, "as it was")}}, "fixed is 0.2500: as it was."),
-        ({"subsets": ("val",)}, "of resampled validation patients"),
+        ({"subsets": ("external",), "thresholds": {"fixed": Threshold(0.25, "as it was")}}, "fixed = 0.2500 : as it was."),
+        ({"subsets": ("val",)}, "by whom epoch and thresholds were chosen."),
     ],
 )
 def test_odd_evaluations_still_report(made, said):
