@@ -31,7 +31,7 @@ from PIL import Image
 from malaria_exp.components.dataset.nih import nih
 from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.data.cell_table import CellTable
-from malaria_exp.evaluation.intervals import patient_bootstrap
+from malaria_exp.evaluation.intervals.clustered import ClusteredIntervals
 from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ class Run:
                 rows = [row for row in csv.DictReader(file) if row["subset"] == subset and is_even(row["patient"])]
             columns = (np.array([row[name] for row in rows]) for name in ("label", "score", "patient"))
             labels, scores, patients = columns
-            value = patient_bootstrap(labels.astype(int), scores.astype(float), patients, {}, seed=0)["ranking"]["auc"]
+            value = ClusteredIntervals()(labels.astype(int), scores.astype(float), patients, {})["ranking"]["auc"]
         return value["value"], value["low"], value["high"]
 
     def rates(self, subset: str) -> list[float]:

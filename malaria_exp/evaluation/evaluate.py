@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import count_cells
-from malaria_exp.evaluation.intervals import IntervalMethod
+from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule, choose_thresholds

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.thresholds import NOT_CHOSEN
 
 # With fewer patients an interval itself is uncertain.

@@ -29,7 +29,7 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
 
     result.predictions.write(folder / "predictions.csv")
     write_json(folder / "metrics.json", result.metrics)
-    plots = draw_plots(result, seed=config.seed, errors=config.evaluation.worst)
+    plots = draw_plots(result, errors=config.evaluation.worst)
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     report = folder / "report.html"

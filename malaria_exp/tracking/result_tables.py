@@ -69,13 +69,15 @@ def results_text(metrics: Mapping[str, Any]) -> str:
     subset = reported_subset(metrics)
     values, first = metrics["subsets"][subset], first_threshold(metrics)
     lines = [
-        f"| {subset}, threshold {first} = {metrics['thresholds'][first]['value']:.3g} | value | {metrics['interval']['confidence']:.0%} interval over patients |",
-        "|---|---|---|",
+        f"| {subset}, threshold {first} = {metrics['thresholds'][first]['value']:.3g} | value |"
+        f" {metrics['interval']['confidence']:.0%} interval over patients | effective patients |",
+        "|---|---|---|---|",
     ]
     for name, cell in {**values["ranking"], **values["at"][first]}.items():
         if isinstance(cell, Mapping) and cell["value"] is not None:
             interval = "" if cell["low"] is None else f"{cell['low']:.4f} to {cell['high']:.4f}"
-            lines.append(f"| {name} | {cell['value']:.4f} | {interval} |")
+            worth = "" if cell["patients"] is None else f"{cell['patients']:.1f}"
+            lines.append(f"| {name} | {cell['value']:.4f} | {interval} | {worth} |")
     return "\n".join(lines)
 
 

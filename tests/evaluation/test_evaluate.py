@@ -95,7 +95,12 @@ def test_it_is_plain_python_and_deterministic():
     first, again = (evaluate(predictions(), **SETTINGS) for _ in range(2))
     assert first == again
     assert {type(value) for value in numbers(first)} <= {int, float, str, bool, type(None)}
-    assert first["interval"] == {"method": "percentile bootstrap over patients", "resamples": 50, "confidence": 0.95, "seed": 0}
+    assert first["interval"] == {
+        "method": "patients as clusters (Korn and Graubard, Obuchowski)",
+        "resamples": 50,
+        "confidence": 0.95,
+        "seed": 0,
+    }
 
 
 @pytest.mark.parametrize(

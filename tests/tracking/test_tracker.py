@@ -208,7 +208,10 @@ def test_params_are_the_options_and_what_was_set():
 
 def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent():
     cell = {"value": None, "low": None, "high": None}
-    part = {"ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75}, "brier": cell}, "at": {"fixed": {"tp": 3, "ppv": cell}}}
+    part = {
+        "ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75, "patients": 4.25}, "brier": cell},
+        "at": {"fixed": {"tp": 3, "ppv": cell}},
+    }
     metrics = {
         "thresholds": {"fixed": {"value": 0.5}},
         "subsets": {"test": part},
@@ -216,7 +219,7 @@ def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent(
         "training": {"precision": "float32", "epochs": 2},
     }
     assert final_numbers(metrics) == {"test/auc": 0.5, "test/auc_low": 0.25, "test/auc_high": 0.75, "test/tp": 3.0, "training/epochs": 2.0}
-    assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 |"]
+    assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 | 4.2 |"]
     with Tracker(Loggers({})).recording():
         pass
 

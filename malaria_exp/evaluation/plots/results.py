@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from malaria_exp.evaluation.intervals import roc_band
+from malaria_exp.evaluation.intervals.roc_band import roc_band
 from malaria_exp.evaluation.metrics import Ranking, count
 from malaria_exp.evaluation.plots.style import (
     BLUE,
@@ -84,10 +84,9 @@ def roc(
     *,
     thresholds: Mapping[str, float] | None = None,
     auc: Mapping[str, Any] | None = None,
-    seed: int = 0,
     leaky: bool = False,
 ) -> Figure:
-    """Draws the ROC curve with its pointwise 95% band over resampled patients, and its corner enlarged if it lies there.
+    """Draws the ROC curve with its pointwise 95% band over patients, and its corner enlarged if it lies there.
 
     Args:
         labels: see the module; with one class only the axes are drawn, and that is said.
@@ -95,7 +94,6 @@ def roc(
         patients: (N,), for the band; None for no band.
         thresholds: marked on the curve, by name.
         auc: {"value", "low", "high"} as `evaluate` gives it; None computes the value alone.
-        seed: of the band's resamples.
         leaky: see the module.
     """
     figure, axes = new_axes(leaky)
@@ -105,7 +103,7 @@ def roc(
         value = float(ranking.auc_and_average_precision()[0])
         label = _with_interval("AUC", auc or {"value": value, "low": None, "high": None})
         grid = np.linspace(0, 1, 401)
-        band = None if patients is None else roc_band(labels, scores, patients, grid, seed=seed)
+        band = None if patients is None else roc_band(labels, scores, patients, grid)
         for view in [axes, _enlarged_corner(axes)] if value > CROWDED else [axes]:
             if band is not None:
                 view.fill_between(grid, *band, color=SKY, alpha=0.35, linewidth=0, label="95% band over patients")

@@ -12,12 +12,11 @@ from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.summary import first_threshold, reported_subset
 
 
-def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str, bytes]:
+def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
     """Returns the report's figures as PNG by name, in the order they are shown.
 
     Args:
         result: what is drawn.
-        seed: of the ROC band's resamples.
         errors: most cells among the worst errors, half of them misses.
     """
     metrics, leaky = result.metrics, result.leaky
@@ -29,7 +28,7 @@ def draw_plots(result: EvaluationResult, *, seed: int, errors: int) -> dict[str,
         f"confusion_matrix_{name}": confusion_matrix(shown.label, shown.score, value, name=name, leaky=leaky)
         for name, value in thresholds.items()
     }
-    figures["roc"] = roc(shown.label, shown.score, shown.patient, thresholds=thresholds, auc=part["ranking"]["auc"], seed=seed, leaky=leaky)
+    figures["roc"] = roc(shown.label, shown.score, shown.patient, thresholds=thresholds, auc=part["ranking"]["auc"], leaky=leaky)
     figures["precision_recall"] = precision_recall(
         shown.label, shown.score, thresholds=thresholds, average_precision=part["ranking"]["average_precision"], leaky=leaky
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from malaria_exp.data.cell_table import of_patients
-from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.summary import reported_subset
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
@@ -36,8 +36,16 @@ def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
     if reason := part.get("no_interval"):
         lines.append(f"  no intervals: {reason}")
     else:
-        lines.append(f"  in brackets: {metrics['interval']['confidence']:.0%} interval, patients resampled")
+        lines.append(
+            f"  in brackets: {metrics['interval']['confidence']:.0%} interval over patients{_worth(next(iter(part['at'].values())))}"
+        )
     return "\n".join(lines)
+
+
+def _worth(at: Mapping[str, Any]) -> str:
+    """Returns how many patients with equally many cells would tell as much, for the rates that have an interval."""
+    found = [f"{at[name]['patients']:.1f} for {name}" for name in ("sensitivity", "specificity") if at[name]["patients"]]
+    return f"; effective number of patients: {', '.join(found)}" if found else ""
 
 
 def _cell(cell: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.data.cell_table import of_patients
-from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.templates import interval, number, template
@@ -35,7 +35,7 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "ROC curve",
         "Each point is a threshold: how many parasitized cells it finds against how many uninfected ones it predicts as parasitized. "
         "The curve of a good model runs close to the upper left corner; the dotted diagonal is guessing. The band says how far the "
-        "curve moves when patients are resampled.",
+        "curve may lie for other patients.",
     ),
     "precision_recall": (
         "Precision and recall",

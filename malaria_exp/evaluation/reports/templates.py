@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN
+from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS, PATIENTS_UNKNOWN
 
 UNDEFINED = "n/a"
 
@@ -32,5 +32,5 @@ def template(name: str) -> Template:
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval}
-    environment.globals["PATIENTS_UNKNOWN"] = PATIENTS_UNKNOWN
+    environment.globals |= {"PATIENTS_UNKNOWN": PATIENTS_UNKNOWN, "MEANS_OF_PATIENTS": MEANS_OF_PATIENTS}
     return environment.get_template(name)

@@ -39,7 +39,8 @@ def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
     assert re.findall(r"\d\.\d+", row) == expected
     auc = metrics["subsets"]["test"]["ranking"]["auc"]
     assert f"{auc['value']:.4f} ({auc['low']:.3f} to {auc['high']:.3f})" in next(line for line in lines if line.strip().startswith("auc"))
-    assert "target_sensitivity keeps its promise" in lines[-2] and lines[-1] == "  in brackets: 90% interval, patients resampled"
+    assert "target_sensitivity keeps its promise" in lines[-2]
+    assert lines[-1] == "  in brackets: 90% interval over patients; effective number of patients: 6.0 for sensitivity, 6.0 for specificity"
 
 
 def test_columns_stand_below_each_other_and_leaky_in_the_first_line(metrics):

@@ -8,6 +8,7 @@ import pytest
 from evaluation_settings import SETTINGS
 from html_page import Page
 
+from malaria_exp.config.registry import build
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.predictions import Predictions
@@ -59,7 +60,7 @@ def test_every_number_of_the_metrics_is_there():
     subsets = given.metrics["subsets"]
     test = subsets["test"]
     for part in subsets.values():
-        shown = leaves({key: part[key] for key in ("counted", "at", "ranking")}, skip=("threshold", "undefined"))
+        shown = leaves({key: part[key] for key in ("counted", "at", "ranking")}, skip=("threshold", "patients"))
         assert {number(value) for value in shown} <= words
         for row in part["per_patient"]:
             own = [row["patient"], number(row["cells"]), number(row["parasitized"]), number(row["mean_score"])]
@@ -148,7 +149,7 @@ def test_what_is_known_of_the_labels_of_the_nih_set_is_said_of_no_other(nih):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ({"resamples": 0}, "No intervals: no resamples were asked for."),
+        ({"resamples": 0, "interval": build("interval", "bootstrap", {})}, "No intervals: no resamples were asked for."),
         ({"healthy": 12}, "no parasitized cell"),
         ({"subsets": ("external",), "thresholds": {"fixed": Threshold(0.25, "as it was")}}, "fixed = 0.2500 : as it was."),
         ({"subsets": ("val",)}, "by whom epoch and thresholds were chosen."),
