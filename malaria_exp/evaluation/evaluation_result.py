@@ -94,10 +94,9 @@ class EvaluationResult:
         }
         test, known = counts["test"], manifest.patients_known
         health = f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy)" if known else ""
-        held_out = (
-            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health},"
-            " opened only for this evaluation."
-        )
+        held_out = f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health}, opened only for this evaluation."
+        if never_tested := manifest.details.get("never_tested"):
+            held_out += f" {describe_never_tested(never_tested)}"
         return cls(
             subject=subject,
             cells=cells,
@@ -126,6 +125,20 @@ class EvaluationResult:
             fraction = describe(excluded, len(table) + len(excluded))
             self.notes.append(f"{fraction} were bad and excluded; {EXCLUDED_FILE} lists them.")
         self.notes.extend(table.remarks)
+
+
+def describe_never_tested(found: Mapping[str, Any]) -> str:
+    """Returns sentences on the patients that the split's rule about heavy patients keeps out of every test.
+
+    Args:
+        found: the entry `never_tested` of a manifest's details.
+    """
+    return (
+        f"{found['patients']} patients with over {found['largest']:g} times the average patient's cells of a class can never be tested"
+        f" (split.largest); they have {found['parasitized']:.0%} of the parasitized and {found['uninfected']:.0%} of the uninfected cells."
+        " This flatters: on the NIH cells AUC by .002 and accuracy by .003, and results spread half as much over seeds."
+        " split=patient_kfold, its folds pooled, tests every patient."
+    )
 
 
 def _without_patients(counts: Mapping[str, int]) -> dict[str, int | None]:

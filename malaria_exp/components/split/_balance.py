@@ -40,7 +40,8 @@ def divide_patients(
         among: the patients to divide; all by default.
 
     Returns:
-        {patient: subset}, and for the manifest the largest deviation that is left, and warnings.
+        {patient: subset}, and for the manifest's details the largest deviation that is left, warnings, and, if the rule about heavy patients
+        keeps some out of "test", `never_tested`: how many, and their fractions of all parasitized and uninfected cells.
 
     Raises:
         DataError: the patients of some cells are not known, or there are fewer patients than subsets.
@@ -87,6 +88,15 @@ def divide_patients(
             f"no exchange of patients brought them within split.tolerance = {100 * tolerance:g} points."
         )
     details: dict[str, Any] = {"largest_share_deviation": round(deviation, 5), "warnings": warnings}
+    if heavy.any() and "test" in names and names[int(target.argmax())] != "test":
+        by_class = np.stack([cells[:, 0], cells[:, 1:].sum(axis=1)])
+        parasitized, uninfected = (by_class[:, heavy].sum(axis=1) / np.maximum(by_class.sum(axis=1), 1)).round(4).tolist()
+        details["never_tested"] = {
+            "patients": int(heavy.sum()),
+            "largest": largest,
+            "parasitized": parasitized,
+            "uninfected": uninfected,
+        }
     return {patient: names[number] for patient, number in zip(patients.tolist(), best.tolist(), strict=True)}, details
 
 

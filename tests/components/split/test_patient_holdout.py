@@ -136,6 +136,15 @@ def test_without_the_rule_large_patients_are_tested_too(cohort):
     assert ruled == {"train"}
 
 
+def test_how_much_the_rule_keeps_out_of_every_test_is_said(cohort):
+    table = cohort([(10, 10)] * 12 + [(60, 10)] * 3 + [(0, 10)] * 5)
+    found = patient_holdout(table, largest=2.0).details["never_tested"]
+    assert found == {"patients": 3, "largest": 2.0, "parasitized": 0.6, "uninfected": 0.15}
+    for options in ({"largest": None}, {"largest": 9.0}, {"largest": 0.5}, {"train": 0.2, "val": 0.2, "test": 0.6, "largest": 2.0}):
+        assert "never_tested" not in patient_holdout(table, **options).details
+    assert "never_tested" not in patient_kfold(table, largest=2.0).details
+
+
 def test_the_rule_of_large_patients_follows_the_largest_subset_and_is_dropped_where_it_leaves_too_few(cohort):
     table = cohort([(10, 10)] * 20 + [(100, 10)] + [(0, 10)] * 5)
     assert subset_by_patient(patient_holdout(table, train=0.2, val=0.2, test=0.6))["P020"] == "test"
