@@ -89,7 +89,8 @@ def train(asked: argparse.Namespace, overrides: list[str]) -> Path:
     data = [] if asked.archive == "synthetic" else ["dataset=nih", f"dataset.path={asked.archive}"]
     runs: Path = asked.runs or Path(tempfile.mkdtemp(prefix="malaria_exp_models_"))
     for name, models in MULTIRUNS.items():
-        command = ["run.py", "-m", *models, *data, *RECIPE, f"trainer.epochs={asked.epochs}", *overrides, f"hydra.sweep.dir={runs / name}"]
+        command = ["run.py", "-m", *models, *data, *RECIPE, f"trainer.epochs={asked.epochs}", "evaluation.test=true", *overrides]
+        command += [f"hydra.sweep.dir={runs / name}"]
         print(f"python {shlex.join(command)}", flush=True)
         subprocess.run([sys.executable, str(ROOT / command[0]), *command[1:]], check=False)
     return runs

@@ -18,7 +18,7 @@ from malaria_exp.utils.machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "nih_results"
-METRICS = ("auc", "accuracy", "sensitivity", "specificity", "seconds")
+METRICS = ("test_auc", "test_accuracy", "test_sensitivity", "test_specificity", "seconds")
 SEEDS = ["seed=0,1,2,3,4", "split.seed=${seed}"]
 # Row: what it is, and its overrides.
 ROWS: dict[str, tuple[str, list[str]]] = {

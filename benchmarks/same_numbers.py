@@ -33,7 +33,7 @@ command: ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}"]
 GRID = ["trainer.precision=bfloat16,float32", "model.units=8,16", "optimizer.learning_rate=0.002", "optimizer.clip_norm=null"]
 TINY = [
     "model=lenet_sequential", "model.image_size=32", "dataset.infected_patients=8", "dataset.healthy_patients=3", "dataset.cells_per_patient=8",
-    "dataset.cell_size=40", "batch_size=16", "trainer.epochs=1", "evaluation.resamples=20",
+    "dataset.cell_size=40", "batch_size=16", "trainer.epochs=1", "evaluation.resamples=20", "evaluation.test=true",
 ]  # fmt: skip
 LAUNCHERS = ("basic", "joblib", "submitit_local", "ray")
 WAYS = (*LAUNCHERS, "local", "wandb")

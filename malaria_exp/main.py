@@ -27,7 +27,7 @@ from malaria_exp.config.run_config import Config
 from malaria_exp.runs.run import TASKS
 from malaria_exp.runs.run_folder import MAY_RESUME, forget_empty, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
-from malaria_exp.sweeps.search.arguments import from_agent, tracked
+from malaria_exp.sweeps.search.arguments import completed, from_agent
 from malaria_exp.sweeps.search.trials import TRIALS
 from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError, disk_full_reason
 from malaria_exp.utils.filesystems import local_path
@@ -70,7 +70,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, raise_terminated)
     code = 0
     try:
-        sys.argv[1:] = tracked(from_agent(sys.argv[1:]))
+        sys.argv[1:] = completed(from_agent(sys.argv[1:]))
         _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
         launched_job.load_hydra_plugins()

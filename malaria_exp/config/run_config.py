@@ -53,6 +53,7 @@ class CacheConfig:
 class EvaluationConfig:
     """How a run is judged. See conf/config.yaml, `evaluation`."""
 
+    test: bool
     resamples: Annotated[int, Range(low=10, high=100_000)]
     confidence: Fraction
     batch_size: BatchSize

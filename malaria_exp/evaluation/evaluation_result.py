@@ -94,7 +94,10 @@ class EvaluationResult:
         }
         test, known = counts["test"], manifest.patients_known
         health = f" ({test['infected_patients']} infected, {test['healthy_patients']} healthy)" if known else ""
-        held_out = f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health}, opened only for this evaluation."
+        opened = "opened only for this evaluation." if "test" in metrics["subsets"] else "which stayed sealed (evaluation.test=false)."
+        held_out = (
+            f"{PROTOCOLS.get(manifest.protocol, '')} Test: {test['cells']:,} cells {of_patients(test, known=known)}{health}, {opened}"
+        )
         if never_tested := manifest.details.get("never_tested"):
             held_out += f" {describe_never_tested(never_tested)}"
         return cls(
@@ -133,8 +136,9 @@ def describe_never_tested(found: Mapping[str, Any]) -> str:
     Args:
         found: the entry `never_tested` of a manifest's details.
     """
+    patients = "1 patient" if found["patients"] == 1 else f"{found['patients']} patients"
     return (
-        f"{found['patients']} patients with over {found['largest']:g} times the average patient's cells of a class can never be tested"
+        f"{patients} with over {found['largest']:g} times the average patient's cells of a class can never be tested"
         f" (split.largest); they have {found['parasitized']:.0%} of the parasitized and {found['uninfected']:.0%} of the uninfected cells."
         " This flatters: on the NIH cells AUC by .002 and accuracy by .003, and results spread half as much over seeds."
         " split=patient_kfold, its folds pooled, tests every patient."

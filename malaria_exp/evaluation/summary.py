@@ -10,6 +10,10 @@ from malaria_exp.evaluation.thresholds import NOT_CHOSEN
 FEW_PATIENTS = 10
 # Of a hundred labels of the NIH set a few are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
 TOO_GOOD_ACCURACY = 0.975
+STAYED_SEALED = (
+    "The test subset stayed sealed (evaluation.test=false). These are numbers of validation patients, and too good: epoch, threshold and"
+    " calibration were chosen on them. task=evaluate run=... opens the test subset of the run that is chosen in the end."
+)
 
 
 def reported_subset(metrics: Mapping[str, Any]) -> str:
@@ -22,24 +26,24 @@ def first_threshold(metrics: Mapping[str, Any]) -> str:
     return next(iter(metrics["thresholds"]))
 
 
-def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def headline(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the handful of numbers that tables of runs show, at the first threshold.
 
     Args:
         metrics: as `evaluate` returns it.
 
     Returns:
-        {"subset", "patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}; None where undefined or not known.
+        {subset: {"patients", "cells", "auc", "accuracy", "sensitivity", "specificity"}}, validation first; None where undefined or not known.
     """
-    name = reported_subset(metrics)
-    found = metrics["subsets"][name]
-    at = found["at"][first_threshold(metrics)]
+    first = first_threshold(metrics)
     return {
-        "subset": name,
-        "patients": None if found["no_interval"] == PATIENTS_UNKNOWN else found["counted"]["patients"],
-        "cells": found["counted"]["cells"],
-        "auc": found["ranking"]["auc"]["value"],
-        **{metric: at[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+        name: {
+            "patients": None if found["no_interval"] == PATIENTS_UNKNOWN else found["counted"]["patients"],
+            "cells": found["counted"]["cells"],
+            "auc": found["ranking"]["auc"]["value"],
+            **{metric: found["at"][first][metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+        }
+        for name, found in metrics["subsets"].items()
     }
 
 
@@ -50,7 +54,7 @@ def cautions(metrics: Mapping[str, Any], *, nih: bool) -> list[str]:
         metrics: as `evaluate` returns it.
         nih: whether cells of the NIH set were scored, of whose labels it is known how many are wrong.
     """
-    notes = []
+    notes = [STAYED_SEALED] if reported_subset(metrics) == "val" else []
     for name, found in metrics["subsets"].items():
         sizes = found["counted"]
         if found["no_interval"] == PATIENTS_UNKNOWN:

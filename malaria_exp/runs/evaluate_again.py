@@ -1,5 +1,7 @@
 """Evaluating a finished run again: on its own validation and test cells, or on all cells of other data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from malaria_exp.config.run_config import Choice, Config
@@ -71,7 +73,8 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
 
     load_tensorflow()
     model, _, saved = load_model(run.path)
-    cells = [data.open(subset, "task=evaluate") for subset in (("val", "test") if own else (EXTERNAL,))]
+    subsets = ("val", "test") if own and config.evaluation.test else ("val",) if own else (EXTERNAL,)
+    cells = [data.open(subset, "task=evaluate") for subset in subsets]
     scorer = Scorer(model, config.evaluation.batch_size)
     thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in run.metrics["thresholds"].items()}
     predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, thresholds)
@@ -85,7 +88,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         "access_log": data.access_log,
     }
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
-    held_out = _describe_held_out(run, table, own, leaks)
+    held_out = _describe_held_out(run, table, own, leaks, subsets)
     result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, held_out)
     result.notes += run.manifest.details.get("warnings", ())
     result.note_data(table, bad_images)
@@ -128,11 +131,15 @@ def _all_external(table: CellTable) -> Manifest:
     return Manifest(protocol=EXTERNAL, subset=np.full(len(table), EXTERNAL), **columns)
 
 
-def _describe_held_out(run: FinishedRun, table: CellTable, own: bool, leaks: Leaks) -> str:
+def _describe_held_out(run: FinishedRun, table: CellTable, own: bool, leaks: Leaks, subsets: Sequence[str]) -> str:
     """Returns sentences for the report: which cells were scored, and what the model knows of them."""
     count = run.manifest.counts()["train"]
     trained = f"The run {run.path.name} was trained on {count['cells']:,} cells of {count['patients']} patients."
     if own:
+        if "test" not in subsets:
+            return f"{trained} Its own validation cells were scored again; its test subset stayed sealed (evaluation.test=false)."
+        if "test" not in run.metrics["subsets"]:
+            return f"{trained} Its test subset, which had stayed sealed (evaluation.test=false), was opened for this evaluation."
         return f"{trained} Its own validation and test cells were scored again."
     if leaks:
         return f"{trained} All cells of '{table.name}' were scored, though {count_leaks(leaks)} were in the run's training or validation subset."

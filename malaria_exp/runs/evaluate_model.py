@@ -16,9 +16,11 @@ from malaria_exp.training.trainer_interface import Trained
 
 
 def evaluate_trained(config: Config, data: Data, trained: Trained) -> EvaluationResult:
-    """Evaluates a model that was just trained, on the run's validation and test cells."""
+    """Evaluates a model that was just trained, on the run's validation cells, and on its test cells unless they stay sealed."""
     scorer = trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
-    cells = [data.open("val", "choose the threshold"), data.open("test", "final evaluation")]
+    cells = [data.open("val", "choose the threshold")]
+    if config.evaluation.test:
+        cells.append(data.open("test", "final evaluation"))
     predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, threshold_rules(config))
     return EvaluationResult.of_training(
         f"{config.one('model').name} on {config.one('dataset').name}",

@@ -17,6 +17,7 @@ from malaria_exp.sweeps import multirun_summary
 from malaria_exp.sweeps.job_status import begin_again, mark_dead, mark_interrupted, unfinished
 from malaria_exp.sweeps.multirun_record import Record, changed_jobs, covering, find_multirun, read_record
 from malaria_exp.sweeps.override_sets import split_arguments, with_override_sets
+from malaria_exp.sweeps.sealed_jobs import KEY, SEAL, sealed, sealed_as
 from malaria_exp.sweeps.search.arguments import to_overrides
 from malaria_exp.utils.atomic_files import write_text
 from malaria_exp.utils.errors import ConfigError, RunFolderError
@@ -52,9 +53,16 @@ class GridSweeper(BasicSweeper):
         folder = self._folder(record, len(jobs), resume=resume)
         self._check_launcher()
         multirun_summary.remember(folder)
+        begun = read_record(folder) if resume else None
+        jobs = sealed_as(jobs, begun.jobs) if begun else sealed(jobs)
+        if any(job[-1:] == [SEAL] for job in jobs):
+            log.info(
+                f"multirun  the jobs choose among settings, so their test subsets stay sealed ({SEAL}). task=evaluate run=... opens that of the"
+                f" chosen one; {KEY}=true opens all"
+            )
         left = unfinished(folder, len(jobs)) if resume else list(range(len(jobs)))
         self._check(jobs, set(range(len(jobs))) - set(left), folder, override_sets)
-        self._write_record(folder, record)
+        self._write_record(folder, record.with_jobs(jobs))
         if resume:
             log.info(f"multirun  {len(jobs) - len(left)} of {len(jobs)} jobs in {folder} are done; {len(left)} to do")
         for number in left:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ class Record:
     """The jobs of a multirun.
 
     Attributes:
-        hash: of the overrides of all jobs, in order.
-        jobs: the overrides of each job, without secrets.
+        hash: of the overrides of all jobs as they were typed, in order.
+        jobs: the overrides of each job as it was begun, without secrets.
     """
 
     hash: str
@@ -35,6 +35,10 @@ class Record:
         """Returns the record of jobs with these overrides."""
         text = json.dumps([list(job) for job in jobs])
         return cls(hashlib.sha256(text.encode()).hexdigest(), [redact_overrides(list(job)) for job in jobs])
+
+    def with_jobs(self, jobs: Sequence[Sequence[str]]) -> "Record":
+        """Returns the record of the same jobs with these overrides, to which the sweeper has added some of its own."""
+        return replace(self, jobs=[redact_overrides(list(job)) for job in jobs])
 
     def write(self, folder: Path) -> None:
         """Writes it into the multirun's folder."""

@@ -1,5 +1,6 @@
 """The end of a multirun: a table of its jobs with status and headline metrics, failed ones included, and the exit code."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,6 +8,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from malaria_exp.evaluation.predictions import SUBSETS
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import read_status
 from malaria_exp.sweeps.multirun_record import read_record
@@ -14,12 +16,11 @@ from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.progress_bars import console
 
 METRICS = ("auc", "accuracy", "sensitivity", "specificity")
+SHORT = {"accuracy": "acc.", "sensitivity": "sens.", "specificity": "spec."}
 # Validation first: whoever chooses among jobs chooses by it, and not by test cells.
-NUMBERS = ("objective", *METRICS, "seconds")
-# Columns of the terminal that all but the overrides need.
-OTHER_COLUMNS = 72
-# Not shown on a narrow terminal; the widest that the column of overrides is made.
-WIDE_ONLY, LONGEST = ("accuracy", "seconds"), 36
+MONITOR, SECONDS = "val_monitor", "seconds"
+# Widths on the terminal: of the columns of numbers, of all others but the overrides together, and the most that is given to those.
+NUMBER, OTHERS, LONGEST = 7, 19, 36
 # Of more jobs the terminal shows so many, first those that did not end well; jobs.csv has all.
 MOST_SHOWN = 200
 
@@ -58,23 +59,32 @@ def print_summary() -> int:
 
 
 def collect_jobs(folder: Path) -> list[dict[str, Any]]:
-    """Returns a row a job, in order: job, overrides, status, objective, subset of the metrics, metrics, seconds, reason; read from each job's status.json."""
-    rows = {}
+    """Returns a row a job, in order: job, overrides, status, numbers, reason; read from each job's status.json.
+
+    The numbers are the monitor's best value, the metrics of each subset that any job has opened, as val_auc, test_auc, and the seconds.
+    """
+    jobs = {}
     for path in folder.glob(f"*/{STATUS}"):
-        status = read_status(path.parent) or {"status": "failed", "reason": f"{path} cannot be read"}
-        numbers = status.get("headline", {}) | {name: status.get(name) for name in ("objective", "seconds")}
-        rows[path.parent.name] = _row(
-            path.parent.name, status.get("overrides", []), status.get("status", "?"), numbers, status.get("reason", "")
-        )
+        jobs[path.parent.name] = read_status(path.parent) or {"status": "failed", "reason": f"{path} cannot be read"}
     record = read_record(folder)
     for number, overrides in enumerate(record.jobs if record else []):
-        rows.setdefault(str(number), _row(str(number), overrides, "missing", {}, ""))
-    return sorted(rows.values(), key=lambda row: (len(row["job"]), row["job"]))
+        jobs.setdefault(str(number), {"status": "missing", "overrides": overrides})
+    opened = {subset for status in jobs.values() for subset in _headline(status)}
+    rows = []
+    for job, status in sorted(jobs.items(), key=lambda item: (len(item[0]), item[0])):
+        numbers = {MONITOR: status.get("objective")}
+        numbers |= {
+            f"{subset}_{name}": _headline(status).get(subset, {}).get(name) for subset in SUBSETS if subset in opened for name in METRICS
+        }
+        about = {"job": job, "overrides": " ".join(status.get("overrides", [])), "status": status.get("status", "?")}
+        rows.append({**about, **numbers, SECONDS: status.get("seconds"), "reason": status.get("reason", "")})
+    return rows
 
 
-def _row(job: str, overrides: list[str], status: str, numbers: dict[str, Any], reason: str) -> dict[str, Any]:
-    values = {name: numbers.get(name) for name in ("objective", "subset", *NUMBERS[1:])}
-    return {"job": job, "overrides": " ".join(overrides), "status": status, **values, "reason": reason}
+def _headline(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the headline numbers of a status by subset; empty if there are none, or of another form."""
+    found = status.get("headline")
+    return {key: value for key, value in found.items() if isinstance(value, dict)} if isinstance(found, dict) else {}
 
 
 def _table(title: str, rows: list[dict[str, Any]], overrides: list[list[str]]) -> Table:
@@ -85,23 +95,24 @@ def _table(title: str, rows: list[dict[str, Any]], overrides: list[list[str]]) -
         rows: of the jobs that are shown.
         overrides: of each of them, those that are shown.
     """
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=0)
     longest = max((len(item) for items in overrides for item in items), default=0)
-    columns = ["job", "overrides", "status", *NUMBERS]
-    if console().width < OTHER_COLUMNS + longest:
-        columns = [column for column in columns if column not in WIDE_ONLY]
-    subsets = {row["subset"] for row in rows if row["subset"]}
-    # The cells that the numbers are of stand above them; of jobs that were scored on different kinds of cells nothing does.
-    subset = subsets.pop() if len(subsets) == 1 else ""
-    heads = {"objective": "val\nmonitor", **{name: f"{subset}\n{name}" for name in METRICS}}
-    for column in columns:
+    numbers = [name for name in rows[0] if name not in ("job", "overrides", "status", "reason")]
+    # On a narrow terminal the last columns are left out; never those of the validation cells, which are what jobs are chosen by.
+    first = sum(name.startswith("val_") for name in numbers)
+    room = console().width - OTHERS
+    least = max(6, min(max(16, longest), LONGEST, room - first * NUMBER))
+    shown = numbers[: max(first, (room - least) // NUMBER)]
+    for column in ("job", "overrides", "status", *shown):
         # Overrides are folded, not cut: the part that tells two jobs apart is often their end.
         justify: Literal["left", "right"] = "left" if column in ("overrides", "status") else "right"
-        least = max(16, min(longest, LONGEST)) if column == "overrides" else None
-        table.add_column(heads.get(column, f"\n{column}"), justify=justify, overflow="fold", no_wrap=column != "overrides", min_width=least)
+        subset, _, name = column.rpartition("_")
+        head = f"{subset}\n{SHORT.get(name, name)}"
+        wide = column == "overrides"
+        table.add_column(head, justify=justify, overflow="fold", no_wrap=not wide, min_width=least if wide else None)
     for row, items in zip(rows, overrides, strict=True):
         color = {"done": "green", "failed": "red"}.get(row["status"], "yellow")
-        texts = {name: "" if row[name] is None else f"{row[name]:{'.0f' if name == 'seconds' else '.4f'}}" for name in NUMBERS}
+        texts = {name: "" if row[name] is None else f"{row[name]:{'.0f' if name == SECONDS else '.4f'}}" for name in shown}
         texts |= {"job": row["job"], "overrides": escape(" ".join(items)), "status": f"[{color}]{row['status']}[/]"}
-        table.add_row(*(texts[column] for column in columns))
+        table.add_row(*(texts[column] for column in ("job", "overrides", "status", *shown)))
     return table

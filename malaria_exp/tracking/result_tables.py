@@ -7,7 +7,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
-from malaria_exp.evaluation.summary import first_threshold, reported_subset
+from malaria_exp.evaluation.summary import STAYED_SEALED, first_threshold, reported_subset
 from malaria_exp.tracking.logger_interface import Table
 from malaria_exp.utils.rows import Row
 
@@ -78,6 +78,8 @@ def results_text(metrics: Mapping[str, Any]) -> str:
             interval = "" if cell["low"] is None else f"{cell['low']:.4f} to {cell['high']:.4f}"
             worth = "" if cell["patients"] is None else f"{cell['patients']:.1f}"
             lines.append(f"| {name} | {cell['value']:.4f} | {interval} | {worth} |")
+    if subset == "val":
+        lines.append(f"\n{STAYED_SEALED}")
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from evaluation_settings import SETTINGS
 from malaria_exp.evaluation.evaluate import evaluate, json_ready
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import Predictions
-from malaria_exp.evaluation.summary import cautions, first_threshold, headline
+from malaria_exp.evaluation.summary import cautions, first_threshold, headline, reported_subset
 from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import DataError
@@ -106,13 +106,14 @@ def test_it_is_plain_python_and_deterministic():
 @pytest.mark.parametrize(
     ("subsets", "expected"), [(("val", "test", "external"), "test"), (("val", "external"), "external"), (("val",), "val")]
 )
-def test_headline_takes_test_else_external_else_validation(subsets, expected):
+def test_headline_has_every_subset_validation_first_and_test_stands_for_the_run(subsets, expected):
     data = evaluate(predictions(subsets), **SETTINGS)
     shown = headline(data)
-    part = data["subsets"][expected]
-    assert shown["subset"] == expected and shown["auc"] == part["ranking"]["auc"]["value"]
-    assert shown["sensitivity"] == part["at"]["fixed"]["sensitivity"]["value"]
-    assert shown["patients"] == part["counted"]["patients"]
+    assert tuple(shown) == subsets and reported_subset(data) == expected
+    for name, part in data["subsets"].items():
+        assert shown[name]["auc"] == part["ranking"]["auc"]["value"]
+        assert shown[name]["sensitivity"] == part["at"]["fixed"]["sensitivity"]["value"]
+        assert shown[name]["patients"] == part["counted"]["patients"]
 
 
 def test_cautions_name_what_is_thin():

@@ -5,14 +5,15 @@ from typing import Any
 
 from malaria_exp.data.cell_table import of_patients
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
-from malaria_exp.evaluation.summary import reported_subset
+from malaria_exp.evaluation.reports.templates import number
+from malaria_exp.evaluation.summary import STAYED_SEALED, reported_subset
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
 RANKING = ("auc", "average_precision", "brier")
 
 
 def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
-    """Returns the metrics of the reported subset with their intervals as lines of plain text.
+    """Returns the metrics of the reported subset with their intervals as lines of plain text, below a line on the validation cells.
 
     Args:
         metrics: as `malaria_exp.evaluation.evaluate.evaluate` returns it.
@@ -39,7 +40,20 @@ def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
         lines.append(
             f"  in brackets: {metrics['interval']['confidence']:.0%} interval over patients{_worth(next(iter(part['at'].values())))}"
         )
-    return "\n".join(lines)
+    return "\n".join([*_validation(metrics, reported=subset, stamp="  LEAKY" if leaky else ""), *lines])
+
+
+def _validation(metrics: Mapping[str, Any], *, reported: str, stamp: str) -> list[str]:
+    """Returns a line on the validation cells, which come first; or, if the table is about them, that the test subset stayed sealed."""
+    if reported == "val":
+        return [f"sealed    {STAYED_SEALED}"]
+    if "val" not in metrics["subsets"]:
+        return []
+    part = metrics["subsets"]["val"]
+    at = next(iter(part["at"].values()))
+    cells = {"auc": part["ranking"]["auc"], "sensitivity": at["sensitivity"], "specificity": at["specificity"]}
+    values = ", ".join(f"{name} {number(cell['value'])}" for name, cell in cells.items())
+    return [f"val       {values} at {at['threshold']:.3g}; epoch and threshold were chosen on these cells{stamp}"]
 
 
 def _worth(at: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from malaria_exp.sweeps.sealed_jobs import SEAL, may_be_sealed
 from malaria_exp.utils.errors import ConfigError
 
 SWEEP_ID, SWEEP_PARAM_PATH = "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH"
@@ -64,14 +65,15 @@ def from_agent(arguments: list[str]) -> list[str]:
     return translated
 
 
-def tracked(arguments: list[str]) -> list[str]:
-    """Returns the command line with W&B's logger added, if an agent of W&B gave it and it names no logger.
+def completed(arguments: list[str]) -> list[str]:
+    """Returns the command line of a trial, if an agent of W&B gave it, with W&B's logger if it names no logger, and with a sealed test subset.
 
-    So a sweep's file needs no logger, and engine=local can run it without the package wandb.
+    So a sweep's file needs neither, and engine=local can run it without the package wandb.
     """
-    if not os.environ.get(SWEEP_ID) or any(argument.startswith("logger=") for argument in arguments):
+    if not os.environ.get(SWEEP_ID):
         return arguments
-    return [*arguments, *TRACKED]
+    logger = [] if any(argument.startswith("logger=") for argument in arguments) else TRACKED
+    return [*arguments, *logger, *([SEAL] if may_be_sealed(arguments) else [])]
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

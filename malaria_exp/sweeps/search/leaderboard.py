@@ -41,10 +41,14 @@ def conclude(sweep: SweepFile, folder: Path, overrides: list[str], seed: int) ->
     write_csv(folder / LEADERBOARD, *as_table(sweep, ranked))
     best = winner(trials, sweep.metric)
     command = best_command(sweep, best, overrides) if best else ""
+    evaluate = (
+        shown_command(["python", sweep.program, "task=evaluate", *to_overrides({"run": str(best.path)})]) if best and best.sealed else ""
+    )
     if best:
         own = {parameter.name: best.values.get(parameter.name) for parameter in sweep.parameters}
-        write_json(folder / BEST, {"trial": best.name, sweep.metric.column: best.objective, "values": own, "command": command})
-    report = write_report(folder / REPORT, sweep, trials, best, command, seed=seed)
+        found = {"trial": best.name, sweep.metric.column: best.objective, "values": own, "command": command, "evaluate": evaluate}
+        write_json(folder / BEST, found)
+    report = write_report(folder / REPORT, sweep, trials, best, command, evaluate, seed=seed)
     if trials:
         print_table(sweep, ranked)
     counts = {state: sum(trial.status == state for trial in trials) for state in dict.fromkeys(trial.status for trial in trials)}
@@ -52,6 +56,8 @@ def conclude(sweep: SweepFile, folder: Path, overrides: list[str], seed: int) ->
         reasons = "\n".join(f"  trial {trial.name}: {trial.status}{f', {trial.reason}' if trial.reason else ''}" for trial in trials[:5])
         raise RunFolderError(f"sweep: none of {len(trials)} trials ran to its end" + (f":\n{reasons}" if trials else "."))
     log.log(RESULT, f"best      trial {best.name}: {sweep.metric.column} {best.objective:.4f}; the command:\n  {command}")
+    if evaluate:
+        log.log(RESULT, f"test      this opens its test subset, which no trial did:\n  {evaluate}")
     log.log(RESULT, f"table     {folder / LEADERBOARD}")
     log.log(RESULT, f"report    {report}")
     return {"trials": counts, "best_trial": best.name, "objective": best.objective, "report": REPORT}

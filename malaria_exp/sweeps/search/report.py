@@ -21,7 +21,7 @@ MOST_DIMENSIONS = 12
 FINISHED = ("done", "pruned")
 
 
-def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial | None, command: str, *, seed: int) -> Path:
+def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial | None, command: str, evaluate: str, *, seed: int) -> Path:
     """Writes the page, and its plots under plots/.
 
     Args:
@@ -30,6 +30,7 @@ def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial 
         trials: in the order they began.
         best: of the trials that ran to their end.
         command: that runs its settings again; empty without one.
+        evaluate: the command that opens its test subset; empty if its run has opened it.
         seed: of the importance's forest.
 
     Returns:
@@ -47,6 +48,7 @@ def write_report(path: Path, sweep: SweepFile, trials: list[Trial], best: Trial 
         summary=f"{sweep.method} search, {len(trials)} trials ({counts}), {seconds / 60:.1f} minutes of their own time; to {sweep.metric.goal} {column}.",
         best=f"Trial {best.name}: {column} {best.objective:.4f}. Its settings again:" if best else "",
         command=command,
+        evaluate=evaluate,
         metric=column,
         trials=_trials_table(sweep, trials, path.parent),
         pictures=pictures,

@@ -8,6 +8,7 @@ from typing import Any
 from malaria_exp.config.app import App
 from malaria_exp.runs.run_folder import claim_run
 from malaria_exp.sweeps.job_status import read_json
+from malaria_exp.sweeps.sealed_jobs import KEY, SEAL, may_be_sealed
 from malaria_exp.sweeps.search.file import SweepFile, read_sweep
 from malaria_exp.sweeps.search.leaderboard import conclude
 from malaria_exp.sweeps.search.local_study import need_optuna
@@ -52,7 +53,15 @@ def run_sweep(app: App, *, agents: int, trials: int | None, project: str | None,
     path = find_sweep(app.output_dir, settings) if config.resume else app.output_dir
     with claim_run(path, config_text=app.config_text, overrides=app.overrides, task="sweep", again=config.resume) as folder:
         write_text(folder / FILE, sweep.text)
-        write_json(folder / SETTINGS, settings | {"trials": most})
+        begun = read_json(folder / SETTINGS)
+        sealed = begun.get("sealed", False) if begun else _seals(sweep, overrides)
+        write_json(folder / SETTINGS, settings | {"trials": most, "sealed": sealed})
+        given = [*overrides, SEAL] if sealed else overrides
+        if sealed:
+            log.info(
+                f"sweep     the test subsets of the trials stay sealed ({SEAL}). task=evaluate run=... opens that of the best one;"
+                f" {KEY}=true opens all"
+            )
         count = f"{sweep.grid_size()} combinations" if sweep.method == "grid" else f"{most} trials"
         log.info(
             f"sweep     {sweep.path}: {sweep.method}, {count}, to {sweep.metric.goal} {sweep.metric.column}; engine={config.engine}, agents: {agents}"
@@ -61,11 +70,11 @@ def run_sweep(app: App, *, agents: int, trials: int | None, project: str | None,
             if config.engine == "local":
                 from malaria_exp.sweeps.search.local_engine import run_local_sweep
 
-                run_local_sweep(sweep, folder.path, agents=agents, trials=most, seed=config.seed, overrides=overrides)
+                run_local_sweep(sweep, folder.path, agents=agents, trials=most, seed=config.seed, overrides=given)
             else:
                 from malaria_exp.sweeps.search.wandb_engine import run_wandb_sweep
 
-                run_wandb_sweep(sweep, folder.path, agents=agents, count=most, overrides=overrides, project=project, entity=entity)
+                run_wandb_sweep(sweep, folder.path, agents=agents, count=most, overrides=given, project=project, entity=entity)
         except KeyboardInterrupt:
             with suppress(RunFolderError):
                 folder.facts |= conclude(sweep, folder.path, overrides, config.seed)
@@ -74,6 +83,12 @@ def run_sweep(app: App, *, agents: int, trials: int | None, project: str | None,
         folder.facts |= conclude(sweep, folder.path, overrides, config.seed)
     objective = folder.facts["objective"]
     return float(objective) if objective is not None else None
+
+
+def _seals(sweep: SweepFile, overrides: list[str]) -> bool:
+    """Tells whether the trials leave their test subsets sealed: they train by this program, and nobody has said otherwise."""
+    named = [f"{parameter.name}=" for parameter in sweep.parameters]
+    return Path(sweep.program).name == "run.py" and may_be_sealed([*overrides, *sweep.command, *named])
 
 
 def _read_file(file: str | None) -> SweepFile:

@@ -8,6 +8,7 @@ from typing import Any
 from malaria_exp.runs import read_files
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import PREVIOUS_ATTEMPTS, read_json, read_status
+from malaria_exp.sweeps.sealed_jobs import KEY
 from malaria_exp.sweeps.search.file import Metric
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -45,6 +46,11 @@ class Trial:
     leaky: bool = False
     seconds: float | None = None
     reason: str = ""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether its run left the test subset sealed."""
+        return self.values.get(KEY) is False
 
 
 def read_trials(folder: Path, metric: Metric) -> list[Trial]:

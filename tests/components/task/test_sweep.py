@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT
 from sweep_file import write_sweep
 
+from malaria_exp.sweeps.sealed_jobs import SEAL
 from malaria_exp.sweeps.search.sweep_run import SETTINGS, find_sweep
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
@@ -73,6 +74,25 @@ def test_the_page_shows_what_was_found_and_escapes_everything(swept):
     assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", text)
     assert text.count("data:image/png;base64,") == 3 and "it was told to" in text and "one of 0, 0.25, 0.5, 1" in text
     assert {path.stem for path in (folder / "plots").iterdir()} == {"course", "parallel", "slices"}
+
+
+def test_trials_leave_their_test_subsets_sealed_and_the_best_ones_is_opened_by_a_command(run_task, tmp_path):
+    program = tmp_path / "run.py"
+    program.write_bytes(STAND_IN.read_bytes())
+    path = write_sweep(tmp_path / "x.yaml", {"x": {"values": [0.25, 0.5]}}, program=str(program))
+    folder = run_task(["task=sweep", f"file={path}", "seed=5"], tmp_path / "out" / "sealed")
+    overrides = [json.loads((folder / "trials" / name / "status.json").read_text())["overrides"] for name in "01"]
+    assert overrides == [["seed=5", SEAL, "x=0.25"], ["seed=5", SEAL, "x=0.5"]]
+    best = json.loads((folder / "best.json").read_text())
+    # Once they are chosen, the settings are trained and tested.
+    assert shlex.split(best["command"]) == ["python", str(program), "seed=5", "x=0.25"]
+    assert shlex.split(best["evaluate"]) == ["python", str(program), "task=evaluate", f"run={folder / 'trials' / '0'}"]
+    assert "task=evaluate" in (folder / "report.html").read_text()
+    # The search that goes on is found by what was typed.
+    run_task(["task=sweep", f"file={path}", "seed=5", "resume=true"], tmp_path / "out" / "again")
+    for more in (["evaluation.test=true"], ["evaluation.test=false"]):
+        opened = run_task(["task=sweep", f"file={path}", *more], tmp_path / "out" / more[0])
+        assert json.loads((opened / "trials" / "0" / "status.json").read_text())["overrides"] == ["seed=0", *more, "x=0.25"][1:]
 
 
 def test_a_finished_sweep_that_goes_on_runs_nothing_again(swept, run_task):

@@ -27,7 +27,9 @@ def metrics():
 
 def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
     text = results_table(metrics)
-    lines = text.splitlines()
+    first, *lines = text.splitlines()
+    auc = metrics["subsets"]["val"]["ranking"]["auc"]["value"]
+    assert first.startswith(f"val       auc {auc:.3f}, ") and first.endswith("chosen on these cells")
     assert lines[0] == "test      120 cells of 6 patients"
     at = metrics["subsets"]["test"]["at"]
     row = next(line for line in lines if line.strip().startswith("sensitivity"))
@@ -44,10 +46,10 @@ def test_numbers_are_those_of_the_metrics_at_both_thresholds(metrics):
 
 
 def test_columns_stand_below_each_other_and_leaky_in_the_first_line(metrics):
-    lines = results_table(metrics).splitlines()[1:-2]
+    lines = results_table(metrics).splitlines()[2:-2]
     second = lines[0].index("fixed = 0.5")
     assert all(line[second - 1] == " " and line[second] != " " for line in lines)
-    assert "LEAKY" in results_table(metrics, leaky=True).splitlines()[0] and "LEAKY" not in results_table(metrics)
+    assert all("LEAKY" in line for line in results_table(metrics, leaky=True).splitlines()[:2]) and "LEAKY" not in results_table(metrics)
 
 
 def test_unknown_patients_missing_intervals_and_what_is_undefined_are_said():

@@ -215,21 +215,6 @@ def test_more_jobs_than_an_array_holds_are_several_arrays_and_none_is_left_when_
         SubmititLauncher("slurm", "%j", array_size=0)
 
 
-@pytest.fixture
-def call_main(monkeypatch, capsys, tmp_path):
-    """Calls the program in this process: (exit code, standard error)."""
-    from malaria_exp import main
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(RUN), *arguments])
-        monkeypatch.setattr(main, "_failures", [])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        return ended.value.code, capsys.readouterr().err
-
-    return call
-
-
 def test_without_its_package_a_launcher_names_the_extra(call_main, tmp_path, monkeypatch):
     from malaria_exp.sweeps.launcher import process_launcher
 

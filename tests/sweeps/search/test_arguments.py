@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from malaria_exp.sweeps.search.arguments import from_agent, to_overrides, tracked
+from malaria_exp.sweeps.sealed_jobs import SEAL
+from malaria_exp.sweeps.search.arguments import completed, from_agent, to_overrides
 from malaria_exp.utils.errors import ConfigError
 
 # What a command line can hold: no NUL, no half of a pair of surrogates.
@@ -142,8 +143,9 @@ def test_only_the_agents_own_arguments_change(monkeypatch, tmp_path):
     assert from_agent([*typed, "seed=None"]) == [*typed, "seed=null"]
 
 
-def test_an_agents_run_is_tracked_unless_it_says_otherwise(monkeypatch):
-    assert tracked(["seed=1"]) == ["seed=1"]
+def test_an_agents_run_is_tracked_and_its_test_subset_sealed_unless_it_says_otherwise(monkeypatch):
+    assert completed(["seed=1"]) == ["seed=1"]
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
-    assert "logger=[console,csv,wandb]" in tracked(["seed=1"])
-    assert tracked(["seed=1", "logger=csv"]) == ["seed=1", "logger=csv"]
+    assert {"logger=[console,csv,wandb]", SEAL} <= set(completed(["seed=1"]))
+    opened = ["seed=1", "logger=csv", "evaluation.test=true"]
+    assert completed(opened) == opened

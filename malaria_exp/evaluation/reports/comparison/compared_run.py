@@ -1,5 +1,6 @@
 """A run as a comparison sees it: plain values, whoever read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,9 @@ class ComparedRun:
     def done(self) -> bool:
         """Whether it has results."""
         return self.status == DONE
+
+
+def shared_subset(runs: Sequence[ComparedRun]) -> str:
+    """Returns the subset that all results are of; an empty text if they are of several."""
+    subsets = {run.subset for run in runs if run.done}
+    return subsets.pop() or "" if len(subsets) == 1 else ""

@@ -7,12 +7,16 @@ from typing import Any
 from urllib.parse import quote
 
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, RESULTS, ComparedRun
+from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, RESULTS, ComparedRun, shared_subset
 from malaria_exp.evaluation.reports.comparison.configurations import ABSENT, Column, Configuration, Spread, shorten, text_of
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
 
 LONGEST_VALUE = 48
-RESULT_HEADS = [Head(METRICS[name].label, largest_first=True, title=METRICS[name].help) for name in RESULTS]
+
+
+def _result_heads(runs: Sequence[ComparedRun]) -> list[Head]:
+    subset = shared_subset(runs)
+    return [Head(f"{subset} {METRICS[name].label}".strip(), largest_first=True, title=METRICS[name].help) for name in RESULTS]
 
 
 def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> list[str]:
@@ -30,6 +34,16 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
         notes.append(
             f"These runs were tested on {what}: their numbers are not comparable cell by cell. A difference between two of them may be"
             " one between the cells. The column 'test set' says which runs share theirs."
+        )
+    sealed = [run.name for run in done if run.subset == "val"]
+    if sealed:
+        whose = (
+            "All runs"
+            if len(sealed) == len(done)
+            else f"{len(sealed)} of {len(done)} runs ({', '.join(sealed[:8])}{' ...' if len(sealed) > 8 else ''})"
+        )
+        notes.append(
+            f"{whose} left the test subset sealed: their numbers are of validation patients, by whom epoch and threshold were chosen, and too good."
         )
     if leaky := sum(run.leaky for run in done):
         notes.append(
@@ -52,18 +66,18 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
 def runs_table(runs: Sequence[ComparedRun], columns: Sequence[Column], folder: Path) -> SortableTable:
     """Returns a row a run: name with a link to the report, status, results with their intervals, and what differs."""
     own = [column for column in columns if column.follows is None]
-    letters = _letters_of_test_sets(runs)
+    letters, shared = _letters_of_test_sets(runs), shared_subset(runs)
     heads = [Head("run", number=False), Head("status", number=False)]
     heads += [Head("test set", number=False, title="Runs of one letter were tested on the same cells.")] if letters else []
     heads += [Head("best epoch"), Head("val monitor", largest_first=True, title="The validation metric that chose the epoch, at its best.")]
-    heads += [*RESULT_HEADS, Head("seconds", title="Of the whole run."), Head("parameters")]
+    heads += [*_result_heads(runs), Head("seconds", title="Of the whole run."), Head("parameters")]
     # Last, as they may be many: the results stand where they are seen.
     heads += [Head(column.key, number=column.numeric, setting=True) for column in own]
     rows = []
     for index, run in enumerate(runs):
         cells = [
             Cell(run.name, run.name, link=_report_link(run, folder), title=str(run.path), leaky=run.leaky),
-            Cell(run.status, run.status),
+            Cell(run.status if shared or not run.done else f"{run.status}, {run.subset}", run.status),
         ]
         cells += [Cell(letters.get(run.test_set or "", "?" if run.done else ""), letters.get(run.test_set or ""))] if letters else []
         cells += [number_cell(run.best_epoch, "d"), number_cell(run.objective, ".4f", small=run.monitor or "")]
@@ -85,7 +99,8 @@ def configurations_table(groups: Sequence[Configuration]) -> SortableTable | Non
     """
     if all(len(group.runs) == 1 for group in groups):
         return None
-    heads = [Head("configuration", number=False), Head("seeds", title="Runs with results that differ in their seeds alone."), *RESULT_HEADS]
+    heads = [Head("configuration", number=False), Head("seeds", title="Runs with results that differ in their seeds alone.")]
+    heads += _result_heads([run for group in groups for run in group.runs])
     rows = []
     for group in groups:
         if not group.runs[0].config:

@@ -6,7 +6,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.evaluation.reports.comparison.compared_run import RESULTS, ComparedRun
+from malaria_exp.evaluation.reports.comparison.compared_run import RESULTS, ComparedRun, shared_subset
 from malaria_exp.evaluation.reports.comparison.configurations import Configuration
 from malaria_exp.utils.progress_bars import console
 
@@ -26,8 +26,9 @@ def print_comparison(runs: Sequence[ComparedRun], groups: Sequence[Configuration
     # Names are folded, not cut: the part that tells two apart is often their end.
     table.add_column("configuration", overflow="fold", min_width=16)
     table.add_column("seeds" if seeds else "status", justify="right" if seeds else "left", no_wrap=True)
+    subset = shared_subset(runs)
     for name in SHOWN:
-        table.add_column(name, justify="right")
+        table.add_column(f"{subset}\n{name}" if subset else name, justify="right")
     for group in groups[:MOST_ROWS]:
         run = group.runs[0]
         cells = [
