@@ -115,6 +115,12 @@ class Manifest:
         rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
         return hashlib.sha256("\n".join("\t".join(map(str, row)) for row in rows).encode()).hexdigest()
 
+    def subset_hash(self, subset: str) -> str:
+        """Returns SHA-256 over (cell_id, label, content) of a subset's cells, in any order: equal for the same cells, however the others are split."""
+        rows = self.rows(subset)
+        cells = sorted(zip(*(column[rows].tolist() for column in (self.cell_id, self.label, self.content)), strict=True))
+        return hashlib.sha256(repr(cells).encode()).hexdigest()
+
     def limited(self, cells: int, seed: int) -> "Manifest":
         """Returns the split with at most so many cells in each subset, drawn at random, as many of each class as there are.
 

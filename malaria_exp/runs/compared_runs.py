@@ -1,8 +1,6 @@
 """Reads what a comparison needs from the folders of runs: configuration, results, and the history of the training."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.registry import GROUPS
@@ -101,16 +99,8 @@ def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tup
     if split.exists():
         # Equal hashes mean equal splits of equal cells: a list of 27,558 cells is not read again for each of a hundred runs.
         key = (str(metrics.get("split_hash")), run.subset)
-        test_sets[key] = test_sets.get(key) or _test_set(split, run.subset)
+        test_sets[key] = test_sets.get(key) or read_split(split, "").subset_hash(run.subset)
         run.test_set = test_sets[key]
-
-
-def _test_set(path: Path, subset: str) -> str:
-    """Returns a digest of the cells of a subset: name, label and content of each, in any order."""
-    split = read_split(path, "")
-    own = split.rows(subset)
-    rows = sorted(zip(*(column[own].tolist() for column in (split.cell_id, split.label, split.content)), strict=True))
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 def _interval(cell: Any) -> Interval:

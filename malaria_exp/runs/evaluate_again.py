@@ -8,9 +8,10 @@ from malaria_exp.config.run_config import Choice, Config
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
-from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.evaluation_result import EvaluationResult, describe_never_tested
 from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.runs import provenance
+from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.load_data import decode_images, load_table
@@ -24,7 +25,7 @@ from malaria_exp.runs.parent_leaks import (
     list_few,
     list_leaks,
 )
-from malaria_exp.runs.read_files import SPLIT, THRESHOLD_KEYS
+from malaria_exp.runs.read_files import SPLIT, THRESHOLD_KEYS, read_config
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import load_model, read_record
@@ -74,22 +75,31 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     load_tensorflow()
     model, _, saved = load_model(run.path)
     subsets = ("val", "test") if own and config.evaluation.test else ("val",) if own else (EXTERNAL,)
+    access = None
+    if (opened := subsets[-1]) != "val":
+        saved_config, protocol = read_config(run.path), run.manifest.protocol
+        access = record_opening(folder, table, data.manifest, opened, task="evaluate", protocol=protocol, config=saved_config)
     cells = [data.open(subset, "task=evaluate") for subset in subsets]
     scorer = Scorer(model, config.evaluation.batch_size)
     thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in run.metrics["thresholds"].items()}
     predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, thresholds)
 
-    leaky = bool(leaks) or run.manifest.leaky
+    leaky, split = bool(leaks) or run.manifest.leaky, run.metrics.get("split", {})
     about = {
         "run": public_url(config.run) if scheme_of(config.run) else str(run.path),
         "protocol": run.manifest.protocol,
         "leaky": leaky,
         "split_hash": run.manifest.hash,
+        "split": split,
         "access_log": data.access_log,
     }
     subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
     held_out = _describe_held_out(run, table, own, leaks, subsets)
     result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, held_out)
+    if own and (never_tested := split.get("never_tested")):
+        result.held_out += f" {describe_never_tested(never_tested)}"
+    if access:
+        access.note(result)
     result.notes += run.manifest.details.get("warnings", ())
     result.note_data(table, bad_images)
     record = provenance.collect(seed=config.seed, overrides=overrides)

@@ -6,9 +6,11 @@ dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model 
 from malaria_exp.config.run_config import Config
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.runs import provenance
+from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.evaluate_model import evaluate_trained
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.load_data import load_and_decode, split
+from malaria_exp.runs.read_files import read_config
 from malaria_exp.runs.resumption import DATA, RESUMED, Resumption, remove_checkpoints
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import save_model
@@ -61,7 +63,13 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], 
         trained = train(config, data, folder, initial, tracker, resumption.checkpoint if resumption else None)
         save_model(folder.path, config, data, trained)
 
+        access = None
+        if config.evaluation.test:
+            saved = read_config(folder.path)
+            access = record_opening(folder, table, data.manifest, "test", task="train", protocol=data.manifest.protocol, config=saved)
         result = evaluate_trained(config, data, trained)
+        if access:
+            access.note(result)
         result.note_data(table, bad_images)
         if initial:
             result.metrics["init_from"] = initial.counts()

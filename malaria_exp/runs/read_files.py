@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
-from malaria_exp.config.validation import Count, NonNegative, Probability, Range, check
+from malaria_exp.config.validation import Count, NonNegative, Positive, Probability, Range, check
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import SUBSETS, Predictions
 from malaria_exp.evaluation.predictions import read as read_scores
@@ -33,7 +33,7 @@ METRICS, HISTORY, PREDICTIONS, SPLIT, CONFIG, PROVENANCE = (
     "provenance.json",
 )
 # Far above what a run writes: the largest, split.csv and predictions.csv, have 100 to 200 bytes a cell.
-LARGEST_MB = {".yaml": 1, ".json": 64, ".csv": 2048}
+LARGEST_MB = {".yaml": 1, ".json": 64, ".csv": 2048, ".jsonl": 1024}
 DEEPEST = 50
 LARGEST = 2.0**63
 MOST_COLUMNS, LONGEST_COLUMN = 200, 100
@@ -58,11 +58,13 @@ TRAINING_KEYS: dict[str, Any] = {
     "parameters": Count | None,
     "train_seconds": NonNegative | None,
 }
+NEVER_TESTED_KEYS: dict[str, Any] = {"patients": Count, "largest": Positive, "parasitized": Probability, "uninfected": Probability}
 METRICS_KEYS: dict[str, Any] = {
     "leaky": bool,
     "split_hash": str,
     "thresholds": dict[ThresholdName, dict[str, Any]],
     "training": dict[str, Any],
+    "split": dict[str, Any],
     "subsets": dict[Literal[SUBSETS], dict[str, Any]],  # type: ignore[valid-type]
 }
 THRESHOLD_KEYS: dict[str, Any] = {"value": Probability, "rule": str, "promise": str | None, "chance": Probability | None}
@@ -94,6 +96,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
     metrics = _checked(path, read_json(path), METRICS_KEYS, needed=("thresholds", "subsets"))
     _checked(path, metrics.get("training") or {}, TRAINING_KEYS, "training")
+    split = _checked(path, metrics.get("split") or {}, {"never_tested": dict[str, float]}, "split")
+    if "never_tested" in split:
+        _checked(path, split["never_tested"], NEVER_TESTED_KEYS, "split.never_tested", needed=tuple(NEVER_TESTED_KEYS))
     for name in ("thresholds", "subsets"):
         if not metrics[name]:
             raise RunFolderError(f"run: '{path}': {name}: it holds none.")

@@ -85,7 +85,7 @@ def test_components_get_plain_python(plain):
         (["cache.resident_gb=inf"], ["cache.resident_gb: expected a number >= 0"]),
         (["evaluation.confidence=1"], ["evaluation.confidence: expected a number > 0 and < 1, received 1 (int)"]),
         (["evaluation.resamples=5"], ["evaluation.resamples: expected a whole number >= 10 and <= 100000, received 5 (int)"]),
-        (["evaluation=x"], ["evaluation: expected a section with the keys resamples,", "received 'x'"]),
+        (["evaluation=x"], ["evaluation: expected a section with the keys test, resamples,", "received 'x'"]),
         (["+cache.rot=x"], ["cache.rot: unknown key", "Did you mean 'root'?", "Allowed keys of cache: resident_gb"]),
         (["+sede=1"], ["sede: unknown key, received sede=1.", "Did you mean 'seed'?"]),
         (["+modell=1"], ["modell: unknown key, received modell=1.", "Did you mean 'model'?"]),

@@ -36,6 +36,7 @@ METRICS = {"thresholds": {"fixed": {"value": 0.5, "rule": "given", "promise": No
         ("metrics.json", METRICS | {"thresholds": {"x/../../../evil": 0.5}}, "thresholds: expected"),
         ("metrics.json", METRICS | {"thresholds": {"fixed": {"value": "0.5"}}}, r"thresholds\.fixed\.value: expected a number"),
         ("metrics.json", METRICS | {"subsets": {}}, "it holds none"),
+        ("metrics.json", METRICS | {"split": {"never_tested": {"patients": 3}}}, r"lacks split\.never_tested\.largest"),
         ("metrics.json", METRICS | {"subsets": {"../x": PART}}, "subsets: expected"),
         ("metrics.json", METRICS | {"subsets": {"test": {"at": {}, "ranking": {}}}}, r"at\.fixed or ranking\.auc is missing"),
         ("metrics.json", METRICS | {"subsets": {"test": PART | {"ranking": {"auc": {"value": "0.9"}}}}}, r"ranking\.auc\.value: expected"),
