@@ -6,8 +6,8 @@ from typing import Any
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.thresholds import NOT_CHOSEN
 
-# With fewer patients an interval itself is uncertain.
-FEW_PATIENTS = 10
+# With fewer patients nothing is known of how often intervals hold: the smallest sets of benchmarks/coverage.py have 5, 4 of them infected.
+FEW_PATIENTS, FEW_INFECTED = 5, 4
 # Of a hundred labels of the NIH set a few are wrong (experts doubt about one in twenty), so a higher accuracy is leakage or chance.
 TOO_GOOD_ACCURACY = 0.975
 STAYED_SEALED = (
@@ -60,9 +60,15 @@ def cautions(metrics: Mapping[str, Any], *, nih: bool) -> list[str]:
         if found["no_interval"] == PATIENTS_UNKNOWN:
             notes.append(f"{name}: the patients are not known, so there are no intervals, and the result on new patients is not known.")
         elif sizes["patients"] < FEW_PATIENTS:
-            notes.append(f"{name}: only {sizes['patients']} patient(s); intervals from so few are rough.")
-        elif 0 < sizes["infected_patients"] < FEW_PATIENTS:
-            notes.append(f"{name}: only {sizes['infected_patients']} infected patient(s); sensitivity rests on so few.")
+            notes.append(
+                f"{name}: only {sizes['patients']} patient(s); how often intervals from fewer than {FEW_PATIENTS} hold the truth was not measured."
+            )
+        elif sizes["infected_patients"] == 1:
+            notes.append(f"{name}: one infected patient only; sensitivity and all that rests on it has no interval.")
+        elif 0 < sizes["infected_patients"] < FEW_INFECTED:
+            notes.append(
+                f"{name}: only {sizes['infected_patients']} infected patients; how often intervals from so few hold was not measured."
+            )
         missing = [kind for kind in ("parasitized", "uninfected") if not sizes[kind]]
         # Accuracy is then the same number, and PPV and NPV are 0 or 1 whatever the model is.
         left = {"parasitized": "specificity", "uninfected": "sensitivity"}

@@ -15,9 +15,9 @@ NOTHING = 1e-18
 def rate_limits(value: Any, spread: Spread, cells: Any, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns the limits of a rate: Clopper and Pearson's at the number of independent cells that are worth as much.
 
-    Korn and Graubard 1998, Survey Methodology 24, 193-201: the effective number of cells is p (1 - p) / variance, at most that of cells,
-    times (z / t)^2 for the degrees of freedom of the variance. Where no patient differs from another (no errors at all), each effective
-    patient counts as one observation: with no spread nothing tells how alike the cells of a patient are.
+    Korn and Graubard 1998, Survey Methodology 24, 193-201: the effective number of cells is p (1 - p) / variance times the squared ratio
+    of the t quantiles for cells and for the variance's degrees of freedom, at most the number of cells. Where no patient differs from
+    another (no errors at all), each effective patient counts as one observation: nothing tells how alike the cells of a patient are.
 
     Args:
         value: (...,), in [0, 1].
@@ -27,17 +27,14 @@ def rate_limits(value: Any, spread: Spread, cells: Any, confidence: float) -> tu
     """
     value, tail = np.asarray(value, dtype=np.float64), (1 - confidence) / 2
     some = spread.variance > NOTHING
-    number = np.minimum(cells, value * (1 - value) / np.where(some, spread.variance, 1)) * _t_factor(spread.df, tail) ** -2
+    longer = special.stdtrit(np.maximum(cells - 1, 1), 1 - tail) / special.stdtrit(spread.df, 1 - tail)
+    number = np.minimum(cells, value * (1 - value) / np.where(some, spread.variance, 1) * longer**2)
     number = np.where(some, number, spread.patients)
     hits, misses = value * number, (1 - value) * number
     with np.errstate(invalid="ignore"):
         low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
         high = np.where(misses > 0, special.betaincinv(hits + 1, misses, 1 - tail), 1.0)
     return low, high
-
-
-def _t_factor(df: np.ndarray, tail: float) -> np.ndarray:
-    return special.stdtrit(df, 1 - tail) / special.ndtri(1 - tail)
 
 
 class Scale(NamedTuple):

@@ -10,7 +10,7 @@ from malaria_exp.evaluation.intervals.limits import FISHER, LOG, LOGIT, rate_lim
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_a_rate_of_independent_cells_has_the_limits_of_clopper_and_pearson(confidence):
-    found = rate_limits(0.9, Spread(np.array(0.9 * 0.1 / 50), np.array(1e9), np.array(50.0)), 1000, confidence)
+    found = rate_limits(0.9, Spread(np.array(0.9 * 0.1 / 50), np.array(1e9), np.array(50.0)), 1e9, confidence)
     exact = stats.binomtest(45, 50).proportion_ci(confidence, "exact")
     assert found == pytest.approx((exact.low, exact.high), rel=1e-6)
 
