@@ -145,14 +145,14 @@ def measure(rows: list[dict[str, Any]]) -> None:
         images = draws.integers(0, 256, (SCORED, row["size"], row["size"], 3), np.uint8)
         pixel_cache = MappedPixelCache(row["folder"], ResizeRule(row["size"], "pad"), images, np.arange(SCORED))
         cells = Cells("test", np.arange(SCORED), np.zeros(SCORED, np.int8), pixel_cache)
-        model = load_model(row["folder"])[0]
+        model = load_model(row["folder"]).uncalibrated
         row["facts"], row["score"] = model_facts(model), []
         scorers.append((row, Scorer(model, BATCH), cells))
-        scorers[-1][1](cells)
+        scorers[-1][1].logits(cells)
     for _ in range(ROUNDS):
         for row, scorer, cells in scorers:
             start = time.perf_counter()
-            scorer(cells)
+            scorer.logits(cells)
             row["score"].append(time.perf_counter() - start)
 
 

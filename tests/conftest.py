@@ -133,7 +133,16 @@ def run_task(cache_root):
 
     figure = style.new_figure(leaky=False, size=(1, 1))
     picture = style.png_bytes(figure)
-    drawing = ("confusion_matrix", "roc", "precision_recall", "score_histogram", "training_curves", "per_patient", "worst_errors")
+    drawing = (
+        "confusion_matrix",
+        "roc",
+        "precision_recall",
+        "reliability",
+        "score_histogram",
+        "training_curves",
+        "per_patient",
+        "worst_errors",
+    )
     undrawn = {name: lambda *_, **__: figure for name in drawing} | {"png_bytes": lambda figure: picture}
 
     def run(overrides, folder, *, pictures=False):
@@ -150,8 +159,11 @@ def run_task(cache_root):
 
 @pytest.fixture(scope="session")
 def finished_run(run_task, tmp_path_factory):
-    """The folder of one finished tiny run on synthetic cells; tests only read it."""
-    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
+    """The folder of one finished, calibrated tiny run on synthetic cells; tests only read it."""
+    # After so little training no temperature alone fits.
+    return run_task(
+        [*TINY, *TINY_CELLNET, "trainer.epochs=2", "calibration=platt"], tmp_path_factory.mktemp("finished") / "run", pictures=True
+    )
 
 
 @pytest.fixture(scope="session")

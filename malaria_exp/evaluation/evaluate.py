@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.cell_table import count_cells
+from malaria_exp.evaluation.calibration_metrics import calibration_metrics
 from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod
 from malaria_exp.evaluation.metrics import count, rates
 from malaria_exp.evaluation.predictions import Predictions
@@ -22,6 +23,7 @@ def evaluate(
     resamples: int,
     confidence: float,
     seed: int,
+    uncalibrated: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Computes everything that metrics.json holds.
 
@@ -33,12 +35,13 @@ def evaluate(
         resamples: of patients, where they are resampled.
         confidence: in (0, 1).
         seed: of everything that is resampled.
+        uncalibrated: the scores of the same cells before calibration, (N,), for comparison; None if there was none.
 
     Returns:
         Plain Python ready for JSON, undefined values as None:
         {"thresholds": {name: {"value", "rule", "promise", "chance"}, see `Threshold`},
          "subsets": {subset: {"counted": as `count_cells` gives it, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
-         "ranking": {metric: cell}, "per_patient": [row, ...], "no_interval": None or why}},
+         "ranking": {metric: cell}, "calibration": see `calibration_metrics`, "per_patient": [row, ...], "no_interval": None or why}},
          "interval": {"method", "resamples", "confidence", "seed"}}
         with cell and its keys as in `IntervalMethod`, and rows as in `per_patient`.
 
@@ -60,6 +63,13 @@ def evaluate(
             "counted": count_cells(cells.label, cells.patient),
             "at": at,
             "ranking": intervals["ranking"],
+            "calibration": calibration_metrics(
+                cells.label,
+                cells.score,
+                None if intervals["reason"] else cells.patient,
+                confidence=confidence,
+                uncalibrated=None if uncalibrated is None else uncalibrated[predictions.subset == name],
+            ),
             "per_patient": per_patient(cells, values),
             "no_interval": intervals["reason"],
         }

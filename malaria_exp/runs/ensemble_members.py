@@ -10,7 +10,7 @@ from malaria_exp.config.registry import build
 from malaria_exp.config.validation import check
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.runs.finished_runs import FinishedRun
-from malaria_exp.runs.saved_model import MODEL_RECORD, load_model, read_record
+from malaria_exp.runs.saved_model import MODEL_RECORD, load_model, read_calibration, read_record
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.filesystems import local_path, scheme_of
@@ -77,13 +77,13 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
 
 
 def load_members(runs: Sequence[str]) -> tuple[list["keras.Model"], list[dict[str, Any]]]:
-    """Returns the runs' models, and what rebuilds each without its folder: name, params and precision."""
+    """Returns the runs' models, calibrated, and what rebuilds each without its folder: name, params, precision and calibration."""
     models, records = [], []
     with _precision_kept():
         for folder in member_folders(runs):
-            model, _, record = load_model(folder)
-            models.append(model)
-            records.append({**record["model"], "precision": record["precision"]})
+            saved = load_model(folder)
+            models.append(saved.model)
+            records.append({**saved.record["model"], **{key: saved.record.get(key) for key in ("precision", "calibration")}})
     return models, records
 
 
@@ -93,15 +93,20 @@ def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
     Raises:
         ConfigError: a record is malformed, or names a model that is not known here.
     """
+    from malaria_exp.training.calibrated_model import with_calibration  # loads TensorFlow
+
     models = []
     with _precision_kept():
         for number, record in enumerate(records):
             where = f"model.members[{number}]"
-            if set(record) != {"name", "params", "precision"} or record["precision"] not in POLICIES:
-                raise ConfigError(f"{where}: expected what a saved ensemble holds: name, params and precision ({', '.join(POLICIES)}).")
+            if {"calibration", *record} != {"name", "params", "precision", "calibration"} or record["precision"] not in POLICIES:
+                raise ConfigError(
+                    f"{where}: expected what a saved ensemble holds: name, params, calibration and precision ({', '.join(POLICIES)})."
+                )
             set_precision(record["precision"])
             params = check(f"{where}.params", record["params"], dict[str, Any])
-            models.append(build("model", check(f"{where}.name", record["name"], str), params, path=where))
+            model = build("model", check(f"{where}.name", record["name"], str), params, path=where)
+            models.append(with_calibration(model, read_calibration(record.get("calibration"), f"{where}.calibration").map))
     return models
 
 

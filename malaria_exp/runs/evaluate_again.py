@@ -73,16 +73,16 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     data = Data(_own_split(table, run) if own else _all_external(table), pixel_cache)
 
     load_tensorflow()
-    model, _, saved = load_model(run.path)
+    saved = load_model(run.path)
     subsets = ("val", "test") if own and config.evaluation.test else ("val",) if own else (EXTERNAL,)
     access = None
     if (opened := subsets[-1]) != "val":
         saved_config, protocol = read_config(run.path), run.manifest.protocol
         access = record_opening(folder, table, data.manifest, opened, task="evaluate", protocol=protocol, config=saved_config)
     cells = [data.open(subset, "task=evaluate") for subset in subsets]
-    scorer = Scorer(model, config.evaluation.batch_size)
+    scorer = Scorer(saved.uncalibrated, config.evaluation.batch_size)
     thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in run.metrics["thresholds"].items()}
-    predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, thresholds)
+    predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds)
 
     leaky, split = bool(leaks) or run.manifest.leaky, run.metrics.get("split", {})
     about = {
@@ -93,7 +93,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         "split": split,
         "access_log": data.access_log,
     }
-    subject = f"{saved['model']['name']} of run {run.path.name} on {table.name}"
+    subject = f"{saved.record['model']['name']} of run {run.path.name} on {table.name}"
     held_out = _describe_held_out(run, table, own, leaks, subsets)
     result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, held_out)
     if own and (never_tested := split.get("never_tested")):

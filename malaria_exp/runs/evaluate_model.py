@@ -1,11 +1,13 @@
 """The evaluation of a model: scores whole subsets, and computes the metrics of the scores."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Cells, Data
+from malaria_exp.evaluation.calibration import NONE, Calibration, fit_calibration
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import Predictions
@@ -13,15 +15,30 @@ from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
 from malaria_exp.runs.train_model import build_choice
 from malaria_exp.training.predict import Scorer, predict
 from malaria_exp.training.trainer_interface import Trained
+from malaria_exp.utils.terminal_log import log
 
 
-def evaluate_trained(config: Config, data: Data, trained: Trained) -> EvaluationResult:
+def calibrate(config: Config, data: Data, trained: Trained) -> Calibration:
+    """Fits the run's calibration to the logits of its validation cells."""
+    choice = config.one("calibration")
+    if choice.name == NONE:
+        return Calibration()
+    cells = data.open("val", "fit the calibration")
+    found = fit_calibration(choice.name, build_choice(choice), _scorer(config, trained).logits(cells), cells.labels)
+    log.info(f"calibrate {found.note or found.words}")
+    return found
+
+
+def _scorer(config: Config, trained: Trained) -> Scorer:
+    return trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
+
+
+def evaluate_trained(config: Config, data: Data, trained: Trained, calibration: Calibration) -> EvaluationResult:
     """Evaluates a model that was just trained, on the run's validation cells, and on its test cells unless they stay sealed."""
-    scorer = trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
     cells = [data.open("val", "choose the threshold")]
     if config.evaluation.test:
         cells.append(data.open("test", "final evaluation"))
-    predictions, metrics = score_and_measure(config, scorer, data.manifest, cells, threshold_rules(config))
+    predictions, metrics = score_and_measure(config, _scorer(config, trained), calibration, data.manifest, cells, threshold_rules(config))
     return EvaluationResult.of_training(
         f"{config.one('model').name} on {config.one('dataset').name}",
         data,
@@ -31,7 +48,7 @@ def evaluate_trained(config: Config, data: Data, trained: Trained) -> Evaluation
         training=trained.summary(),
         history=trained.history,
         best=trained.best,
-        notes=trained.notes,
+        notes=[*trained.notes, *([calibration.note] if calibration.note else [])],
     )
 
 
@@ -43,19 +60,21 @@ def threshold_rules(config: Config) -> dict[str, ThresholdRule | Threshold]:
 def score_and_measure(
     config: Config,
     scorer: Scorer,
+    calibration: Calibration,
     manifest: Manifest,
     cells: list[Cells],
     thresholds: Mapping[str, ThresholdRule | Threshold],
 ) -> tuple[Predictions, dict[str, Any]]:
-    """Scores subsets and computes their metrics; see `evaluation.evaluate.evaluate` for the thresholds and the metrics."""
+    """Scores subsets with a model, whose logits are calibrated, and computes their metrics; see `evaluation.evaluate.evaluate`."""
     settings = config.evaluation
-    predictions = predict(scorer, manifest, cells)
+    predictions, uncalibrated = predict(scorer, manifest, cells, calibration.map)
     metrics = evaluate(
         predictions,
+        uncalibrated=None if calibration.map.identity else uncalibrated,
         thresholds=thresholds,
         interval=build_choice(config.one("interval")),
         resamples=settings.resamples,
         confidence=settings.confidence,
         seed=config.seed,
     )
-    return predictions, metrics
+    return predictions, {"calibration": {"name": calibration.name, "parameters": asdict(calibration.map)}} | metrics

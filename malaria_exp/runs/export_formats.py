@@ -18,7 +18,7 @@ def write_formats(folder: Path, model: "keras.Model", whole: "keras.Model", form
     Args:
         folder: the run's folder.
         model: the model that was trained, images (B, size, size, 3) in [0, 1] to logits (B, 1).
-        whole: what is saved: the model itself, or a larger one that prepares raw images for it.
+        whole: what is saved: the model itself, or a larger one that prepares raw images for it or calibrates its logits.
         formats: those beside "keras".
 
     Returns:
@@ -26,7 +26,7 @@ def write_formats(folder: Path, model: "keras.Model", whole: "keras.Model", form
     """
     write_atomically(folder / MODEL_FILE, whole.save)
     if "weights" in formats:
-        # Not those of `whole`, which has no others: so they load into a model for prepared images and into one for raw images.
+        # Not those of `whole`, which has no others: so they load into the model that is built, whatever was put around it.
         save_weights(model, folder / FILES["weights"])
     if "saved_model" in formats:
         with new_folder(folder / FILES["saved_model"]) as temporary:

@@ -1,13 +1,13 @@
 """The order of a run, from the dataset to the report.
 
-dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model -> trainer -> scores -> evaluation -> report
+dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model -> trainer -> calibration -> scores -> evaluation -> report
 """
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.runs import provenance
 from malaria_exp.runs.access_log import record_opening
-from malaria_exp.runs.evaluate_model import evaluate_trained
+from malaria_exp.runs.evaluate_model import calibrate, evaluate_trained
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.load_data import load_and_decode, split
 from malaria_exp.runs.read_files import read_config
@@ -61,13 +61,14 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], 
         tracker.data(table, data, initial.source if initial else None)
 
         trained = train(config, data, folder, initial, tracker, resumption.checkpoint if resumption else None)
-        save_model(folder.path, config, data, trained)
+        calibration = calibrate(config, data, trained)
+        save_model(folder.path, config, data, trained, calibration)
 
         access = None
         if config.evaluation.test:
             saved = read_config(folder.path)
             access = record_opening(folder, table, data.manifest, "test", task="train", protocol=data.manifest.protocol, config=saved)
-        result = evaluate_trained(config, data, trained)
+        result = evaluate_trained(config, data, trained, calibration)
         if access:
             access.note(result)
         result.note_data(table, bad_images)

@@ -72,9 +72,9 @@ class Run:
         return self.folder / "report.html"
 
     def model(self) -> "keras.Model":
-        """Returns the trained model, float32 images (B, size, size, 3) in [0, 1] to logits (B, 1), rebuilt by name from the registry.
+        """Returns the trained model, float32 images (B, size, size, 3) in [0, 1] to calibrated logits (B, 1), rebuilt from the registry.
 
         Raises:
             RunFolderError: the folder holds no model, as that of task=evaluate, or a damaged one.
         """
-        return load_model(self.folder)[0]
+        return load_model(self.folder).model

@@ -4,22 +4,26 @@ Loading builds the model from the registry, by name and parameters, and takes on
 names is ever imported or called.
 """
 
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config, ModelInput
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.config.validation import PositiveInt, check
+from malaria_exp.config.validation import PositiveInt, check, check_keys
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
+from malaria_exp.evaluation.calibration import NONE, Calibration
+from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.runs.export_formats import input_dtype, write_formats
 from malaria_exp.runs.read_files import check_file, read_json
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import RunFolderError, UserError
+from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
 
 if TYPE_CHECKING:
     import keras
@@ -27,10 +31,32 @@ if TYPE_CHECKING:
 MODEL_RECORD = "model.json"
 
 
-def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> None:
-    """Writes the model in the formats of `save_as`, and model.json."""
+@dataclass(frozen=True)
+class SavedModel:
+    """A run's model as `load_model` rebuilds it.
+
+    Attributes:
+        uncalibrated: float32 images (B, size, size, 3) in [0, 1] to logits (B, 1), as it was trained.
+        calibration: of its logits.
+        rule: the resize rule that its images need.
+        record: model.json.
+    """
+
+    uncalibrated: "keras.Model"
+    calibration: Calibration
+    rule: ResizeRule
+    record: dict[str, Any]
+
+    @cached_property
+    def model(self) -> "keras.Model":
+        """The same images to calibrated logits (B, 1)."""
+        return _whole(self.uncalibrated, self.calibration)
+
+
+def save_model(folder: Path, config: Config, data: Data, trained: Trained, calibration: Calibration) -> None:
+    """Writes the model, calibrated, in the formats of `save_as`, and model.json."""
     model, rule = trained.model, data.pixel_cache.rule
-    whole = _with_raw_input(model, rule) if config.model_input == "raw" else model
+    whole = _whole(model, calibration, rule if config.model_input == "raw" else None)
     files = write_formats(folder, model, whole, config.save_as)
     choice = config.one("model")
     write_json(
@@ -47,7 +73,8 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
                 "shape": list(whole.input_shape),
                 "dtype": input_dtype(whole),
             },
-            "output": "logit; sigmoid(logit) is the score, the probability of parasitized",
+            "calibration": {"name": calibration.name, "parameters": asdict(calibration.map)},
+            "output": "calibrated logit; sigmoid(logit) is the score, the probability of parasitized",
             "classes": list(CLASS_NAMES),
             "precision": trained.precision,
             "split_hash": data.manifest.hash,
@@ -55,10 +82,16 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained) -> No
     )
 
 
-def _with_raw_input(model: "keras.Model", rule: ResizeRule) -> "keras.Model":
-    from malaria_exp.training.raw_input import with_raw_input  # loads TensorFlow
+def _whole(model: "keras.Model", calibration: Calibration, rule: ResizeRule | None = None) -> "keras.Model":
+    """Returns the model with its calibration, and with a resize rule also what prepares raw images for it."""
+    from malaria_exp.training.calibrated_model import with_calibration  # loads TensorFlow
 
-    return with_raw_input(model, rule)
+    whole = with_calibration(model, calibration.map)
+    if rule is None:
+        return whole
+    from malaria_exp.training.raw_input import with_raw_input
+
+    return with_raw_input(whole, rule)
 
 
 def _entry(record: dict[str, Any], where: str, *keys: str) -> Any:
@@ -93,12 +126,29 @@ def read_record(folder: Path) -> tuple[dict[str, Any], ResizeRule]:
     return record, rule
 
 
-def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]:
-    """Rebuilds a run's model from the registry and loads its weights.
+def read_calibration(value: Any, where: str) -> Calibration:
+    """Returns the calibration that a record of a model holds.
 
-    Returns:
-        The model, float32 images (B, size, size, 3) in [0, 1] to logits (B, 1), even if the saved file takes raw images; the resize rule
-        that its images need; and its record (model.json).
+    Args:
+        value: as in model.json; None, of a model from before there was calibration, is none.
+        where: the place of it, for messages.
+
+    Raises:
+        ConfigError: the numbers are not those of an increasing map.
+    """
+    if value is None:
+        return Calibration()
+    found = check(where, value, dict[str, Any])
+    check_keys(where, found, {"name", "parameters"})
+    name = check(f"{where}.name", found.get("name", NONE), str)
+    try:
+        return Calibration(name, check("parameters", found.get("parameters"), LogitMap))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def load_model(folder: Path) -> SavedModel:
+    """Rebuilds a run's model from the registry and loads its weights, also of one that was saved with what prepares raw images.
 
     Raises:
         RunFolderError: the files are missing, damaged, or do not belong together.
@@ -108,6 +158,7 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     where = str(folder / MODEL_RECORD)
     name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
+    calibration = read_calibration(record.get("calibration"), f"{where}: calibration")
     set_precision(record["precision"])
     check_file(folder / MODEL_FILE)
     try:
@@ -119,9 +170,9 @@ def load_model(folder: Path) -> tuple["keras.Model", ResizeRule, dict[str, Any]]
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
     try:
-        # A model that takes raw images was saved inside another one. Weights are loaded into both, and the inner one is returned.
-        whole = _with_raw_input(model, rule) if record["input"].get("takes") == "raw" else model
+        # It was saved inside of models that calibrate it and prepare raw images. The weights of them all are its own.
+        whole = _whole(model, calibration, rule if record["input"].get("takes") == "raw" else None)
         whole.load_weights(folder / MODEL_FILE)
     except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
         raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
-    return model, rule, record
+    return SavedModel(model, calibration, rule, record)

@@ -13,6 +13,8 @@ from malaria_exp.utils.rows import Row
 
 # Cells in the table of predictions.
 TABLE_CELLS = 96
+# Of the numbers of calibration, those that loggers are told.
+CALIBRATION = ("slope", "intercept", "ece")
 
 
 def predictions_table(result: EvaluationResult) -> Table:
@@ -56,6 +58,9 @@ def final_numbers(metrics: Mapping[str, Any]) -> Row:
     for subset, values in metrics["subsets"].items():
         for name, cell in values["ranking"].items():
             note(f"{subset}/{name}", cell)
+        for name, cell in values.get("calibration", {}).items():
+            if name in CALIBRATION:
+                note(f"{subset}/calibration/{name}", cell)
         for threshold, cells in values["at"].items():
             for name, cell in cells.items():
                 note(f"{subset}/{name}" if threshold == first else f"{subset}/{threshold}/{name}", cell)

@@ -89,6 +89,10 @@ CONTRACTS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "callback": ("a Keras callback", _instance_of("callbacks", "Callback")),
     "schedule": ("a function from the step to the learning-rate multiplier", lambda built: None if callable(built) else _shown(built)),
     "aug": ("a function of (images, labels, seed), or Until or Copies of such", _augmentation),
+    "calibration": (
+        "a function of logits (N,) and labels (N,) that returns a LogitMap",
+        lambda built: None if callable(built) else _shown(built),
+    ),
     "threshold": ("a ThresholdRule or a Threshold", lambda built: None if isinstance(built, ThresholdRule | Threshold) else _shown(built)),
     "interval": (
         "a function with `words`, see IntervalMethod",

@@ -7,6 +7,7 @@ import numpy as np
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Cells
+from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.evaluation.predictions import Predictions, sigmoid
 from malaria_exp.utils.errors import DataError
 
@@ -33,10 +34,6 @@ class Scorer:
 
         self._call = call
 
-    def __call__(self, cells: Cells) -> np.ndarray:
-        """Returns the scores, float64 (N,) in [0, 1]."""
-        return sigmoid(self.logits(cells))
-
     def logits(self, cells: Cells) -> np.ndarray:
         """Returns the logits, float64 (N,)."""
         logits = np.empty(len(cells), dtype=np.float64)
@@ -49,16 +46,30 @@ class Scorer:
         return logits
 
 
-def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells]) -> Predictions:
-    """Scores whole subsets; a DataError if any cell of the manifest's subsets stays without a score."""
+def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells], calibration: LogitMap) -> tuple[Predictions, np.ndarray]:
+    """Scores whole subsets.
+
+    Args:
+        scorer: of the uncalibrated model.
+        manifest: the split.
+        subsets: the cells to score.
+        calibration: of the model's logits.
+
+    Returns:
+        The calibrated scores; and, in the same order, those before calibration, float64 (N,) in [0, 1].
+
+    Raises:
+        DataError: a cell of the manifest's subsets stays without a score.
+    """
     rows = np.concatenate([cells.rows for cells in subsets])
-    scores = np.concatenate([scorer(cells) for cells in subsets])
+    logits = np.concatenate([scorer.logits(cells) for cells in subsets])
+    scores = sigmoid(calibration(logits))
     expected = sum(len(manifest.rows(cells.subset)) for cells in subsets)
     if not len(rows) == len(scores) == expected:
         raise DataError(f"Scored {len(scores)} cells where the manifest has {expected}.")
     if not np.isfinite(scores).all():
         raise DataError(f"The model gave no number for {int((~np.isfinite(scores)).sum())} of {expected} cells: its training diverged.")
-    return Predictions(
+    predictions = Predictions(
         cell_id=manifest.cell_id[rows],
         patient=manifest.patient[rows],
         slide=manifest.slide[rows],
@@ -66,3 +77,4 @@ def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells]) -> Predict
         score=scores,
         subset=manifest.subset[rows],
     )
+    return predictions, sigmoid(logits)

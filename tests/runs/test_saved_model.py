@@ -11,7 +11,10 @@ import pytest
 
 from malaria_exp.config.registry import build, options
 from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.evaluation.calibration import Calibration
+from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.runs.saved_model import load_model, save_model
+from malaria_exp.utils.errors import ConfigError
 
 RULE = ResizeRule(32, "stretch")
 # An ensemble is made of finished runs; its own test saves and reads it.
@@ -19,6 +22,11 @@ MODELS = sorted(set(options("model")) - {"ensemble"})
 PARAMS = {"image_size": 32}
 # A model by the Functional API and one that is a class: in a raw one, the model as it is saved otherwise is a layer.
 BOTH = ("cellnet", "lenet_subclassed")
+# By what a model takes, so that each kind of map is saved in all formats.
+CALIBRATIONS = {
+    "prepared": Calibration("platt", LogitMap(calibrated=[0.3], slope=1.4)),
+    "raw": Calibration("isotonic", LogitMap([-0.2, 0.0, 0.4], [-1.0, -0.1, 0.2], 0.7)),
+}
 # Those that are saved in all formats.
 SERVED = tuple(zip(("prepared", "raw"), BOTH, strict=True))
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 45, 38, 3)).astype(np.uint8)
@@ -37,6 +45,7 @@ def save(folder, model, name, takes="prepared", formats=("keras",)):
         SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=params_of(name)), save_as=list(formats), model_input=takes),
         SimpleNamespace(pixel_cache=SimpleNamespace(rule=RULE), manifest=SimpleNamespace(hash="0" * 64)),
         SimpleNamespace(model=model, precision="float32"),
+        CALIBRATIONS[takes],
     )
     return folder
 
@@ -48,6 +57,11 @@ def make(name):
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.uniform(0, 0.02, value.shape).astype(value.dtype) for value in model.get_weights()])
     return model
+
+
+def calibrated(saved, takes, name):
+    """The logits of the model as it was saved."""
+    return CALIBRATIONS[takes].map(np.load(saved / f"{name}.npy"))
 
 
 def run_program(program):
@@ -66,6 +80,8 @@ def saved(tmp_path_factory):
             formats = ["weights", "saved_model"] if (takes, name) in SERVED else []
             save(root / takes / name, model, name, takes, formats)
         np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
+        for takes in CALIBRATIONS:
+            np.save(root / f"{takes}_{name}.npy", calibrated(root, takes, name))
     np.save(root / "raw.npy", PIXELS)
     np.save(root / "prepared.npy", PREPARED)
     return root
@@ -74,21 +90,49 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize("takes", ["prepared", "raw"])
 def test_the_project_reads_either_kind_back_as_the_net_of_prepared_images(saved, takes):
     for name in BOTH if takes == "prepared" else MODELS:
-        model, rule, record = load_model(saved / takes / name)
-        assert rule == RULE
+        found = load_model(saved / takes / name)
+        model, record = found.uncalibrated, found.record
+        assert found.rule == RULE and found.calibration == CALIBRATIONS[takes]
         assert record["parameters"] == model.count_params() and record["files"]["keras"] == "model.keras"
         assert record["input"]["takes"] == takes
         assert record["input"]["dtype"] == {"prepared": "float32", "raw": "uint8"}[takes]
         np.testing.assert_array_equal(model(PREPARED, training=False), np.load(saved / f"{name}.npy"))
+        np.testing.assert_allclose(found.model(PREPARED, training=False), calibrated(saved, takes, name), rtol=1e-5, atol=1e-6)
 
 
-def test_a_record_from_before_raw_input_is_read(saved, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"slope": 0}, "parameters.slope: expected a number >= 1e-06"),
+        ({"slope": -1.4}, "parameters.slope: expected"),
+        ({"logits": ["os.system"]}, "parameters.logits[0]: expected a number"),
+        ({"logits": [0.0, 0.0], "calibrated": [0.0, 1.0]}, "each knot above the one before"),
+        ({"logits": [0.0, 1.0], "calibrated": [1.0, 0.0]}, "each knot above the one before"),
+        ({"logits": [0.0, 1.0]}, "Received 2 logits and 1 calibrated ones"),
+        ({"logits": [], "calibrated": []}, "expected 1 to"),
+        ({"module": "os"}, "module: unknown key"),
+    ],
+)
+def test_a_calibration_that_would_do_harm_is_refused(saved, tmp_path, changed, said):
+    for file in (saved / "prepared" / "cellnet").glob("model.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    record = json.loads((tmp_path / "model.json").read_text())
+    record["calibration"]["parameters"] |= changed
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    with pytest.raises(ConfigError) as caught:
+        load_model(tmp_path)
+    assert said in str(caught.value) and "model.json: calibration" in str(caught.value)
+
+
+def test_a_record_from_before_raw_input_and_calibration_is_read(saved, tmp_path, monkeypatch):
+    monkeypatch.setitem(CALIBRATIONS, "prepared", Calibration())
     folder = save(tmp_path / "run", make("cellnet"), "cellnet")
     record = json.loads((folder / "model.json").read_text())
     for key in ("takes", "shape", "dtype"):
         del record["input"][key]
+    del record["calibration"]
     (folder / "model.json").write_text(json.dumps(record))
-    np.testing.assert_array_equal(load_model(folder)[0](PREPARED, training=False), np.load(saved / "cellnet.npy"))
+    np.testing.assert_array_equal(load_model(folder).model(PREPARED, training=False), np.load(saved / "cellnet.npy"))
 
 
 def test_tensorflow_alone_serves_a_saved_model_and_keras_reads_every_model_after_one_import(saved):
@@ -100,7 +144,7 @@ for takes, name in {SERVED}:
     served = tf.saved_model.load(str(root / takes / name / "saved_model")).signatures["serving_default"]
     found = served(images=tf.constant(np.load(root / f"{{takes}}.npy")))
     assert set(found) == {{"logit", "score"}}, found
-    logit = np.load(root / f"{{name}}.npy")
+    logit = np.load(root / f"{{takes}}_{{name}}.npy")
     np.testing.assert_allclose(found["logit"], logit, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found["score"], 1 / (1 + np.exp(-logit)), rtol=1e-4, atol=1e-5)
 assert not [name for name in sys.modules if name.startswith("malaria_exp")]
@@ -111,7 +155,7 @@ for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
     for name in names:
         model = keras.saving.load_model(root / takes / name / "model.keras", safe_mode=True)
         found = model(np.load(root / f"{{takes}}.npy"), training=False)
-        np.testing.assert_allclose(found, np.load(root / f"{{name}}.npy"), rtol=1e-4, atol=1e-4, err_msg=f"{{takes}} {{name}}")
+        np.testing.assert_allclose(found, np.load(root / f"{{takes}}_{{name}}.npy"), rtol=1e-4, atol=1e-4, err_msg=f"{{takes}} {{name}}")
 """)
 
 

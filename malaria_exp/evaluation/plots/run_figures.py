@@ -5,6 +5,7 @@ import numpy as np
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
+from malaria_exp.evaluation.plots.reliability import reliability
 from malaria_exp.evaluation.plots.results import confusion_matrix, precision_recall, roc, score_histogram
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
@@ -32,6 +33,7 @@ def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
     figures["precision_recall"] = precision_recall(
         shown.label, shown.score, thresholds=thresholds, average_precision=part["ranking"]["average_precision"], leaky=leaky
     )
+    figures["reliability"] = reliability(shown.score, part["calibration"], leaky=leaky)
     figures["score_histogram"] = score_histogram(shown.label, shown.score, thresholds=thresholds, leaky=leaky)
     if result.history:
         figures["training_curves"] = training_curves(result.history, monitor=result.monitor, best_epoch=result.best_epoch, leaky=leaky)

@@ -42,6 +42,12 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "The fraction of the cells predicted as parasitized that are parasitized (PPV), as more of the parasitized cells are found. It "
         "depends on how many cells are parasitized here; in a patient's blood far fewer are, and PPV will be lower.",
     ),
+    "reliability": (
+        "Reliability",
+        "Of the cells with a score of .8, eight in ten should be parasitized: then the curve lies on the dotted diagonal. Steeper than it, the "
+        "scores are not sure enough; flatter, they are too sure. The band says how far each point moves with other patients; between 0 "
+        "and 1 there are few cells, as the bars below show, and it is wide.",
+    ),
     "score_histogram": (
         "Scores by class",
         "How sure the model is. Hatched bars left of a threshold are misses, plain bars right of it false alarms. The logarithmic axis "
@@ -50,7 +56,8 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     "training_curves": (
         "Training",
         "Training (solid) and validation (dashed) over the epochs. If training still improves while validation gets worse, the model "
-        "overfits. The dotted line is the epoch whose weights were kept.",
+        "overfits. The dotted line is the epoch whose weights were kept. Scores are calibrated only after training, so the losses are higher "
+        "here.",
     ),
     "per_patient": (
         "Patient by patient",

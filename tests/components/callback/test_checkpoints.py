@@ -61,7 +61,7 @@ def test_a_run_leaves_them(run_task, tiny_cellnet, tmp_path):
     assert [name.split("-")[0] for name in names(folder)] == ["best", "step", "step"]
     from malaria_exp.runs.saved_model import load_model
 
-    model = load_model(folder)[0]
+    model = load_model(folder).uncalibrated
     before = model.get_weights()
     model.load_weights(folder / "checkpoints" / names(folder)[-1])
     assert all(np.isfinite(weight).all() for weight in model.get_weights())

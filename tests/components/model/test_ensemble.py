@@ -18,12 +18,12 @@ from malaria_exp.utils.errors import ConfigError, LeakError
 
 @pytest.fixture(scope="module")
 def runs(run_task, tmp_path_factory):
-    """Two runs on one split, with different weights and different models."""
+    """Two runs on one split, with different weights, models and calibrations."""
     from conftest import TINY, TINY_CELLNET
 
     root = tmp_path_factory.mktemp("members")
-    first = run_task([*TINY, *TINY_CELLNET], root / "a")
-    second = run_task([*TINY, "model=lenet_functional", "model.image_size=32", "seed=1"], root / "b")
+    first = run_task([*TINY, *TINY_CELLNET, "calibration=platt"], root / "a")
+    second = run_task([*TINY, "model=lenet_functional", "model.image_size=32", "seed=1", "calibration=isotonic"], root / "b")
     return [first, second]
 
 
@@ -43,7 +43,7 @@ def ensemble_run(runs, run_task, tmp_path_factory):
     # Of copies that are gone when it is looked at.
     root = tmp_path_factory.mktemp("ensemble")
     copies = [shutil.copytree(run, root / run.name) for run in runs]
-    folder = run_task(overrides(copies, TINY), root / "run")
+    folder = run_task([*overrides(copies, TINY), "calibration=none"], root / "run")
     for copy in copies:
         shutil.rmtree(copy)
     return folder
@@ -51,6 +51,7 @@ def ensemble_run(runs, run_task, tmp_path_factory):
 
 def test_its_scores_are_the_means_of_its_members(runs, ensemble_run):
     members, together = [scores(run) for run in runs], scores(ensemble_run)
+    assert [json.loads((run / "model.json").read_text())["calibration"]["name"] for run in runs] == ["platt", "isotonic"]
     assert set(together) == set(members[0]) == set(members[1])
     for cell, score in together.items():
         assert score == pytest.approx(np.mean([one[cell] for one in members]), abs=2e-5)
@@ -67,11 +68,11 @@ def test_saved_it_needs_its_members_no_more(ensemble_run, run_task, tiny, tmp_pa
     importlib.import_module("malaria_exp.components.model.layers")
     images = np.random.default_rng(0).random((3, 32, 32, 3)).astype(np.float32)
     whole = keras.saving.load_model(folder / "model.keras", safe_mode=True)
-    np.testing.assert_allclose(whole(images), load_model(folder)[0](images), rtol=1e-6)
+    np.testing.assert_allclose(whole(images), load_model(folder).model(images), rtol=1e-6)
 
 
 def test_an_ensemble_of_an_ensemble(runs, ensemble_run, run_task, tiny, tmp_path):
-    folder = run_task(overrides([ensemble_run, runs[0]], tiny), tmp_path / "run")
+    folder = run_task([*overrides([ensemble_run, runs[0]], tiny), "calibration=none"], tmp_path / "run")
     for cell, score in scores(folder).items():
         assert score == pytest.approx((scores(ensemble_run)[cell] + scores(runs[0])[cell]) / 2, abs=2e-5)
 

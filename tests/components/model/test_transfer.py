@@ -108,9 +108,9 @@ def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task,
     own = ["model=transfer", "model.backbone=mobilenet_v3_small", f"model.weights={path}", "trainer=none"]
     folder = run_task([*(item for item in tiny if not item.startswith("trainer.")), *own, "limit_cells=16"], tmp_path / "run")
     path.unlink()
-    again, _, record = load_model(folder)
-    assert record["model"]["params"]["weights"] is None
-    for one, two in zip(again.get_layer("backbone").get_weights(), source.get_weights(), strict=True):
+    saved = load_model(folder)
+    assert saved.record["model"]["params"]["weights"] is None
+    for one, two in zip(saved.uncalibrated.get_layer("backbone").get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 

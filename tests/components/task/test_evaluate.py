@@ -23,6 +23,7 @@ def test_a_run_scored_again_scores_the_same(finished_run, run_task, tmp_path):
     one, two = read(finished_run / "predictions.csv"), read(folder / "predictions.csv")
     assert one.cell_id.tolist() == two.cell_id.tolist()
     np.testing.assert_array_equal(one.score, two.score)
+    assert json.loads((finished_run / "metrics.json").read_text())["calibration"]["name"] == "platt"
     first, second = (json.loads((path / "metrics.json").read_text()) for path in (finished_run, folder))
     assert first["subsets"] == second["subsets"]
     assert second["thresholds"] == first["thresholds"]

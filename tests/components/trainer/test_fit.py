@@ -8,6 +8,7 @@ import pytest
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
+from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.runs.run_folder import has_checkpoint
 from malaria_exp.runs.train_model import speed_identity
 from malaria_exp.training import precision
@@ -51,7 +52,7 @@ def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(three_epo
     values = [row["val_log_loss"] for row in trained.history]
     assert trained.best_epoch == int(np.argmin(values)) + 1
     best = trained.history[trained.best_epoch - 1]
-    for name, value in compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5).items():
+    for name, value in compute(parts.val.labels, sigmoid(Scorer(trained.model).logits(parts.val)), 0.5).items():
         assert best[f"val_{name}"] == pytest.approx(value, nan_ok=True), name
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import compute
+from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.training.predict import Scorer
 
 
@@ -18,7 +19,7 @@ def frozen_cellnet():
 def check_untouched(parts, trained):
     assert (trained.history, trained.best_epoch, trained.seconds) == ([], 0, 0.0)
     assert parts.tracker.recorder.steps == []
-    assert trained.best == compute(parts.val.labels, Scorer(trained.model)(parts.val), 0.5)["auc"]
+    assert trained.best == compute(parts.val.labels, sigmoid(Scorer(trained.model).logits(parts.val)), 0.5)["auc"]
     assert trained.summary()["epochs"] == 0
 
 

@@ -44,12 +44,12 @@ def test_two_workers_train_as_one_process_does_and_only_the_chief_writes_the_run
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
         said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         processes.append(subprocess.Popen(command, env={**os.environ, "TF_CONFIG": config}, cwd=ROOT, **said))
-    alone = load_model(run_task([*tiny, *own], tmp_path / "alone"))[0].get_weights()
+    alone = load_model(run_task([*tiny, *own], tmp_path / "alone")).uncalibrated.get_weights()
     finish(*processes)
     assert {"model.keras", "report.html", "metrics.json", "history.csv"} <= {path.name for path in (tmp_path / "run").iterdir()}
     assert sorted(path.name for path in (tmp_path / "run-worker-1").iterdir()) == ["config.yaml", "run.log", "status.json"]
     assert json.loads((tmp_path / "run-worker-1" / "status.json").read_text())["status"] == "done"
-    for one, two in zip(alone, load_model(tmp_path / "run")[0].get_weights(), strict=True):
+    for one, two in zip(alone, load_model(tmp_path / "run").uncalibrated.get_weights(), strict=True):
         np.testing.assert_allclose(two, one, rtol=2e-3, atol=5e-4)
 
 
