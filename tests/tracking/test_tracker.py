@@ -210,6 +210,7 @@ def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent(
     cell = {"value": None, "low": None, "high": None}
     part = {
         "ranking": {"auc": {"value": 0.5, "low": 0.25, "high": 0.75, "patients": 4.25}, "brier": cell},
+        "calibration": {"slope": cell | {"value": 1.5}, "ece": 0.25, "curve": {"score": [0.5]}, "uncalibrated": None},
         "at": {"fixed": {"tp": 3, "ppv": cell}},
     }
     metrics = {
@@ -218,7 +219,9 @@ def test_undefined_numbers_are_left_out_and_a_tracker_without_loggers_is_silent(
         "interval": {"confidence": 0.95},
         "training": {"precision": "float32", "epochs": 2},
     }
-    assert final_numbers(metrics) == {"test/auc": 0.5, "test/auc_low": 0.25, "test/auc_high": 0.75, "test/tp": 3.0, "training/epochs": 2.0}
+    calibration = {"test/calibration/slope": 1.5, "test/calibration/ece": 0.25}
+    auc = {"test/auc": 0.5, "test/auc_low": 0.25, "test/auc_high": 0.75}
+    assert final_numbers(metrics) == {**auc, **calibration, "test/tp": 3.0, "training/epochs": 2.0}
     assert results_text(metrics).splitlines()[2:] == ["| auc | 0.5000 | 0.2500 to 0.7500 | 4.2 |"]
     with Tracker(Loggers({})).recording():
         pass

@@ -11,9 +11,11 @@ from evaluation_settings import SETTINGS
 from matplotlib.figure import Figure
 from PIL import Image
 
+from malaria_exp.evaluation.calibration_metrics import calibration_metrics
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.metrics import METRICS, compute, count
 from malaria_exp.evaluation.plots import patients, results
+from malaria_exp.evaluation.plots.reliability import reliability
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
 from malaria_exp.evaluation.predictions import Predictions
@@ -24,6 +26,7 @@ PATIENTS = np.repeat([f"P{i}" for i in range(10)], 12)
 LABELS = ((RNG.random(120) < 0.5) & (np.arange(120) >= 24)).astype(int)
 SCORES = np.clip(RNG.normal(0.3 + 0.4 * LABELS, 0.2), 0, 1)
 THRESHOLDS = {"fixed": 0.5, "youden": 0.31}
+CALIBRATION = calibration_metrics(LABELS, SCORES, PATIENTS, confidence=0.95, uncalibrated=SCORES**2)
 HISTORY = [
     {"epoch": e, "loss": 1 / e, "val_loss": 1.2 / e, "val_auc": [0.8, 0.93, 0.9, 0.91][e - 1], "learning_rate": 0.1**e, "seconds": 1.0}
     for e in range(1, 5)
@@ -45,6 +48,7 @@ PLOTS = {
     "confusion_matrix": lambda **o: results.confusion_matrix(LABELS, SCORES, 0.5, name="fixed", **o),
     "roc": lambda **o: results.roc(LABELS, SCORES, PATIENTS, thresholds=THRESHOLDS, **o),
     "precision_recall": lambda **o: results.precision_recall(LABELS, SCORES, thresholds=THRESHOLDS, **o),
+    "reliability": lambda **o: reliability(SCORES, CALIBRATION, **o),
     "score_histogram": lambda **o: results.score_histogram(LABELS, SCORES, thresholds=THRESHOLDS, **o),
     "training_curves": lambda **o: training_curves(HISTORY, **o),
     "worst_errors": lambda **o: patients.worst_errors([error(i) for i in range(4)], [error()], **o),
