@@ -42,7 +42,8 @@ def main() -> int:
             print(row(folder.name, f"{name} {found.note}".strip(), pooled[name][-1]))
     if len(folders) > 1:
         for name, cells in pooled.items():
-            print(row(f"all {len(folders)}", name, tuple(np.concatenate(columns) for columns in zip(*cells, strict=True))))
+            logits, labels, patients = (np.concatenate(columns) for columns in zip(*cells, strict=True))
+            print(row(f"all {len(folders)}", name, (logits, labels, patients)))
     return 0
 
 

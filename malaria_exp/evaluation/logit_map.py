@@ -41,7 +41,9 @@ class LogitMap:
                 f" and {len(self.calibrated)} calibrated ones."
             )
         numbers = [*self.logits, *self.calibrated, self.slope]
-        rising = (np.diff(np.float32(self.logits)) > 0).all() and (np.diff(self.calibrated) > 0).all() and 1e-6 <= self.slope <= 1e6
+        rising = (
+            (np.diff(np.array(self.logits, np.float32)) > 0).all() and (np.diff(self.calibrated) > 0).all() and 1e-6 <= self.slope <= 1e6
+        )
         if not (rising and np.isfinite(numbers).all() and np.abs(numbers).max() <= 1e6):
             raise ConfigError(
                 "calibration: expected finite logits, calibrated ones and a slope up to a million, each knot above the one before, so that the"
