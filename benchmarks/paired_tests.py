@@ -43,7 +43,7 @@ def main() -> int:
     arguments = parser.parse_args()
     print(machine())
     if arguments.runs:
-        return _of_runs(*arguments.runs, arguments.cohorts, arguments.resamples)
+        return _of_runs(arguments.runs[0], arguments.runs[1], arguments.cohorts, arguments.resamples)
     counts = _cells_of_patients()
     rng, worst = np.random.default_rng(5), 0.0
     print(f"\ndifference found, in % of {arguments.cohorts} cohorts in which there is none; patients: {' / '.join(map(str, SIZES))}")
@@ -142,7 +142,8 @@ def _of_runs(first: Path, second: Path, cohorts: int, resamples: int) -> int:
     label, patient = model.label[order[0]], model.patient[order[0]]
     scores = np.array([model.score[order[0]], reference.score[order[1]]])
     rows = [np.flatnonzero(patient == name) for name in np.unique(patient)]
-    rng, hits = np.random.default_rng(5), {metric: [] for metric in METRICS}
+    rng = np.random.default_rng(5)
+    hits: dict[str, list[bool]] = {metric: [] for metric in METRICS}
     for number in range(cohorts):
         drawn = rng.integers(len(rows), size=len(rows))
         own = np.concatenate([rows[i] for i in drawn])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from malaria_exp.evaluation.intervals import CHUNK
+from malaria_exp.evaluation.intervals.bootstrap import CHUNK
 from malaria_exp.evaluation.metrics import METRICS, Counts, Ranking, cell_losses
 
 # The benchmark goes down to nine; the bootstrap of fewer than five has too few different resamples to have tails.
@@ -43,19 +43,19 @@ class Obuchowski:
     """AUC; the changes are the influences of K patients: K through their parasitized cells, then K through their uninfected ones."""
 
     def __init__(self, patient: np.ndarray, label: np.ndarray) -> None:
-        self.patients = len(np.unique(patient))
+        self.n = len(np.unique(patient))
         self.kinds = [len(np.unique(patient[label == kind])) for kind in (1, 0)]
 
     def of_seeds(self, label: np.ndarray, patient: np.ndarray, scored: Scored) -> Seeds:
         """Returns the metric of each seed; patients are numbers from 0."""
         kinds = (label == 1, label == 0)
         if not all(kind.any() for kind in kinds):
-            nothing = np.full((len(scored.score), 2 * self.patients), np.nan)
+            nothing = np.full((len(scored.score), 2 * self.n), np.nan)
             return Seeds(nothing[:, 0], nothing)
         placed = np.array([_placements(score, *kinds) for score in scored.score])
         values = placed[:, kinds[0]].mean(axis=1)
         changes = [
-            [np.bincount(patient[kind], (row[kind] - value) / kind.sum(), self.patients) for kind in kinds]
+            [np.bincount(patient[kind], (row[kind] - value) / kind.sum(), self.n) for kind in kinds]
             for row, value in zip(placed, values, strict=True)
         ]
         return Seeds(values, np.array(changes).reshape(len(placed), -1))
@@ -67,7 +67,7 @@ class Obuchowski:
     def variance(self, change: np.ndarray) -> float:
         """Returns the variance over samples of patients."""
         a, b = np.split(change, 2)
-        factor_a, factor_b, factor = (k / (k - 1) for k in (*self.kinds, self.patients))
+        factor_a, factor_b, factor = (k / (k - 1) for k in (*self.kinds, self.n))
         return float(factor_a * (a @ a) + factor_b * (b @ b) + 2 * factor * (a @ b))
 
     def statistic(self, value: float, change: np.ndarray, least: float) -> float:
@@ -76,14 +76,14 @@ class Obuchowski:
 
     def ends(self, value: float, change: np.ndarray, confidence: float) -> tuple[float, float]:
         """Returns the ends of the interval over patients alone."""
-        half = stats.t.isf((1 - confidence) / 2, self.patients - 1) * np.sqrt(self.variance(change))
+        half = stats.t.isf((1 - confidence) / 2, self.n - 1) * np.sqrt(self.variance(change))
         return value - half, value + half
 
 
 class Bootstrap:
     """Any metric; the changes are its values in the resamples of patients, nan where it is undefined."""
 
-    def __init__(self, metric: str, n: int, drawn: np.ndarray) -> None:
+    def __init__(self, metric: str, n: float, drawn: np.ndarray) -> None:
         self.metric, self.n = metric, n
         # Before the resamples the patients themselves, each once.
         self.drawn = np.concatenate([np.ones((1, drawn.shape[1])), drawn])

@@ -6,8 +6,8 @@ Tests over cells (McNemar, DeLong) take a patient's cells for independent, and f
 - of AUC with the variance of clustered ROC curves (Obuchowski 1997, Biometrics 53:567-578) and t of K - 1 degrees of freedom for K patients;
   with one cell a patient that is the variance of DeLong et al. 1988;
 - of every other metric by the expanded percentile bootstrap over patients (Hesterberg 2015, The American Statistician 69:371-386): the ends
-  are the quantiles at norm.cdf(-sqrt(n / (n - 1)) t), with n the patients who have cells for the metric and t of n - 1 degrees of freedom.
-  p is where an interval of the level 1 - p would end at 0.
+  are the quantiles at norm.cdf(-sqrt(n / (n - 1)) t), with t of n - 1 degrees of freedom; n is the effective
+  number of patients by their cells (Kish 1965), at most the number of those who have cells for the metric. p is where an interval of the level 1 - p would end at 0.
 
 The result of a model with several seeds is the mean over them. Its variance is that between patients, and that between seeds divided by
 their number. Some seeds do better on some patients: this is in the variance between patients already, and is subtracted from that
@@ -21,7 +21,9 @@ import numpy as np
 from scipy import stats
 
 from malaria_exp.data.cell_table import UNKNOWN
-from malaria_exp.evaluation.intervals import PATIENTS_UNKNOWN, multiplicities
+from malaria_exp.evaluation.intervals.bootstrap import multiplicities
+from malaria_exp.evaluation.intervals.clustered_variance import effective_patients
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.paired_spread import FEWEST_PATIENTS, TINY, Bootstrap, Obuchowski, Scored, Seeds
 
@@ -104,15 +106,19 @@ def compare_models(
     patients = np.split(index, np.cumsum([len(one.label) for one in cells])[:-1])
     label = np.concatenate([one.label for one in cells])
     n = len(np.unique(np.concatenate([own[_carries(metric, one)] for one, own in zip(cells, patients, strict=True)])))
-    spread = Obuchowski(index, label) if metric == "auc" else Bootstrap(metric, n, multiplicities(len(names), resamples, seed))
+    if metric == "auc":
+        spread: Obuchowski | Bootstrap = Obuchowski(index, label)
+    else:
+        effective = float(effective_patients(np.bincount(index)))
+        spread = Bootstrap(metric, min(n, effective), multiplicities(len(names), resamples, seed))
     pairs = [
         (spread.of_seeds(one.label, own, one.model), spread.of_seeds(one.label, own, one.reference))
         for one, own in zip(cells, patients, strict=True)
     ]
     model, reference = (float(np.mean([pair[side].values.mean() for pair in pairs])) for side in (0, 1))
     value = model - reference
-    known = (None if np.isnan(number) else number for number in (model, reference, value))
-    found = Difference(metric, *known, patients=n, cells=len(label))
+    known = [None if np.isnan(number) else number for number in (model, reference, value)]
+    found = Difference(metric, known[0], known[1], known[2], n, len(label))
     change = np.mean([pair[0].changes.mean(axis=0) - pair[1].changes.mean(axis=0) for pair in pairs], axis=0)
     if UNKNOWN in names:
         return replace(found, reason=PATIENTS_UNKNOWN)
@@ -127,10 +133,10 @@ def compare_models(
         # Equal models; others leave nothing to judge by.
         return replace(found, low=0.0, high=0.0, p=1.0) if abs(value) < TINY else replace(found, reason="the same for every patient")
     extra, freedom = _between_seeds(pairs, spread)
-    df = (variance + extra) ** 2 / (variance**2 / (n - 1) + freedom)
+    df = (variance + extra) ** 2 / (variance**2 / (spread.n - 1) + freedom)
     wider = np.sqrt(1 + extra / variance)
     # The interval over patients, made wider on each side by what the seeds add.
-    stretch = wider * stats.t.isf((1 - confidence) / 2, df) / stats.t.isf((1 - confidence) / 2, n - 1)
+    stretch = wider * stats.t.isf((1 - confidence) / 2, df) / stats.t.isf((1 - confidence) / 2, spread.n - 1)
     low, high = (float(value + (end - value) * stretch) for end in spread.ends(value, change, confidence))
 
     def p_above(sign: int, least: float) -> float:

@@ -86,9 +86,10 @@ def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tup
     run.monitor, run.train_seconds = training.get("monitor"), training.get("train_seconds")
     run.best_epoch, run.parameters = training.get("best_epoch") or None, training.get("parameters")
     run.leaky = run.leaky or metrics.get("leaky") is True
-    run.subset = reported_subset(metrics)
+    run.subset, first = reported_subset(metrics), first_threshold(metrics)
+    run.threshold = metrics["thresholds"][first]["value"]
     part = metrics["subsets"][run.subset]
-    cells = {**part["ranking"], **part["at"][first_threshold(metrics)]}
+    cells = {**part["ranking"], **part["at"][first]}
     run.results = {name: _interval(cells.get(name)) for name in RESULTS}
     run.at_others = {
         f"{name}_at_{threshold}": _interval(part["at"].get(threshold, {}).get(name))[0]

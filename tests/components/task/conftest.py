@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-FILES = ("config.yaml", "status.json", "metrics.json", "history.csv", "split.csv")
+FILES = ("config.yaml", "status.json", "metrics.json", "history.csv", "split.csv", "predictions.csv")
 
 
 @pytest.fixture

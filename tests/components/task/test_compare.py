@@ -7,10 +7,12 @@ import re
 import statistics
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from malaria_exp.evaluation.plots import style
-from malaria_exp.evaluation.reports.comparison import curves
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.reports.comparison import curves, difference_elements
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 
@@ -24,9 +26,10 @@ def compared(run_task, tmp_path):
     """compared(runs) -> folder of the comparison; its plots are drawn, but not turned into PNGs."""
     picture = style.png_bytes(style.new_figure(leaky=False, size=(1, 1)))
 
-    def compare(runs, name="comparison"):
-        with mock.patch.object(curves, "png_bytes", lambda figure: picture):
-            return run_task(["task=compare", f"runs={json.dumps([str(run) for run in runs])}"], tmp_path / name)
+    def compare(runs, name="comparison", *overrides):
+        drawn = [mock.patch.object(module, "png_bytes", lambda figure: picture) for module in (curves, difference_elements)]
+        with drawn[0], drawn[1]:
+            return run_task(["task=compare", f"runs={json.dumps([str(run) for run in runs])}", *overrides], tmp_path / name)
 
     return compare
 
@@ -60,10 +63,72 @@ def test_a_run_that_repeats_another_is_no_further_seed(copy_run, compared, caplo
     assert "Repeated runs: again. Another of the same configuration, seed and test cells" in caplog.text
 
 
-def test_seeds_loggers_and_folders_make_no_other_configuration_and_a_fold_does(copy_run, compared):
+def test_seeds_folds_loggers_and_folders_make_no_other_configuration_and_a_loss_does(copy_run, compared):
     elsewhere = {"cache.root": "/elsewhere", "seed": 1, "logger.jsonl": {}}
     runs = [copy_run("a", {"split.seed": 0}), copy_run("b", {"split.seed": 1}), copy_run("c", elsewhere), copy_run("d", {"split.fold": 1})]
-    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b c", "d"]
+    runs.append(copy_run("e", {"loss.name": "focal"}))
+    assert [row["runs"] for row in rows_of(compared(runs) / "configurations.csv")] == ["a b c d", "e"]
+
+
+def score_cells(run, right):
+    """Gives a run predictions of ten cells of eight patients in val and test; in the first patients so many are right."""
+    rows = [
+        (
+            f"{subset}{patient}-{cell}",
+            f"P{patient}",
+            f"S{patient}",
+            cell % 2,
+            0.5 + 0.1 * (cell % 2 - 0.5) * (1 if patient < right else -1),
+            subset,
+        )
+        for subset in ("val", "test")
+        for patient in range(8)
+        for cell in range(10)
+    ]
+    Predictions(*map(np.array, zip(*rows, strict=True))).write(run / "predictions.csv")
+    return run
+
+
+def test_differences_are_on_the_page_on_the_terminal_and_in_a_file(copy_run, compared, capsys):
+    runs = [score_cells(copy_run("first"), 6), score_cells(copy_run("second", {"loss.name": "focal"}), 8)]
+    folder = compared(runs, "out", "task.metric=[accuracy,auc,brier]", "task.margin=0.02")
+    rows = rows_of(folder / "comparisons.csv")
+    assert [(row["model"], row["reference"], row["metric"], row["subset"], row["cells"], row["patients"]) for row in rows] == [
+        ("loss=focal", "loss=bce", metric, "test", "80", "8") for metric in ("accuracy", "auc", "brier")
+    ]
+    accuracy = {key: float(rows[0][key]) for key in ("model_value", "reference_value", "difference", "margin")}
+    assert accuracy == {"model_value": 1, "reference_value": 0.75, "difference": 0.25, "margin": 0.02}
+    page, printed = (folder / "compare.html").read_text(), " ".join(capsys.readouterr().err.split())
+    for verdict in {row["verdict"] for row in rows}:
+        assert f">{verdict}<" in page
+    assert "Accuracy +0.2500 (" in printed
+    assert "Accuracy +0.2500 (" in page.partition('class="said"')[2].partition("</ul>")[0]
+    assert (folder / "plots" / "differences.png").is_file()
+
+
+def test_runs_whose_test_cells_are_sealed_are_compared_on_validation_and_the_page_says_so(copy_run, compared, caplog):
+    first, sealed = score_cells(copy_run("first"), 6), score_cells(copy_run("sealed", {"loss.name": "focal"}), 6)
+    metrics = json.loads((sealed / "metrics.json").read_text())
+    del metrics["subsets"]["test"]
+    (sealed / "metrics.json").write_text(json.dumps(metrics))
+    (row,) = rows_of(compared([first, sealed]) / "comparisons.csv")
+    assert (row["subset"], row["difference"], row["p"]) == ("val", "0.0", "1.0")
+    assert "1 of 2 runs (sealed) left the test subset sealed" in caplog.text
+    assert "Differences are tested on VALIDATION cells, of all runs" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("task.reference=secnd", "task.reference: no run or configuration 'secnd' with results. Did you mean 'second'?"),
+        ("task.metric=precison", "task.metric: "),
+        ("task.margin=0", "task.margin: "),
+    ],
+)
+def test_a_wrong_key_is_said_and_nothing_is_written(override, message, copy_run, compared, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        compared([copy_run("first"), copy_run("second", {"seed": 1})], "out", override)
+    assert not (tmp_path / "out" / "compare.html").exists()
 
 
 def test_only_what_differs_is_a_column_and_numbers_are_compared_as_numbers(copy_run, compared):

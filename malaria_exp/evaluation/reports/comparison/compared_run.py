@@ -30,6 +30,7 @@ class ComparedRun:
         results: metric to (value, low, high) on the reported subset; low and high None without an interval.
         at_others: rates at the other thresholds, as sensitivity_at_youden.
         test_set: digest of the cells the results were measured on.
+        threshold: the first of its thresholds, which the rates in tables are at.
         subset: the subset of the results, "test" as a rule.
         monitor: the validation metric that chose the epoch.
         objective: its best value.
@@ -50,6 +51,7 @@ class ComparedRun:
     results: dict[str, Interval] = field(default_factory=dict)
     at_others: dict[str, float | None] = field(default_factory=dict)
     test_set: str | None = None
+    threshold: float = 0.5
     subset: str | None = None
     monitor: str | None = None
     objective: float | None = None

@@ -1,4 +1,4 @@
-"""What tells runs apart: the keys in which they differ, runs that differ in their seeds alone, and short labels."""
+"""What tells runs apart: the keys in which they differ, runs that differ in their seeds or folds alone, and short labels."""
 
 import json
 import math
@@ -14,6 +14,8 @@ from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, Comp
 from malaria_exp.utils.errors import ConfigError
 
 SEEDS = ("seed", "split.seed")
+# What the runs of a configuration may differ in.
+REPEATS = (*SEEDS, "split.fold")
 # These keys say where things are read from, kept and written, and change no result.
 LOCATIONS = ("task", "run", "runs", "plugins", "save_as", "cache.root", "cache.workers", "logger", "storage")
 LONGEST_LABEL = 60
@@ -52,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Runs that differ in nothing but their seeds.
+    """Runs that differ in nothing but their seeds and folds.
 
     Attributes:
         label: what tells it from the other configurations.
@@ -78,6 +80,15 @@ class Configuration:
         """Whether any of them is."""
         return any(run.leaky for run in self.runs)
 
+    @property
+    def by_seed(self) -> list["Configuration"]:
+        """A configuration of each seed: one run, or the folds of that seed."""
+        groups: dict[tuple[str, ...], list[ComparedRun]] = {}
+        for run in self.done:
+            groups.setdefault(tuple(text_of(run.config.get(key, ABSENT)) for key in SEEDS) if run.config else (run.name,), []).append(run)
+        named = {key: ", ".join(f"{name}={value}" for name, value in zip(SEEDS, key, strict=False)) for key in groups}
+        return [Configuration(own[0].name if len(own) == 1 else named[key], tuple(own)) for key, own in groups.items()]
+
     def spread(self, result: str) -> "Spread":
         """Returns how a result is spread over the runs."""
         return Spread.of([value for run in self.done if (value := run.results.get(result, NOTHING)[0]) is not None])
@@ -88,7 +99,7 @@ def _once(runs: Sequence[ComparedRun]) -> Iterable[ComparedRun]:
     for run in runs:
         if run.done:
             # A run whose configuration is not known repeats none.
-            seeds = [text_of(run.config.get(key, ABSENT)) for key in SEEDS] if run.config else [str(run.path)]
+            seeds = [text_of(run.config.get(key, ABSENT)) for key in REPEATS] if run.config else [str(run.path)]
             found.setdefault((*seeds, run.test_set), run)
     return found.values()
 
@@ -132,7 +143,7 @@ def compare_configs(runs: Sequence[ComparedRun]) -> tuple[list[Column], dict[str
         group = key.partition(".")[0]
         follows = group if group != key and group in differing and _decided_by(group, key, known) else None
         columns.append(Column(key, tuple(run.config.get(key, ABSENT) for run in runs), follows))
-    columns.sort(key=lambda column: (column.follows is not None, column.key in SEEDS, column.key not in GROUPS))
+    columns.sort(key=lambda column: (column.follows is not None, column.key in REPEATS, column.key not in GROUPS))
     return columns, same
 
 
@@ -154,8 +165,8 @@ def text_of(value: Any) -> str:
 
 
 def configurations(runs: Sequence[ComparedRun], columns: Sequence[Column]) -> list[Configuration]:
-    """Returns the runs grouped by all but their seeds, in the order of the first run of each; a run of unknown configuration is alone."""
-    telling = [column for column in columns if not _is(column.key, (*SEEDS, *LOCATIONS))]
+    """Returns the runs grouped by all but their seeds and folds, in the order of the first run of each; a run of unknown configuration is alone."""
+    telling = [column for column in columns if not _is(column.key, (*REPEATS, *LOCATIONS))]
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, run in enumerate(runs):
         key = tuple(text_of(column.values[index]) for column in telling) if run.config else ("", run.name)

@@ -1,4 +1,4 @@
-"""The comparison as CSV files: a row a run, a row a configuration, and every number of every history."""
+"""The comparison as CSV files: a row a run, a row a configuration, a row a comparison, and every number of every history."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from malaria_exp.evaluation.reports.comparison.compared_run import NOTHING, RESULTS, ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import Column, Configuration, text_of
+from malaria_exp.evaluation.reports.comparison.differences import Comparison
 from malaria_exp.utils.atomic_files import write_csv
 
 
@@ -36,6 +37,18 @@ def write_configurations(path: Path, groups: Sequence[Configuration]) -> None:
         numbers = [value for s in map(group.spread, RESULTS) for value in (s.n, s.mean, s.deviation, s.low, s.high)]
         rows.append([group.label, " ".join(run.name for run in group.runs), len(group.done), str(group.leaky).lower(), *numbers])
     write_csv(path, header, rows)
+
+
+def write_comparisons(path: Path, comparisons: Sequence[Comparison], subset: str) -> None:
+    """Writes a row a comparison and metric: both values, their difference with interval and p, and the verdict."""
+    numbers = ("low", "high", "p", "p_holm", "p_margin", "p_margin_holm", "patients", "cells", "reason")
+    header = ["model", "reference", "metric", "subset", "verdict", "model_value", "reference_value", "difference", *numbers]
+    rows: list[list[Any]] = []
+    for one in comparisons:
+        found = one.difference
+        own = [found.metric, subset, one.verdict, found.model, found.reference, found.value, *(getattr(found, name) for name in numbers)]
+        rows.append([one.model, one.reference, *own, *one.seeds, one.settings.margin, one.settings.confidence])
+    write_csv(path, [*header, "model_seeds", "reference_seeds", "margin", "confidence"], rows)
 
 
 def write_history(path: Path, runs: Sequence[ComparedRun]) -> None:

@@ -28,12 +28,14 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
     """
     done = [run for run in runs if run.done]
     notes = []
-    sets = {run.test_set for run in done}
+    # Folds are tested on different cells by their nature.
+    folds = {text_of(run.config.get("split.fold", ABSENT)) for run in done}
+    sets = max(({run.test_set for run in done if text_of(run.config.get("split.fold", ABSENT)) == fold} for fold in folds), key=len)
     if len(sets) > 1:
         what = f"{len(sets)} different sets of cells" if None not in sets else "cells that are not all known to be the same"
         notes.append(
-            f"These runs were tested on {what}: their numbers are not comparable cell by cell. A difference between two of them may be"
-            " one between the cells. The column 'test set' says which runs share theirs."
+            f"These runs were tested on {what}: their numbers are not comparable cell by cell. A difference between two rows may be one between"
+            " the cells; what is tested for a difference are cells that both scored. The column 'test set' says which runs share theirs."
         )
     sealed = [run.name for run in done if run.subset == "val"]
     if sealed:
@@ -44,6 +46,7 @@ def cautions(runs: Sequence[ComparedRun], groups: Sequence[Configuration]) -> li
         )
         notes.append(
             f"{whose} left the test subset sealed: their numbers are of validation patients, by whom epoch and threshold were chosen, and too good."
+            " Differences are tested on VALIDATION cells, of all runs: good for choosing, no result."
         )
     if leaky := sum(run.leaky for run in done):
         notes.append(
@@ -93,13 +96,13 @@ def runs_table(runs: Sequence[ComparedRun], columns: Sequence[Column], folder: P
 
 
 def configurations_table(groups: Sequence[Configuration]) -> SortableTable | None:
-    """Returns a row a configuration: number of seeds, and of each result mean, deviation, smallest and largest.
+    """Returns a row a configuration: number of runs, and of each result mean, deviation, smallest and largest.
 
-    None if no two runs differ in their seeds alone.
+    None if no two runs differ in their seeds or folds alone.
     """
     if all(len(group.runs) == 1 for group in groups):
         return None
-    heads = [Head("configuration", number=False), Head("seeds", title="Runs with results that differ in their seeds alone.")]
+    heads = [Head("configuration", number=False), Head("runs", title="Runs with results that differ in their seeds or folds alone.")]
     heads += _result_heads([run for group in groups for run in group.runs])
     rows = []
     for group in groups:
