@@ -136,10 +136,13 @@ class Bootstrap:
 
     def statistic(self, value: float, change: np.ndarray, least: float) -> float:
         """Returns how far the value is above `least`, in standard errors, to be judged by Student's t."""
-        change = change[np.isfinite(change)]
-        # Sums in another order differ in the last digit; one more resample stands for those that were not drawn.
-        below = min((np.count_nonzero(change <= least + TINY) + 1) / (len(change) + 1), len(change) / (len(change) + 1))
-        return float(stats.norm.isf(below) * np.sqrt((self.n - 1) / self.n))
+        drawn = change[np.isfinite(change)]
+        # Sums in another order differ in the last digit.
+        below = int(np.count_nonzero(drawn <= least + TINY))
+        # One more resample stands for those that were not drawn.
+        by_rank = float(stats.norm.isf(min(below + 1, len(drawn)) / (len(drawn) + 1)) * np.sqrt((self.n - 1) / self.n))
+        # Farther out than any resample, their standard error is the only measure.
+        return by_rank if below else max(by_rank, float((value - least) / np.sqrt(self.variance(change))))
 
     def ends(self, value: float, change: np.ndarray, confidence: float) -> tuple[float, float]:
         """Returns the ends of the interval over patients alone."""

@@ -6,8 +6,9 @@ Tests over cells (McNemar, DeLong) take a patient's cells for independent, and f
 - of AUC with the variance of clustered ROC curves (Obuchowski 1997, Biometrics 53:567-578) and t of K - 1 degrees of freedom for K patients;
   with one cell a patient that is the variance of DeLong et al. 1988;
 - of every other metric by the expanded percentile bootstrap over patients (Hesterberg 2015, The American Statistician 69:371-386): the ends
-  are the quantiles at norm.cdf(-sqrt(n / (n - 1)) t), with t of n - 1 degrees of freedom; n is the effective
-  number of patients by their cells (Kish 1965), at most the number of those who have cells for the metric. p is where an interval of the level 1 - p would end at 0.
+  are the quantiles at norm.cdf(-sqrt(n / (n - 1)) t), with t of n - 1 degrees of freedom. n is the effective number of patients by their
+  cells (Kish 1965), at most the number of those who have cells for the metric. p is where an interval of the level 1 - p would end at 0;
+  where all resamples lie on one side of 0, it is that of their standard error and t.
 
 The result of a model with several seeds is the mean over them. Its variance is that between patients, and that between seeds divided by
 their number. Some seeds do better on some patients: this is in the variance between patients already, and is subtracted from that
@@ -100,7 +101,7 @@ def compare_models(
         confidence: of the interval, in (0, 1).
         margin: how much worse the model may be, in the metric's unit, above 0; None for no test of that.
         seed: of the draws. Exchanging model and reference negates the difference and leaves p as it is.
-        resamples: of the bootstrap; no p can be found below that of a single resample on the other side of 0.
+        resamples: of the bootstrap.
     """
     names, index = np.unique(np.concatenate([one.patient for one in cells]), return_inverse=True)
     patients = np.split(index, np.cumsum([len(one.label) for one in cells])[:-1])

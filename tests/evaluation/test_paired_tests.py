@@ -84,6 +84,9 @@ def test_a_mean_over_patients_is_judged_like_students_paired_t():
     assert found.value == pytest.approx(by_patient.mean())
     assert (found.low, found.high) == pytest.approx(tuple(known.confidence_interval()), abs=0.006)
     assert found.p == pytest.approx(known.pvalue, abs=0.03)
+    # Far beyond what ten thousand resamples can tell.
+    clear = compare_models([cells(patients=15, each=40, better=1.5)], "accuracy")
+    assert clear.p < 1e-6 and clear.low > 0
 
 
 @pytest.mark.parametrize("metric", ["auc", "sensitivity", "brier"])
