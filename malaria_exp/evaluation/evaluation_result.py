@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from malaria_exp.data.bad_images import EXCLUDED_FILE, describe
 from malaria_exp.data.cell_table import BadImage, CellTable, of_patients
@@ -11,6 +13,9 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.data.verification import is_nih
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.utils.rows import Row
+
+if TYPE_CHECKING:
+    from malaria_exp.evaluation.reports.page_elements import SortableTable
 
 PROTOCOLS = {
     "patient_holdout": "Patients were divided into training, validation and test; no patient is in two of them.",
@@ -38,6 +43,8 @@ class EvaluationResult:
         objective: the best validation value of the monitor, for searches; None if it was undefined throughout.
         notes: cautions for the report.
         nih: whether cells of the NIH set were scored.
+        own_thresholds: of joined runs, the threshold of each cell, float64 (N,), by name; only those that are not one number.
+        runs: of joined runs, a table with a row for each.
     """
 
     subject: str
@@ -53,6 +60,8 @@ class EvaluationResult:
     objective: float | None = None
     notes: list[str] = field(default_factory=list)
     nih: bool = False
+    own_thresholds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    runs: "SortableTable | None" = None
 
     @classmethod
     def of_training(

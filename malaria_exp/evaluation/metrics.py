@@ -80,13 +80,13 @@ class Counts:
         return _ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
 
 
-def count(labels: np.ndarray, scores: np.ndarray, threshold: float, weights: np.ndarray | None = None) -> Counts:
+def count(labels: np.ndarray, scores: np.ndarray, threshold: float | np.ndarray, weights: np.ndarray | None = None) -> Counts:
     """Counts the four kinds of cells; a cell is predicted parasitized if score >= threshold.
 
     Args:
         labels: (N,), 1 = parasitized, 0 = uninfected.
         scores: (N,), finite.
-        threshold: on the scale of the scores.
+        threshold: on the scale of the scores; (N,) if cells have thresholds of their own, as those of joined folds.
         weights: None for one each; (N,) or (R, N), not negative.
 
     Returns:

@@ -7,6 +7,7 @@ the same float64 again: metrics computed later from the file equal those of the 
 import csv
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -100,18 +101,23 @@ class Predictions:
         rows = self.subset == subset
         return Predictions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
-    def write(self, path: str | os.PathLike[str]) -> Path:
+    def write(self, path: str | os.PathLike[str], more: Mapping[str, np.ndarray] | None = None) -> Path:
         """Writes the CSV atomically; `read` gives back equal columns.
+
+        Args:
+            path: of the file.
+            more: further columns, str (N,), by name; `read` ignores them.
 
         Returns:
             The path written.
         """
         text = io.StringIO(newline="")
-        columns = [list(map(to_cell, getattr(self, name).tolist())) for name in COLUMNS]
+        found = {name: getattr(self, name) for name in COLUMNS} | dict(more or {})
+        columns = [list(map(to_cell, column.tolist())) for column in found.values()]
         # The csv module does not quote a lone "\r" inside a name, and would read it as the end of a line.
         odd = any("\r" in value for column in columns for value in column if isinstance(value, str))
         writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
-        writer.writerow(COLUMNS)
+        writer.writerow(found)
         writer.writerows(zip(*columns, strict=True))  # csv writes a float by repr, the shortest text that reads back the same
         return write_text(path, text.getvalue())
 

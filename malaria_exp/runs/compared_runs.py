@@ -32,7 +32,7 @@ def _read_run(found: FoundRun, test_sets: dict[tuple[str, str], str]) -> Compare
     if status.get("task", "train") != "train":
         if found.by_name:
             raise RunFolderError(
-                f"runs: '{found.name}' is a run of task={status['task']}; only training runs can be compared. Expected {EXPECTED}"
+                f"runs: '{found.name}' is a run of task={status['task']}; only training runs can be compared or pooled. Expected {EXPECTED}"
             )
         return None
     run = ComparedRun(found.name, found.path, str(status.get("status", "?")), str(status.get("reason", "")))

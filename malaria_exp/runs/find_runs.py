@@ -1,4 +1,4 @@
-"""Which runs are compared: folders of runs, of multiruns or of many runs, patterns, and URLs of finished runs."""
+"""Which runs are compared or pooled: folders of runs, of multiruns or of many runs, patterns, and URLs of finished runs."""
 
 import glob
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from malaria_exp.runs.remote_runs import local_run
-from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.runs.run_folder import PREVIOUS_ATTEMPTS, STATUS
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.http import public_url
@@ -26,13 +26,14 @@ class FoundRun:
     by_name: bool
 
 
-def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[FoundRun]:
+def find_runs(runs: Sequence[str] | str, root: Path, own: Path, task: str = "compare") -> list[FoundRun]:
     """Returns the folders of the runs, each once, in the order given; those of a folder or pattern in the order of their names.
 
     Args:
         runs: as the configuration has it.
         root: the cache folder, for copies of runs that lie elsewhere.
-        own: the folder of this comparison, which is not compared.
+        own: the folder of this task, which is not read.
+        task: its name, for the message.
 
     Raises:
         ConfigError: none is given, one does not exist, or a folder or pattern holds no run.
@@ -41,7 +42,7 @@ def find_runs(runs: Sequence[str] | str, root: Path, own: Path) -> list[FoundRun
     """
     given = [runs] if isinstance(runs, str) else list(runs)
     if not given or not all(given):
-        raise ConfigError(f"runs: missing; task=compare needs runs: {EXPECTED}")
+        raise ConfigError(f"runs: missing; task={task} needs runs: {EXPECTED}")
     found: list[tuple[Path, str, bool]] = []
     for run in given:
         if scheme_of(run) not in ("", "file"):
@@ -77,7 +78,9 @@ def _within(folder: Path) -> list[Path]:
     """Returns the folder if it is a run's, else the runs in it."""
     if (folder / STATUS).is_file():
         return [folder]
-    return sorted({path.parent for pattern in WITHIN for path in folder.glob(pattern)}, key=_natural)
+    found = {path.parent for pattern in WITHIN for path in folder.glob(pattern)}
+    # Attempts at a job that was begun again; the job's own folder says what became of it.
+    return sorted((path for path in found if path.parent.name != PREVIOUS_ATTEMPTS), key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

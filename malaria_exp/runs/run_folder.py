@@ -23,6 +23,8 @@ from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
+# The folder of a multirun in which attempts at its jobs lie that were begun again.
+PREVIOUS_ATTEMPTS = "earlier"
 # Locked by the process that works in the folder, for as long as it lives.
 LOCK = ".run.lock"
 # What a run writes before it does any work, besides its status.

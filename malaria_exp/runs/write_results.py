@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.bad_images import EXCLUDED_FILE
@@ -16,7 +19,7 @@ from malaria_exp.utils.terminal_log import RESULT, log
 
 
 def write_result(folder: RunFolder, config: Config, result: EvaluationResult, record: Mapping[str, Any]) -> None:
-    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and shows the metrics in the terminal and in status.json.
+    """Writes the files of an evaluation, see `write_evaluation`, and shows the metrics in the terminal and in status.json.
 
     Args:
         folder: the run's folder, which holds config.yaml already.
@@ -24,19 +27,49 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
         result: the evaluation result.
         record: the provenance.
     """
+    title = f"run {folder.path.parent.name}/{folder.path.name}"
+    config_text = (folder / "config.yaml").read_text(encoding="utf-8")
+    report = write_evaluation(folder.path, result, record, title, config_text, seed=config.seed, errors=config.evaluation.worst)
+    folder.facts |= {"headline": headline(result.metrics), "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
+    log.log(RESULT, results_table(result.metrics, leaky=result.leaky))
+    log.log(RESULT, f"report    {report}")
+
+
+def write_evaluation(
+    folder: Path,
+    result: EvaluationResult,
+    record: Mapping[str, Any],
+    title: str,
+    config_text: str,
+    *,
+    seed: int,
+    errors: int,
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and returns the path of the report.
+
+    Args:
+        folder: that they are written to.
+        result: the evaluation result.
+        record: the provenance.
+        title: what was evaluated, in words.
+        config_text: the configuration as YAML.
+        seed: of what the plots resample.
+        errors: most cells among the worst errors.
+        columns: further columns of predictions.csv.
+    """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
-    result.predictions.write(folder / "predictions.csv")
+    result.predictions.write(folder / "predictions.csv", columns)
     write_json(folder / "metrics.json", result.metrics)
-    plots = draw_plots(result, errors=config.evaluation.worst)
+    plots = draw_plots(result, errors=errors)
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
-    report = folder / "report.html"
-    write_report(
-        report,
+    return write_report(
+        folder / "report.html",
         ReportData(
-            title=f"Malaria cell classification, run {folder.path.parent.name}/{folder.path.name}",
+            title=f"Malaria cell classification, {title}",
             run_name=result.subject,
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             held_out=result.held_out,
@@ -45,15 +78,13 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
             counts=result.metrics.get("subset_counts"),
             plots=plots,
             nih=result.nih,
-            config=(folder / "config.yaml").read_text(encoding="utf-8"),
+            config=config_text,
             provenance=record,
             notes=[*result.notes, *cautions(result.metrics, nih=result.nih)],
             command=record["command"],
+            runs=result.runs,
         ),
     )
-    folder.facts |= {"headline": headline(result.metrics), "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
-    log.log(RESULT, results_table(result.metrics, leaky=result.leaky))
-    log.log(RESULT, f"report    {report}")
 
 
 def write_excluded(folder: RunFolder, excluded: list[BadImage]) -> None:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.runs import read_files
-from malaria_exp.runs.run_folder import STATUS, has_checkpoint, may_be_running
+from malaria_exp.runs.run_folder import PREVIOUS_ATTEMPTS, STATUS, has_checkpoint, may_be_running
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
-
-PREVIOUS_ATTEMPTS = "earlier"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from malaria_exp.evaluation.predictions import SUBSETS
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import read_status
+from malaria_exp.sweeps.multirun_pool import pool_jobs
 from malaria_exp.sweeps.multirun_record import read_record
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.progress_bars import console
@@ -33,7 +34,7 @@ def remember(folder: Path) -> None:
 
 
 def print_summary() -> int:
-    """Prints the table of the multirun that just ended and writes it to jobs.csv; returns 1 if a job did not end well, else 0."""
+    """Prints the table of the multirun that just ended and writes it to jobs.csv; pools folds and seeds; returns 1 if a job did not end well, else 0."""
     rows = collect_jobs(folder := _sweep_dirs.pop()) if _sweep_dirs else []
     if not rows:
         return 0
@@ -55,6 +56,7 @@ def print_summary() -> int:
         console().print(
             f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False
         )
+    pool_jobs(folder, [(row["job"], row["status"], row["overrides"].split()) for row in rows])
     return int(unfinished > 0)
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.registry import register
-from malaria_exp.runs.run_folder import claim_run, has_checkpoint
+from malaria_exp.runs.run_folder import PREVIOUS_ATTEMPTS, claim_run, has_checkpoint
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.redaction import redact_yaml
 from malaria_exp.utils.terminal_log import log
@@ -35,7 +35,7 @@ def train(app: "App", /) -> float | None:
 def _cut_off(app: "App") -> "Resumption | None":
     """Returns what the job goes on from if it was cut off; None for a new job, and for one that has to begin anew."""
     from malaria_exp.runs.resumption import read_cut_off
-    from malaria_exp.sweeps.job_status import PREVIOUS_ATTEMPTS, move_aside
+    from malaria_exp.sweeps.job_status import move_aside
 
     if not has_checkpoint(app.output_dir):
         return None

@@ -33,7 +33,7 @@ class ErrorCell:
     score: float
 
 
-def worst(labels: np.ndarray, scores: np.ndarray, threshold: float, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def worst(labels: np.ndarray, scores: np.ndarray, threshold: float | np.ndarray, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
     """Returns the rows of the false negatives (lowest score first) and false positives (highest first), at most `most` each."""
     labels, scores = np.asarray(labels), np.asarray(scores)
     missed = np.flatnonzero((labels == 1) & (scores < threshold))

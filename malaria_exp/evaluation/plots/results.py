@@ -36,13 +36,15 @@ def _with_interval(name: str, cell: Mapping[str, Any] | None) -> str:
     return f"{name} {cell['value']:.3f}{interval}"
 
 
-def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *, name: str = "", leaky: bool = False) -> Figure:
+def confusion_matrix(
+    labels: np.ndarray, scores: np.ndarray, threshold: float | np.ndarray, *, name: str = "", leaky: bool = False
+) -> Figure:
     """Draws the four counts with the percentage of their true class.
 
     Args:
         labels: see the module.
         scores: see the module.
-        threshold: predicted parasitized if score >= threshold.
+        threshold: predicted parasitized if score >= threshold; (N,) if cells have thresholds of their own.
         name: the threshold's name for the title.
         leaky: see the module.
     """
@@ -52,7 +54,8 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
     for (row, column), (number, percent, color) in cells.items():
         axes.text(column, row - 0.1, number, ha="center", va="center", fontsize=TEXT + 7, color=color)
         axes.text(column, row + 0.18, percent, ha="center", va="center", fontsize=TEXT - 0.5, color=color)
-    dress(axes, f"Threshold {f'{name} = ' if name else ''}{threshold:.4g}", "Predicted", "Truth (percentages are of each row)")
+    value = f"{threshold:.4g}" if np.ndim(threshold) == 0 else "each run's own"
+    dress(axes, f"Threshold {f'{name} = ' if name else ''}{value}", "Predicted", "Truth (percentages are of each row)")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_xticks([0, 1], ["parasitized", "uninfected"])
@@ -62,7 +65,7 @@ def confusion_matrix(labels: np.ndarray, scores: np.ndarray, threshold: float, *
 
 
 def matrix_cells(
-    labels: np.ndarray, scores: np.ndarray, threshold: float
+    labels: np.ndarray, scores: np.ndarray, threshold: float | np.ndarray
 ) -> tuple[np.ndarray, dict[tuple[int, int], tuple[str, str, str]]]:
     """Returns the fractions of each true class, (2, 2), and by (row, column) what is written there: count, percentage, text color."""
     counts = count(labels, scores, threshold)

@@ -23,11 +23,12 @@ def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
     metrics, leaky = result.metrics, result.leaky
     subset = reported_subset(metrics)
     part, shown = metrics["subsets"][subset], result.predictions.select(subset)
-    thresholds = {name: threshold["value"] for name, threshold in metrics["thresholds"].items()}
+    values = {name: threshold["value"] for name, threshold in metrics["thresholds"].items()} | result.own_thresholds
+    thresholds = {name: value for name, value in values.items() if name not in result.own_thresholds}
     first = first_threshold(metrics)
     figures = {
         f"confusion_matrix_{name}": confusion_matrix(shown.label, shown.score, value, name=name, leaky=leaky)
-        for name, value in thresholds.items()
+        for name, value in values.items()
     }
     figures["roc"] = roc(shown.label, shown.score, shown.patient, thresholds=thresholds, auc=part["ranking"]["auc"], leaky=leaky)
     figures["precision_recall"] = precision_recall(
@@ -38,9 +39,10 @@ def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
     if result.history:
         figures["training_curves"] = training_curves(result.history, monitor=result.monitor, best_epoch=result.best_epoch, leaky=leaky)
     figures["per_patient"] = per_patient(part["per_patient"], threshold=first, leaky=leaky)
-    cells = next(cells for cells in result.cells if cells.subset == subset)
-    missed, alarms = worst(shown.label, shown.score, thresholds[first], errors // 2)
-    if len(missed) or len(alarms):
+    missed, alarms = worst(shown.label, shown.score, values[first], errors // 2)
+    # Joined runs have scores, but no pictures.
+    cells = next((cells for cells in result.cells if cells.subset == subset), None)
+    if cells and (len(missed) or len(alarms)):
         figures["worst_errors"] = worst_errors(_pictures(shown, cells, missed), _pictures(shown, cells, alarms), leaky=leaky)
     return {name: png_bytes(figure) for name, figure in figures.items()}
 

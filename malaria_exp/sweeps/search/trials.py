@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.runs import read_files
-from malaria_exp.runs.run_folder import STATUS
-from malaria_exp.sweeps.job_status import PREVIOUS_ATTEMPTS, read_json, read_status
+from malaria_exp.runs.run_folder import PREVIOUS_ATTEMPTS, STATUS
+from malaria_exp.sweeps.job_status import read_json, read_status
 from malaria_exp.sweeps.sealed_jobs import KEY
 from malaria_exp.sweeps.search.file import Metric
 from malaria_exp.utils.atomic_files import write_json

@@ -79,7 +79,7 @@ def runs_table(runs: Sequence[ComparedRun], columns: Sequence[Column], folder: P
     rows = []
     for index, run in enumerate(runs):
         cells = [
-            Cell(run.name, run.name, link=_report_link(run, folder), title=str(run.path), leaky=run.leaky),
+            Cell(run.name, run.name, link=report_link(run, folder), title=str(run.path), leaky=run.leaky),
             Cell(run.status if shared or not run.done else f"{run.status}, {run.subset}", run.status),
         ]
         cells += [Cell(letters.get(run.test_set or "", "?" if run.done else ""), letters.get(run.test_set or ""))] if letters else []
@@ -137,7 +137,7 @@ def _letters_of_test_sets(runs: Sequence[ComparedRun]) -> dict[str, str]:
     return {one: chr(65 + i % 26) + str(i // 26 or "") for i, one in enumerate(sets)} if several else {}
 
 
-def _report_link(run: ComparedRun, folder: Path) -> str:
+def report_link(run: ComparedRun, folder: Path) -> str:
     """Returns the relative address of the run's report as seen from the folder, so that outputs/ may move; empty without one."""
     report = run.path / "report.html"
     if not report.is_file():

@@ -1,0 +1,128 @@
+"""The metrics of joined folds, in which each run has thresholds of its own, and of repetitions of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from malaria_exp.evaluation.evaluate import evaluate
+from malaria_exp.evaluation.intervals import IntervalMethod
+from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.repetitions import OVER_SEEDS, OVER_SPLITS, mean_of, over_seeds, over_splits
+from malaria_exp.evaluation.thresholds import HALF, Threshold
+
+COUNTS = ("tp", "fp", "tn", "fn")
+Cell = dict[str, Any]
+
+
+def join_thresholds(runs: Sequence[Mapping[str, Threshold]]) -> dict[str, Threshold]:
+    """Returns a threshold for each name: of runs whose values differ their mean, and a rule that says between which values they lie."""
+    joined = {}
+    for name, first in runs[0].items():
+        values = [run[name].value for run in runs]
+        chance = mean_of([run[name].chance for run in runs])
+        if len(set(values)) > 1:
+            rule = f"each run's own, {min(values):.3f} to {max(values):.3f}: {first.rule}"
+            first = replace(first, value=float(np.mean(values)), rule=rule)  # noqa: PLW2901
+        joined[name] = replace(first, chance=chance)
+    return joined
+
+
+def evaluate_joined(
+    predictions: Predictions, runs: Sequence[Mapping[str, Threshold]], row_runs: np.ndarray, interval: IntervalMethod, **settings: Any
+) -> dict[str, Any]:
+    """Computes the metrics of the test cells of several runs, each cell predicted at the threshold of its own run.
+
+    Args:
+        predictions: test cells of all runs; every cell once.
+        runs: the thresholds of each run, by name.
+        row_runs: int (N,), the number of the run that each cell was tested in.
+        interval: how intervals are computed.
+        **settings: resamples, confidence and seed of `evaluate`.
+
+    Returns:
+        As `evaluate`, of the subset test; `value` of a threshold that differs is the mean over the runs.
+    """
+    thresholds = join_thresholds(runs)
+    metrics = evaluate(predictions, thresholds=thresholds, interval=interval, **settings)
+    part = metrics["subsets"]["test"]
+    for name, own in own_thresholds(runs, row_runs).items():
+        # What is predicted at thresholds that differ is the same as scores of 0 and 1 at one threshold.
+        decided = replace(predictions, score=(predictions.score >= own).astype(np.float64))
+        found = evaluate(decided, thresholds={name: Threshold(HALF, "")}, interval=interval, **settings)["subsets"]["test"]
+        part["at"][name] = found["at"][name] | {"threshold": thresholds[name].value}
+        for row, decided_row in zip(part["per_patient"], found["per_patient"], strict=True):
+            row["at"][name] = decided_row["at"][name]
+    return metrics
+
+
+def own_thresholds(runs: Sequence[Mapping[str, Threshold]], row_runs: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the threshold of each cell, float64 (N,), by name; only those that are not the same in all runs."""
+    values = {name: np.array([run[name].value for run in runs]) for name in runs[0]}
+    return {name: one[row_runs] for name, one in values.items() if len(set(one.tolist())) > 1}
+
+
+def average_over_seeds(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the metrics of the first repetition with every value replaced by the mean over all, see `over_seeds`.
+
+    Args:
+        repetitions: metrics of trainings that were tested on the same cells.
+    """
+    confidence = repetitions[0]["interval"]["confidence"]
+    words = OVER_SEEDS.format(n=len(repetitions))
+    return _averaged(repetitions, words, lambda metric, cells, _: over_seeds(metric, cells, confidence))
+
+
+def average_over_splits(
+    repetitions: Sequence[Mapping[str, Any]], test_sets: Sequence[Sequence[Mapping[str, Any]]], ratio: float
+) -> dict[str, Any]:
+    """Returns the metrics of the first repetition with every value replaced by the mean over all, see `over_splits`.
+
+    Args:
+        repetitions: metrics of each.
+        test_sets: for each test set, the metrics of the runs that were tested on it.
+        ratio: patients of a test set over those that its model has learned from.
+    """
+    confidence = repetitions[0]["interval"]["confidence"]
+    words = OVER_SPLITS.format(n=len(test_sets), ratio=ratio)
+
+    def combine(metric: str, cells: list[Cell], find: Callable[[Mapping[str, Any]], Cell]) -> Cell:
+        values = [mean_of([find(run)["value"] for run in runs]) for runs in test_sets]
+        return over_splits(metric, mean_of([cell["value"] for cell in cells]), values, ratio, confidence)
+
+    # The interval is one over test sets; the method of a single run's intervals has no share in it.
+    return _averaged(repetitions, words, combine, alone=True)
+
+
+def _averaged(
+    repetitions: Sequence[Mapping[str, Any]],
+    words: str,
+    combine: Callable[[str, list[Cell], Callable[[Mapping[str, Any]], Cell]], Cell],
+    *,
+    alone: bool = False,
+) -> dict[str, Any]:
+    first = dict(repetitions[0])
+    part = dict(first["subsets"]["test"])
+
+    def cell(metric: str, *path: str) -> Cell:
+        def find(metrics: Mapping[str, Any]) -> Cell:
+            found = metrics["subsets"]["test"]
+            for key in (*path, metric):
+                found = found[key]
+            return dict(found)
+
+        return combine(metric, [find(one) for one in repetitions], find)
+
+    part["ranking"] = {metric: cell(metric, "ranking") for metric in part["ranking"]}
+    at = {}
+    for name, found in part["at"].items():
+        counts = {key: round(np.mean([one["subsets"]["test"]["at"][name][key] for one in repetitions])) for key in COUNTS}
+        rates = {metric: cell(metric, "at", name) for metric in METRICS if metric in found}
+        at[name] = found | counts | rates
+    part["at"] = at
+    if alone:
+        part["no_interval"] = None
+    method = words if alone else f"{first['interval']['method']}; {words}"
+    return first | {"subsets": {"test": part}, "interval": first["interval"] | {"method": method}}
