@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.data.verification import is_nih
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.utils.rows import Row
-
-if TYPE_CHECKING:
-    from malaria_exp.evaluation.reports.page_elements import SortableTable
 
 PROTOCOLS = {
     "patient_holdout": "Patients were divided into training, validation and test; no patient is in two of them.",
@@ -44,7 +41,6 @@ class EvaluationResult:
         notes: cautions for the report.
         nih: whether cells of the NIH set were scored.
         own_thresholds: of joined runs, the threshold of each cell, float64 (N,), by name; only those that are not one number.
-        runs: of joined runs, a table with a row for each.
     """
 
     subject: str
@@ -60,8 +56,7 @@ class EvaluationResult:
     objective: float | None = None
     notes: list[str] = field(default_factory=list)
     nih: bool = False
-    own_thresholds: Mapping[str, np.ndarray] = field(default_factory=dict)
-    runs: "SortableTable | None" = None
+    own_thresholds: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of_training(

@@ -117,13 +117,13 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         notes=notes,
         nih=first.runs[0].setting("dataset") == NIH,
         own_thresholds=own_thresholds([run.thresholds for run in first.runs], row_runs),
-        runs=_one_by_one(one, folder),
     )
     names = np.array([run.run.name for run in first.runs])
     folds = np.array(["" if run.setting(FOLD) is None else str(run.setting(FOLD)) for run in first.runs])
     text = (first.runs[0].run.path / CONFIG).read_text(encoding="utf-8")
     columns = {"run": names[row_runs], "fold": folds[row_runs]}
-    write_evaluation(folder, result, record, "pooled", text, seed=config.seed, errors=0, columns=columns)
+    runs = _one_by_one(one, folder)
+    write_evaluation(folder, result, record, "pooled", text, seed=config.seed, errors=0, columns=columns, runs=runs)
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
 
@@ -146,8 +146,9 @@ def _test_sets(runs: Sequence[TestedRun]) -> tuple[list[list[dict[str, Any]]], f
         by_set.setdefault(run.run.test_set or id(run), []).append(run)
     ratios = []
     for run, *_ in by_set.values():
-        counts = read_split(run.run.path / SPLIT, "").counts()
-        ratios.append(counts["test"]["patients"] / max(1, counts["train"]["patients"] + counts["val"]["patients"]))
+        split = read_split(run.run.path / SPLIT, "")
+        counts, what = split.counts(), "patients" if split.patients_known else "cells"
+        ratios.append(counts["test"][what] / max(1, counts["train"][what] + counts["val"][what]))
     return [[run.metrics for run in each] for each in by_set.values()], float(np.mean(ratios))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from malaria_exp.evaluation.summary import cautions, headline
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
 from malaria_exp.utils.terminal_log import RESULT, log
+
+if TYPE_CHECKING:
+    from malaria_exp.evaluation.reports.page_elements import SortableTable
 
 
 def write_result(folder: RunFolder, config: Config, result: EvaluationResult, record: Mapping[str, Any]) -> None:
@@ -45,6 +48,7 @@ def write_evaluation(
     seed: int,
     errors: int,
     columns: Mapping[str, np.ndarray] | None = None,
+    runs: "SortableTable | None" = None,
 ) -> Path:
     """Writes predictions.csv, metrics.json, plots/*.png and report.html, and returns the path of the report.
 
@@ -57,6 +61,7 @@ def write_evaluation(
         seed: of what the plots resample.
         errors: most cells among the worst errors.
         columns: further columns of predictions.csv.
+        runs: of a pooled result, a table with a row for each run.
     """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
@@ -82,7 +87,7 @@ def write_evaluation(
             provenance=record,
             notes=[*result.notes, *cautions(result.metrics, nih=result.nih)],
             command=record["command"],
-            runs=result.runs,
+            runs=runs,
         ),
     )
 

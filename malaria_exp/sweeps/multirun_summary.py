@@ -11,7 +11,6 @@ from rich.table import Table
 from malaria_exp.evaluation.predictions import SUBSETS
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import read_status
-from malaria_exp.sweeps.multirun_pool import pool_jobs
 from malaria_exp.sweeps.multirun_record import read_record
 from malaria_exp.utils.atomic_files import write_csv
 from malaria_exp.utils.progress_bars import console
@@ -56,6 +55,9 @@ def print_summary() -> int:
         console().print(
             f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False
         )
+    # Imported only here: every run of the program imports this module.
+    from malaria_exp.sweeps.multirun_pool import pool_jobs
+
     pool_jobs(folder, [(row["job"], row["status"], row["overrides"].split()) for row in rows])
     return int(unfinished > 0)
 
