@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,10 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     else:
         metrics = average_over_seeds(evaluated) if one.same_cells else average_over_splits(evaluated, *_test_sets(one.runs))
         notes.append(
-            f"Every number is the mean over {len(evaluated)} repetitions, for the method see the intervals. Counts of cells and patients, figures and"
-            f" single patients are those of the first ({one.repetitions[0].seeds})."
+            f"Every number is the mean over {len(evaluated)} repetitions; numbers of found and missed cells are rounded. Numbers of tested cells and"
+            f" patients, figures and single patients are those of the first ({one.repetitions[0].seeds})."
         )
-    for note in notes:
+    for note in one.notes:
         log.warning(f"pooled    {one.label}: {note}")
     first, leaky = one.repetitions[0], any(run.run.leaky for run in one.runs)
     row_runs = first.row_runs
@@ -122,8 +123,11 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     folds = np.array(["" if run.setting(FOLD) is None else str(run.setting(FOLD)) for run in first.runs])
     text = (first.runs[0].run.path / CONFIG).read_text(encoding="utf-8")
     columns = {"run": names[row_runs], "fold": folds[row_runs]}
-    runs = _one_by_one(one, folder)
-    write_evaluation(folder, result, record, "pooled", text, seed=config.seed, errors=0, columns=columns, runs=runs)
+    # A curve of one repetition has that repetition's area, not the mean.
+    drawn = replace(result, metrics=evaluated[0])
+    write_evaluation(
+        folder, result, record, "pooled", text, seed=config.seed, errors=0, columns=columns, drawn=drawn, runs=_one_by_one(one, folder)
+    )
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
 

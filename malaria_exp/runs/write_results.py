@@ -48,6 +48,7 @@ def write_evaluation(
     seed: int,
     errors: int,
     columns: Mapping[str, np.ndarray] | None = None,
+    drawn: EvaluationResult | None = None,
     runs: "SortableTable | None" = None,
 ) -> Path:
     """Writes predictions.csv, metrics.json, plots/*.png and report.html, and returns the path of the report.
@@ -61,6 +62,7 @@ def write_evaluation(
         seed: of what the plots resample.
         errors: most cells among the worst errors.
         columns: further columns of predictions.csv.
+        drawn: what the figures show, if it is not all of the result.
         runs: of a pooled result, a table with a row for each run.
     """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
@@ -68,7 +70,7 @@ def write_evaluation(
 
     result.predictions.write(folder / "predictions.csv", columns)
     write_json(folder / "metrics.json", result.metrics)
-    plots = draw_plots(result, errors=errors)
+    plots = draw_plots(drawn or result, errors=errors)
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     return write_report(
