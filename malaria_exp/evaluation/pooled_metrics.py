@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.evaluation.evaluate import evaluate
-from malaria_exp.evaluation.intervals import IntervalMethod
-from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.repetitions import OVER_SEEDS, OVER_SPLITS, mean_of, over_seeds, over_splits
 from malaria_exp.evaluation.thresholds import HALF, Threshold
@@ -89,7 +88,7 @@ def average_over_splits(
     words = OVER_SPLITS.format(n=len(test_sets), ratio=ratio)
 
     def combine(metric: str, cells: list[Cell], find: Callable[[Mapping[str, Any]], Cell]) -> Cell:
-        values = [mean_of([find(run)["value"] for run in runs]) for runs in test_sets]
+        values = [mean_of([find(run).get("value") for run in runs]) for runs in test_sets]
         return over_splits(metric, mean_of([cell["value"] for cell in cells]), values, ratio, confidence)
 
     # The interval is one over test sets; the method of a single run's intervals has no share in it.
@@ -110,7 +109,8 @@ def _averaged(
         def find(metrics: Mapping[str, Any]) -> Cell:
             found = metrics["subsets"]["test"]
             for key in (*path, metric):
-                found = found[key]
+                # A run of an earlier version may lack a metric.
+                found = found.get(key) or {}
             return dict(found)
 
         return combine(metric, [find(one) for one in repetitions], find)
@@ -119,7 +119,7 @@ def _averaged(
     at = {}
     for name, found in part["at"].items():
         counts = {key: round(np.mean([one["subsets"]["test"]["at"][name][key] for one in repetitions])) for key in COUNTS}
-        rates = {metric: cell(metric, "at", name) for metric in METRICS if metric in found}
+        rates = {metric: cell(metric, "at", name) for metric, one in found.items() if isinstance(one, Mapping)}
         at[name] = found | counts | rates
     part["at"] = at
     if alone:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 # Where the ends of a metric's interval are cut; other metrics lie in [0, 1].
 BOUNDS = {"mcc": (-1.0, 1.0), "log_loss": (0.0, math.inf)}
@@ -99,7 +99,8 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _quantile(confidence: float, freedom: float) -> float:
-    return float(stats.t.ppf((1 + confidence) / 2, freedom))
+    point = (1 + confidence) / 2
+    return float(special.ndtri(point) if math.isinf(freedom) else special.stdtrit(freedom, point))
 
 
 def _cut(metric: str, end: float) -> float:

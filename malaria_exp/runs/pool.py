@@ -125,9 +125,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     columns = {"run": names[row_runs], "fold": folds[row_runs]}
     # A curve of one repetition has that repetition's area, not the mean.
     drawn = replace(result, metrics=evaluated[0])
-    write_evaluation(
-        folder, result, record, "pooled", text, seed=config.seed, errors=0, columns=columns, drawn=drawn, runs=_one_by_one(one, folder)
-    )
+    write_evaluation(folder, result, record, "pooled", text, errors=0, columns=columns, drawn=drawn, runs=_one_by_one(one, folder))
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
 

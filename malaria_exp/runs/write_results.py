@@ -32,7 +32,7 @@ def write_result(folder: RunFolder, config: Config, result: EvaluationResult, re
     """
     title = f"run {folder.path.parent.name}/{folder.path.name}"
     config_text = (folder / "config.yaml").read_text(encoding="utf-8")
-    report = write_evaluation(folder.path, result, record, title, config_text, seed=config.seed, errors=config.evaluation.worst)
+    report = write_evaluation(folder.path, result, record, title, config_text, errors=config.evaluation.worst)
     folder.facts |= {"headline": headline(result.metrics), "leaky": result.leaky, "objective": result.objective, "report": "report.html"}
     log.log(RESULT, results_table(result.metrics, leaky=result.leaky))
     log.log(RESULT, f"report    {report}")
@@ -45,7 +45,6 @@ def write_evaluation(
     title: str,
     config_text: str,
     *,
-    seed: int,
     errors: int,
     columns: Mapping[str, np.ndarray] | None = None,
     drawn: EvaluationResult | None = None,
@@ -59,7 +58,6 @@ def write_evaluation(
         record: the provenance.
         title: what was evaluated, in words.
         config_text: the configuration as YAML.
-        seed: of what the plots resample.
         errors: most cells among the worst errors.
         columns: further columns of predictions.csv.
         drawn: what the figures show, if it is not all of the result.
