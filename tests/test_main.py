@@ -275,6 +275,7 @@ COMPONENT_MISTAKES = {
     ),
     "no run": (["task=evaluate"], ["run: missing; task=evaluate needs"]),
     "no runs": (["task=compare"], ["runs: "]),
+    "no runs to pool": (["task=pool"], ["runs: missing; task=pool needs runs"]),
 }
 
 
