@@ -21,8 +21,10 @@ from scipy import stats
 
 from malaria_exp.config.registry import build
 from malaria_exp.evaluation.metrics import count, rates
-from malaria_exp.evaluation.predictions import sigmoid
+from malaria_exp.evaluation.pooled_metrics import Pulls, patient_pulls, together
+from malaria_exp.evaluation.predictions import Predictions, sigmoid
 from malaria_exp.evaluation.repetitions import over_seeds, over_splits
+from malaria_exp.evaluation.thresholds import Threshold
 
 MEANS, BETWEEN = {1: 1.88, 0: -2.14}, {1: 0.53, 0: 0.44}
 METRICS = ("sensitivity", "auc")
@@ -49,6 +51,12 @@ def trainings(rng: np.random.Generator, patients: int, seeds: int, of_training: 
         latent += np.where(labels == 1, *rng.normal(0, of_training, 2))
         scores.append(sigmoid(3 * latent))
     return [{"labels": labels, "scores": one, "patients": patient.astype(str)} for one in scores]
+
+
+def pulls_of(labels: np.ndarray, scores: np.ndarray, patients: np.ndarray) -> Pulls:
+    """Returns the patients' pulls on the metrics of a training."""
+    predictions = Predictions(np.arange(len(labels)), patients, patients, labels, scores, np.full(len(labels), "test"))
+    return patient_pulls(predictions, [{"half": Threshold(0.5, "")}], np.zeros(len(labels), dtype=int))
 
 
 def truth_of_seeds(of_training: float, of_both: float) -> dict[str, float]:
@@ -100,12 +108,14 @@ def seeds_table(runs: int, option: str) -> None:
             rng = np.random.default_rng(0)
             for _ in range(runs):
                 cells = []
-                for one in trainings(rng, patients, seeds, of_training, of_both):
+                drawn = trainings(rng, patients, seeds, of_training, of_both)
+                pulls = [pulls_of(**one) for one in drawn]
+                for one in drawn:
                     found = method(one["labels"], one["scores"], one["patients"], {"half": 0.5}, resamples=200, confidence=0.95, seed=0)
                     cells.append({**found["at"]["half"], **found["ranking"]})
                 for name, tally in tallies.items():
-                    own = [one[name] for one in cells]
-                    pooled = over_seeds(name, own, 0.95)
+                    own, key = [one[name] for one in cells], ("" if name == "auc" else "half", name)
+                    pooled = over_seeds(name, own, 0.95, together([one[key] for one in pulls]))
                     tally.add("one", (own[0]["low"], own[0]["high"]), truth[name])
                     tally.add("t", t_interval([cell["value"] for cell in own]), truth[name])
                     tally.add("pooled", (pooled["low"], pooled["high"]), truth[name])

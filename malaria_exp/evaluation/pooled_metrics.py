@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.evaluation.evaluate import evaluate
+from malaria_exp.evaluation.intervals.influence import PatientCells, ranking_influence, rate_pulls
 from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.repetitions import OVER_SEEDS, OVER_SPLITS, mean_of, over_seeds, over_splits
@@ -14,6 +15,9 @@ from malaria_exp.evaluation.thresholds import HALF, Threshold
 
 COUNTS = ("tp", "fp", "tn", "fn")
 Cell = dict[str, Any]
+# From the metrics of a run to one cell of them.
+Find = Callable[[Mapping[str, Any]], Cell]
+Pulls = dict[tuple[str, str], np.ndarray]
 
 
 def join_thresholds(runs: Sequence[Mapping[str, Threshold]]) -> dict[str, Threshold]:
@@ -63,15 +67,43 @@ def own_thresholds(runs: Sequence[Mapping[str, Threshold]], row_runs: np.ndarray
     return {name: one[row_runs] for name, one in values.items() if len(set(one.tolist())) > 1}
 
 
-def average_over_seeds(repetitions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def average_over_seeds(repetitions: Sequence[Mapping[str, Any]], pulls: Sequence[Pulls]) -> dict[str, Any]:
     """Returns the metrics of the first repetition with every value replaced by the mean over all, see `over_seeds`.
 
     Args:
         repetitions: metrics of trainings that were tested on the same cells.
+        pulls: of each, see `patient_pulls`.
     """
     confidence = repetitions[0]["interval"]["confidence"]
-    words = OVER_SEEDS.format(n=len(repetitions))
-    return _averaged(repetitions, words, lambda metric, cells, _: over_seeds(metric, cells, confidence))
+
+    def combine(metric: str, threshold: str, cells: list[Cell], _: Find) -> Cell:
+        own = [one[threshold, metric] for one in pulls if (threshold, metric) in one]
+        return over_seeds(metric, cells, confidence, together(own) if len(own) == len(pulls) else 1.0)
+
+    return _averaged(repetitions, OVER_SEEDS.format(n=len(repetitions)), combine)
+
+
+def patient_pulls(predictions: Predictions, runs: Sequence[Mapping[str, Threshold]], row_runs: np.ndarray) -> Pulls:
+    """Returns how far each of K patients pulls a metric, (K,), by (name of the threshold, or "", metric); patients in the order of their names.
+
+    Args:
+        predictions: see `evaluate_joined`.
+        runs: see `evaluate_joined`.
+        row_runs: see `evaluate_joined`.
+    """
+    cells = PatientCells.of(predictions.label, predictions.score, np.unique(predictions.patient, return_inverse=True)[1])
+    found = {("", metric): cells.pulls(values) for metric, values in ranking_influence(cells).items()}
+    for name in runs[0]:
+        own = np.array([run[name].value for run in runs])[row_runs]
+        decided = replace(cells, scores=(predictions.score >= own).astype(np.float64))
+        found |= {(name, metric): pulls for metric, pulls in rate_pulls(decided, HALF).items()}
+    return {key: np.sum([pull.cells / pull.cells.sum() * pull.deviations for pull in pulls], axis=0) for key, pulls in found.items()}
+
+
+def together(pulls: Sequence[np.ndarray]) -> float:
+    """Returns the spread over patients of a mean over trainings, as a fraction of that of one training."""
+    alone = float(np.mean([np.linalg.norm(one) for one in pulls]))
+    return float(np.linalg.norm(np.mean(pulls, axis=0))) / alone if alone > 0 else 1.0
 
 
 def average_over_splits(
@@ -87,7 +119,7 @@ def average_over_splits(
     confidence = repetitions[0]["interval"]["confidence"]
     words = OVER_SPLITS.format(n=len(test_sets), ratio=ratio)
 
-    def combine(metric: str, cells: list[Cell], find: Callable[[Mapping[str, Any]], Cell]) -> Cell:
+    def combine(metric: str, _: str, cells: list[Cell], find: Find) -> Cell:
         values = [mean_of([find(run).get("value") for run in runs]) for runs in test_sets]
         return over_splits(metric, mean_of([cell["value"] for cell in cells]), values, ratio, confidence)
 
@@ -98,14 +130,14 @@ def average_over_splits(
 def _averaged(
     repetitions: Sequence[Mapping[str, Any]],
     words: str,
-    combine: Callable[[str, list[Cell], Callable[[Mapping[str, Any]], Cell]], Cell],
+    combine: Callable[[str, str, list[Cell], Find], Cell],
     *,
     alone: bool = False,
 ) -> dict[str, Any]:
     first = dict(repetitions[0])
     part = dict(first["subsets"]["test"])
 
-    def cell(metric: str, *path: str) -> Cell:
+    def cell(metric: str, threshold: str, *path: str) -> Cell:
         def find(metrics: Mapping[str, Any]) -> Cell:
             found = metrics["subsets"]["test"]
             for key in (*path, metric):
@@ -113,13 +145,13 @@ def _averaged(
                 found = found.get(key) or {}
             return dict(found)
 
-        return combine(metric, [find(one) for one in repetitions], find)
+        return combine(metric, threshold, [find(one) for one in repetitions], find)
 
-    part["ranking"] = {metric: cell(metric, "ranking") for metric in part["ranking"]}
+    part["ranking"] = {metric: cell(metric, "", "ranking") for metric in part["ranking"]}
     at = {}
     for name, found in part["at"].items():
         counts = {key: round(np.mean([one["subsets"]["test"]["at"][name][key] for one in repetitions])) for key in COUNTS}
-        rates = {metric: cell(metric, "at", name) for metric, one in found.items() if isinstance(one, Mapping)}
+        rates = {metric: cell(metric, name, "at", name) for metric, one in found.items() if isinstance(one, Mapping)}
         at[name] = found | counts | rates
     part["at"] = at
     if alone:

@@ -16,19 +16,20 @@ OVER_SPLITS = (
 )
 
 
-def over_seeds(metric: str, cells: Sequence[Mapping[str, Any]], confidence: float) -> dict[str, Any]:
+def over_seeds(metric: str, cells: Sequence[Mapping[str, Any]], confidence: float, together: float = 1.0) -> dict[str, Any]:
     """Returns the mean of a metric over n trainings that were tested on the same cells, with an interval that covers new patients and new seeds.
 
     Patients and seeds are crossed: every training is tested on every patient. The variance of the mean is that over patients plus s^2 / n,
     with s the sample standard deviation of the trainings' values: the two-way clustered variance (Cameron, Gelbach and Miller 2011,
     doi:10.1198/jbes.2010.07136) without its third term, which would only make it smaller. The variance over patients is taken from each end
-    of the trainings' own intervals, at their mean distance from the values. Degrees of freedom by Satterthwaite (1946, doi:10.2307/3002019);
-    equal trainings have the interval of one of them.
+    of the trainings' own intervals: their mean distance from the values, times `together`, as a mean varies less over patients than a single
+    training does. Degrees of freedom by Satterthwaite (1946, doi:10.2307/3002019); equal trainings have the interval of one of them.
 
     Args:
         metric: its name, by which the interval is cut at what the metric can be.
         cells: of each training, {"value", "low", "high"} and perhaps "patients", the effective number of patients behind the interval.
         confidence: of the intervals, in (0, 1).
+        together: standard deviation over patients of the trainings' mean, as a fraction of that of one training, above 0 to 1.
 
     Returns:
         {"value", "low", "high", "patients", "sd"}: the mean, the interval, the mean number of patients, and s, with n - 1. None where a
@@ -43,7 +44,7 @@ def over_seeds(metric: str, cells: Sequence[Mapping[str, Any]], confidence: floa
     found: dict[str, Any] = {"value": mean, "low": None, "high": None, "patients": patients, "sd": deviation}
     for sign, end in ((-1, "low"), (1, "high")):
         if all(cell[end] is not None for cell in cells):
-            distance = float(np.mean([abs(cell[end] - cell["value"]) for cell in cells]))
+            distance = together * float(np.mean([abs(cell[end] - cell["value"]) for cell in cells]))
             found[end] = _cut(metric, mean + sign * _widened(distance, patients, deviation, len(cells), confidence))
     return found
 

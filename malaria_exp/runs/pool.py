@@ -11,7 +11,7 @@ import numpy as np
 from malaria_exp.config.run_config import Config
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.pooled_metrics import average_over_seeds, average_over_splits, evaluate_joined, own_thresholds
+from malaria_exp.evaluation.pooled_metrics import average_over_seeds, average_over_splits, evaluate_joined, own_thresholds, patient_pulls
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.page import report_link
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
@@ -92,7 +92,11 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     if len(evaluated) == 1:
         metrics = evaluated[0]
     else:
-        metrics = average_over_seeds(evaluated) if one.same_cells else average_over_splits(evaluated, *_test_sets(one.runs))
+        if one.same_cells:
+            pulls = [patient_pulls(each.predictions, [run.thresholds for run in each.runs], each.row_runs) for each in one.repetitions]
+            metrics = average_over_seeds(evaluated, pulls)
+        else:
+            metrics = average_over_splits(evaluated, *_test_sets(one.runs))
         notes.append(
             f"Every number is the mean over {len(evaluated)} repetitions; numbers of found and missed cells are rounded. Numbers of tested cells and"
             f" patients, figures and single patients are those of the first ({one.repetitions[0].seeds})."

@@ -9,6 +9,7 @@ from malaria_exp.runs.compared_runs import read_runs
 from malaria_exp.runs.find_runs import FoundRun
 from malaria_exp.runs.pooled_runs import FOLDS_AND_SEEDS
 from malaria_exp.runs.read_files import read_config
+from malaria_exp.sweeps.sealed_jobs import SEAL
 from malaria_exp.utils.atomic_files import new_folder
 from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.terminal_log import log
@@ -28,6 +29,9 @@ def pool_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
     shutil.rmtree(folder / POOLED, ignore_errors=True)
     rest = [tuple(item for item in overrides if not _is_seed(item)) for _, _, overrides in jobs]
     if len(set(rest)) == len(rest) or sum(status == "done" for _, status, _ in jobs) < 2:
+        return
+    if any(SEAL in overrides for _, _, overrides in jobs):
+        log.info(f"pooled    not made, as test subsets stayed sealed ({SEAL})")
         return
     later = f"python run.py task=pool runs={folder}"
     if stopped := [name for name, status, _ in jobs if status in ("interrupted", "missing", "running")]:

@@ -61,6 +61,7 @@ def test_what_prevents_it_is_said_and_ends_nothing(folder, caplog, monkeypatch):
     pool_jobs(folder, jobs("done", "done", "done"))
     assert "not made: runs: runs of one configuration were made of different data" in caplog.text
     provenance.write_text(known)
+    pool_jobs(folder, jobs("done", "done", "done", more=["evaluation.test=false"]))
     monkeypatch.setattr(multirun_pool, "MOST_CONFIGURATIONS", 0)
     pool_jobs(folder, jobs("done", "done", "done"))
     monkeypatch.setattr(multirun_pool, "read_runs", lambda _: 1 / 0)

@@ -74,7 +74,7 @@ def test_folds_are_joined_and_every_patient_counts_once(make, pooled):
     assert all(f"../fold{fold}/report.html" in page for fold in range(FOLDS))
     assert metrics["pooled"]["what"] == "3 folds"
     status = json.loads((folder / "status.json").read_text())
-    assert (status["status"], status["headline"]["patients"], status["report"]) == ("done", PATIENTS, "report.html")
+    assert (status["status"], status["headline"]["test"]["patients"], status["report"]) == ("done", PATIENTS, "report.html")
 
 
 def test_missing_folds_are_said_and_leaky_spreads(make, pooled, tmp_path, caplog):
