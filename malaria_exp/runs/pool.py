@@ -99,7 +99,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
             metrics = average_over_splits(evaluated, *_test_sets(one.runs))
         notes.append(
             f"Every number is the mean over {len(evaluated)} repetitions; numbers of found and missed cells are rounded. Numbers of tested cells and"
-            f" patients, figures and single patients are those of the first ({one.repetitions[0].seeds})."
+            f" patients, calibration, figures and single patients are those of the first ({one.repetitions[0].seeds})."
         )
     for note in one.notes:
         log.warning(f"pooled    {one.label}: {note}")
