@@ -17,6 +17,8 @@ from malaria_exp.utils.errors import RunFolderError, listing
 
 FOLD = "split.fold"
 FOLDS_AND_SEEDS = (*SEEDS, FOLD)
+# A saved configuration may hold any number.
+MOST_FOLDS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +53,9 @@ class TestedRun:
         return cls(run, metrics, read_predictions(run.path).select("test"), thresholds, None if known is None else str(known))
 
     def setting(self, key: str) -> Any:
-        """Returns a value of the configuration; None without such a key."""
-        return self.run.config.get(key)
+        """Returns a value of the configuration, a list as text; None without such a key."""
+        value = self.run.config.get(key)
+        return str(value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,7 @@ class Repetition:
         """The folds that are not there."""
         first = self.runs[0]
         folds = first.setting("split.k") if first.setting("split") == "patient_kfold" else None
-        return sorted(set(range(folds)) - {run.setting(FOLD) for run in self.runs}) if isinstance(folds, int) else []
+        return sorted(set(range(folds)) - {run.setting(FOLD) for run in self.runs}) if isinstance(folds, int) and folds < MOST_FOLDS else []
 
     @property
     def seeds(self) -> str:
@@ -186,7 +189,7 @@ def _repetitions(runs: Sequence[TestedRun]) -> Iterator[Repetition]:
             groups = [joined]
         for group in groups:
             _check_apart(group)
-            yield Repetition(tuple(sorted(group, key=lambda run: run.setting(FOLD) or 0)))
+            yield Repetition(tuple(sorted(group, key=lambda run: (len(str(run.setting(FOLD))), str(run.setting(FOLD))))))
 
 
 def _check_apart(runs: Sequence[TestedRun]) -> None:
