@@ -13,13 +13,14 @@ from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.pooled_metrics import average_over_seeds, average_over_splits, evaluate_joined, own_thresholds, patient_pulls
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
+from malaria_exp.evaluation.reports.comparison.configurations import REPEATS
 from malaria_exp.evaluation.reports.comparison.page import report_link
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
 from malaria_exp.evaluation.summary import first_threshold, headline
 from malaria_exp.runs import provenance
-from malaria_exp.runs.pooled_runs import FOLD, FOLDS_AND_SEEDS, PooledConfiguration, TestedRun, pooled_configurations
+from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, TestedRun, pooled_configurations
 from malaria_exp.runs.read_files import CONFIG, SPLIT, read_split
 from malaria_exp.runs.train_model import build_choice
 from malaria_exp.runs.write_results import write_evaluation
@@ -160,7 +161,7 @@ def _test_sets(runs: Sequence[TestedRun]) -> tuple[list[list[dict[str, Any]]], f
 
 def _one_by_one(one: PooledConfiguration, folder: Path) -> SortableTable:
     """Returns a row a run: fold, seeds, what was tested, results with the run's own intervals; and mean and deviation over all."""
-    keys = [key for key in FOLDS_AND_SEEDS if len({run.setting(key) for run in one.runs}) > 1]
+    keys = [key for key in REPEATS if len({run.setting(key) for run in one.runs}) > 1]
     heads = [Head("run", number=False), *map(Head, keys), Head("patients"), Head("cells"), *(Head(METRICS[name].label) for name in SHOWN)]
     rows, found = [], []
     for run in one.runs:

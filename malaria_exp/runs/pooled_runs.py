@@ -16,7 +16,7 @@ from malaria_exp.runs.read_files import PROVENANCE, THRESHOLD_KEYS, read_json, r
 from malaria_exp.utils.errors import RunFolderError, listing
 
 FOLD = "split.fold"
-FOLDS_AND_SEEDS = (*SEEDS, FOLD)
+
 # A saved configuration may hold any number.
 MOST_FOLDS = 100_000
 
@@ -155,7 +155,7 @@ def pooled_configurations(runs: Sequence[ComparedRun]) -> list[PooledConfigurati
 
 
 def _grouped(runs: Sequence[ComparedRun]) -> list[Configuration]:
-    return configurations(runs, compare_configs(runs)[0], FOLDS_AND_SEEDS)
+    return configurations(runs, compare_configs(runs)[0])
 
 
 def _name(run: TestedRun) -> str:

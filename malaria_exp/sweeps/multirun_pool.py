@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from malaria_exp.config.run_config import Config
+from malaria_exp.evaluation.reports.comparison.configurations import REPEATS
 from malaria_exp.runs.compared_runs import read_runs
 from malaria_exp.runs.find_runs import FoundRun
-from malaria_exp.runs.pooled_runs import FOLDS_AND_SEEDS
 from malaria_exp.runs.read_files import read_config
 from malaria_exp.sweeps.sealed_jobs import SEAL
 from malaria_exp.utils.atomic_files import new_folder
@@ -53,7 +53,7 @@ def pool_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
 
 
 def _is_seed(override: str) -> bool:
-    return override.partition("=")[0].lstrip("+") in FOLDS_AND_SEEDS
+    return override.partition("=")[0].lstrip("+") in REPEATS
 
 
 def _pool(folder: Path, names: Sequence[str]) -> None:
