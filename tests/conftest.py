@@ -101,6 +101,8 @@ TINY = [
     "batch_size=16",
     "trainer.epochs=1",
     "trainer.precision=float32",
+    # After so little training no temperature alone fits.
+    "calibration=platt",
     "evaluation.batch_size=64",
     "evaluation.resamples=20",
     "evaluation.worst=4",
@@ -160,10 +162,7 @@ def run_task(cache_root):
 @pytest.fixture(scope="session")
 def finished_run(run_task, tmp_path_factory):
     """The folder of one finished, calibrated tiny run on synthetic cells; tests only read it."""
-    # After so little training no temperature alone fits.
-    return run_task(
-        [*TINY, *TINY_CELLNET, "trainer.epochs=2", "calibration=platt"], tmp_path_factory.mktemp("finished") / "run", pictures=True
-    )
+    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ def runs(run_task, tmp_path_factory):
     from conftest import TINY, TINY_CELLNET
 
     root = tmp_path_factory.mktemp("members")
-    first = run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2", "calibration=platt"], root / "a")
+    first = run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], root / "a")
     second = run_task([*TINY, "model=lenet_functional", "model.image_size=32", "seed=1", "calibration=isotonic"], root / "b")
     return [first, second]
 

@@ -41,7 +41,7 @@ def test_its_records_agree(finished_run):
         name: metrics["subsets"][name]["ranking"]["auc"]["value"] for name in ("val", "test")
     }
     assert status["leaky"] is False
-    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "test"]
+    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "val", "test"]
     assert record["split_hash"] == metrics["split_hash"] == Manifest.read(finished_run / "split.csv", "patient_holdout").hash
     assert record["packages"]["tensorflow"]
 
