@@ -40,7 +40,7 @@ def reliability(scores: np.ndarray, found: Mapping[str, Any], *, leaky: bool = F
     axes.plot(curve["score"], curve["fraction"], "o-", color=BLUE, markersize=5, linewidth=1.8, label=label)
     dress(axes, "Reliability", "", "Fraction parasitized")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
-    place_legend(axes, loc="upper left")
+    place_legend(axes, loc="lower right")
     below.hist(scores, np.linspace(0, 1, 4 * CURVE_BINS + 1).tolist(), color=GRAY, log=True)
     dress(below, "", "Score (probability of parasitized)", "Cells, log.")
     return figure
