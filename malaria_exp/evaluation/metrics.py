@@ -118,6 +118,13 @@ class Ranking:
         self.starts = np.flatnonzero(np.append(True, np.diff(scores[self.order]) != 0))
         self.thresholds = scores[self.order][self.starts]
 
+    @property
+    def step_of_cell(self) -> np.ndarray:
+        """The step of each cell, int (N,): 0 at the highest score, in the order in which the cells were given."""
+        steps = np.empty(len(self.order), dtype=np.intp)
+        steps[self.order] = np.repeat(np.arange(len(self.starts)), np.diff(np.append(self.starts, len(self.order))))
+        return steps
+
     def curve(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Returns the cumulative weights (tp, fp), each (..., G), at the G distinct scores from the highest down."""
         sorted_weights = np.ones(len(self.order)) if weights is None else np.asarray(weights, dtype=np.float64)[..., self.order]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from malaria_exp.evaluation.intervals.bootstrap import CHUNK
+from malaria_exp.evaluation.intervals.bootstrap import CHUNK, expanded_tail
+from malaria_exp.evaluation.intervals.influence import placements
 from malaria_exp.evaluation.metrics import METRICS, Counts, Ranking, cell_losses
 
 # The benchmark goes down to nine; the bootstrap of fewer than five has too few different resamples to have tails.
@@ -52,7 +53,7 @@ class Obuchowski:
         if not all(kind.any() for kind in kinds):
             nothing = np.full((len(scored.score), 2 * self.n), np.nan)
             return Seeds(nothing[:, 0], nothing)
-        placed = np.array([_placements(score, *kinds) for score in scored.score])
+        placed = np.array([placements(Ranking(label, score), label) for score in scored.score])
         values = placed[:, kinds[0]].mean(axis=1)
         changes = [
             [np.bincount(patient[kind], (row[kind] - value) / kind.sum(), self.n) for kind in kinds]
@@ -107,9 +108,7 @@ class Bootstrap:
         return np.divide(losses, cells, out=np.full(len(cells), np.nan), where=cells > 0)
 
     def _average_precision(self, ranking: Ranking, patient: np.ndarray) -> np.ndarray:
-        step = np.zeros(len(ranking.order), dtype=np.int64)
-        step[ranking.starts[1:]] = 1
-        place = (patient[ranking.order], np.cumsum(step))
+        place = (patient[ranking.order], ranking.step_of_cell[ranking.order])
         found, seen = np.zeros((2, self.drawn.shape[1], len(ranking.starts)))
         np.add.at(found, place, ranking.positive)
         np.add.at(seen, place, 1.0)
@@ -128,7 +127,7 @@ class Bootstrap:
         """Returns why there can be no interval, or nothing."""
         if np.isfinite(change).mean() <= 0.5:
             return "undefined in most resamples"
-        return "" if self._tail(confidence) * len(change) >= 1 else f"too few patients for an interval of {confidence:.4g}"
+        return "" if expanded_tail(self.n, confidence) * len(change) >= 1 else f"too few patients for an interval of {confidence:.4g}"
 
     def variance(self, change: np.ndarray) -> float:
         """Returns the variance over samples of patients."""
@@ -146,19 +145,6 @@ class Bootstrap:
 
     def ends(self, value: float, change: np.ndarray, confidence: float) -> tuple[float, float]:
         """Returns the ends of the interval over patients alone."""
-        tail = self._tail(confidence)
+        tail = expanded_tail(self.n, confidence)
         low, high = np.nanquantile(change, [tail, 1 - tail])
         return float(low), float(high)
-
-    def _tail(self, confidence: float) -> float:
-        t = stats.t.isf((1 - confidence) / 2, self.n - 1)
-        return float(stats.norm.sf(np.sqrt(self.n / (self.n - 1)) * t))
-
-
-def _placements(score: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Returns for each cell the fraction of the other class that it is on the right side of, ties one half; the mean over a class is the AUC."""
-    placed = np.empty(len(score))
-    for own, other, sign in ((positive, negative, 1), (negative, positive, -1)):
-        ranked = np.sort(sign * score[other])
-        placed[own] = sum(np.searchsorted(ranked, sign * score[own], side) for side in ("left", "right")) / (2 * len(ranked))
-    return placed

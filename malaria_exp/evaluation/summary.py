@@ -26,6 +26,12 @@ def first_threshold(metrics: Mapping[str, Any]) -> str:
     return next(iter(metrics["thresholds"]))
 
 
+def shown_cells(metrics: Mapping[str, Any], subset: str) -> dict[str, Any]:
+    """Returns what tables show of a subset, by name: metrics without a threshold, and counts and rates at the first threshold."""
+    found = metrics["subsets"][subset]
+    return {**found["ranking"], **found["at"][first_threshold(metrics)]}
+
+
 def headline(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the handful of numbers that tables of runs show, at the first threshold.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from malaria_exp.config.registry import GROUPS
 from malaria_exp.evaluation.reports.comparison.compared_run import AT_OTHERS, NOTHING, RESULTS, UNREADABLE, ComparedRun, Interval
-from malaria_exp.evaluation.summary import first_threshold, reported_subset
+from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.runs.find_runs import EXPECTED, FoundRun
 from malaria_exp.runs.read_files import CONFIG, HISTORY, SPLIT, read_config, read_history, read_metrics, read_split, read_status
 from malaria_exp.runs.run_folder import may_be_running
@@ -89,7 +89,7 @@ def _read_results(run: ComparedRun, metrics: dict[str, Any], test_sets: dict[tup
     run.subset, first = reported_subset(metrics), first_threshold(metrics)
     run.threshold = metrics["thresholds"][first]["value"]
     part = metrics["subsets"][run.subset]
-    cells = {**part["ranking"], **part["at"][first]}
+    cells = shown_cells(metrics, run.subset)
     run.results = {name: _interval(cells.get(name)) for name in RESULTS}
     run.at_others = {
         f"{name}_at_{threshold}": _interval(part["at"].get(threshold, {}).get(name))[0]

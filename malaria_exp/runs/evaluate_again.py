@@ -9,7 +9,6 @@ from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult, describe_never_tested
-from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.runs import provenance
 from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.evaluate_model import score_and_measure
@@ -25,7 +24,7 @@ from malaria_exp.runs.parent_leaks import (
     list_few,
     list_leaks,
 )
-from malaria_exp.runs.read_files import SPLIT, THRESHOLD_KEYS, read_config
+from malaria_exp.runs.read_files import SPLIT, read_config, thresholds_of
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import load_model, read_record
@@ -81,7 +80,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         access = record_opening(folder, table, data.manifest, opened, task="evaluate", protocol=protocol, config=saved_config)
     cells = [data.open(subset, "task=evaluate") for subset in subsets]
     scorer = Scorer(saved.uncalibrated, config.evaluation.batch_size)
-    thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in run.metrics["thresholds"].items()}
+    thresholds = thresholds_of(run.metrics)
     predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds)
 
     leaky, split = bool(leaks) or run.manifest.leaky, run.metrics.get("split", {})

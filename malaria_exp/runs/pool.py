@@ -18,7 +18,7 @@ from malaria_exp.evaluation.reports.comparison.page import report_link
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
-from malaria_exp.evaluation.summary import first_threshold, headline
+from malaria_exp.evaluation.summary import headline, shown_cells
 from malaria_exp.runs import provenance
 from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, TestedRun, pooled_configurations
 from malaria_exp.runs.read_files import CONFIG, SPLIT, read_split
@@ -165,8 +165,7 @@ def _one_by_one(one: PooledConfiguration, folder: Path) -> SortableTable:
     heads = [Head("run", number=False), *map(Head, keys), Head("patients"), Head("cells"), *(Head(METRICS[name].label) for name in SHOWN)]
     rows, found = [], []
     for run in one.runs:
-        part = run.metrics["subsets"]["test"]
-        cells = {**part["ranking"], **part["at"][first_threshold(run.metrics)]}
+        cells = shown_cells(run.metrics, "test")
         found.append([cells[name]["value"] for name in SHOWN])
         row = [Cell(run.run.name, link=report_link(run.run, folder)), *(Cell(str(run.setting(key))) for key in keys)]
         row += [Cell(f"{len(set(run.predictions.patient.tolist())):,}"), Cell(f"{len(run.predictions):,}")]

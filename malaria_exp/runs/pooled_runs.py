@@ -12,7 +12,7 @@ from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import SEEDS, Configuration, compare_configs, configurations
 from malaria_exp.evaluation.thresholds import Threshold
-from malaria_exp.runs.read_files import PROVENANCE, THRESHOLD_KEYS, read_json, read_metrics, read_predictions
+from malaria_exp.runs.read_files import PROVENANCE, read_json, read_metrics, read_predictions, thresholds_of
 from malaria_exp.utils.errors import RunFolderError, listing
 
 FOLD = "split.fold"
@@ -48,9 +48,8 @@ class TestedRun:
                 f"runs: '{run.name}' has not opened its test subset (evaluation.test=false), and only test cells are pooled."
                 " Run it again with evaluation.test=true."
             )
-        thresholds = {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in metrics["thresholds"].items()}
         known = read_json(run.path / PROVENANCE).get("data_hash")
-        return cls(run, metrics, read_predictions(run.path).select("test"), thresholds, None if known is None else str(known))
+        return cls(run, metrics, read_predictions(run.path).select("test"), thresholds_of(metrics), None if known is None else str(known))
 
     def setting(self, key: str) -> Any:
         """Returns a value of the configuration, a list as text; None without such a key."""

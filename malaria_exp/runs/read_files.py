@@ -20,7 +20,7 @@ from malaria_exp.config.validation import Count, NonNegative, Positive, Probabil
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import SUBSETS, Predictions
 from malaria_exp.evaluation.predictions import read as read_scores
-from malaria_exp.evaluation.thresholds import ThresholdName
+from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 
@@ -110,6 +110,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         if first not in subset["at"] or "value" not in subset["ranking"].get("auc", {}):
             raise RunFolderError(f"run: '{path}': subsets.{name}: at.{first} or ranking.auc is missing.")
     return metrics
+
+
+def thresholds_of(metrics: Mapping[str, Any]) -> dict[str, Threshold]:
+    """Returns the thresholds of a run by name, from its metrics.json as `read_metrics` gives it."""
+    return {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in metrics["thresholds"].items()}
 
 
 def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]:

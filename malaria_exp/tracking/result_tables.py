@@ -7,7 +7,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
-from malaria_exp.evaluation.summary import STAYED_SEALED, first_threshold, reported_subset
+from malaria_exp.evaluation.summary import STAYED_SEALED, first_threshold, reported_subset, shown_cells
 from malaria_exp.tracking.logger_interface import Table
 from malaria_exp.utils.rows import Row
 
@@ -72,13 +72,13 @@ def final_numbers(metrics: Mapping[str, Any]) -> Row:
 def results_text(metrics: Mapping[str, Any]) -> str:
     """Returns the table of the reported subset in Markdown."""
     subset = reported_subset(metrics)
-    values, first = metrics["subsets"][subset], first_threshold(metrics)
+    first = first_threshold(metrics)
     lines = [
         f"| {subset}, threshold {first} = {metrics['thresholds'][first]['value']:.3g} | value |"
         f" {metrics['interval']['confidence']:.0%} interval over patients | effective patients |",
         "|---|---|---|---|",
     ]
-    for name, cell in {**values["ranking"], **values["at"][first]}.items():
+    for name, cell in shown_cells(metrics, subset).items():
         if isinstance(cell, Mapping) and cell["value"] is not None:
             interval = "" if cell["low"] is None else f"{cell['low']:.4f} to {cell['high']:.4f}"
             worth = "" if cell["patients"] is None else f"{cell['patients']:.1f}"

@@ -29,6 +29,15 @@ def multiplicities(patients: int, resamples: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), size=resamples)
 
 
+def expanded_tail(patients: float, confidence: float) -> float:
+    """Returns the quantile at which an interval ends, of resamples of so many patients; the other end is at 1 minus it.
+
+    Hesterberg 2015, section 5.3: the t interval's length, at the percentiles that a normal distribution has there.
+    """
+    t = special.stdtrit(patients - 1, (1 - confidence) / 2)
+    return float(special.ndtr(t * np.sqrt(patients / (patients - 1))))
+
+
 class PatientBootstrap:
     """Expanded percentile intervals over resampled patients; an `IntervalMethod`."""
 
@@ -133,8 +142,6 @@ def _expanded_percentiles(values: np.ndarray, patients: int, confidence: float) 
     # Where resamples do not differ (no errors at all, one infected patient) they tell nothing of other patients.
     if len(defined) * 2 < len(values) or np.ptp(defined) < SAME:
         return None
-    # Hesterberg 2015, section 5.3: the t interval's length, at the percentiles that a normal distribution has there.
-    t = special.stdtrit(patients - 1, (1 - confidence) / 2)
-    tail = special.ndtr(t * np.sqrt(patients / (patients - 1)))
+    tail = expanded_tail(patients, confidence)
     low, high = np.quantile(defined, [tail, 1 - tail]).tolist()
     return low, high

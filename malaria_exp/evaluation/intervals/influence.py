@@ -67,6 +67,19 @@ class PatientCells:
         return found
 
 
+def placements(ranking: Ranking, labels: np.ndarray) -> np.ndarray:
+    """Returns for each cell the fraction of the other class that it is on the right side of, (N,), ties one half; the mean over a class is the AUC.
+
+    Args:
+        ranking: of the cells, which are of both classes.
+        labels: (N,), 1 = parasitized, 0 = uninfected.
+    """
+    tp, fp = ranking.curve()
+    step = ranking.step_of_cell
+    middle_tp, middle_fp = (curve - np.diff(curve, prepend=0.0) / 2 for curve in (tp, fp))
+    return np.where(labels == 1, 1 - middle_fp[step] / fp[-1], middle_tp[step] / tp[-1])
+
+
 def ranking_influence(cells: PatientCells) -> dict[str, np.ndarray]:
     """Returns the cells' values for `PatientCells.pulls`, each (N,), by the name of the metric of scores.
 
@@ -80,13 +93,10 @@ def ranking_influence(cells: PatientCells) -> dict[str, np.ndarray]:
         return values
     ranking = Ranking(cells.labels, cells.scores)
     tp, fp = ranking.curve()
-    step = np.empty(len(cells.labels), dtype=np.intp)
-    step[ranking.order] = np.repeat(np.arange(len(tp)), np.diff(np.append(ranking.starts, len(cells.labels))))
-    tp_step, fp_step = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
-    positive = cells.labels == 1
-    values["auc"] = np.where(positive, 1 - (fp - fp_step / 2)[step] / fp[-1], (tp - tp_step / 2)[step] / tp[-1])
+    step, positive = ranking.step_of_cell, cells.labels == 1
+    values["auc"] = placements(ranking, cells.labels)
     # Average precision is sum_g tp_step tp / (tp + fp) over the steps g; a cell adds to tp or fp of its own step and of all below.
-    predicted = tp + fp
+    predicted, tp_step = tp + fp, np.diff(tp, prepend=0.0)
     up, down = (np.cumsum((tp_step * kind / predicted**2)[::-1])[::-1] for kind in (fp, tp))
     values["average_precision"] = np.where(positive, (tp / predicted + up)[step], -down[step] * fp[-1] / tp[-1])
     return values

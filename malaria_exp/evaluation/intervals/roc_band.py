@@ -50,11 +50,9 @@ def roc_band(
 
 def _predicted(cells: PatientCells, ranking: Ranking, steps: np.ndarray, label: int) -> np.ndarray:
     """Returns each patient's fraction of predicted cells of a class at each of the curve's steps, (G, K)."""
-    number = np.empty(len(cells.labels), dtype=np.intp)
-    number[ranking.order] = np.repeat(np.arange(1, len(ranking.starts) + 1), np.diff(np.append(ranking.starts, len(cells.labels))))
     chosen, total = cells.labels == label, cells.parasitized if label else cells.uninfected
     # A cell is predicted from the first point whose step has reached its own.
-    first = np.searchsorted(steps, number[chosen])
+    first = np.searchsorted(steps, ranking.step_of_cell[chosen] + 1)
     counts = np.bincount(first * len(total) + cells.patient[chosen], minlength=(len(steps) + 1) * len(total))
     return np.cumsum(counts.reshape(-1, len(total))[: len(steps)], axis=0) / np.maximum(total, 1)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.reports.templates import interval, number
-from malaria_exp.evaluation.summary import first_threshold, reported_subset
+from malaria_exp.evaluation.summary import reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_csv, write_text
 
 # What the terminal shows of each configuration.
@@ -120,8 +120,7 @@ def terminal_table(results: Sequence[Result]) -> Table:
     for name in SHOWN:
         table.add_column(name, justify="right")
     for one in results:
-        part = one.metrics["subsets"][reported_subset(one.metrics)]
-        cells = {**part["ranking"], **part["at"][first_threshold(one.metrics)]}
+        cells = shown_cells(one.metrics, reported_subset(one.metrics))
         texts = [f"{number(cells[name]['value'], 4)}\n{interval(cells[name]).replace(' to ', '-')}".rstrip() for name in SHOWN]
         table.add_row(escape(one.name.replace(", ", "\n")), one.runs, *texts)
     return table

@@ -15,7 +15,7 @@ from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.templates import interval, number, template
-from malaria_exp.evaluation.summary import first_threshold, reported_subset
+from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
@@ -133,7 +133,7 @@ def render(data: ReportData) -> str:
     shown = reported_subset(metrics)
     part = metrics["subsets"][shown]
     first = first_threshold(metrics)
-    cells = {**part["ranking"], **part["at"][first]}
+    cells = shown_cells(metrics, shown)
     pictures = [(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()]
     main = [item for start in SHOWN for item in pictures if item[0].name.startswith(start)]
     effective = cells["sensitivity"].get("patients")
