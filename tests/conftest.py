@@ -166,6 +166,14 @@ def finished_run(run_task, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def bundle(run_task, finished_run, tmp_path_factory):
+    """The bundle of `finished_run`, with an ONNX model; tests only read it."""
+    folder = tmp_path_factory.mktemp("exported") / "bundle"
+    run_task(["task=export", f"run={finished_run}", f"task.to={folder}", "task.cells=20"], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """Overrides that make a run a matter of seconds (without those of cellnet)."""
     return list(TINY)

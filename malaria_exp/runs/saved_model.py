@@ -20,7 +20,7 @@ from malaria_exp.evaluation.calibration import NONE, Calibration
 from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.runs.export_formats import input_dtype, write_formats
 from malaria_exp.runs.read_files import check_file, read_json
-from malaria_exp.training.precision import POLICIES, set_precision
+from malaria_exp.training.precision import POLICIES, Precision, set_precision
 from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, UserError
@@ -147,8 +147,12 @@ def read_calibration(value: Any, where: str) -> Calibration:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def load_model(folder: Path) -> SavedModel:
+def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
     """Rebuilds a run's model from the registry and loads its weights, also of one that was saved with what prepares raw images.
+
+    Args:
+        folder: of the run.
+        precision: that it computes in; None for that of its training.
 
     Raises:
         RunFolderError: the files are missing, damaged, or do not belong together.
@@ -159,7 +163,7 @@ def load_model(folder: Path) -> SavedModel:
     name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
     calibration = read_calibration(record.get("calibration"), f"{where}: calibration")
-    set_precision(record["precision"])
+    set_precision(precision or record["precision"])
     check_file(folder / MODEL_FILE)
     try:
         model: keras.Model = build("model", name, params, path=f"{where}: model")

@@ -49,14 +49,19 @@ class PrepareImages(keras.layers.Layer):
         return self._weights(edge)[:, before : before + length]
 
     def _weights(self, length: Any) -> Any:
-        """Returns how much each of `length` pixels counts in each new one, float32 (size, length): `_weights` of malaria_exp.data.resize."""
-        count, size = tf.cast(length, tf.float64), float(self.size)
-        pixels = tf.range(count)
-        edges = tf.range(size + 1, dtype=tf.float64)[:, None] * (count / size)
-        covered = (tf.minimum(edges[1:], pixels + 1) - tf.maximum(edges[:-1], pixels)) * (size / count)
-        centers = (tf.range(size, dtype=tf.float64)[:, None] + 0.5) * (count / size) - 0.5
-        near = 1 - tf.abs(tf.clip_by_value(centers, 0, count - 1) - pixels)
-        return tf.cast(tf.maximum(tf.where(size < count, covered, near), 0), tf.float32)
+        """Returns how much each of `length` pixels counts in each new one, float32 (size, length): `_weights` of malaria_exp.data.resize.
+
+        In whole numbers up to the one division: exact wherever the model runs, and on-device runtimes have no float64.
+        """
+        size = self.size
+        pixels, places = tf.range(length), tf.range(size)[:, None]
+        # In units of 1 / size: how long a new pixel and an old one lie over each other.
+        covered = tf.minimum((places + 1) * length, (pixels + 1) * size) - tf.maximum(places * length, pixels * size)
+        # In units of 1 / (2 size): how far their centers are apart.
+        centers = tf.clip_by_value((2 * places + 1) * length - size, 0, 2 * size * (length - 1))
+        near = 2 * size - tf.abs(centers - 2 * size * pixels)
+        parts, whole = tf.where(size < length, covered, near), tf.where(size < length, length, 2 * size)
+        return tf.cast(tf.maximum(parts, 0), tf.float32) / tf.cast(whole, tf.float32)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns (B, size, size, 3)."""

@@ -1,0 +1,70 @@
+"""What is exported: one function from raw images to logit, score and OOD scores. It imports TensorFlow: import it late."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from malaria_exp.deployment.deployed_model import INPUT, LOGIT, SCORE
+from malaria_exp.training.raw_input import with_raw_input
+
+if TYPE_CHECKING:
+    from malaria_exp.runs.saved_model import SavedModel
+
+
+class ServedModel:
+    """A run's model with preprocessing and calibration inside, ready to be written in any format.
+
+    Args:
+        saved: the run's model.
+
+    Attributes:
+        model: raw images, uint8 (B, H, W, 3), to calibrated logits (B, 1).
+        serve: TensorFlow's function of `images` as above that gives `logit` and `score`, both float32 (B, 1).
+    """
+
+    def __init__(self, saved: "SavedModel") -> None:
+        self.model: keras.Model = with_raw_input(saved.model, saved.rule)
+        self.signature = [tf.TensorSpec((None, None, None, 3), tf.uint8, name=INPUT)]
+
+        @tf.function(autograph=False, input_signature=self.signature)
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            logit = tf.cast(self.model(images, training=False), tf.float32)
+            return {LOGIT: tf.identity(logit, LOGIT), SCORE: tf.sigmoid(logit, SCORE)}
+
+        self.serve = serve
+
+    def frozen(self) -> "tf.compat.v1.GraphDef":
+        """Returns the function as a graph of constants; its input and outputs have the names of the function's.
+
+        Also what layers hold outside of variables becomes a constant, such as the mean of a Normalization.
+        """
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        concrete = self.serve.get_concrete_function()
+        held = {inner.op.name: outer for outer, inner in concrete.graph.captures if outer.dtype != tf.resource}
+        graph = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True).graph.as_graph_def(True)
+        for node in graph.node:
+            if node.name in held:
+                value = tf.make_tensor_proto(held[node.name].numpy())
+                node.op = "Const"
+                node.attr.clear()
+                node.attr["dtype"].type = value.dtype
+                node.attr["value"].tensor.CopyFrom(value)
+        return graph
+
+    def write_saved_model(self, folder: Path) -> None:
+        """Writes a SavedModel, which TensorFlow reads without Keras and without this package."""
+        archive = keras.export.ExportArchive()
+        archive.track(self.model)
+        archive.add_endpoint("serve", self.serve.python_function, input_signature=self.signature)
+        archive.write_out(str(folder), verbose=False)
+
+    def to_litert(self) -> bytes:
+        """Returns a model for LiteRT (TensorFlow Lite), float32."""
+        with tempfile.TemporaryDirectory() as folder:
+            # Converted from its function, without the way through a file, a model may give nan.
+            self.write_saved_model(Path(folder) / "model")
+            return bytes(tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model")).convert())
