@@ -36,7 +36,7 @@ from malaria_exp.evaluation.thresholds import HALF
 from malaria_exp.runs.saved_model import SavedModel, load_model
 from malaria_exp.utils.machine import machine
 
-ACROSS = 6
+ACROSS = 8  # pictures a row of the sheet; each cell has two
 # Of the largest difference of a color between the two drawings: where they differ by less is a parasite's blurred edge.
 EDGE, LEAST = 0.3, 12
 Score = Callable[[np.ndarray], np.ndarray]
@@ -110,10 +110,10 @@ def main() -> None:
     print(f"a place of the cell taken at random hits {by_chance:.2f}")
     if arguments.sheet is not None:
         tiles = []
-        for image in [image for image, _ in found[:ACROSS]] + cleared[:ACROSS]:
+        for image in [image for image, _ in found[:ACROSS]] + cleared[: ACROSS // 2]:
             values = occlusion_map(score, image)
             picture = np.asarray(Image.open(io.BytesIO(draw_map(image, values))))
-            tiles += [Tile(enlarged(image, len(picture)), f"score {score(image[None])[0]:.2f}"), Tile(picture, "")]
+            tiles += [Tile(enlarged(image, len(picture)), f"score {score(image[None])[0]:.2f}"), Tile(picture, "its map")]
         save_png(sheet(wrapped_grid(tiles, ACROSS), "Cells, and what speaks for and against parasitized in them"), arguments.sheet)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.deployment.bundle import MODELS, ExportedModel, Format, content_hash, file_name, read_facts
+from malaria_exp.deployment.card.write_card import write_card
 from malaria_exp.deployment.check_cells import RunCells, cells_to_check
 from malaria_exp.deployment.deployed_model import ModelFacts
 from malaria_exp.deployment.formats import PACKAGES, check_packages, open_runner, write_model
@@ -71,6 +72,7 @@ def export_run(config: Config, overrides: list[str], to: str | None, settings: E
     with new_folder(folder) as temporary:
         models = _write_models(temporary, facts, cells, settings)
         write_json(temporary / MODEL_RECORD, _record(facts, run, cells, models))
+        write_card(run.path, temporary)
     log.info(f"bundle    {folder}")
     return folder
 

@@ -22,6 +22,8 @@ NEAREST = 1e-6
 FULL = 2.0
 # The pictures' edge in pixels, about.
 EDGE = 192
+# Grays of the darkest and the lightest pixels of a cell.
+GRAYS = (90, 230)
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # vermillion and blue of Okabe and Ito 2008, as in all plots
 MEANING = (
     "Orange places speak for parasitized: hiding them lowers the score. Blue places speak against it: hiding them raises the score."
@@ -100,10 +102,14 @@ def draw_map(image: np.ndarray, values: np.ndarray) -> bytes:
         A PNG, each pixel of the cell repeated a whole number of times, to an edge of about 192 pixels.
     """
     strength = values / max(FULL, float(np.abs(values).max()))
-    gray = (image @ np.array([0.299, 0.587, 0.114]))[..., None].repeat(3, axis=2)
+    inside = image.max(axis=2) > DARKEST
+    gray = image @ np.array([0.299, 0.587, 0.114])
+    if inside.any():
+        # Dark stains are lightened, or no color could be seen over them.
+        gray = np.where(inside, np.interp(gray, np.percentile(gray[inside], (1, 99)), GRAYS), gray)
     color = np.where(strength[..., None] > 0, FOR, AGAINST)
-    opacity = 0.75 * np.abs(strength)[..., None]
-    pixels = np.rint(gray * (1 - opacity) + color * opacity).astype(np.uint8)
+    opacity = 0.8 * np.abs(strength)[..., None]
+    pixels = np.rint(gray[..., None] * (1 - opacity) + color * opacity).astype(np.uint8)
     factor = max(1, round(EDGE / len(image)))
     out = io.BytesIO()
     Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1)).save(out, "PNG")

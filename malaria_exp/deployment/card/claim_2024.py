@@ -1,6 +1,6 @@
 """CLAIM: the Checklist for Artificial Intelligence in Medical Imaging, 2024 update, its 44 items in short.
 
-Numbers, sections and order are those of Tejani et al. 2024. The wording is this program's: the checklist itself is copyrighted by the RSNA.
+Numbers, sections and order are those of Tejani et al. 2024. The wording is shorter, and this program's: the checklist is the RSNA's.
 """
 
 from malaria_exp.deployment.card.checklists import Checklist, Item

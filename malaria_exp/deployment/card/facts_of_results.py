@@ -141,7 +141,7 @@ def limits(record: CardRecord) -> str | None:
     prevalence = counted["parasitized"] / counted["cells"]
     said = [
         *cautions(record.metrics, nih=record.dataset == "nih"),
-        f"PPV and NPV hold for cells of which {prevalence:.0%} are parasitized; in a patient's blood far fewer are.",
+        f"PPV and NPV hold for cells of which {prevalence:.0%} are parasitized, and change with that fraction.",
     ]
     if not record.external:
         said.insert(0, "Tested on cells of the data set it was trained on alone: how it does on another laboratory's is not known.")

@@ -56,7 +56,9 @@ def test_every_fact_of_a_run_names_files_and_keys_that_are_there(record, finishe
     assert set(FACTS) - set(known) == {"external", "pooled"}
     checked = 0
     for fact in known.values():
-        for file, keys in re.findall(r"^([\w/*]+\.(?:json|yaml|csv|png)(?![a-z]))(?:: ([\w.*, ]+))?", fact.where.replace("; ", "\n"), re.MULTILINE):
+        for file, keys in re.findall(
+            r"^([\w/*]+\.(?:json|yaml|csv|png)(?![a-z]))(?:: ([\w.*, ]+))?", fact.where.replace("; ", "\n"), re.MULTILINE
+        ):
             found = sorted(finished_run.glob(file))
             assert found, fact
             content = yaml.safe_load(found[0].read_text()) if keys else None
@@ -158,3 +160,9 @@ def test_evaluations_on_other_data_must_be_of_this_run(finished_run, tmp_path):
 def test_the_task_writes_a_folder_of_its_own(run_task, finished_run, tmp_path):
     folder = run_task(["task=card", f"run={finished_run}"], tmp_path / "card")
     assert {MARKDOWN_FILE, PAGE_FILE, "status.json"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_bundle_holds_its_card(bundle, record):
+    text = (bundle / MARKDOWN_FILE).read_text()
+    assert facts(record)["weights"].text.split()[1] in text
+    assert (bundle / PAGE_FILE).is_file()
