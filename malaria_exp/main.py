@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config import plugins
 from malaria_exp.config.app import CONF, App, make_app
-from malaria_exp.config.composition_errors import explain, from_composing
+from malaria_exp.config.composition_errors import explain, from_composing, refuse_flags
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
 from malaria_exp.runs.run import TASKS
@@ -73,6 +73,7 @@ def main() -> None:
         sys.argv[1:] = completed(from_agent(sys.argv[1:]))
         _refuse_pickles(sys.argv[1:])
         plugins.load(sys.argv[1:])
+        refuse_flags(sys.argv[1:], CONF)
         launched_job.load_hydra_plugins()
         _compose_and_run()
     except KeyboardInterrupt as interrupt:

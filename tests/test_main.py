@@ -204,6 +204,7 @@ MISTAKES = {
         ["hydra.launcher.n_jobs: expected a whole number >= 1, or -1", "received 0"],
     ),
     "no plugin": (["plugins=[no_such_plugin]"], ["plugins: 'no_such_plugin' cannot be imported"]),
+    "flag of other programs": (["--lr", "1e-3"], ["--lr 1e-3: not a flag of this program.", "Did you mean optimizer.learning_rate=1e-3?"]),
     "no such configuration": (["--config-name=confg"], ["--config-name: no configuration 'confg'", "Did you mean 'config'?"]),
     "module by its path": (["plugins=[../evil]"], ["plugins: expected names of modules, such as my_module", "received '../evil'"]),
     "module without a name": (["plugins=['']"], ["plugins: expected names of modules", "received ''"]),

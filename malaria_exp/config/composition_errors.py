@@ -1,9 +1,11 @@
 """Turns Hydra's and OmegaConf's errors while composing into messages that name what is allowed and what is nearest."""
 
+import itertools
 import re
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -11,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config.registry import GROUPS, options
-from malaria_exp.config.suggestions import suggest_key, suggest_option
-from malaria_exp.utils.errors import ConfigError, did_you_mean
+from malaria_exp.config.suggestions import TYPO, suggest_bare_word, suggest_flag, suggest_key, suggest_option
+from malaria_exp.utils.errors import ConfigError, did_you_mean, nearest
 
 NOT_A_CHOICE = "Config group override must be"
 # Hydra raises these as bare ValueErrors.
@@ -48,8 +50,9 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
             return ConfigError(
                 f"{error.override}: cannot be read: Hydra knows no ~ there. Write {key}=\"'{value}'\" or {key}=$HOME{value[1:]}."
             )
+        meant = suggest_bare_word(key)
         return ConfigError(
-            f"{error.override}: cannot be read: {text.splitlines()[0]}. Write key=value; a value with spaces, commas, brackets, '=' or letters such as 'é'"
+            f"{error.override}: cannot be read: {text.splitlines()[0]}.{meant} Write key=value; a value with spaces, commas, brackets, '=' or letters such as 'é'"
             " goes into quotes of its own: key='\"a = b\"'."
         )
     match = re.search(r"Could not override '([^']+)'", text)
@@ -80,12 +83,33 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
     return ConfigError(" ".join([*lines, detail]).strip() or type(error).__name__)
 
 
+def refuse_flags(arguments: list[str], conf: Path) -> None:
+    """Raises a ConfigError that says what to type in place of flags that this program does not have, such as `--lr 1e-3`."""
+    own = [flag for flag in get_args_parser()._option_string_actions if flag.startswith("-")]
+    foreign = []
+    for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
+        flag, sign, value = word.partition("=")
+        if not re.match(r"--?[A-Za-z]", flag) or any(known.startswith(flag) for known in own):
+            continue
+        if not sign and following and not following.startswith("-") and "=" not in following:
+            value = following
+        foreign.append((f"{flag} {value}".strip(), flag, value or "true"))
+    if not foreign:
+        return
+    defaults = _defaults([], "", conf)
+    values = OmegaConf.to_container(defaults, resolve=False) if defaults is not None else {}
+    known = {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
+    said = [f"{typed}: not a flag of this program.{suggest_flag(flag, value, known)}" for typed, flag, value in foreign]
+    raise ConfigError("\n".join(said) + " Settings are written key=value, without dashes.")
+
+
 def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
     value = next((item for item in arguments if item.lstrip("+~").startswith(f"{key}=")), key)
     found, parents, (name, *rest) = _defaults(arguments, key, conf), [], key.split(".")
     if found is None:
         return ConfigError(f"{key}: unknown key, received {value}.")
     known = OmegaConf.to_container(found, resolve=False)
+    typed = value.partition("=")[2] or "..."
     while rest and name in found:
         parents.append(name)
         below = found._get_node(name)
@@ -94,7 +118,8 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
         found, name, *rest = below, *rest
     allowed = sorted(str(item) for item in found if not str(item).startswith("_"))
     values = {str(one): value for one, value in known.items() if one != "hydra"} if isinstance(known, dict) else {}
-    meant = suggest_key(".".join([*parents, name]), allowed, values)
+    misspelled = rest and nearest(name, allowed, TYPO)
+    meant = did_you_mean(name, allowed) if misspelled else suggest_key(".".join([*parents, name, *rest]), allowed, values, typed)
     where = f"Keys of {'.'.join(parents)}" if parents else "Groups and top-level keys"
     hint = ""
     if parents and parents == [key.partition(".")[0]] and name in _many_options(parents[0]):

@@ -1,4 +1,4 @@
-"""What a user may have meant by a key or an option that does not exist: searched in the whole configuration, and in the field's own words."""
+"""What a user may have meant by a key or an option that does not exist: searched in the whole configuration, and in other programs' words."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,111 +6,112 @@ from functools import cache
 from typing import Any, get_args
 
 from malaria_exp.config.registry import GROUPS, component, options
+from malaria_exp.config.synonyms import KEYS, OPTIONS, plain
 from malaria_exp.utils.errors import did_you_mean, nearest
 
-# The words of other programs, without their underscores, and what is typed here.
-SYNONYMS = {
-    "optimizer.learning_rate=...": "lr baselr initlr maxlr",
-    "trainer.epochs=...": "epoch epochs nepochs numepochs maxepochs",
-    "batch_size=...": "bs batch batchsize trainbatchsize",
-    "optimizer.weight_decay=...": "wd decay l2",
-    "optimizer.clip_norm=...": "clip gradclip gradientclip clipgrad maxgradnorm gradientclipval",
-    "trainer.strategy=mirrored": "gpus gpu ngpus numgpus devices device accelerator ddp distributed",
-    "trainer.precision=...": "amp fp16 bf16 half mixedprecision dtype",
-    "trainer.accumulate=...": "accumulatesteps gradaccum accumulategradbatches gradientaccumulationsteps",
-    "model.image_size=...": "imgsize imagesize inputsize resolution imgsz size",
-    "model=...": "arch architecture network net",
-    "model=transfer model.weights=imagenet": "pretrained imagenet",
-    "optimizer=...": "optim opt",
-    "loss=...": "criterion lossfn objective",
-    "schedule=...": "scheduler lrscheduler lrschedule",
-    "schedule.warmup='10%'": "warmupsteps warmupepochs",
-    "aug=[...]": "augment augmentation augmentations transform",
-    "callback=[...]": "callbacks",
-    "metric=[...]": "metrics",
-    "logger=[...]": "loggers logging",
-    "dataset=folder dataset.path=...": "data datadir dataroot datapath imagedir",
-    "split.test=...": "testsize testsplit",
-    "split.val=...": "valsize validsize validationsplit",
-    "split=patient_kfold split.k=...": "folds nfolds nsplits kfold cv",
-    "cache.workers=...": "workers numworkers nworkers njobs",
-    "seed=...": "randomseed randomstate rngseed",
-    "hydra.run.dir=...": "out output outputdir outdir savedir logdir resultsdir",
-    "init_from=...": "ckpt checkpoint checkpointpath pretrainedweights loadfrom",
-    "callback=[nan_guard,early_stopping] callback.early_stopping.patience=...": "patience earlystopping earlystop",
-    "threshold.fixed.value=...": "cutoff",
-}
-OPTION_SYNONYMS = {
-    "loss=bce": "crossentropy binarycrossentropy binaryce ce bcewithlogits",
-    "loss=weighted_bce": "weighted classweights balanced",
-    "aug=[dihedral]": "flip hflip vflip flips rotate rotation rot90 horizontalflip randomflip",
-    "aug=[color]": "colorjitter jitter brightness contrast hue saturation",
-    "aug=[erasing]": "cutout randomerasing coarsedropout",
-    "aug=[resized_crop]": "crop randomcrop randomresizedcrop zoom",
-    "schedule=triangular": "onecycle 1cycle linear",
-    "split=patient_kfold": "kfold crossvalidation cv groupkfold stratified",
-    "split=patient_holdout": "random holdout",
-    "logger=[console,csv,tensorboard]": "tb",
-    "metric=[sensitivity]": "recall tpr",
-    "metric=[ppv]": "precision",
-    "dataset=nih": "malaria cellimages lister",
-}
+# How alike a misspelling is; the letters of the shortest word that is looked for in another.
 TYPO, ALIKE = 0.75, 3
 
 
-def plain(word: str) -> str:
-    """Returns a word in lower case without underscores, hyphens and dots."""
-    return re.sub(r"[_.\-\s]", "", word.lower())
-
-
-def suggest_key(key: str, siblings: Iterable[str], known: Mapping[str, Any]) -> str:
+def suggest_key(key: str, siblings: Iterable[str], known: Mapping[str, Any], value: str = "...") -> str:
     """Returns what may have been meant by an unknown key, as a sentence with a space in front, or an empty string.
 
     Args:
         key: dotted, as it was typed.
         siblings: the keys that may stand in its place.
         known: the whole composed configuration.
+        value: what was typed behind the key.
     """
     *parents, last = key.split(".")
     siblings = list(siblings)
-    if parents[:1] == ["hydra"]:
-        return did_you_mean(last, siblings)
     owners = _options_with(parents[0], last) if len(parents) == 1 and parents[0] in GROUPS else []
     if owners and last not in siblings:
         group = parents[0]
         several = f"{group}=[{owners[0]}]" if GROUPS[group].many else f"{group}={owners[0]}"
-        return f" '{last}' is a key of {group}={', '.join(owners)}: choose that option too, such as {several} {key}=..."
-    if nearest(last, siblings, TYPO):
+        return f" '{last}' is a key of {group}={', '.join(owners)}: choose that option too, such as {several} {key}={value}"
+    word, hydras = plain(last), parents[:1] == ["hydra"]
+    same = word in map(plain, siblings)
+    if not same and not (hydras and nearest(last, siblings)) and (meant := _synonym(KEYS, key, last)):
+        return _said(meant, value)
+    if hydras or same or nearest(last, siblings, TYPO):
         return did_you_mean(last, siblings)
-    if meant := _synonym(SYNONYMS, last):
-        return f" Did you mean {meant}?"
     leaves = list(_leaves(known))
-    word = plain(last)
-    for fits in _tests(word):
+    for number, fits in enumerate(_tests(word)):
         if found := [leaf for leaf in leaves if leaf != key and fits(plain(leaf.rpartition(".")[2]))]:
-            return f" Did you mean {_listed(f'{leaf}=...' for leaf in found)}?"
+            return f" Did you mean {_listed(f'{leaf}={value}' for leaf in found)}?"
+        if parents and last in GROUPS:
+            return _said(f"{last}=[{{}}]" if GROUPS[last].many else f"{last}={{}}", value)
         if found := [choice for choice, name in _all_options() if fits(plain(name))]:
             return f" Did you mean {_listed(found)}?"
+        if number == 0 and (meant := _synonym(OPTIONS, last)):
+            return _said(meant, value)
     return did_you_mean(last, siblings)
 
 
 def suggest_option(group: str, option: str, names: Iterable[str]) -> str:
     """Returns what may have been meant by an unknown option of a group, as `suggest_key` does."""
     names = list(names)
+    if meant := _synonym(OPTIONS, option):
+        return _said(meant)
     if nearest(option, names, TYPO):
         return did_you_mean(option, names)
-    if meant := _synonym(OPTION_SYNONYMS, option):
-        return f" Did you mean {meant}?"
-    for found, key in _values(group) if group in GROUPS else ():
-        if len(plain(option)) > ALIKE and plain(found[1]).startswith(plain(option)):
-            return f" '{found[1]}' is a value of {key}: {group}={found[0]} {key}={found[1]}"
-    if others := [choice for choice, name in _all_options() if plain(name) == plain(option)]:
+    word = plain(option)
+    for (owner, found), key in _values(group) if group in GROUPS else ():
+        if len(word) > ALIKE and (plain(found).startswith(word) or (len(found) > ALIKE and plain(found) in word)):
+            return f" '{found}' is a value of {key}: {group}={owner} {key}={found}"
+    if others := [choice for choice, name in _all_options() if plain(name) == word]:
         return f" Did you mean {_listed(others)}?"
-    word = re.sub(r"\d.*", "", plain(option))
-    for fits in _tests(word)[1:]:
+    if beginning := [name for name in names if len(name) >= ALIKE and word.startswith(plain(name))]:
+        return f" Did you mean '{max(beginning, key=len)}'?"
+    for fits in _tests(re.sub(r"\d.*", "", word))[1:]:
         if found_names := [name for name in names if fits(plain(name))]:
             return f" Did you mean {_listed(repr(name) for name in found_names)}?"
+    beginnings = [
+        meant for meant, words in OPTIONS.items() if any(len(known) > ALIKE and word.startswith(known) for known in words.split())
+    ]
+    if meant := next(iter(beginnings), None) or _synonym(KEYS, option):
+        return _said(meant)
     return did_you_mean(option, names)
+
+
+def suggest_bare_word(word: str) -> str:
+    """Returns what may have been meant by a word without a value, such as `train`, as `suggest_key` does."""
+    found = [f"task={word}"] if word in options("task") else [choice for choice, name in _all_options() if name == word]
+    return f" Did you mean {_listed(found)}?" if found else ""
+
+
+def suggest_flag(flag: str, value: str, known: Mapping[str, Any]) -> str:
+    """Returns what is typed in place of a flag of another program, such as `--lr 1e-3`, as `suggest_key` does.
+
+    Args:
+        flag: with its dashes, without a value.
+        value: what was typed behind it; "true" for nothing.
+        known: the whole composed configuration.
+    """
+    key = flag.lstrip("-").replace("-", "_")
+    if key in GROUPS and not GROUPS[key].many:
+        return f" Type {key}={value}" if value in options(key) else suggest_option(key, value, options(key))
+    if key in known or key in _leaves(known):
+        return f" Type {key}={value}"
+    return suggest_key(key, known, known, value)
+
+
+def _said(meant: str, value: str = "...") -> str:
+    """Returns what a table says, as a sentence: with the value that was typed, or the option that was meant by it."""
+    if meant[0].isupper():
+        return f" {meant}"
+    group = re.split(r"[.=]", meant)[0]
+    names = [name.strip() for name in value.strip("[]").split(",")]
+    if group in GROUPS and meant.startswith(f"{group}=") and all(name in options(group) for name in names):
+        # Such as data=nih, where a folder could have been named as well.
+        meant = f"{group}=[{','.join(names)}]" if GROUPS[group].many else f"{group}={names[0]}"
+    elif meant in (f"{group}={{}}", f"{group}=[{{}}]") and group in GROUPS and value != "...":
+        found = suggest_option(group, names[0], options(group))
+        if named := re.fullmatch(r" Did you mean '(\w+)'.*\?", found):
+            meant = meant.replace("{}", named[1])
+        elif found and found.partition("=")[2]:
+            return found
+    return f" Did you mean {meant.replace('{}', '...' if value in ('true', 'false') else value)}?"
 
 
 def _tests(word: str) -> list[Callable[[str], bool]]:
@@ -124,8 +125,8 @@ def _listed(found: Iterable[str]) -> str:
     return " or ".join(list(dict.fromkeys(found))[:3])
 
 
-def _synonym(table: Mapping[str, str], word: str) -> str | None:
-    return next((meant for meant, words in table.items() if plain(word) in words.split()), None)
+def _synonym(table: Mapping[str, str], *words: str) -> str | None:
+    return next((meant for word in words for meant, known in table.items() if plain(word) in known.split()), None)
 
 
 def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

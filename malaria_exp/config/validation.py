@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from malaria_exp.config.synonyms import VALUES, plain
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
 
@@ -84,6 +85,8 @@ def check(path: str, value: Any, annotation: Any, *, hint: str = "") -> Any:
         choices = [c for c in _choices(annotation) if isinstance(c, str)]
         # The right word where a list of such words is asked for.
         nearest_choice = f" Write it as a list: {path}=[{value}]." if value in choices else did_you_mean(value, choices)
+    if meant := next((name for name, words in VALUES.items() if plain(str(value)) in words.split() and name in _choices(annotation)), None):
+        nearest_choice = f" Did you mean '{meant}'?"
     if isinstance(value, str) and _holds_number(path, value, annotation, hint):
         nearest_choice = (
             f" It is text: leave out the quotes. From a variable of the environment: {path}=$NAME, in YAML ${{oc.decode:${{oc.env:NAME}}}}."
