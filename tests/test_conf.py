@@ -22,6 +22,7 @@ NEEDS_A_FILE = {
     "storage/path",
     "task/clean_cache",
     "task/compare",
+    "task/doctor",
     "task/pool",
     "task/evaluate",
     "task/list",

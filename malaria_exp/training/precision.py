@@ -5,8 +5,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from filelock import FileLock
@@ -67,6 +68,15 @@ def choose_precision(
         log.info(f"precision {chosen} (a step takes {times} here; measured once, remembered in {path})")
         write_json(path, {"precision": chosen, "step_seconds": seconds, "machine": facts, "identity": identity})
     return chosen
+
+
+def measured(root: Path) -> list[dict[str, Any]]:
+    """Returns what was measured and remembered in a cache folder: "precision", "step_seconds", "machine" and "identity" of each model."""
+    found = []
+    for path in sorted(root.glob("precision-*.json")):
+        with suppress(OSError, ValueError):
+            found.append(json.loads(path.read_text(encoding="utf-8")))
+    return [item for item in found if isinstance(item, dict) and item.get("precision") in POLICIES]
 
 
 def _remembered(path: Path) -> str | None:

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# The sets that TensorFlow's kernels need (avx), and those by which they are faster; x86 and ARM.
+SPEED = ("avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "avx512_fp16", "bf16", "asimdhp", "sve")
+
 
 def machine() -> dict[str, Any]:
     """Returns system, processor, cores this process may use, memory in GB, and GPUs where TensorFlow is loaded already."""
@@ -26,6 +29,16 @@ def processor() -> str:
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def instructions() -> list[str]:
+    """Returns those of the processor's instruction sets that decide how fast TensorFlow computes; empty where the system does not list them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        own = next(line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return []
+    return [name for name in SPEED if name in own]
 
 
 def cores() -> int:

@@ -1,7 +1,9 @@
 """Replacing keys, tokens and passwords by *** in what is written to files and logs."""
 
+import getpass
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import yaml
 
@@ -25,6 +27,8 @@ LINE = re.compile(rf"""^([\s-]*["']?(?:{SECRET_NAME.pattern})["']?\s*:\s+)\S.*$"
 HEADER = re.compile(r"\b(bearer\s+)(?!\*)[\w.~+/=-]{8,}", re.IGNORECASE)
 # User and password in an address. A password may hold / and @, so all up to the last @ goes; host:8080/ is no user.
 USER_INFO = re.compile(r"(?<=://)(?:[^/\s:@'\"]+:(?!\d+/)[^\s'\"]*|[^/\s@'\"]+)@")
+# The name of a user in a path: of the home folders of Linux, macOS and Windows.
+HOME_OF = re.compile(r"(?i)((?:/home|/users|[a-z]:\\users)[/\\])[^/\\\s'\",:;]+")
 # The query of a signed link gives access to a private file.
 URL_QUERY = re.compile(r"(?<=://)([^\s'\"?]+)\?[^\s'\"]+")
 
@@ -32,6 +36,19 @@ URL_QUERY = re.compile(r"(?<=://)([^\s'\"?]+)\?[^\s'\"]+")
 def redact(text: str) -> str:
     """Returns the text with the values behind names of keys, tokens and passwords, and users in addresses, replaced by ***."""
     return _redact_addresses(HEADER.sub(r"\1***", SECRET.sub(r"\1***", text)))
+
+
+def redact_home(text: str) -> str:
+    """Returns the text with this user's home folder as ~, and with users' names in paths replaced by <user>."""
+    home = re.escape(str(Path.home()))
+    text = re.sub(rf"{home}(?![\w.-])", "~", text) if len(home) > 1 else text
+    text = HOME_OF.sub(r"\1<user>", text)
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return text
+    return re.sub(rf"(?<=[/\\]){re.escape(name)}(?=[/\\\s]|$)", "<user>", text)
 
 
 def redact_yaml(text: str) -> str:

@@ -3,6 +3,7 @@
 What a user's own files and environment say about Keras and matplotlib would change numbers and pictures, or end a run; so the program fixes it.
 """
 
+import json
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ EVERYTHING = re.compile(rb"(?s).*")
 TENSORFLOW_NOISE = re.compile(
     rb"(?m)^(?:WARNING: All log messages before absl|[IWE]\d{4} \d\d:|\d{4}-\d\d-\d\d .*: [IWE] |To enable the following).*\n?"
 )
+# What the user had set of ENVIRONMENT before it was fixed, where that is something else.
+overruled_variables: dict[str, str] = {}
 # Holds an entry once this process is set up; TensorFlow alone may have been imported before, by a user's module.
 _done: list[int] = []
 
@@ -37,7 +40,7 @@ def load_tensorflow() -> None:
             import keras
             import tensorflow as tf
         except (AssertionError, AttributeError, TypeError, ValueError) as error:
-            settings = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
+            settings = keras_settings()
             if not settings.exists():
                 raise
             # Keras and TensorFlow read the file while they are imported, and stop at a value that they do not know.
@@ -61,10 +64,33 @@ def fix_environment() -> None:
     """Sets the variables of ENVIRONMENT, before anything imports Keras or matplotlib; what is imported already is left alone."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     for name, value in ENVIRONMENT.items():
+        if os.environ.get(name, value) != value:
+            overruled_variables.setdefault(name, os.environ[name])
         if value is None:
             os.environ.pop(name, None)
         elif name != "MPLBACKEND" or "matplotlib" not in sys.modules:
             os.environ[name] = value
+
+
+def overruled_settings() -> dict[str, Any]:
+    """Returns what Keras' own settings file says otherwise than FIXED, which the program does not follow; empty without a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object.
+    """
+    path = keras_settings()
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} holds no JSON object")
+    return {name: found[name] for name, value in FIXED.items() if found.get(name, value) != value}
+
+
+def keras_settings() -> Path:
+    """Returns the file in which Keras keeps a user's settings."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "keras.json"
 
 
 def set_repeatable(wanted: bool) -> None:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from malaria_exp.utils.redaction import redact, redact_yaml
+from malaria_exp.utils.redaction import redact, redact_home, redact_yaml
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,20 @@ def test_nothing_of_the_projects_own_configuration_is_taken_for_a_secret():
     for path in (ROOT / "conf").rglob("*.yaml"):
         text = path.read_text()
         assert redact_yaml(text) == text, path
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/alice/run and /home/alice", "~/run and ~"),
+        ("/home/alicent/run", "/home/<user>/run"),
+        ("/Users/bob/x", "/Users/<user>/x"),
+        (r"C:\Users\bob\x", r"C:\Users\<user>\x"),
+        ("/scratch/alice/x /scratch/alices", "/scratch/<user>/x /scratch/alices"),
+        ("alice is a word", "alice is a word"),
+    ],
+)
+def test_home_folders_and_users_names_are_taken_out_of_paths(text, shown, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setattr("getpass.getuser", lambda: "alice")
+    assert redact_home(text) == shown
