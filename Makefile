@@ -1,10 +1,15 @@
 # make run: the main job on synthetic cells.  make test: all tests.  Both make .venv and install into it first.
+# make install, make install-dev: only that. The Dockerfile and the devcontainer call them.
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench clean
+.PHONY: install install-dev run test lint bench clean
+
+install: $(VENV)/run.stamp
+
+install-dev: $(VENV)/dev.stamp
 
 run: $(VENV)/run.stamp
 	$(VENV)/bin/python run.py $(ARGS)
