@@ -127,7 +127,8 @@ def _imports(failed: dict[str, str]) -> str:
 
 
 def _extras() -> str:
-    present, absent = [], []
+    present: list[str] = []
+    absent: list[str] = []
     for extra, needed in requirements(HOME).items():
         missing = [one.name for one in needed if installed(one) is None]
         if extra not in ("", DEVELOPERS):

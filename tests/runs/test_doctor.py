@@ -6,11 +6,10 @@ import pytest
 
 import malaria_exp
 from malaria_exp.runs import doctor
-from malaria_exp.runs.doctor import Line, examine, page
+from malaria_exp.runs.doctor import examine, page
 from malaria_exp.training import precision
 from malaria_exp.utils import tensorflow_setup
 from malaria_exp.utils.atomic_files import write_json
-from malaria_exp.utils.errors import UserError
 from malaria_exp.utils.import_probe import try_imports
 from malaria_exp.utils.machine import cores, processor
 
@@ -115,14 +114,3 @@ def test_a_tensorflow_that_cannot_be_imported_is_told(module, said, tmp_path):
     root = Path(malaria_exp.__file__).parent.parent
     (tmp_path / "malaria_exp").symlink_to(root / "malaria_exp")
     assert said in try_imports(tmp_path)["failed"]["tensorflow"]
-
-
-def test_the_page_goes_to_the_terminal_or_a_file_and_only_a_machine_on_which_nothing_works_fails(run_task, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "examine", lambda _: {"Program": [Line("code", "x", problem=True), Line("python", "y")]})
-    run_task(["task=doctor"], tmp_path)
-    assert capsys.readouterr().out.startswith("## malaria_exp ")
-    run_task(["task=doctor", f"task.to={tmp_path / 'page.md'}"], tmp_path)
-    assert "- code: **problem:** x" in (tmp_path / "page.md").read_text() and capsys.readouterr().out == ""
-    monkeypatch.setattr(doctor, "examine", lambda _: {"Program": [Line("code", "x", problem=True)]})
-    with pytest.raises(UserError, match="Nothing works"):
-        run_task(["task=doctor"], tmp_path)
