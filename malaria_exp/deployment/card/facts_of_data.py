@@ -24,7 +24,7 @@ def pooled(record: CardRecord) -> str | None:
     """What was pooled."""
     found = record.metrics["pooled"]
     return (
-        f"{found['what']}, {len(found['runs'])} runs. SHA-256 of their data: {record.metrics['data_hash']}. Each run has its own card with model,"
+        f"{found['what']}, {len(found['runs'])} runs. SHA-256 of their data: {record.metrics['data_hash']}. The card of a run (task=card) has model,"
         " training and environment."
     )
 

@@ -64,7 +64,7 @@ def calibration(record: CardRecord) -> str | None:
     name = record.metrics.get("calibration", {}).get("name", "each run's own")
     texts = [f"{key} {number(found[key]['value'], 2)} ({interval(found[key])})" for key in ("slope", "intercept") if interval(found[key])]
     return (
-        f"{name}, fitted on validation cells. On {reported_subset(record.metrics)} cells: {', '.join([*texts, ''])}expected calibration error"
+        f"Fitted on validation cells: {name}. On {reported_subset(record.metrics)} cells: {', '.join([*texts, ''])}expected calibration error"
         f" {number(found['ece'])}, Brier score {number(found['brier'])}."
     )
 
