@@ -103,6 +103,7 @@ TINY = [
     "trainer.precision=float32",
     # After so little training no temperature alone fits.
     "calibration=platt",
+    "ood=none",
     "evaluation.batch_size=64",
     "evaluation.resamples=20",
     "evaluation.worst=4",
@@ -161,8 +162,9 @@ def run_task(cache_root):
 
 @pytest.fixture(scope="session")
 def finished_run(run_task, tmp_path_factory):
-    """The folder of one finished, calibrated tiny run on synthetic cells; tests only read it."""
-    return run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
+    """The folder of one finished, calibrated tiny run on synthetic cells, with a detector; tests only read it."""
+    overrides = [item for item in TINY if item != "ood=none"]
+    return run_task([*overrides, *TINY_CELLNET, "trainer.epochs=2"], tmp_path_factory.mktemp("finished") / "run", pictures=True)
 
 
 @pytest.fixture(scope="session")
@@ -192,6 +194,7 @@ def small_run(tmp_path):
     for name in (
         "model.keras",
         "model.json",
+        "ood.npz",
         "saved_model/saved_model.pb",
         "saved_model/variables/variables.index",
         "report.html",

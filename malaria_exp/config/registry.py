@@ -51,6 +51,7 @@ GROUPS: dict[str, Group] = {
     "schedule": Group("the learning rate over the run, as a multiplier of optimizer.learning_rate", ("length",)),
     "trainer": Group("how the model is trained"),
     "calibration": Group("how scores are made probabilities after training, on validation patients"),
+    "ood": Group("how images are found that do not look like the training data"),
     "metric": Group("what is measured on training batches, beside the loss", many=True, may_be_empty=True),
     "threshold": Group("where scores become predictions, chosen on validation patients; tables show the first", many=True),
     "interval": Group("how the confidence intervals over patients are computed"),

@@ -5,11 +5,12 @@ their layers are connected, and for additions outside any layer.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from malaria_exp.evaluation.layer_calls import Call, replaced_calls
 from malaria_exp.evaluation.model_flops import flops_by_operation
 
 if TYPE_CHECKING:
@@ -121,26 +122,14 @@ def _recording(model: "keras.Model") -> Iterator[list[_Call]]:
     """Gives a list in which every call of one of the model's layers is noted inside the block, the calls in a layer before its own."""
     calls: list[_Call] = []
     around: list[str] = []
-    layers = model._flatten_layers()
-    # An attribute of the layer itself is found before its class' method: no other model notices.
-    methods = {id(layer): vars(layer).get("call") for layer in layers}
-    try:
-        for layer in layers:
-            vars(layer)["call"] = _recorded(layer, calls, around)
+    with replaced_calls(model, lambda layer, original: _recorded(layer, original, calls, around)):
         yield calls
-    finally:
-        for layer in layers:
-            vars(layer).pop("call", None)
-            if methods[id(layer)] is not None:
-                vars(layer)["call"] = methods[id(layer)]
 
 
-def _recorded(layer: "keras.Layer", calls: list[_Call], around: list[str]) -> Callable[..., Any]:
+def _recorded(layer: "keras.Layer", original: Call, calls: list[_Call], around: list[str]) -> Call:
     """Returns the layer's `call`, which notes itself in `calls`; `around` has the names of the layers that are computing."""
     import keras
     import tensorflow as tf
-
-    original = layer.call
 
     def call(*args: Any, **kwargs: Any) -> Any:
         graph = tf.compat.v1.get_default_graph()

@@ -51,7 +51,7 @@ def check_training(config: Config) -> None:
         if isinstance(place, str) and not scheme_of(place) and not Path(place).expanduser().exists():
             # The dataset itself says best what it expects there.
             build_choice(config.one("dataset"))
-    for choice in (config.one("calibration"), *config.choices["threshold"], config.one("interval")):
+    for choice in (config.one("calibration"), config.one("ood"), *config.choices["threshold"], config.one("interval")):
         build_choice(choice)
     trainer: Trainer = build_choice(config.one("trainer"))
     initial = find_weights(config.init_from, config.cache.path, None) if config.init_from else None

@@ -11,6 +11,7 @@ from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult, describe_never_tested
 from malaria_exp.runs import provenance
 from malaria_exp.runs.access_log import record_opening
+from malaria_exp.runs.detect_foreign import open_detector
 from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.load_data import decode_images, load_table
@@ -81,7 +82,8 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     cells = [data.open(subset, "task=evaluate") for subset in subsets]
     scorer = Scorer(saved.uncalibrated, config.evaluation.batch_size)
     thresholds = thresholds_of(run.metrics)
-    predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds)
+    foreign = open_detector(saved.uncalibrated, saved.detector, config.evaluation.batch_size)
+    predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds, foreign)
 
     leaky, split = bool(leaks) or run.manifest.leaky, run.metrics.get("split", {})
     about = {

@@ -12,6 +12,7 @@ from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
+from malaria_exp.runs.detect_foreign import ForeignCells
 from malaria_exp.runs.train_model import build_choice
 from malaria_exp.training.predict import Scorer, predict
 from malaria_exp.training.trainer_interface import Trained
@@ -33,12 +34,16 @@ def _scorer(config: Config, trained: Trained) -> Scorer:
     return trained.scorer or Scorer(trained.model, config.evaluation.batch_size)
 
 
-def evaluate_trained(config: Config, data: Data, trained: Trained, calibration: Calibration) -> EvaluationResult:
+def evaluate_trained(
+    config: Config, data: Data, trained: Trained, calibration: Calibration, foreign: ForeignCells | None = None
+) -> EvaluationResult:
     """Evaluates a model that was just trained, on the run's validation cells, and on its test cells unless they stay sealed."""
     cells = [data.open("val", "choose the threshold")]
     if config.evaluation.test:
         cells.append(data.open("test", "final evaluation"))
-    predictions, metrics = score_and_measure(config, _scorer(config, trained), calibration, data.manifest, cells, threshold_rules(config))
+    predictions, metrics = score_and_measure(
+        config, _scorer(config, trained), calibration, data.manifest, cells, threshold_rules(config), foreign
+    )
     return EvaluationResult.of_training(
         f"{config.one('model').name} on {config.one('dataset').name}",
         data,
@@ -64,8 +69,12 @@ def score_and_measure(
     manifest: Manifest,
     cells: list[Cells],
     thresholds: Mapping[str, ThresholdRule | Threshold],
+    foreign: ForeignCells | None,
 ) -> tuple[Predictions, dict[str, Any]]:
-    """Scores subsets with a model, whose logits are calibrated, and computes their metrics; see `evaluation.evaluate.evaluate`."""
+    """Scores subsets with a model, whose logits are calibrated, and computes their metrics; see `evaluation.evaluate.evaluate`.
+
+    With a detector, it also counts the cells that do not look like the training data, of subsets by which that was not fitted.
+    """
     settings = config.evaluation
     predictions, uncalibrated = predict(scorer, manifest, cells, calibration.map)
     metrics = evaluate(
@@ -77,4 +86,10 @@ def score_and_measure(
         confidence=settings.confidence,
         seed=config.seed,
     )
-    return predictions, {"calibration": {"name": calibration.name, "parameters": asdict(calibration.map)}} | metrics
+    about: dict[str, Any] = {"calibration": {"name": calibration.name, "parameters": asdict(calibration.map)}, "ood": None}
+    if foreign:
+        about["ood"] = {"name": foreign.detector.name, "false_warnings": foreign.detector.false_warnings}
+        for subset in cells:
+            if subset.subset != "val":
+                metrics["subsets"][subset.subset]["ood"] = foreign.count(subset, manifest.patient)
+    return predictions, about | metrics

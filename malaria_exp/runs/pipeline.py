@@ -1,12 +1,13 @@
 """The order of a run, from the dataset to the report.
 
-dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model -> trainer -> calibration -> scores -> evaluation -> report
+dataset -> table -> pixel cache -> split -> manifest -> batches -> aug -> model -> trainer -> calibration -> ood -> scores -> evaluation -> report
 """
 
 from malaria_exp.config.run_config import Config
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.runs import provenance
 from malaria_exp.runs.access_log import record_opening
+from malaria_exp.runs.detect_foreign import fit_ood
 from malaria_exp.runs.evaluate_model import calibrate, evaluate_trained
 from malaria_exp.runs.initial_weights import InitialWeights, find_weights
 from malaria_exp.runs.load_data import load_and_decode, split
@@ -62,13 +63,14 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], 
 
         trained = train(config, data, folder, initial, tracker, resumption.checkpoint if resumption else None)
         calibration = calibrate(config, data, trained)
-        save_model(folder.path, config, data, trained, calibration)
+        foreign = fit_ood(config, data, trained)
+        save_model(folder.path, config, data, trained, calibration, foreign.detector if foreign else None)
 
         access = None
         if config.evaluation.test:
             saved = read_config(folder.path)
             access = record_opening(folder, table, data.manifest, "test", task="train", protocol=data.manifest.protocol, config=saved)
-        result = evaluate_trained(config, data, trained, calibration)
+        result = evaluate_trained(config, data, trained, calibration, foreign)
         if access:
             access.note(result)
         result.note_data(table, bad_images)

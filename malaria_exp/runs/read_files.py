@@ -33,7 +33,7 @@ METRICS, HISTORY, PREDICTIONS, SPLIT, CONFIG, PROVENANCE = (
     "provenance.json",
 )
 # Far above what a run writes: the largest, split.csv and predictions.csv, have 100 to 200 bytes a cell.
-LARGEST_MB = {".yaml": 1, ".json": 64, ".csv": 2048, ".jsonl": 1024}
+LARGEST_MB = {".yaml": 1, ".json": 64, ".csv": 2048, ".jsonl": 1024, ".npz": 64}
 DEEPEST = 50
 LARGEST = 2.0**63
 MOST_COLUMNS, LONGEST_COLUMN = 200, 100

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
-from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.config.run_files import MODEL_FILE, OOD_FILE
 from malaria_exp.data.cache_contents import FETCHED
 from malaria_exp.data.cache_folders import TAG, tag
 from malaria_exp.data.image_files import checksums
@@ -71,7 +71,7 @@ def local_run(run: str, root: Path, key: str = "run") -> Path:
     folder = root / FETCHED / content_name(run.encode() + b"\0" + content) / shown.rpartition("/")[2]
 
     def fetch(temporary: Path) -> None:
-        names = [*NEEDED, *(name for name in (PARENT_SPLIT_FILE,) if name in sizes)]
+        names = [*NEEDED, *(name for name in (PARENT_SPLIT_FILE, OOD_FILE) if name in sizes)]
         log.info(f"fetched   {shown} ({human_bytes(sum(sizes[name] for name in names))}) to {folder}")
         for name in names:
             filesystem.fetch(name, temporary / name)

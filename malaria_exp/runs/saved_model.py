@@ -18,8 +18,10 @@ from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.calibration import NONE, Calibration
 from malaria_exp.evaluation.logit_map import LogitMap
+from malaria_exp.evaluation.ood import Detector
 from malaria_exp.runs.export_formats import input_dtype, write_formats
 from malaria_exp.runs.read_files import check_file, read_json
+from malaria_exp.runs.saved_detector import read_detector, write_detector
 from malaria_exp.training.precision import POLICIES, Precision, set_precision
 from malaria_exp.training.trainer_interface import Trained
 from malaria_exp.utils.atomic_files import write_json
@@ -40,12 +42,14 @@ class SavedModel:
         calibration: of its logits.
         rule: the resize rule that its images need.
         record: model.json.
+        detector: of foreign images; None without one.
     """
 
     uncalibrated: "keras.Model"
     calibration: Calibration
     rule: ResizeRule
     record: dict[str, Any]
+    detector: Detector | None = None
 
     @cached_property
     def model(self) -> "keras.Model":
@@ -53,8 +57,10 @@ class SavedModel:
         return _whole(self.uncalibrated, self.calibration)
 
 
-def save_model(folder: Path, config: Config, data: Data, trained: Trained, calibration: Calibration) -> None:
-    """Writes the model, calibrated, in the formats of `save_as`, and model.json."""
+def save_model(
+    folder: Path, config: Config, data: Data, trained: Trained, calibration: Calibration, detector: Detector | None = None
+) -> None:
+    """Writes the model, calibrated, in the formats of `save_as`, ood.npz with the detector of foreign images, and model.json."""
     model, rule = trained.model, data.pixel_cache.rule
     whole = _whole(model, calibration, rule if config.model_input == "raw" else None)
     files = write_formats(folder, model, whole, config.save_as)
@@ -74,6 +80,7 @@ def save_model(folder: Path, config: Config, data: Data, trained: Trained, calib
                 "dtype": input_dtype(whole),
             },
             "calibration": {"name": calibration.name, "parameters": asdict(calibration.map)},
+            "ood": write_detector(folder, detector) if detector else None,
             "output": "calibrated logit; sigmoid(logit) is the score, the probability of parasitized",
             "classes": list(CLASS_NAMES),
             "precision": trained.precision,
@@ -163,6 +170,7 @@ def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
     name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
     calibration = read_calibration(record.get("calibration"), f"{where}: calibration")
+    detector = read_detector(folder, record.get("ood"), f"{where}: ood")
     set_precision(precision or record["precision"])
     check_file(folder / MODEL_FILE)
     try:
@@ -179,4 +187,4 @@ def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
         whole.load_weights(folder / MODEL_FILE)
     except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
         raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
-    return SavedModel(model, calibration, rule, record)
+    return SavedModel(model, calibration, rule, record, detector)

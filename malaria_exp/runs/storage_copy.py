@@ -20,7 +20,7 @@ from malaria_exp.utils.http import public_url
 Part = Literal["everything", "model", "report", "metrics", "predictions", "split", "log"]
 # The files and folders of a run's folder, by the word of `what` that asks for them.
 PARTS: dict[Part, tuple[str, ...]] = {
-    "model": ("model.keras", "model.json", "model.weights.h5", "saved_model"),
+    "model": ("model.keras", "model.json", "ood.npz", "model.weights.h5", "saved_model"),
     "report": ("report.html", "plots"),
     "metrics": ("metrics.json", "history.csv", REPORT_FILE),
     "predictions": ("predictions.csv",),

@@ -93,6 +93,10 @@ CONTRACTS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
         "a function of logits (N,) and labels (N,) that returns a LogitMap",
         lambda built: None if callable(built) else _shown(built),
     ),
+    "ood": (
+        "a function of features (N, K) and a generator of random numbers that returns points (M, K)",
+        lambda built: None if callable(built) else _shown(built),
+    ),
     "threshold": ("a ThresholdRule or a Threshold", lambda built: None if isinstance(built, ThresholdRule | Threshold) else _shown(built)),
     "interval": (
         "a function with `words`, see IntervalMethod",

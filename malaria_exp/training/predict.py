@@ -1,5 +1,6 @@
 """Scores: the probability of being parasitized that a model gives each cell."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from malaria_exp.utils.errors import DataError
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 
 class Scorer:
@@ -20,7 +22,7 @@ class Scorer:
 
     Args:
         model: images (B, size, size, 3) in [0, 1] to logits (B, 1).
-        batch_size: cells in a call; the last batch is filled up with black images, so that all have one shape.
+        batch_size: cells in a call.
     """
 
     def __init__(self, model: "keras.Model", batch_size: int = 256) -> None:
@@ -36,14 +38,26 @@ class Scorer:
 
     def logits(self, cells: Cells) -> np.ndarray:
         """Returns the logits, float64 (N,)."""
-        logits = np.empty(len(cells), dtype=np.float64)
-        for start in range(0, len(cells), self.batch_size):
-            images = cells.images(start, start + self.batch_size)
-            count = len(images)
-            if count < self.batch_size:
-                images = np.concatenate([images, np.zeros((self.batch_size - count, *images.shape[1:]), np.uint8)])
-            logits[start : start + count] = self._call(images).numpy()[:count, 0]
-        return logits
+        return in_batches(self._call, cells, self.batch_size)[:, 0].astype(np.float64)
+
+
+def in_batches(call: "Callable[[np.ndarray], tf.Tensor]", cells: Cells, batch_size: int) -> np.ndarray:
+    """Returns what a function gives of each cell, every cell exactly once and in order.
+
+    Args:
+        call: takes uint8 images (batch_size, size, size, 3) and gives (batch_size, K).
+        cells: to go through.
+        batch_size: cells in a call; the last batch is filled up with black images, so that all have one shape.
+    """
+    found = []
+    # Of no cells too, a call says how many numbers a cell has.
+    for start in range(0, max(1, len(cells)), batch_size):
+        images = cells.images(start, start + batch_size)
+        count = len(images)
+        if count < batch_size:
+            images = np.concatenate([images, np.zeros((batch_size - count, *images.shape[1:]), np.uint8)])
+        found.append(call(images).numpy()[:count])
+    return np.concatenate(found)
 
 
 def predict(scorer: Scorer, manifest: Manifest, subsets: list[Cells], calibration: LogitMap) -> tuple[Predictions, np.ndarray]:

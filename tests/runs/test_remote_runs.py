@@ -8,6 +8,7 @@ import h5py
 import pytest
 from web_server import Site, say, serve
 
+from malaria_exp.config.run_files import OOD_FILE
 from malaria_exp.data.cache_contents import FETCHED
 from malaria_exp.data.cache_folders import TAG
 from malaria_exp.runs import remote_runs
@@ -92,7 +93,7 @@ def stored_run(finished_run, request):
 def test_a_run_elsewhere_is_fetched_once_under_its_own_name(stored_run, finished_run, tmp_path):
     folder = local_run(stored_run, tmp_path)
     assert folder.name == "mine"
-    assert sorted(cached(folder)) == sorted(remote_runs.NEEDED)
+    assert sorted(cached(folder)) == sorted([*remote_runs.NEEDED, OOD_FILE])
     assert (folder / "model.keras").read_bytes() == (finished_run / "model.keras").read_bytes()
     before = (folder / "model.keras").stat().st_ino
     assert (local_run(stored_run, tmp_path) / "model.keras").stat().st_ino == before

@@ -13,6 +13,7 @@ from typing import Any
 from malaria_exp.data.cell_table import of_patients
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
+from malaria_exp.evaluation.ood import describe_foreign
 from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.templates import interval, number, template
 from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
@@ -148,6 +149,7 @@ def render(data: ReportData) -> str:
         answer=_answer(metrics, shown),
         tiles=_tiles([(METRICS[name].label, cells[name]) for name in TILES]),
         effective=None if effective is None else f"{effective:.1f}",
+        foreign=describe_foreign(SUBSET_NAMES[shown].lower(), part["ood"]) if part.get("ood") else "",
         part=part,
         registry=METRICS,
         # The subset that the headline is about comes first.

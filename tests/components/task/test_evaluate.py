@@ -131,9 +131,9 @@ NAMELESS = ("dataset: {}\nsplit: {name: patient_holdout}\n", "dataset: nih\n", "
 HARM = [
     *(
         (name, Path.unlink, re.escape(name))
-        for name in ("metrics.json", "model.json", "provenance.json", "config.yaml", "split.csv", "model.keras")
+        for name in ("metrics.json", "model.json", "provenance.json", "config.yaml", "split.csv", "model.keras", "ood.npz")
     ),
-    *((name, cut, re.escape(name)) for name in ("metrics.json", "model.json", "model.keras")),
+    *((name, cut, re.escape(name)) for name in ("metrics.json", "model.json", "model.keras", "ood.npz")),
     *(("config.yaml", replaced(text), r"config\.yaml' cannot be read") for text in ("{", "- a\n- list\n", "dataset: [\n")),
     *(("config.yaml", replaced(text), r"config\.yaml' lacks (dataset|split)\.name") for text in NAMELESS),
     ("status.json", changed('"done"', '"failed", "reason": "the disk was full"'), "the disk was full"),

@@ -11,6 +11,7 @@ from malaria_exp.config.run_config import Choice
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.runs import load_data, train_model
+from malaria_exp.runs.saved_model import load_model
 from malaria_exp.training import session
 from malaria_exp.utils.errors import ConfigError, LeakError, RunFolderError
 
@@ -26,6 +27,7 @@ def test_a_run_leaves_every_file_it_promises(finished_run):
         "metrics.json",
         "model.keras",
         "model.json",
+        "ood.npz",
         "plots",
         "report.html",
         "run.log",
@@ -41,7 +43,7 @@ def test_its_records_agree(finished_run):
         name: metrics["subsets"][name]["ranking"]["auc"]["value"] for name in ("val", "test")
     }
     assert status["leaky"] is False
-    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "val", "test"]
+    assert [entry["subset"] for entry in metrics["access_log"]] == ["val", "val", "val", "test"]
     assert record["split_hash"] == metrics["split_hash"] == Manifest.read(finished_run / "split.csv", "patient_holdout").hash
     assert record["packages"]["tensorflow"]
 
@@ -61,8 +63,9 @@ def test_a_finished_folder_is_never_written_over(finished_run, run_task, tiny_ce
 
 
 def test_the_same_seed_gives_the_same_run(finished_run, run_task, tiny_cellnet, tmp_path):
-    again = run_task([*tiny_cellnet, "trainer.epochs=2"], tmp_path / "again")
-    for name in ("split.csv", "predictions.csv", "metrics.json"):
+    overrides = [item for item in tiny_cellnet if item != "ood=none"]
+    again = run_task([*overrides, "trainer.epochs=2"], tmp_path / "again")
+    for name in ("split.csv", "predictions.csv", "ood.npz", "metrics.json"):
         one, two = (path / name for path in (finished_run, again))
         if name == "metrics.json":
             first, second = (json.loads(path.read_text()) for path in (one, two))
@@ -138,3 +141,16 @@ def test_a_monitor_that_is_undefined_throughout_is_no_objective_and_no_failure(r
     assert (status["status"], status["objective"]) == ("done", None)
     assert json.loads((folder / "metrics.json").read_text())["training"]["best_epoch"] == 2
     assert "val_mcc was undefined in every epoch" in (folder / "report.html").read_text()
+
+
+def test_its_detector_is_saved_and_counts_the_test_cells_it_warns_of(finished_run):
+    metrics = json.loads((finished_run / "metrics.json").read_text())
+    detector = load_model(finished_run).detector
+    assert (metrics["ood"]["name"], metrics["ood"]["false_warnings"]) == ("mahalanobis", detector.false_warnings)
+    assert "ood" not in metrics["subsets"]["val"]
+    found = metrics["subsets"]["test"]["ood"]
+    sizes = {row["patient"]: row["cells"] for row in metrics["subsets"]["test"]["per_patient"]}
+    assert found["patients"].keys() == sizes.keys() and [part.words for part in detector.parts] == list(found["parts"])
+    warned = sum(fraction * sizes[name] for name, fraction in found["patients"].items())
+    assert found["warned"] == pytest.approx(warned / sum(sizes.values())) and 0 <= found["warned"] < 1
+    assert f"{found['warned']:.1%} of the test cells do not look like the training data" in (finished_run / "report.html").read_text()

@@ -1,0 +1,53 @@
+"""A model with its detector of foreign images as one Keras model. It imports Keras: import it late."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from malaria_exp.evaluation.logit_map import LogitMap
+from malaria_exp.evaluation.ood import Detector, Part
+from malaria_exp.training.calibrated_model import with_calibration
+from malaria_exp.training.ood_features import features
+
+
+class ModelWithOod(keras.Model):
+    """Images float32 (B, size, size, 3) in [0, 1] to {"logit": calibrated, float32 (B, 1), "ood": OOD scores, float32 (B, P)}.
+
+    It is made to be called and exported, not to be saved by Keras.
+
+    Args:
+        model: the uncalibrated model.
+        calibration: of its logits.
+        detector: fitted to the model's features.
+    """
+
+    def __init__(self, model: keras.Model, calibration: LogitMap, detector: Detector) -> None:
+        super().__init__(name=f"{model.name}_with_ood")
+        self.model, self.whole, self.detector = model, with_calibration(model, calibration), detector
+        self.built = True
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of the images."""
+        shape: tuple[int | None, ...] = self.model.input_shape
+        return shape
+
+    def call(self, images: Any) -> dict[str, Any]:
+        """Returns the logits and the OOD scores."""
+        logits, found = features(self.model, self.detector.taps, images, lambda x: self.whole(x, training=False))
+        scores = [_scores(part, values) for part, values in zip(self.detector.parts, found, strict=True)]
+        return {"logit": tf.cast(logits, tf.float32), "ood": tf.concat(scores, axis=1)}
+
+
+def with_ood(model: keras.Model, calibration: LogitMap, detector: Detector) -> ModelWithOod:
+    """Returns a model of the same weights that gives {"logit": (B, 1), "ood": (B, P)}, both float32; see `ModelWithOod`."""
+    return ModelWithOod(model, calibration, detector)
+
+
+def _scores(part: Part, values: tf.Tensor) -> tf.Tensor:
+    """Returns a part's scores, float32 (B, 1): `Part.scores`."""
+    found = tf.matmul(values - part.center, part.weights)
+    lengths = (part.points**2).sum(axis=1)
+    squares = tf.reduce_sum(tf.square(found), axis=1, keepdims=True) + lengths - 2.0 * tf.matmul(found, part.points.T)
+    return tf.sqrt(tf.maximum(tf.reduce_min(squares, axis=1, keepdims=True), 0.0))
