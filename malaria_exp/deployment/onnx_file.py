@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.deployment.deployed_model import INPUT, LOGIT, SCORE
+from malaria_exp.deployment.deployed_model import INPUT
 
 if TYPE_CHECKING:
     from malaria_exp.deployment.served_model import ServedModel
@@ -22,8 +22,8 @@ def to_onnx(served: "ServedModel") -> bytes:
     model, _ = tf2onnx.convert.from_graph_def(
         served.frozen(),
         input_names=[f"{INPUT}:0"],
-        output_names=[f"{name}:0" for name in (LOGIT, SCORE)],
-        tensors_to_rename={f"{name}:0": name for name in (INPUT, LOGIT, SCORE)},
+        output_names=[f"{name}:0" for name in served.outputs],
+        tensors_to_rename={f"{name}:0": name for name in (INPUT, *served.outputs)},
         opset=OPSET,
         custom_op_handlers={"Erfc": (_erfc, [])},
     )

@@ -8,7 +8,8 @@ import numpy as np
 
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.deployment.bundle import MODELS, read_facts, read_model_file, read_models
-from malaria_exp.deployment.deployed_model import INPUT, OOD, SCORE, CellScores, DeployedModel, ModelFacts
+from malaria_exp.deployment.deployed_model import INPUT, LOGIT, OOD, SCORE, CellScores, DeployedModel, ModelFacts
+from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.runs.saved_model import SavedModel, load_model
 from malaria_exp.utils.errors import ConfigError, RunFolderError
@@ -60,7 +61,8 @@ class _OnnxModel:
     def __call__(self, images: np.ndarray) -> CellScores:
         """See `DeployedModel`; images may be of any height and width here."""
         found = self._session.run(self._outputs, {INPUT: images})
-        return CellScores(np.float64(found[0][:, 0]), np.float64(found[1]) if len(found) > 1 else np.zeros((len(images), 0)))
+        ood = found[1] if len(found) > 1 else np.zeros((len(images), 0))
+        return CellScores(found[0][:, 0].astype(np.float64), ood.astype(np.float64))
 
 
 class KerasModel:
@@ -75,19 +77,23 @@ class KerasModel:
         import tensorflow as tf
 
         self.facts = facts
-        model, size = saved.uncalibrated, facts.rule.size
+        from malaria_exp.training.ood_model import with_ood
+
+        model, size = with_ood(saved.uncalibrated, LogitMap(), saved.detector), facts.rule.size
         self._calibration = saved.calibration.map
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8)])
-        def call(images: "tf.Tensor") -> "tf.Tensor":
-            return tf.cast(model(to_unit(images), training=False), tf.float32)
+        def call(images: "tf.Tensor") -> "dict[str, tf.Tensor]":
+            found: dict[str, tf.Tensor] = model(to_unit(images), training=False)
+            return found
 
         self._call = call
 
     def __call__(self, images: np.ndarray) -> CellScores:
         """See `DeployedModel`."""
-        logits = self._call(images).numpy()[:, 0]
-        return CellScores(sigmoid(self._calibration(logits)), np.zeros((len(images), 0)))
+        found = self._call(images)
+        ood = found[OOD].numpy() if OOD in found else np.zeros((len(images), 0))
+        return CellScores(sigmoid(self._calibration(found[LOGIT].numpy()[:, 0])), ood.astype(np.float64))
 
 
 def onnx_session(model: bytes, threads: int, where: str) -> "onnxruntime.InferenceSession":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 import tensorflow as tf
 
-from malaria_exp.deployment.deployed_model import INPUT, LOGIT, SCORE
+from malaria_exp.deployment.deployed_model import INPUT, LOGIT, OOD, SCORE
+from malaria_exp.training.ood_model import with_ood
 from malaria_exp.training.raw_input import with_raw_input
 
 if TYPE_CHECKING:
@@ -21,18 +22,22 @@ class ServedModel:
         saved: the run's model.
 
     Attributes:
-        model: raw images, uint8 (B, H, W, 3), to calibrated logits (B, 1).
-        serve: TensorFlow's function of `images` as above that gives `logit` and `score`, both float32 (B, 1).
+        model: raw images, uint8 (B, H, W, 3), to calibrated logits and, with a detector, OOD scores.
+        outputs: names of what it gives.
+        serve: TensorFlow's function of `images` as above that gives `logit` and `score`, both float32 (B, 1), and with a detector `ood`,
+            float32 (B, P).
     """
 
     def __init__(self, saved: "SavedModel") -> None:
-        self.model: keras.Model = with_raw_input(saved.model, saved.rule)
+        self.model: keras.Model = with_raw_input(with_ood(saved.uncalibrated, saved.calibration.map, saved.detector), saved.rule)
+        self.outputs = (LOGIT, SCORE, *([OOD] if saved.detector else []))
         self.signature = [tf.TensorSpec((None, None, None, 3), tf.uint8, name=INPUT)]
 
         @tf.function(autograph=False, input_signature=self.signature)
         def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            logit = tf.cast(self.model(images, training=False), tf.float32)
-            return {LOGIT: tf.identity(logit, LOGIT), SCORE: tf.sigmoid(logit, SCORE)}
+            found = self.model(images, training=False)
+            scores = {LOGIT: tf.identity(found[LOGIT], LOGIT), SCORE: tf.sigmoid(found[LOGIT], SCORE)}
+            return scores | ({OOD: tf.identity(found[OOD], OOD)} if OOD in found else {})
 
         self.serve = serve
 

@@ -18,12 +18,14 @@ NONE = "none"
 ALLOWED, AIM = 0.05, 0.045
 # Directions in which training cells differ most: those that are kept of a part's features, with at least so many cells for each.
 MOST_DIRECTIONS, CELLS_A_DIRECTION = 64, 4
-# Directions in which training cells hardly differ count as if they differed so much, as a fraction of the mean variance.
+# Directions in which training cells hardly differ count as if they differed so much; a feature by itself has a variance of 1.
 LEAST_VARIANCE = 1e-3
 FOLDS = 5
 FEWEST_CELLS = 20
 # Features that hardly differ among training cells count as if they differed so much, as a fraction of the root mean square of all features.
 LEAST_SPREAD = 0.1
+# Of the spread of a part's features and of a limit, so that scores of features that never differ stay far below what float32 holds.
+LEAST = 1e-3
 
 # What the options of the group `ood` build: features of training cells, (N, K) of mean 0 and equal variance, and a generator of random
 # numbers, to points (M, K). A part's distance is that to the nearest of them.
@@ -55,7 +57,7 @@ class Part:
 
     def scaled(self, limit: float) -> "Part":
         """Returns the part with its distances divided by a limit."""
-        return Part(self.words, self.center, np.float32(self.weights / limit), np.float32(self.points / limit))
+        return Part(self.words, self.center, (self.weights / limit).astype(np.float32), (self.points / limit).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ class Features:
 
 def warns(scores: np.ndarray) -> np.ndarray:
     """Returns which parts warn of which cells, boolean (N, P), of OOD scores (N, P); a score that is no number warns."""
-    return ~(np.asarray(scores) <= 1)
+    return np.logical_not(np.asarray(scores) <= 1)
 
 
 def fit_detector(
@@ -167,7 +169,7 @@ def joint_limits(groups: Sequence[np.ndarray], aim: float) -> np.ndarray:
     order = np.argsort(levels.min(axis=1), kind="stable")
     # The most extreme cells, as many as may be warned of; the limits are the largest distances of all others.
     warned = order[: np.searchsorted(np.cumsum(weights[order]), aim, side="right")]
-    return np.maximum(np.delete(distances, warned, axis=0).max(axis=0), 1e-6)
+    return np.maximum(np.delete(distances, warned, axis=0).max(axis=0), LEAST)
 
 
 def describe_foreign(subset: str, found: Mapping[str, Any]) -> str:
@@ -196,11 +198,11 @@ def _false_warnings(groups: list[np.ndarray], own_groups: list[np.ndarray], aim:
 def _fit_part(words: str, fit: FitPoints, values: np.ndarray, draw: np.random.Generator) -> Part:
     """Returns a part whose distances have no limit yet, fitted to features float64 (N, D)."""
     center, spread = values.mean(axis=0), values.std(axis=0)
-    spread = spread + LEAST_SPREAD * max(float(np.sqrt(np.square(spread).mean())), 1e-6)
+    spread = spread + LEAST_SPREAD * max(float(np.sqrt(np.square(spread).mean())), LEAST)
     standard = (values - center) / spread
     variance, directions = np.linalg.eigh(standard.T @ standard / len(standard))
     kept = np.argsort(-variance, kind="stable")[: max(1, min(MOST_DIRECTIONS, len(values) // CELLS_A_DIRECTION))]
-    weights = directions[:, kept] / np.sqrt(np.maximum(variance[kept], 0) + LEAST_VARIANCE * max(variance.mean(), 1e-12))
+    weights = directions[:, kept] / np.sqrt(np.maximum(variance[kept], 0) + LEAST_VARIANCE)
     points = fit(standard @ weights, draw)
     return Part(words, *(np.ascontiguousarray(found, np.float32) for found in (center, weights / spread[:, None], points)))
 

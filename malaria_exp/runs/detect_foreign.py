@@ -71,7 +71,8 @@ class ForeignCells:
             {"warned": fraction of the cells, "parts": {part: fraction}, "patients": {patient: fraction of its cells}}.
         """
         found = warns(self.detector.scores(self.reader(cells)))
-        warned, names = found.any(axis=1), patient[cells.rows]
+        warned = np.asarray(found.any(axis=1))
+        names = patient[cells.rows]
         return {
             "warned": float(warned.mean()),
             "parts": {part.words: float(fraction) for part, fraction in zip(self.detector.parts, found.mean(axis=0), strict=True)},

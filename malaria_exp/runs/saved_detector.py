@@ -54,7 +54,7 @@ def read_detector(folder: Path, value: Any, where: str) -> Detector | None:
     if value is None:
         return None
     found = check(where, value, dict[str, Any])
-    check_keys(where, found, ("name", "parts", "taps", "false_warnings", "shift"))
+    check_keys(where, found, {"name", "parts", "taps", "false_warnings", "shift"})
     parts, taps = check(f"{where}.parts", found.get("parts"), list[str]), check(f"{where}.taps", found.get("taps"), list[Count])
     if not 1 <= len(parts) <= MOST_PARTS or len(taps) >= len(parts) or any(len(item) > LONGEST_WORDS for item in parts):
         raise ConfigError(f"{where}: expected 1 to {MOST_PARTS} parts of at most {LONGEST_WORDS} letters, and fewer taps.")

@@ -126,7 +126,8 @@ def features(
     """
     with _inputs_of_layers(model) as seen:
         scored = score(images) if score else model(images, training=False)
-    return scored, [*image_features(images), *(_mean_of_all(seen[number]) for number in taps)]
+    with tf.name_scope("detector"):
+        return scored, [*image_features(images), *(_mean_of_all(seen[number]) for number in taps)]
 
 
 def _mean_of_all(tensor: tf.Tensor) -> tf.Tensor:

@@ -30,8 +30,9 @@ def test_a_run_and_its_bundle_say_the_same(finished_run, bundle):
     run, exported = open_model(finished_run), open_model(bundle)
     for count in (5, 1):
         expected, found = run(PIXELS[:count]), exported(PIXELS[:count])
-        assert found.score.shape == (count,) and found.score.dtype == np.float64 and found.ood.shape == (count, 0)
+        assert found.score.shape == (count,) and found.score.dtype == np.float64 and found.ood.shape == (count, 7)
         np.testing.assert_allclose(found.score, expected.score, atol=1e-5)
+        np.testing.assert_allclose(found.ood, expected.ood, rtol=1e-3, atol=1e-3)
     assert np.ptp(expected.score) >= 0 and np.ptp(run(PIXELS).score) > 1e-3
     assert run.facts.thresholds == exported.facts.thresholds and run.facts.rule == exported.facts.rule
     assert list(run.facts.thresholds) == ["fixed", "target_sensitivity"]
