@@ -8,6 +8,6 @@ from malaria_exp.evaluation.ood import FitPoints
 def mahalanobis() -> FitPoints:
     """Measures how far an image's features lie from the mean of the training cells', in standard deviations.
 
-    One mean for both classes: two found no more foreign images (benchmarks/foreign_images.py has the numbers of this one).
+    One mean stands for both classes.
     """
     return lambda values, draw: values.mean(axis=0, keepdims=True)  # noqa: ARG005 - the features have equal variance already
