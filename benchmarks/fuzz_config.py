@@ -152,7 +152,6 @@ LINES += (
 TOP: dict[str, Any] = {
     "seed": Annotated[int, Range(low=0, below=2**32)],
     "batch_size": Annotated[int, Range(low=1)],
-    "count_by": Literal["cell", "patient"],
     "init_from": Literal["{tmp}/nothing", "nothing.h5", "x.txt"],
     "save_as": list[Literal["keras", "weights", "saved_model"]],
     "limit_cells": Annotated[int, Range(low=2, high=60)] | None,

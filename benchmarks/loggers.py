@@ -25,7 +25,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -223,7 +223,7 @@ def measure(archive: str | None, turns: list[str], epochs: int, steps: int | Non
     manifest = build("split", "patient_holdout", {}, table)
     cells, val = Data(manifest, open_pixel_cache(table, ResizeRule(IMAGE_SIZE, "pad"), CACHE)).training()
     batches = TrainingBatches(cells, batch_size=BATCH, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
-    batches.steps_per_epoch = min(batches.steps_per_epoch, steps or batches.steps_per_epoch)
+    batches.length = replace(batches.length, steps_per_epoch=min(batches.steps_per_epoch, steps or batches.steps_per_epoch))
     trainer = build("trainer", "fit", {"epochs": len(turns) * (epochs + 1), "checkpoint": None})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary, silent_terminal():
         tracker = TurnsTracker(turns, epochs, Path(temporary))

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ def trainer_side(cells: Cells, val: Cells) -> Callable[[], float]:
 
     one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.pixel_cache)
     batches = framework(cells, [])
-    batches.steps_per_epoch = STEPS
+    batches.length = replace(batches.length, steps_per_epoch=STEPS)
 
     def run() -> float:
         with tempfile.TemporaryDirectory() as folder:

@@ -22,13 +22,16 @@ import numpy as np
 
 VIT: tuple[str, dict[str, Any]] = ("vit", {"image_size": 32, "patch_size": 8, "width": 16, "depth": 1, "heads": 2, "dropout": 0.0})
 CELLNET: tuple[str, dict[str, Any]] = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8]})
-# Trainer, model, parameters of the trainer.
-CASES: dict[str, tuple[str, tuple[str, dict[str, Any]], dict[str, Any]]] = {
-    "fit_ema": ("fit", VIT, {"ema": 0.9}),
-    "loop_ema": ("loop", VIT, {"ema": 0.9}),
-    "norms": ("fit", CELLNET, {"epochs": 1}),
+# Trainer, model, parameters of the trainer, sampling.
+CASES: dict[str, tuple[str, tuple[str, dict[str, Any]], dict[str, Any], str]] = {
+    "fit_ema": ("fit", VIT, {"ema": 0.9}, "uniform"),
+    "loop_ema": ("loop", VIT, {"ema": 0.9}, "uniform"),
+    "fit_hard": ("fit", VIT, {"epochs": 4}, "hard_examples"),
+    "loop_hard": ("loop", VIT, {"epochs": 4}, "hard_examples"),
+    "norms": ("fit", CELLNET, {"epochs": 1}, "uniform"),
 }
-EQUAL = ["fit_ema", "loop_ema"]
+EQUAL = ["fit_ema", "loop_ema", "fit_hard", "loop_hard"]
+OF_WORKERS = ["loop_ema", "loop_hard"]
 
 
 def main() -> int:
@@ -50,18 +53,17 @@ def main() -> int:
         finish(start(root / "mirrored", "--train", "mirrored", "2", *EQUAL, "norms"))
         cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
         configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
-        finish(*(start(root / f"worker{i}", "--train", "multi_worker", "1", "loop_ema", tf_config=one) for i, one in enumerate(configs)))
-        differ = [distance(root / "single", root / way, case) for way, case in (("mirrored", "fit_ema"), ("mirrored", "loop_ema"))]
-        differ += [distance(root / "single", root / f"worker{index}", "loop_ema") for index in range(2)]
-        # To the last bit.
-        differ.append(1e12 * distance(root / "worker0", root / "worker1", "loop_ema"))
-        for name, found in zip(
-            ("mirrored, fit", "mirrored, loop", "worker 0", "worker 1", "the workers among themselves"), differ, strict=True
-        ):
-            print(f"{name:<30}{'equal' if found <= 1 else 'DIFFERENT'} (by {found:.2g} of what is allowed)")
+        finish(*(start(root / f"worker{i}", "--train", "multi_worker", "1", *OF_WORKERS, tf_config=one) for i, one in enumerate(configs)))
+        differ = {f"mirrored, {case}": distance(root / "single", root / "mirrored", case) for case in EQUAL}
+        for case in OF_WORKERS:
+            differ |= {f"worker {index}, {case}": distance(root / "single", root / f"worker{index}", case) for index in range(2)}
+            # To the last bit.
+            differ[f"the workers among themselves, {case}"] = 1e12 * distance(root / "worker0", root / "worker1", case)
+        for name, found in differ.items():
+            print(f"{name:<42}{'equal' if found <= 1 else 'DIFFERENT'} (by {found:.2g} of what is allowed)")
         finish(start(root / "stream", "--stream"))
-        print("streamed batches                dealt out whole, and read ahead in a repeatable run")
-    return int(max(differ) > 1)
+        print("streamed batches                          dealt out whole, and read ahead in a repeatable run")
+    return int(max(differ.values()) > 1)
 
 
 def start(folder: Path, *arguments: str, tf_config: str | None = None) -> "subprocess.Popen[str]":
@@ -130,13 +132,20 @@ def train(folder: Path, strategy: str, devices: int, cases: list[str]) -> None:
     data = Data(build("split", "patient_holdout", {}, table), open_pixel_cache(table, ResizeRule(32, "pad"), folder.parent / "cache"))
     cells, val = data.training()
     for case in cases:
-        trainer, model, params = CASES[case]
+        trainer, model, params, sampling = CASES[case]
         parts = TrainerInputs(
             build_model=lambda model=model: build("model", *model),  # type: ignore[misc]
             loss=build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", "cosine", {}, length),
             build_optimizer=lambda multiplier: build("optimizer", "adamw", {"learning_rate": 0.003}, multiplier),
-            batches=TrainingBatches(cells, batch_size=16, chain=Chain([build("aug", "dihedral", {})]), seed=1, resident_gb=1),
+            batches=TrainingBatches(
+                cells,
+                batch_size=16,
+                chain=Chain([build("aug", "dihedral", {})]),
+                seed=1,
+                resident_gb=1,
+                sampling=build("sampling", sampling, {}, *data.training_labels()),
+            ),
             val=val,
             tracker=Tracker(Loggers({})),
             folder=folder,
@@ -174,24 +183,27 @@ def stream(folder: Path) -> None:
     table = build("dataset", "synthetic", {"infected_patients": 20, "healthy_patients": 5, "cells_per_patient": 16, "cell_size": 40})
     write_shards(table, open_filesystem(str(folder / "set"), "task.to"), rule, shard_mb=0.03, seed=0, workers=2, root=folder / "cache")  # type: ignore[arg-type]
 
-    def batches(window: int, batch_size: int) -> Any:
+    def batches(window: int, batch_size: int, sampling: str = "uniform") -> Any:
         shards = build("dataset", "shards", {"path": str(folder / "set"), "window": window})
-        cells = Data(build("split", "patient_holdout", {}, shards), open_pixel_cache(shards, rule, folder / "cache")).training()[0]
-        return training_batches(cells, batch_size=batch_size, augmentations=[], seed=0, resident_gb=1)
+        data = Data(build("split", "patient_holdout", {}, shards), open_pixel_cache(shards, rule, folder / "cache"))
+        chosen = build("sampling", sampling, {}, *data.training_labels())
+        return training_batches(data.training()[0], batch_size=batch_size, augmentations=[], seed=0, resident_gb=1, sampling=chosen)
 
     tf.config.experimental.enable_op_determinism()
     made, strategy = batches(3, 16), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    dealt = iter(made.distributed(strategy, 0, 2)[0])
+    dealt = iter(made.distributed(strategy, lambda own: own.dataset(0, 2)))
     for whole, _ in made.dataset(0, 2).take(10):
         parts = [part.numpy() for part in strategy.experimental_local_results(next(dealt)[0])]
         if [len(part) for part in parts] != [8, 8] or not np.array_equal(np.concatenate(parts), whole):
             raise SystemExit("the devices' parts are not the batch that one would have")
-    ahead = iter(batches(1, 1).dataset())
-    next(ahead)
+    ahead = [iter(batches(1, 1).dataset()), iter(batches(1, 1, "hard_examples").epoch_under_way(lambda: (1, 0)))]
+    for one in ahead:
+        next(one)
     time.sleep(2)
     (folder / "set").rename(folder / "away")
-    for _ in range(25):
-        next(ahead)
+    for one, count in zip(ahead, (25, 9), strict=True):
+        for _ in range(count):
+            next(one)
 
 
 if __name__ == "__main__":

@@ -287,9 +287,7 @@ def measure_shuffle(folder: Path, window: int) -> dict[str, dict[str, float]]:
     data = open_cells(folder, window)
     cells = train_cells(data)
     batches = StreamedBatches(cells, batch_size=BATCH, seed=0)
-    # The number of each cell takes the way of its label through the real pipeline.
-    batches._label = np.where(batches._label >= 0, np.arange(len(batches._label)), -1).astype(np.int32)
-    epoch = np.array([labels.numpy()[:, 0] for _, labels in batches.dataset().take(batches.steps_per_epoch)]).astype(int)
+    epoch = cells.rows[np.array([places.numpy() for *_, places in batches.epoch_under_way(lambda: (0, 0))])]
     whole = np.random.default_rng(0).permutation(cells.rows)[: epoch.size].reshape(epoch.shape)
     manifest, first = data.manifest, batches.pixel_cache.cells.first
     found = {}

@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from malaria_exp.config.registry import build
@@ -55,7 +56,7 @@ def side(model: str, batch_size: int, trainer: str, eager: bool, cells: Cells, v
     """Returns a function that trains and returns the seconds a step of the second epoch took."""
     one_val_cell = Cells(val.subset, val.rows[:1], val.labels[:1], val.pixel_cache)
     batches = TrainingBatches(cells, batch_size=batch_size, chain=Chain([build("aug", "dihedral", {})]), seed=0, resident_gb=4)
-    batches.steps_per_epoch = CELLS // batch_size
+    batches.length = replace(batches.length, steps_per_epoch=CELLS // batch_size)
 
     def run() -> float:
         with tempfile.TemporaryDirectory() as folder:

@@ -44,6 +44,7 @@ GROUPS: dict[str, Group] = {
     "task": Group("what the program does", ("app",)),
     "dataset": Group("where the cells come from"),
     "split": Group("which patients train, validate and test", ("table",)),
+    "sampling": Group("which of the training cells an epoch's batches hold, and what they weigh", ("labels", "patients")),
     "aug": Group("how training batches are changed, in the order given", many=True),
     "model": Group("the network: images (B, size, size, 3) in [0, 1] to logits (B, 1)"),
     "loss": Group("what training minimizes; class weights come from the training labels", ("labels",)),

@@ -16,7 +16,6 @@ from malaria_exp.config.suggestions import suggest_key
 from malaria_exp.config.validation import Fraction, NonNegative, Pattern, Range, Suggest, check, check_dataclass, check_keys
 from malaria_exp.utils.errors import ConfigError
 
-CountBy = Literal["cell", "patient"]
 Engine = Literal["local", "wandb"]
 Resize = Literal["pad", "stretch"]
 ModelInput = Literal["prepared", "raw"]
@@ -76,7 +75,6 @@ class Config:
 
     seed: Annotated[int, Range(low=0, below=2**32)]
     batch_size: BatchSize
-    count_by: CountBy
     run: str | None
     runs: list[str] | str
     file: str | None

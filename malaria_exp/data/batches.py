@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from malaria_exp.config.durations import RunLength
 from malaria_exp.data.augmentation_chain import NO_AUGMENTATION, Chain
-from malaria_exp.data.seeds import position, seed_words, step_seed, to_unit, untuned
+from malaria_exp.data.sampling import UNIFORM, EpochCells, Sampling
+from malaria_exp.data.seeds import Position, more_columns, position, seed_words, starts, step_seed, steps_before, steps_in, to_unit, untuned
 from malaria_exp.data.subsets import Cells
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ class TrainingBatches:
 
     Each epoch is a fresh permutation of the cells, cut into whole batches; the cells of the cut-off rest differ from epoch
     to epoch. Sets up to `resident_gb` are held in memory as one tensor and gathered there; larger ones are gathered from
-    the memory-mapped pixel cache. Where the augmentations repeat the cells, an epoch is as much longer. With `weights`, float32 (N,),
-    each cell carries its own; a mixed cell has that of the cell it was.
+    the memory-mapped pixel cache. Where the augmentations repeat the cells, an epoch is as much longer. Where cells have weights,
+    each carries its own; a mixed cell has that of the cell it was.
 
     Attributes:
-        steps_per_epoch: whole batches in an epoch.
         batch_size: cells in a batch; all of them, if the subset is smaller than the batch asked for.
         chain: the augmentations.
+        epoch_cells: how often an epoch holds each cell.
         length: of the run.
     """
 
@@ -38,51 +38,71 @@ class TrainingBatches:
         chain: Chain = NO_AUGMENTATION,
         seed: int,
         resident_gb: float,
-        weights: np.ndarray | None = None,
+        sampling: Sampling = UNIFORM,
         epochs: int = 0,
     ) -> None:
-        self.cells, self.weights, self.chain = cells, weights, chain
+        self.cells, self.sampling, self.chain = cells, sampling, chain
         self.batch_size = min(batch_size, len(cells))
-        self.steps_per_epoch = len(cells) * chain.copies // self.batch_size
-        self.length = RunLength(epochs, self.steps_per_epoch, self.batch_size)
+        self.length = sampling.length(epochs, len(cells), chain.copies, self.batch_size)
         self.seed = seed
+        losses = np.full(len(cells), np.nan, np.float32)
+        self.epoch_cells = EpochCells(sampling, np.arange(len(cells)), losses, seed=seed, least=-(-self.batch_size // chain.copies))
         size = cells.pixel_cache.rule.size
         self.shape = (size, size, 3)
         self.resident = len(cells) * size * size * 3 <= resident_gb * 1e9
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch that holds all cells."""
+        return self.length.steps_per_epoch
+
     def dataset(self, start_epoch: int = 0, start_step: int = 0) -> "tf.data.Dataset":
         """See Batches."""
+        return self._batches(starts(*position(self.length, start_epoch, start_step)), numbered=False)
+
+    def epoch_under_way(self, at: Position) -> "tf.data.Dataset":
+        """See Batches."""
+        return self._batches(starts(at), numbered=True)
+
+    def _batches(self, starts: "tf.data.Dataset", *, numbered: bool) -> "tf.data.Dataset":
         import tensorflow as tf
 
         labels = tf.constant(self.cells.labels[:, None], tf.float32)
         gather = self._gather()
-        base = seed_words(self.seed)
-        start_epoch, start_step = position(self, start_epoch, start_step)
+        base, length = seed_words(self.seed), self.length
 
-        def epoch_rows(epoch: "tf.Tensor") -> "tf.data.Dataset":
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(len(self.cells) * self.chain.copies), seed=tf.random.fold_in(base, epoch)
-            )
-            order = tf.reshape(order[: self.steps_per_epoch * self.batch_size], (self.steps_per_epoch, self.batch_size))
-            steps = tf.data.Dataset.from_tensor_slices(order).enumerate().map(lambda step, rows: (epoch, step, rows))
-            return steps.skip(tf.where(epoch == start_epoch, tf.constant(start_step, tf.int64), 0))
+        def epoch_rows(epoch: "tf.Tensor", first: "tf.Tensor") -> "tf.data.Dataset":
+            rows, number = None, tf.constant(len(self.cells))
+            if self.sampling.choose is not None:
+                rows = tf.ensure_shape(tf.numpy_function(self._chosen, [epoch], tf.int32, stateful=False), (None,))
+                number = tf.size(rows)
+            order = tf.random.experimental.stateless_shuffle(tf.range(number * self.chain.copies), seed=tf.random.fold_in(base, epoch))
+            steps = steps_in(length, epoch)
+            order = tf.ensure_shape(tf.reshape(order[: steps * self.batch_size], (steps, self.batch_size)), (None, self.batch_size))
+            copy = order // number
+            rows = order % number if rows is None else tf.gather(rows, order % number)
+            made = tf.data.Dataset.from_tensor_slices((rows, copy)).enumerate().map(lambda step, cells: (epoch, step, *cells))
+            return made.skip(first)
 
-        weights = None if self.weights is None else tf.constant(self.weights, tf.float32)
+        weights = None if self.sampling.weights is None else tf.constant(self.sampling.weights, tf.float32)
 
-        def batch(epoch: "tf.Tensor", step: "tf.Tensor", places: "tf.Tensor") -> tuple["tf.Tensor", ...]:
-            rows, copy = places % len(self.cells), places // len(self.cells)
+        def batch(epoch: "tf.Tensor", step: "tf.Tensor", rows: "tf.Tensor", copy: "tf.Tensor") -> tuple["tf.Tensor", ...]:
             made = self.chain(
                 tf.ensure_shape(to_unit(gather(rows)), (self.batch_size, *self.shape)),
                 tf.gather(labels, rows),
                 step_seed(base, epoch, step),
-                step=epoch * self.steps_per_epoch + step,
+                step=steps_before(length, epoch) + step,
                 copy=copy,
-                length=self.length,
+                length=length,
             )
-            return made if weights is None else (*made, tf.gather(weights, rows))
+            return *made, *more_columns(weights, rows, numbered=numbered)
 
-        epochs = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_rows)
-        return untuned(epochs.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+        return untuned(starts.flat_map(epoch_rows).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+
+    def _chosen(self, epoch: np.ndarray) -> np.ndarray:
+        """Returns the cells that an epoch holds, int32, each as often as it does."""
+        times = self.epoch_cells.times(int(epoch))
+        return np.repeat(np.arange(len(times), dtype=np.int32), times)
 
     def reading(self) -> AbstractContextManager[None]:
         """Returns a context that does nothing: the images were read before."""

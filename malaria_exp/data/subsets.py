@@ -7,7 +7,6 @@ import numpy as np
 from malaria_exp.data.pixel_cache import PixelCache
 from malaria_exp.data.shards.shard_cache import ShardCache
 from malaria_exp.data.split_manifest import Manifest
-from malaria_exp.utils.errors import ConfigError
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +51,10 @@ class Data:
         """Returns the training and the validation cells."""
         return self._cells("train"), self._cells("val")
 
-    def patient_weights(self) -> np.ndarray:
-        """Returns weights of the training cells, float32 (N,), mean 1, of the same sum for every patient.
-
-        Raises:
-            ConfigError: the patients are not known.
-        """
-        patients = self.manifest.patient[self.manifest.rows("train")]
-        if not self.manifest.patients_known:
-            raise ConfigError("count_by: received 'patient', but the patients of this data are not known. Use count_by=cell.")
-        _, number, cells = np.unique(patients, return_inverse=True, return_counts=True)
-        return (len(patients) / (len(cells) * cells[number])).astype(np.float32)
+    def training_labels(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the training cells' labels, int8 (N,), and patients, str (N,); None if these are not known."""
+        rows = self.manifest.rows("train")
+        return self.manifest.label[rows], self.manifest.patient[rows] if self.manifest.patients_known else None
 
     def open(self, subset: str, reason: str) -> Cells:
         """Opens a subset for evaluation and records it."""

@@ -41,7 +41,7 @@ class Calibration:
 def fit_calibration(name: str, fit: FitCalibration, logits: np.ndarray, labels: np.ndarray) -> Calibration:
     """Fits a calibration to validation cells; where that is not possible, it is "none", with a note that says why.
 
-    Every cell weighs the same, also with count_by=patient: evaluation, too, counts cells.
+    Every cell weighs the same, also where patients count alike in the training: evaluation, too, counts cells.
 
     Args:
         name: of the option.

@@ -82,6 +82,7 @@ def _check_built(config: Config, trainer: Trainer, initial: InitialWeights | Non
                 " ones, and their results do not follow from the run's seed. Draw with tf.random.stateless_... from the seed that it is given."
             )
     build_choice(config.one("loss"), np.array([0, 1], np.int8))
+    build_choice(config.one("sampling"), np.array([0, 1], np.int8), np.array(["one", "another"]))
     epochs = trainer.settings.epochs
     # A run without training uses neither schedule nor callbacks.
     trains = config.one("trainer").name != "none"

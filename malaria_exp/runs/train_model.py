@@ -61,7 +61,7 @@ def train(
         augmentations=_build_all(config, "aug"),
         seed=config.seed,
         resident_gb=config.cache.resident_gb,
-        weights=data.patient_weights() if config.count_by == "patient" else None,
+        sampling=_build_one(config, "sampling", *data.training_labels()),
         epochs=trainer.settings.epochs,
     )
     parts = TrainerInputs(

@@ -66,7 +66,7 @@ class Checkpoint:
         progress: how far it has come.
         machine: facts of the machine, its GPUs among them.
         callbacks: plain values that each callback carries over.
-        arrays: by name: state/..., metric/..., best/..., callback/...
+        arrays: by name: state/..., metric/..., best/..., losses/..., callback/...
     """
 
     progress: Progress
@@ -115,6 +115,13 @@ def write_variables(variables: "Iterable[keras.Variable]", values: list[np.ndarr
         raise RunFolderError(f"run: the checkpoint does not fit: it holds {len(values)} arrays of {what}, and the run has {len(held)}.")
     for one, value in zip(held, values, strict=True):
         one.assign(value)
+
+
+def write_losses(losses: np.ndarray, values: list[np.ndarray]) -> None:
+    """Overwrites the losses of the training cells, float32 (N,), with those of a checkpoint; a RunFolderError if they do not fit."""
+    if [value.shape for value in values] != [losses.shape]:
+        raise RunFolderError(f"run: the checkpoint does not fit: it does not hold a loss for each of the {len(losses):,} training cells.")
+    losses[:] = values[0]
 
 
 def _on_devices(variable: "keras.Variable") -> tuple[Any, ...]:

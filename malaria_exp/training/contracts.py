@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.data.augmentation_chain import Copies, Until
+from malaria_exp.data.sampling import Sampling
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
 from malaria_exp.utils.errors import ConfigError
 
@@ -51,7 +52,7 @@ def _loss(built: Any) -> str | None:
         return found
     import keras
 
-    # One value a cell is what count_by=patient weighs; a scalar would train as if all cells weighed the same.
+    # One value a cell is what sampling weighs and chooses by; a scalar would train as if all cells weighed the same.
     labels = np.array(TRIAL_LABELS, np.float32)[:, None]
     try:
         values = keras.ops.convert_to_numpy(built.call(keras.ops.convert_to_tensor(labels), keras.ops.zeros(labels.shape)))
@@ -88,6 +89,7 @@ CONTRACTS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "optimizer": ("a Keras optimizer", _instance_of("optimizers", "Optimizer")),
     "callback": ("a Keras callback", _instance_of("callbacks", "Callback")),
     "schedule": ("a function from the step to the learning-rate multiplier", lambda built: None if callable(built) else _shown(built)),
+    "sampling": ("a Sampling of malaria_exp.data.sampling", lambda built: None if isinstance(built, Sampling) else _shown(built)),
     "aug": ("a function of (images, labels, seed), or Until or Copies of such", _augmentation),
     "calibration": (
         "a function of logits (N,) and labels (N,) that returns a LogitMap",

@@ -53,6 +53,6 @@ def steps_within(length: RunLength, path: str, duration: str) -> int:
         known = f"{length.epochs:,} epochs"
         if re.search("step|example", duration):
             # Only these depend on how many batches an epoch has.
-            known = f"{length.steps:,} steps: {known} of {length.steps_per_epoch:,}"
+            known = f"{length.steps:,} steps: {length.describe()}"
         raise ConfigError(f"{path}: '{duration}' is longer than the run ({known}). Give at most '100%', or raise trainer.epochs.")
     return steps

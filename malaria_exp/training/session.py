@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.config.durations import RunLength
 from malaria_exp.data.subsets import Cells
 from malaria_exp.training.averaging import averaged_weights
 from malaria_exp.training.callback_context import CallbackContext
@@ -17,6 +16,7 @@ from malaria_exp.training.checkpoint import (
     name_arrays,
     read_states,
     read_variables,
+    write_losses,
     write_states,
     write_variables,
 )
@@ -26,7 +26,7 @@ from malaria_exp.training.loss_gradients import LossGradients
 from malaria_exp.training.precision import choose_precision, set_precision
 from malaria_exp.training.predict import Scorer
 from malaria_exp.training.settings import Settings, Stage, check_updates
-from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, open_strategy, steps_per_epoch
+from malaria_exp.training.strategy import check_divisible, check_optimizer, distributed, length_of, open_strategy
 from malaria_exp.training.trainable_layers import set_trainable
 from malaria_exp.training.trainer_interface import Trained, TrainerInputs
 from malaria_exp.training.validation import own_metrics, validation_row
@@ -39,6 +39,8 @@ from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import keras
+
+    from malaria_exp.training.cell_losses import CellLosses
 
 
 class _NothingToTrainError(Exception):
@@ -58,12 +60,16 @@ class Session:
         score: computes the logits (N,) of a subset's cells with the current weights; a trainer may replace it.
         progress: how far the training has come.
         step_metrics: the running means of the epoch so far; a trainer that keeps its own gives them here.
+        cell_losses: notes each cell's loss, if cells are sampled by it: batches then have the cells' places as a fourth part.
+        batches: the training batches from the step that comes next on, divided among the strategy's devices; made anew for each stage.
     """
 
     model: "keras.Model"
     compiled: "keras.Model"
     score: Callable[[Cells], np.ndarray]
     step_metrics: "list[keras.metrics.Metric]"
+    cell_losses: "CellLosses | None" = None
+    batches: Any
 
     def __init__(self, settings: Settings, inputs: TrainerInputs) -> None:
         self.settings, self.inputs = settings, inputs
@@ -71,8 +77,8 @@ class Session:
         prepare_kernels(settings)
         self.strategy = inputs.strategy or open_strategy(settings.strategy)
         check_divisible(batches, self.strategy)
-        self.length = RunLength(settings.epochs, steps_per_epoch(batches, self.strategy), batches.batch_size)
-        check_updates(settings, self.length.steps_per_epoch)
+        self.length = length_of(batches, self.strategy, settings.epochs)
+        check_updates(settings, self.length)
         self.progress = Progress(settings.precision)
         self._signal = HeldBack()
         self._checkpoints = Checkpoints(inputs.folder, None if self._one_of_several else settings.checkpoint, self.length)
@@ -80,8 +86,10 @@ class Session:
         self._checkpoint = inputs.checkpoint
         if self._checkpoint is not None:
             self.progress = self._checkpoint.progress
-            if self.progress.stage >= len(settings.stages) or self.progress.step >= self.length.steps_per_epoch:
+            if self.progress.stage >= len(settings.stages) or self.progress.step >= self.length.steps_in(self.epoch):
                 raise RunFolderError("run: the checkpoint does not fit: it is of a training of another length.")
+            if batches.sampling.by_loss:
+                write_losses(batches.epoch_cells.losses, self._checkpoint.numbered("losses"))
         self._build()
         self._best_weights = self._checkpoint.numbered("best") if self._checkpoint else self.model.get_weights()
         self._started = time.perf_counter()
@@ -118,12 +126,16 @@ class Session:
         with self.strategy.scope():
             self.model = inputs.build_model()
             self._own_metrics = own_metrics(inputs)
+            if inputs.batches.sampling.by_loss:
+                from malaria_exp.training.cell_losses import CellLosses
+
+                self.cell_losses = CellLosses(inputs.loss, len(inputs.batches.cells))
         if remark := getattr(self.model, "remark", None):
             log.info(f"model     {remark}")
         for number, stage in enumerate(stages):
             set_trainable(self.model, stage.train, freeze_norms=stage.freeze_norms, path=f"trainer.stages[{number}].train")
             # A schedule that is too long for a later stage is an error before the first stage.
-            self._multiplier(stage)
+            self._multiplier(stage, sum(one.epochs for one in stages[:number]))
         directions = {f"val_{metric.name}": getattr(metric, "direction", None) for metric in self._own_metrics}
         context = CallbackContext(
             inputs.folder, self.length, self.settings.monitor, self.model, self._scale, directions, steps_done=lambda: self.progress.steps
@@ -144,9 +156,16 @@ class Session:
     def _first_batch(self) -> tuple[np.ndarray, ...]:
         return tuple(column.numpy() for column in next(iter(self.inputs.batches.dataset())))
 
-    def batches(self) -> Any:
-        """Returns the training batches from the step that comes next on, divided among the strategy's devices."""
-        return distributed(self.inputs.batches, self.strategy, self.epoch, self.progress.step)
+    def _open_batches(self) -> Any:
+        if self.cell_losses is not None:
+            return distributed(
+                self.inputs.batches, self.strategy, lambda own: own.epoch_under_way(lambda: (self.epoch, self.progress.step))
+            )
+        return distributed(self.inputs.batches, self.strategy, lambda own: own.dataset(self.epoch, self.progress.step))
+
+    def of_epoch(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Returns the epoch's own iterator, where an epoch's cells are known only once it begins; otherwise the given one, which goes on."""
+        return self._of_epoch or batches
 
     @property
     def epoch(self) -> int:
@@ -173,6 +192,7 @@ class Session:
         if self._checkpoint is None:
             self.progress.stage, self.progress.stage_first, self.progress.stopped = number, self.epoch, False
         self.compiled = self._compile(self.model, stage)
+        self.batches, self._of_epoch = self._open_batches(), None
         for callback in self._callbacks:
             callback.set_model(self.compiled)
             callback.set_params({"epochs": self.settings.epochs, "steps": self.length.steps_per_epoch, "verbose": 0})
@@ -181,14 +201,14 @@ class Session:
             log.info(f"stage     {number + 1}/{len(self.settings.stages)}: {stage.epochs} epochs, {count:,} parameters are trained")
         return self.compiled
 
-    def _multiplier(self, stage: Stage) -> Multiplier:
-        return self.inputs.build_multiplier(RunLength(stage.epochs, self.length.steps_per_epoch, self.length.batch_size))
+    def _multiplier(self, stage: Stage, first_epoch: int) -> Multiplier:
+        return self.inputs.build_multiplier(self.length.part(first_epoch, stage.epochs))
 
     def _compile(self, model: "keras.Model", stage: Stage) -> "keras.Model":
         import keras
 
         settings, inputs = self.settings, self.inputs
-        multiplier = self._multiplier(stage)
+        multiplier = self._multiplier(stage, self.progress.stage_first)
         with self.strategy.scope():
             # Keras asks for the rate at every batch, also where several batches make one update.
             optimizer = inputs.build_optimizer(lambda step: stage.learning_rate * self._scale * multiplier(step))
@@ -198,7 +218,12 @@ class Session:
             if settings.ema is not None:
                 optimizer.use_ema, optimizer.ema_momentum = True, settings.ema
             images = keras.Input(model.input_shape[1:])
-            compiled = keras.Model(images, model(images))
+            if self.cell_losses is None:
+                compiled = keras.Model(images, model(images))
+            else:
+                from malaria_exp.training.cell_losses import noting_model
+
+                compiled = noting_model(images, model(images), self.cell_losses)
             metrics = inputs.build_metrics()
             compiled.compile(optimizer, inputs.loss, metrics=metrics, jit_compile=settings.jit_compile, run_eagerly=settings.eager)
             # Before its first step a compiled model lists the mean of the loss, and nothing else that it keeps.
@@ -233,6 +258,9 @@ class Session:
         """An epoch is about to begin; counted from 0 over all stages."""
         self._epoch_started, self._epoch_first_step = time.perf_counter(), self.progress.step
         self._tell("on_epoch_begin", epoch, {})
+        if self.cell_losses is not None:
+            self.cell_losses.reset_state()
+            self._of_epoch = iter(self.batches)
         if self._checkpoint is not None:
             # Only now, because the trainer has just reset them.
             if self.progress.step:
@@ -250,7 +278,7 @@ class Session:
         self.inputs.tracker.step(self.progress.steps, values)
         self._tell("on_train_batch_end", step, dict(values))
         # At an epoch's last step, its end is near.
-        if self.progress.step < self.length.steps_per_epoch:
+        if self.progress.step < self.length.steps_in(self.epoch):
             self._save_or_stop(epoch_end=False)
 
     def end_epoch(self, epoch: int, values: Row) -> None:
@@ -263,11 +291,13 @@ class Session:
                 f"Training diverged: the loss is {row['loss']} in epoch {epoch + 1}. Lower optimizer.learning_rate, lengthen schedule.warmup"
                 " or set trainer.precision=float32."
             )
+        if self.cell_losses is not None:
+            self.cell_losses.write_into(inputs.batches.epoch_cells.losses)
         with averaged_weights(self.compiled):
             logits = self.score(inputs.val)
             row |= self._validate(logits)
             row["learning_rate"] = float(self.compiled.optimizer.learning_rate)
-            row["cells_per_second"] = (length.steps_per_epoch - self._epoch_first_step) * length.batch_size / seconds
+            row["cells_per_second"] = (length.steps_in(epoch) - self._epoch_first_step) * length.batch_size / seconds
             row["seconds"] = time.perf_counter() - self._epoch_started
             self.progress.history.append(row)
             inputs.tracker.epoch(row, inputs.val, logits, self.model, self._gradients)
@@ -299,7 +329,8 @@ class Session:
 
     @property
     def _metric_variables(self) -> "list[keras.Variable]":
-        return [variable for metric in self.step_metrics for variable in metric.variables]
+        metrics = [*self.step_metrics, self.cell_losses] if self.cell_losses else self.step_metrics
+        return [variable for metric in metrics for variable in metric.variables]
 
     def _to_checkpoint(self) -> Checkpoint:
         self.inputs.tracker.settle()
@@ -308,6 +339,7 @@ class Session:
         arrays |= name_arrays("state", read_variables(self._state_variables))
         arrays |= name_arrays("metric", read_variables(self._metric_variables) if self.progress.step else [])
         arrays |= name_arrays("best", self._best_weights)
+        arrays |= name_arrays("losses", [self.inputs.batches.epoch_cells.losses] if self.cell_losses else [])
         return Checkpoint(self.progress, machine(), states, arrays)
 
     def _tell(self, event: str, *about: Any) -> None:
@@ -323,6 +355,9 @@ class Session:
             notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
         elif self.progress.best_epoch == self.settings.epochs > 1:
             notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
+        whole = self.length.whole_epochs
+        if self.cell_losses and whole is not None and whole < self.settings.epochs:
+            notes.append(f"After epoch {whole} the training loss and metrics are those of the cells with the highest losses, not of all.")
         if self.settings.monitor == "loss":
             notes.append(
                 "The best epoch was chosen by the training loss: it shows whether the model can learn, and says nothing about new cells."

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from malaria_exp.config.durations import RunLength
 from malaria_exp.config.validation import Duration, Fraction, Pattern, PositiveInt
 from malaria_exp.training.precision import Precision
 from malaria_exp.utils.errors import ConfigError
@@ -70,13 +71,15 @@ class Settings(TrainingParameters):
         return sum(stage.epochs for stage in self.stages)
 
 
-def check_updates(settings: Settings, steps_per_epoch: int) -> None:
+def check_updates(settings: Settings, length: RunLength) -> None:
     """Raises a ConfigError if a stage has fewer batches than make one update."""
+    first = 0
     for stage in settings.stages:
-        steps = stage.epochs * steps_per_epoch
+        steps = length.part(first, stage.epochs).steps
+        first += stage.epochs
         if settings.accumulate > steps:
             what = "the run" if len(settings.stages) == 1 else "a stage"
             raise ConfigError(
-                f"trainer.accumulate: {settings.accumulate:,} batches make one update, and {what} has {steps:,} ({stage.epochs:,} epochs of"
-                f" {steps_per_epoch:,}), so no weight would move. Give at most {steps:,}, a smaller batch_size, or more epochs."
+                f"trainer.accumulate: {settings.accumulate:,} batches make one update, and {what} has {steps:,} in {stage.epochs:,}"
+                " epochs, so no weight would move. Give at most {steps:,}, a smaller batch_size, or more epochs."
             )

@@ -5,10 +5,13 @@ Each replica takes an equal slice of every batch and gradients are summed, so th
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from malaria_exp.config.durations import RunLength
 from malaria_exp.data.seeds import Batches
 from malaria_exp.data.streamed_batches import StreamedBatches
 from malaria_exp.training.settings import Settings, StrategyName
@@ -147,26 +150,31 @@ def refuse_workers(strategy: "tf.distribute.Strategy") -> None:
         )
 
 
-def steps_per_epoch(batches: Batches, strategy: "tf.distribute.Strategy") -> int:
-    """Returns the steps in an epoch; with shards, each worker reads its own, and all take the same number of steps."""
+def length_of(batches: Batches, strategy: "tf.distribute.Strategy", epochs: int) -> RunLength:
+    """Returns the length of a training; with shards, each worker reads its own, and all take the same number of steps."""
     number = workers()[0] if strategy.extended._in_multi_worker_mode() else 1
     if number > 1 and isinstance(batches, StreamedBatches):
-        return batches.for_worker(0, number, batches.batch_size // number).steps_per_epoch
-    return batches.steps_per_epoch
+        batches = batches.for_worker(0, number, batches.batch_size // number)
+    return replace(batches.length, epochs=epochs)
 
 
-def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int = 0, step: int = 0) -> Any:
-    """Returns the batches from a step of an epoch on, each divided among the strategy's replicas.
+def distributed(batches: Batches, strategy: "tf.distribute.Strategy", read: "Callable[[Batches], tf.data.Dataset]") -> Any:
+    """Returns batches, each divided among the strategy's replicas.
 
     Together the replicas' slices are the batch that a single device would get: each worker makes the whole batch, augmentation
     included, and keeps its slice. With shards, each worker reads its own.
+
+    Args:
+        batches: of the training.
+        strategy: of the training.
+        read: returns the pipeline of them, or of a worker's own.
     """
     import tensorflow as tf
 
     if strategy.num_replicas_in_sync < 2:
-        return batches.dataset(epoch, step)
+        return read(batches)
     if isinstance(batches, StreamedBatches):
-        return batches.distributed(strategy, epoch, step)[0]
+        return batches.distributed(strategy, read)
 
     def pipeline(context: "tf.distribute.InputContext") -> "tf.data.Dataset":
         each = batches.batch_size // context.num_replicas_in_sync
@@ -174,8 +182,7 @@ def distributed(batches: Batches, strategy: "tf.distribute.Strategy", epoch: int
         first = own * context.input_pipeline_id
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        whole = batches.dataset(epoch, step)
-        slices = whole.map(lambda *batch: tuple(column[first : first + own] for column in batch))
+        slices = read(batches).map(lambda *batch: tuple(column[first : first + own] for column in batch))
         return slices.rebatch(each, drop_remainder=True).with_options(options)
 
     return strategy.distribute_datasets_from_function(pipeline)

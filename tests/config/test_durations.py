@@ -49,3 +49,18 @@ def test_never_longer_than_the_run(length, value, unit):
 def test_anything_else_is_refused(bad):
     with pytest.raises(ValueError, match="length with its unit"):
         LENGTH.in_steps(bad)
+
+
+@given(st.integers(1, 30), st.integers(0, 20), st.integers(1, 50), st.integers(1, 50))
+def test_later_epochs_may_be_shorter(epochs, whole, steps, later):
+    length = RunLength(epochs, steps, 16, whole, later)
+    of_each = [length.steps_in(epoch) for epoch in range(epochs)]
+    assert of_each == [steps] * min(whole, epochs) + [later] * max(epochs - whole, 0)
+    assert length.steps == sum(of_each) == length.in_steps("100%") == length.in_steps(f"{epochs} epochs")
+    for epoch in range(epochs):
+        before = length.steps_before(epoch)
+        assert before == sum(of_each[:epoch]) == length.unbounded_steps(f"{epoch} epochs")
+        assert length.epochs_at(before) == pytest.approx(epoch)
+        assert length.steps_at(epoch + 0.5) == pytest.approx(before + of_each[epoch] / 2)
+        rest = length.part(epoch, epochs - epoch)
+        assert [rest.steps_in(one) for one in range(rest.epochs)] == of_each[epoch:]

@@ -1,21 +1,20 @@
 """Batches depend on seed, epoch and step alone, visit each cell once an epoch, and never see the test subset."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from numbered_cells import SIZE, Numbered, noise, numbered_table, numbers, same, take
 
-from malaria_exp.data.augmentation_chain import Chain, Until
+from malaria_exp.config.registry import build
+from malaria_exp.data.augmentation_chain import Chain, Copies, Until
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.sampling import Sampling
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Data
-from malaria_exp.utils.errors import ConfigError
 
 N, BATCH = 70, 8
 
@@ -234,9 +233,11 @@ def test_opening_a_subset_is_recorded_with_its_reason(data):
 def test_each_cell_carries_its_own_weight(data, resident_gb):
     cells = data.training()[0]
     weights = np.arange(len(cells), dtype=np.float32)
-    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=3, resident_gb=resident_gb, weights=weights)
+    made = TrainingBatches(
+        cells, batch_size=BATCH, chain=Chain([noise]), seed=3, resident_gb=resident_gb, sampling=Sampling(weights=weights)
+    )
     plain = batches(data, seed=3, augmentations=[noise])
-    bare = TrainingBatches(cells, batch_size=BATCH, seed=3, resident_gb=resident_gb, weights=weights)
+    bare = TrainingBatches(cells, batch_size=BATCH, seed=3, resident_gb=resident_gb, sampling=Sampling(weights=weights))
     weight_of = dict(zip(cells.rows.tolist(), weights.tolist(), strict=True))
     for (images, labels, _), (own_images, own_labels), (pixels, _, found) in zip(
         made.dataset().take(4), plain.dataset().take(4), bare.dataset().take(4), strict=True
@@ -248,24 +249,68 @@ def test_each_cell_carries_its_own_weight(data, resident_gb):
         assert found.numpy().tolist() == [weight_of[row] for row in numbers(pixels.numpy())]
 
 
-@pytest.mark.parametrize("excluded", [0, 7], ids=["equal patients", "a small one"])
-def test_patients_weigh_alike_and_cells_one_on_average(data, excluded):
-    manifest = data.manifest
-    subset = manifest.subset.copy()
-    subset[np.flatnonzero(manifest.patient == manifest.patient[manifest.rows("train")[0]])[:excluded]] = "excluded"
-    weights = Data(dataclasses.replace(manifest, subset=subset), data.pixel_cache).patient_weights()
-    patients = manifest.patient[subset == "train"]
-    sums = [weights[patients == patient].sum() for patient in np.unique(patients)]
-    assert weights.dtype == np.float32 and weights.mean() == pytest.approx(1)
-    assert sums == pytest.approx([len(patients) / len(sums)] * len(sums))
-
-
-def test_patients_that_nobody_knows_cannot_weigh_alike(data):
-    patient = np.full(len(data.manifest.patient), "unknown")
-    with pytest.raises(ConfigError, match="count_by: received 'patient', but the patients of this data are not known"):
-        Data(dataclasses.replace(data.manifest, patient=patient), data.pixel_cache).patient_weights()
-
-
 def test_closing_the_pipeline_waits_for_no_tuner(data):
     """TensorFlow's tuner of pipelines sleeps up to a minute, and who closes its pipeline may wait for it to wake."""
     assert batches(data).dataset().options().autotune.enabled is False
+
+
+# Sampled
+
+
+@pytest.mark.parametrize("resident_gb", [1.0, 0.0], ids=["resident", "streamed"])
+def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(data, resident_gb):
+    sampling = build("sampling", "class_balanced", {}, *data.training_labels())
+    cells = data.training()[0]
+    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([noise]), seed=3, resident_gb=resident_gb, sampling=sampling)
+    whole = take(made, 3 * made.steps_per_epoch)
+    orders = set()
+    for epoch in range(3):
+        found = whole[epoch * made.steps_per_epoch : (epoch + 1) * made.steps_per_epoch]
+        bare = TrainingBatches(cells, batch_size=BATCH, seed=3, resident_gb=resident_gb, sampling=sampling)
+        seen = [number for images, _ in take(bare, made.steps_per_epoch, epoch) for number in numbers(images)]
+        wanted = np.repeat(cells.rows, made.epoch_cells.times(epoch)).tolist()
+        # 40 cells make five whole batches.
+        assert sorted(seen) == sorted(wanted)
+        assert np.mean([label for _, labels in found for label in labels]) == 0.5
+        orders.add(tuple(seen))
+    assert len(orders) == 3
+    for epoch, step in ((1, 0), (1, 3)):
+        assert same(take(made, 4, epoch, step), whole[epoch * made.steps_per_epoch + step :][:4])
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(data, copies):
+    as_it_is = Copies((lambda images, labels, _: (images, labels),) * copies)
+    sampling = build("sampling", "hard_examples", {"fraction": 0.5, "noise": 0}, *data.training_labels())
+    cells = data.training()[0]
+    made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=1, resident_gb=1, sampling=sampling, epochs=3)
+    assert [made.length.steps_in(epoch) for epoch in range(3)] == [5 * copies, int(2.5 * copies), int(2.5 * copies)]
+    at = [0, 0]
+    left = made.epoch_under_way(lambda: tuple(at))
+    assert sorted(row for *_, places in left for row in places.numpy()) == sorted([*range(40)] * copies)
+    made.epoch_cells.losses[:] = np.random.default_rng(0).permutation(40)
+    at[:] = 1, 0
+    batches = list(left)
+    assert len(batches) == int(2.5 * copies)
+    hardest = set(np.flatnonzero(made.epoch_cells.losses >= 20).tolist())
+    seen = [int(place) for *_, places in batches for place in places]
+    assert set(seen) <= hardest and len(set(seen)) > 20 - BATCH and max(np.bincount(seen)) <= copies
+    for images, labels, weights, places in batches:
+        assert numbers(images.numpy()) == cells.rows[places].tolist()
+        assert labels.numpy()[:, 0].tolist() == cells.labels[places].tolist()
+        assert weights.numpy().tolist() == [1] * BATCH
+    at[:] = 1, 1
+    assert [same([one[:2]], [two[:2]]) for one, two in zip(_arrays(left), _arrays(batches[1:]), strict=True)] == [True] * (len(batches) - 1)
+    # What does not train sees the run's first batch.
+    assert len(next(iter(made.dataset()))) == 2
+
+
+def _arrays(batches):
+    return [tuple(column.numpy() for column in batch) for batch in batches]
+
+
+def test_an_epoch_has_at_least_one_batch(data):
+    sampling = build("sampling", "hard_examples", {"fraction": 0.01, "warm_epochs": 0}, *data.training_labels())
+    made = TrainingBatches(data.training()[0], batch_size=BATCH, seed=1, resident_gb=1, sampling=sampling, epochs=3)
+    assert made.length.steps == 3
+    assert len(list(made.epoch_under_way(lambda: (0, 0)))) == 1

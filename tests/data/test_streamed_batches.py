@@ -8,11 +8,13 @@ import tensorflow as tf
 from numbered_cells import SIZE, Numbered, noise, numbered_table, numbers, same, take
 
 from malaria_exp.components.dataset.shards import shards
+from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain, Copies
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.open_batches import training_batches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.sampling import Sampling
 from malaria_exp.data.shards.write_shards import write_shards
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.streamed_batches import StreamedBatches
@@ -193,7 +195,7 @@ def test_each_cell_carries_its_own_weight(open_window, copies):
     cells = open_window().training()[0]
     weights = np.random.default_rng(0).random(len(cells)).astype(np.float32)
     as_it_is = Copies((lambda images, labels, _: (images, labels),) * copies)
-    made = StreamedBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=2, weights=weights)
+    made = StreamedBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=2, sampling=Sampling(weights=weights))
     plain = streamed(open_window(), augmentations=[as_it_is], seed=2)
     weight_of = {
         int(cells.images(at, at + 1)[0, 0, 0, 0]) * 256 + int(cells.images(at, at + 1)[0, 0, 1, 0]): weights[at] for at in range(len(cells))
@@ -208,6 +210,52 @@ def test_errors_that_are_not_the_shards_stay_what_they_are(open_window):
     for error in (tf.errors.DataLossError(None, None, "nonsense"), ValueError("nonsense")):
         with pytest.raises(type(error), match="nonsense"), streamed(open_window()).reading():
             raise error
+
+
+# Sampled
+
+
+@pytest.mark.parametrize("name", ["class_balanced", "patient_balanced"])
+def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(open_window, name):
+    data = open_window(3)
+    cells, sampling = data.training()[0], build("sampling", name, {}, *data.training_labels())
+    made = StreamedBatches(cells, batch_size=20, chain=Chain([noise]), seed=3, sampling=sampling)
+    bare = StreamedBatches(cells, batch_size=20, seed=3, sampling=sampling)
+    whole = take(made, 2 * made.steps_per_epoch)
+    for epoch in range(2):
+        seen = [number for images, _ in take(bare, made.steps_per_epoch, epoch) for number in numbers(images)]
+        wanted = np.repeat([int(cell[1:]) for cell in data.manifest.cell_id[cells.rows]], made.epoch_cells.times(epoch))
+        assert sorted(seen) == sorted(wanted.tolist())
+    assert same(take(made, 7, 1, 3), whole[made.steps_per_epoch + 3 :])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(open_window, workers):
+    data = open_window(2)
+    cells, sampling = data.training()[0], build("sampling", "hard_examples", {"fraction": 0.5, "noise": 0}, *data.training_labels())
+    everything = StreamedBatches(cells, batch_size=10, chain=Chain([noise]), seed=3, sampling=sampling, epochs=3)
+    number_of = np.array([int(cell[1:]) for cell in data.manifest.cell_id[cells.rows]])
+    losses = np.random.default_rng(0).permutation(TRAIN)
+    everything.epoch_cells.losses[:] = losses
+    lengths = set()
+    for index in range(workers):
+        made = everything.for_worker(index, workers, 10)
+        own = made.epoch_cells.candidates
+        lengths.add(made.length)
+        bare = StreamedBatches(cells, batch_size=10, seed=3, sampling=sampling, epochs=3).for_worker(index, workers, 10)
+        bare.epoch_cells.losses[:] = losses
+        batches = list(bare.epoch_under_way(lambda: (1, 0)))
+        assert len(batches) == made.length.steps_in(1) == made.length.later_steps
+        seen = [int(place) for *_, places in batches for place in places]
+        assert len(set(seen)) == len(seen) and set(seen) <= set(own.tolist())
+        hardest = own[np.argsort(-losses[own])][: len(own) // 2]
+        assert set(seen) <= set(hardest.tolist()) and len(seen) > len(hardest) - 10 * workers
+        for images, labels, _, places in batches:
+            assert numbers(images.numpy()) == number_of[places].tolist()
+            assert labels.numpy()[:, 0].tolist() == cells.labels[places].tolist()
+        rest, whole = ([batch[0].numpy() for batch in made.epoch_under_way(lambda step=step: (2, step))] for step in (2, 0))
+        assert np.array_equal(rest, whole[2:])
+    assert len(lengths) == 1, "all workers take the same steps"
 
 
 # Workers

@@ -69,7 +69,7 @@ def nan_guard(context: CallbackContext, /, *, every: Duration = "1 epochs") -> "
             context.model.set_weights(self.good)
             save_weights(context.model, path)
             step = context.steps_done()
-            epoch = (step - 1) // context.length.steps_per_epoch + 1
+            epoch = int(context.length.epochs_at(step - 1)) + 1
             since = f"those after step {self.good_step:,}" if self.good_step else "the first ones"
             raise UserError(
                 f"Training diverged: {what} after step {step:,} of {context.length.steps:,} (epoch {epoch}). {ADVICE}"

@@ -75,7 +75,7 @@ class ConsoleLogger(Logger):
         now = time.perf_counter()
         if now - self.shown_at >= REFRESH_SECONDS and self.mode == "rich":
             self.shown_at = now
-            epoch = min(number // self.length.steps_per_epoch + 1, self.length.epochs)
+            epoch = min(int(self.length.epochs_at(number)) + 1, self.length.epochs)
             speed = (self.bar.tasks[0].speed or 0) * self.length.batch_size
             narrow = terminal().width < WITH_BEST
             monitor = SHOWN.get(self.monitor, self.monitor)

@@ -32,18 +32,26 @@ def explore_schedule(config: Config, folder: "RunFolder") -> None:
     # Those that repeat the cells make epochs longer.
     chain = [build("aug", choice.name, choice.params, path=choice.path) for choice in config.choices["aug"]]
     table, pixel_cache, _ = load_and_decode(config)
-    cells = split(config, table, pixel_cache, folder, None).training()[0]
-    epochs = sum(stage.epochs for stage in stages)
-    batches = training_batches(cells, batch_size=config.batch_size, augmentations=chain, seed=config.seed, resident_gb=0, epochs=epochs)
-    length = RunLength(epochs, batches.steps_per_epoch, batches.batch_size)
-    parts = [stage_rates(config, stage, RunLength(stage.epochs, length.steps_per_epoch, length.batch_size)) for stage in stages]
+    data = split(config, table, pixel_cache, folder, None)
+    choice = config.one("sampling")
+    length = training_batches(
+        data.training()[0],
+        batch_size=config.batch_size,
+        augmentations=chain,
+        seed=config.seed,
+        resident_gb=0,
+        sampling=build("sampling", choice.name, choice.params, *data.training_labels(), path=choice.path),
+        epochs=sum(stage.epochs for stage in stages),
+    ).length
+    firsts = np.cumsum([0, *(stage.epochs for stage in stages)]).tolist()
+    parts = [stage_rates(config, stage, length.part(first, stage.epochs)) for first, stage in zip(firsts, stages, strict=False)]
     multipliers, rates = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = [
-        [step + 1, step / length.steps_per_epoch, float(multiplier), float(rate)]
+        [step + 1, float(length.epochs_at(step)), float(multiplier), float(rate)]
         for step, (multiplier, rate) in enumerate(zip(multipliers, rates, strict=True))
     ]
     optimizer, schedule = config.one("optimizer").name, config.one("schedule").name
-    title = f"{optimizer} with {schedule}: {length.epochs:,} epochs of {length.steps_per_epoch:,} steps"
+    title = f"{optimizer} with {schedule}: {length.describe()}"
     write_csv(folder / "schedule.csv", ["step", "epoch", "multiplier", "learning_rate"], rows)
     save_png(draw_schedule(title, rates, length, [stage.epochs for stage in stages]), folder / "schedule.png")
     log.info(f"schedule  {title}; peak {rates.max():.3g}, last {rates[-1]:.3g}")

@@ -52,15 +52,15 @@ class FitTrainer:
 def _fit(session: Session, model: "keras.Model") -> None:
     """Trains a stage, or what is left of it.
 
-    Keras always begins at the first step of an epoch. In an epoch that goes on it is led through the steps that are done already, in
-    which nothing is computed and nobody is told.
+    All epochs of Keras have as many steps, from the first on. In an epoch that goes on it is led through the steps that are done already,
+    and in a shorter one through those that it lacks; nothing is computed in them and nobody is told.
     """
-    forwarder = _forwarder(session, session.epoch * session.length.steps_per_epoch + session.progress.step)
+    forwarder = _forwarder(session, session.epoch, session.progress.step)
     model.make_train_function()
     train_step = model.train_function
-    model.train_function = lambda iterator: {} if forwarder.done_before else train_step(iterator)
+    model.train_function = lambda batches: forwarder.logs if forwarder.idle else train_step(session.of_epoch(batches))
     model.fit(
-        session.batches(),
+        session.batches,
         initial_epoch=session.epoch,
         epochs=session.stage_end,
         steps_per_epoch=session.length.steps_per_epoch,
@@ -70,8 +70,8 @@ def _fit(session: Session, model: "keras.Model") -> None:
     )
 
 
-def _forwarder(session: Session, first_step: int) -> Any:
-    """Returns the callback that passes fit's events from a step of the run on to the session."""
+def _forwarder(session: Session, first_epoch: int, first_step: int) -> Any:
+    """Returns the callback that passes fit's events, from a step of an epoch on, on to the session."""
     import keras
 
     def floats(logs: dict[str, Any] | None) -> Row:
@@ -81,10 +81,12 @@ def _forwarder(session: Session, first_step: int) -> Any:
         """Passes the events on.
 
         Attributes:
-            done_before: whether the step under way was done before the run went on.
+            idle: whether the step under way was done before the run went on, or is beyond the epoch's last.
+            logs: of the step before; none in the first.
         """
 
-        done_before = False
+        idle = False
+        logs: dict[str, Any] = {}  # noqa: RUF012
 
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
             session.begin_stage()
@@ -93,16 +95,17 @@ def _forwarder(session: Session, first_step: int) -> Any:
             session.end_stage()
 
         def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-            self.first_of_epoch = epoch * session.length.steps_per_epoch
+            self.steps = range(first_step if epoch == first_epoch else 0, session.length.steps_in(epoch))
             session.begin_epoch(epoch)
 
         def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            self.done_before = self.first_of_epoch + batch < first_step
-            if not self.done_before:
+            self.idle = batch not in self.steps
+            if not self.idle:
                 session.begin_step(batch)
 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            if not self.done_before:
+            if not self.idle:
+                self.logs = dict(logs or {})
                 session.end_step(batch, floats(logs))
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

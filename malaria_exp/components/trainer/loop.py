@@ -54,7 +54,9 @@ class LoopTrainer:
             mean_loss, metrics = keras.metrics.Mean("loss"), inputs.build_metrics()
             session.step_metrics = [mean_loss, *metrics]
 
-        def train_step(images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None) -> None:
+        def train_step(
+            images: "tf.Tensor", labels: "tf.Tensor", weights: "tf.Tensor | None" = None, places: "tf.Tensor | None" = None
+        ) -> None:
             with tf.GradientTape() as tape:
                 logits = model(images, training=True)
                 # Keras' losses are divided by the number of replicas, so that their sum over replicas is the mean; penalties are not.
@@ -66,6 +68,8 @@ class LoopTrainer:
             mean_loss.update_state(loss * replicas)
             for metric in metrics:
                 metric.update_state(labels, logits)
+            if session.cell_losses is not None:
+                session.cell_losses.update_state(labels, logits, places)
 
         def step(batch: tuple["tf.Tensor", ...]) -> None:
             strategy.run(train_step, args=batch)
@@ -87,15 +91,15 @@ class LoopTrainer:
 
         session.score = validate
         with session.running():
-            batches = iter(session.batches())
+            batches = iter(session.batches)
             session.begin_stage()
             for epoch in range(session.epoch, session.stage_end):
                 for metric in (mean_loss, *metrics):
                     metric.reset_state()
                 session.begin_epoch(epoch)
-                for number in range(session.progress.step, session.length.steps_per_epoch):
+                for number in range(session.progress.step, session.length.steps_in(epoch)):
                     session.begin_step(number)
-                    step(next(batches))
+                    step(next(session.of_epoch(batches)))
                     session.end_step(number, values())
                 session.end_epoch(epoch, values())
                 if model.stop_training:

@@ -1,7 +1,6 @@
 """The picture of a learning-rate schedule over a run."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,7 +20,7 @@ def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequ
         stages: epochs of each stage of the training; the borders between two or more are drawn.
     """
     figure, axes = new_axes(False, (7.0, 3.9))
-    epochs = np.arange(len(rates)) / length.steps_per_epoch
+    epochs = length.epochs_at(np.arange(len(rates)))
     axes.plot(epochs, rates, color=BLUE, linewidth=1.8)
     for number, end in enumerate(np.cumsum(stages)[:-1]):
         axes.axvline(end, color=GRAY, linestyle=":", linewidth=1.2, label=None if number else "next stage")
@@ -35,13 +34,7 @@ def draw_schedule(title: str, rates: np.ndarray, length: RunLength, stages: Sequ
     axes.set_xlim(0, length.epochs)
     axes.set_ylim(0, 1.08 * float(rates.max()))
 
-    def to_steps(done: Any) -> Any:
-        return done * length.steps_per_epoch
-
-    def to_epochs(done: Any) -> Any:
-        return done / length.steps_per_epoch
-
-    steps = axes.secondary_xaxis("top", functions=(to_steps, to_epochs))
+    steps = axes.secondary_xaxis("top", functions=(length.steps_at, length.epochs_at))
     steps.set_xlabel("Steps done", fontsize=TEXT)
     steps.tick_params(labelsize=TEXT - 1)
     steps.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -240,8 +240,8 @@ def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, mo
 def test_shards_with_cells_weighted_by_patient(run_task, few_options, undrawn, tmp_path):
     build_in = [item for item in DATA if item.startswith(("dataset.", "model."))]
     run_task(["task=prepare", f"task.to={tmp_path / 'set'}", *build_in], tmp_path / "prepare")
-    shards = ["dataset=shards", f"dataset.path={tmp_path / 'set'}", "aug=[dihedral]", "count_by=patient"]
+    shards = ["dataset=shards", f"dataset.path={tmp_path / 'set'}", "aug=[dihedral]", "sampling=patient_balanced", "sampling.by=weights"]
     own = [item for item in DATA if not item.startswith("dataset.")]
     folder = run_task([*own, *shards], tmp_path / "run")
     assert "batch" in pictures(folder) and "cell_sizes" not in pictures(folder)
-    assert "how large they were is not kept" in read(folder).text and "count_by=patient" in read(folder).text
+    assert "how large they were is not kept" in read(folder).text and "Cells are weighted (sampling=patient_balanced)" in read(folder).text

@@ -9,6 +9,7 @@ from malaria_exp.data.augmentation_chain import Chain
 from malaria_exp.data.batches import TrainingBatches
 from malaria_exp.data.pixel_cache import open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.data.sampling import UNIFORM
 from malaria_exp.data.subsets import Data
 from malaria_exp.tracking.logger_interface import Logger
 from malaria_exp.tracking.logger_queue import Loggers
@@ -66,7 +67,7 @@ def make_inputs_in(trainer_data):
         schedule="cosine",
         augmentations=(),
         loss=None,
-        weights=None,
+        sampling=UNIFORM,
         metrics=("accuracy",),
         callbacks=lambda _: [],
         **optimizer_params,
@@ -76,7 +77,7 @@ def make_inputs_in(trainer_data):
             loss=loss or build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", schedule, {}, length),
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
-            batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, weights=weights),
+            batches=TrainingBatches(cells, batch_size=16, chain=Chain(list(augmentations)), seed=seed, resident_gb=1, sampling=sampling),
             val=val,
             tracker=RecordingTracker(),
             folder=folder,

@@ -8,7 +8,9 @@ import pytest
 from keras import layers
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
+from malaria_exp.components.sampling.patient_balanced import patient_weights
 from malaria_exp.config.registry import build
+from malaria_exp.data.sampling import Sampling
 from malaria_exp.evaluation.metrics import compute
 from malaria_exp.evaluation.predictions import sigmoid
 from malaria_exp.training.predict import Scorer
@@ -26,7 +28,8 @@ def train(parts, way, **params):
 
 
 def weights_of_patients(data):
-    return data.patient_weights() * np.linspace(0.2, 3, len(data.manifest.rows("train"))).astype(np.float32)
+    labels, patients = data.training_labels()
+    return Sampling(weights=patient_weights(patients) * np.linspace(0.2, 3, len(labels)).astype(np.float32))
 
 
 # What is set, and who walks: single operations in sixteen bits are slow, and one of the two is scaled. Plain steps are those of SGD: AdamW's
@@ -36,8 +39,13 @@ CASES = {
     "bfloat16": ({"model": LENET}, {"precision": "bfloat16", "epochs": 1}, ["loop"]),
     "float16": ({"model": LENET}, {"precision": "float16", "epochs": 1}, ["loop", "eager"]),
     "penalties, dropout, sample weights, accumulation, average and clipping": (
-        {"model": LENET, "weights": True, "clip_norm": 1.0},
+        {"model": LENET, "sampling": "weights", "clip_norm": 1.0},
         {"accumulate": 3, "ema": 0.8},
+        ["loop", "eager"],
+    ),
+    "the cells that are not yet easy": (
+        {"optimizer": "sgd", "sampling": build("sampling", "hard_examples", {"fraction": 0.5}, np.zeros(0), None)},
+        {"epochs": 4},
         ["loop", "eager"],
     ),
 }
@@ -46,8 +54,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_weights_and_numbers(case, make_inputs, trainer_data):
     made, params, others = CASES[case]
-    if made.get("weights"):
-        made = {**made, "weights": weights_of_patients(trainer_data)}
+    if made.get("sampling") == "weights":
+        made = {**made, "sampling": weights_of_patients(trainer_data)}
     flips = [build("aug", "dihedral", {})]
     trained = {way: train(make_inputs(5, augmentations=flips, metrics=("accuracy",), **made), way, **params) for way in ("fit", *others)}
     # The order in which sums are taken differs between a graph and single operations: more so in sixteen bits.
@@ -71,7 +79,7 @@ def unadorned():
 @pytest.mark.parametrize(
     ("made", "params"),
     [
-        ({"weights": True}, {}),
+        ({"sampling": "weights"}, {}),
         ({"model": ("lenet_functional", {**LENET[1], "l2": 0.0})}, {}),
         ({"model": LENET, "clip_norm": 1e-3}, {}),
         ({"model": LENET}, {"accumulate": 2}),
@@ -83,8 +91,8 @@ def test_none_of_it_is_ignored(made, params, make_inputs, trainer_data, unadorne
     """What the equality above compares would also be equal if all three did nothing."""
     if not unadorned:
         unadorned.extend(train(make_inputs(1, model=LENET), "fit", epochs=1).model.get_weights())
-    if made.get("weights"):
-        made = {"model": LENET, "weights": weights_of_patients(trainer_data)}
+    if made.get("sampling") == "weights":
+        made = {"model": LENET, "sampling": weights_of_patients(trainer_data)}
     other = train(make_inputs(1, **made), "fit", epochs=1, **params)
     pairs = zip(unadorned, other.model.get_weights(), strict=True)
     assert max(np.abs(one - two).max() for one, two in pairs) > 1e-3

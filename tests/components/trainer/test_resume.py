@@ -64,10 +64,13 @@ def check_same(one, two):
 
 
 ALL = ("early_stopping", "plateau", "nan_guard", "checkpoints")
+HARD = build("sampling", "hard_examples", {"fraction": 0.5}, np.zeros(0), None)
 EMA = {"precision": "float16", "ema": 0.9}
 CASES = {
     "fit with callbacks and muon": ("fit", {"epochs": 3}, {"optimizer": "muon", "callbacks": ALL, "learning_rate": 0.3}),
-    "loop": ("loop", {"epochs": 2, "precision": "bfloat16", "accumulate": 3}, {"optimizer": "sgd"}),
+    "loop": ("loop", {"epochs": 2, "precision": "bfloat16", "accumulate": 4}, {"optimizer": "sgd"}),
+    "the cells that are not yet easy, fit": ("fit", {"epochs": 4}, {"sampling": HARD}),
+    "the cells that are not yet easy, loop": ("loop", {"epochs": 4, "accumulate": 2, "precision": "float16"}, {"sampling": HARD}),
     "staged": ("staged", {"stages": STAGES, **EMA}, {"augmentations": "cutmix"}),
 }
 
@@ -79,9 +82,9 @@ def test_a_training_that_was_cut_off_ends_as_its_twin(case, make_inputs_in, tmp_
         parts = {"augmentations": [build("aug", parts["augmentations"], {})]}
     run = tmp_path / "run"
     steps = 7  # of an epoch
-    whole, twin = train(make_inputs_in, run, trainer, params, copy_at=(steps, steps + 3), **parts)
+    whole, twin = train(make_inputs_in, run, trainer, params, copy_at=(steps, steps + 2), **parts)
     assert whole.batches.steps_per_epoch == steps
-    for cut_at in (steps, steps + 3):
+    for cut_at in (steps, steps + 2):
         checkpoint = read_last(run / f"at-{cut_at}")
         assert checkpoint.progress.steps == cut_at
         told, resumed = train(make_inputs_in, tmp_path / "again", trainer, params, checkpoint=checkpoint, **parts)

@@ -33,8 +33,7 @@ def augmentation_chapters(config: Config, data: Data, cells: Cells, sample: Samp
     """
     trainer = config.one("trainer")
     epochs = build("trainer", trainer.name, trainer.params).settings.epochs
-    batch, steps = _batch_chapter(config, data, cells, chain, epochs)
-    length = RunLength(epochs, steps, min(config.batch_size, len(cells)))
+    batch, length = _batch_chapter(config, data, cells, chain, epochs)
     return _options_chapter(config, sample, length, leaky=data.manifest.leaky), batch
 
 
@@ -108,11 +107,12 @@ def _draw_option(section: Section, trial: TriedOption, of_more: TriedOption, *, 
         )
 
 
-def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augmentation], epochs: int) -> tuple[Chapter, int]:
-    """Returns the chapter, and the number of steps in an epoch."""
-    weights = data.patient_weights() if config.count_by == "patient" else None
+def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augmentation], epochs: int) -> tuple[Chapter, RunLength]:
+    """Returns the chapter, and the length of the run."""
+    choice = config.one("sampling")
+    sampling = build("sampling", choice.name, choice.params, *data.training_labels())
 
-    def first(augmentations: list[Augmentation]) -> tuple[list[np.ndarray], int]:
+    def first(augmentations: list[Augmentation]) -> tuple[list[np.ndarray], RunLength]:
         # No pixels are held in memory but those of the batch; they are the same however cells are read.
         batches = training_batches(
             cells,
@@ -120,13 +120,13 @@ def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augment
             augmentations=augmentations,
             seed=config.seed,
             resident_gb=0,
-            weights=weights,
+            sampling=sampling,
             epochs=epochs,
         )
         with batches.reading():
-            return [part.numpy()[:MOST_OF_BATCH] for part in next(iter(batches.dataset()))], batches.steps_per_epoch
+            return [part.numpy()[:MOST_OF_BATCH] for part in next(iter(batches.dataset()))], batches.length
 
-    (images, labels, *rest), steps = first(chain)
+    (images, labels, *rest), length = first(chain)
     leaky = data.manifest.leaky
     names = ", then ".join(choice.name for choice in config.choices["aug"])
     size = min(config.batch_size, len(cells))
@@ -138,14 +138,14 @@ def _batch_chapter(config: Config, data: Data, cells: Cells, chain: list[Augment
         ]
     )
     if rest:
-        section.text.append("Cells are weighted so that every patient counts alike (count_by=patient).")
+        section.text.append(f"Cells are weighted (sampling={choice.name}).")
     if chain and Chain(chain).copies == 1 and names != "none":
         (before, old_labels, *_), _ = first([])
         figure = plots.batch("Before augmentation", before, old_labels[:, 0], leaky=leaky)
         section.add(figure, "batch_before", "The batch before augmentation", "The same cells, in the same places.")
     figure = plots.batch("A training batch", images, labels[:, 0], rest[0] if rest else None, leaky=leaky)
     section.add(figure, "batch", "A training batch", "What the model is trained on in its first step.")
-    return Chapter("A training batch", "batch", [section]), steps
+    return Chapter("A training batch", "batch", [section]), length
 
 
 def _plain(value: Any) -> str:
