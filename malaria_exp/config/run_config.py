@@ -18,6 +18,7 @@ from malaria_exp.utils.errors import ConfigError
 
 Engine = Literal["local", "wandb"]
 Resize = Literal["pad", "stretch"]
+Views = Literal[1, 2, 4, 8]
 ModelInput = Literal["prepared", "raw"]
 BatchSize = Annotated[int, Range(low=1, high=1_000_000)]
 # Keys that every option of a group has; conf/config.yaml sets them, and no builder is handed them.
@@ -57,6 +58,7 @@ class EvaluationConfig:
     confidence: Fraction
     batch_size: BatchSize
     worst: Annotated[int, Range(low=0, high=1000)]
+    views: Views
 
 
 @dataclass(frozen=True)

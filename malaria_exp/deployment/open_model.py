@@ -79,7 +79,7 @@ class KerasModel:
         self.facts = facts
         from malaria_exp.training.ood_model import with_ood
 
-        model, size = with_ood(saved.uncalibrated, LogitMap(), saved.detector), facts.rule.size
+        model, size = with_ood(saved.uncalibrated, LogitMap(), saved.detector, saved.views), facts.rule.size
         self._calibration = saved.calibration.map
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, size, size, 3), tf.uint8)])

@@ -29,7 +29,9 @@ class ServedModel:
     """
 
     def __init__(self, saved: "SavedModel") -> None:
-        self.model: keras.Model = with_raw_input(with_ood(saved.uncalibrated, saved.calibration.map, saved.detector), saved.rule)
+        self.model: keras.Model = with_raw_input(
+            with_ood(saved.uncalibrated, saved.calibration.map, saved.detector, saved.views), saved.rule
+        )
         self.outputs = (LOGIT, SCORE, *([OOD] if saved.detector else []))
         self.signature = [tf.TensorSpec((None, None, None, 3), tf.uint8, name=INPUT)]
 

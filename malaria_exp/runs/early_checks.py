@@ -135,7 +135,7 @@ def _check_memory(config: Config, model: "keras.Model") -> None:
     # A last batch that is not full is filled up. A cell takes its image and the largest of the layers' outputs, both as float32.
     shapes = [getattr(getattr(layer, "output", None), "shape", ()) for layer in model.layers]
     cell = 4 * (3 * resize_rule(config).size ** 2 + max((math.prod(side or 1 for side in shape[1:]) for shape in shapes), default=0))
-    if (needed := config.evaluation.batch_size * cell / 1e9) > memory:
+    if (needed := config.evaluation.batch_size * config.evaluation.views * cell / 1e9) > memory:
         raise ConfigError(
             f"evaluation.batch_size: {config.evaluation.batch_size:,} cells in '{name}' take {needed:,.0f} GB; this machine has {memory:g} GB of"
             " memory. Give fewer; the scores stay the same."

@@ -10,7 +10,7 @@ from malaria_exp.config.registry import build
 from malaria_exp.config.validation import check
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.runs.finished_runs import FinishedRun
-from malaria_exp.runs.saved_model import MODEL_RECORD, load_model, read_calibration, read_record
+from malaria_exp.runs.saved_model import MODEL_RECORD, load_model, read_calibration, read_record, read_views
 from malaria_exp.training.precision import POLICIES, set_precision
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean
 from malaria_exp.utils.filesystems import local_path, scheme_of
@@ -77,13 +77,13 @@ def members_rule(runs: Sequence[str]) -> ResizeRule:
 
 
 def load_members(runs: Sequence[str]) -> tuple[list["keras.Model"], list[dict[str, Any]]]:
-    """Returns the runs' models, calibrated, and what rebuilds each without its folder: name, params, precision and calibration."""
+    """Returns the runs' models, calibrated, and what rebuilds each without its folder: name, params, precision, views and calibration."""
     models, records = [], []
     with _precision_kept():
         for folder in member_folders(runs):
             saved = load_model(folder)
             models.append(saved.model)
-            records.append({**saved.record["model"], **{key: saved.record.get(key) for key in ("precision", "calibration")}})
+            records.append({**saved.record["model"], **{key: saved.record.get(key) for key in ("precision", "views", "calibration")}})
     return models, records
 
 
@@ -94,18 +94,22 @@ def rebuild_members(records: Sequence[dict[str, Any]]) -> list["keras.Model"]:
         ConfigError: a record is malformed, or names a model that is not known here.
     """
     from malaria_exp.training.calibrated_model import with_calibration  # loads TensorFlow
+    from malaria_exp.training.views import with_views
 
     models = []
     with _precision_kept():
         for number, record in enumerate(records):
             where = f"model.members[{number}]"
-            if {"calibration", *record} != {"name", "params", "precision", "calibration"} or record["precision"] not in POLICIES:
+            if {"calibration", "views", *record} != {"name", "params", "precision", "views", "calibration"} or record[
+                "precision"
+            ] not in POLICIES:
                 raise ConfigError(
-                    f"{where}: expected what a saved ensemble holds: name, params, calibration and precision ({', '.join(POLICIES)})."
+                    f"{where}: expected what a saved ensemble holds: name, params, views, calibration and precision ({', '.join(POLICIES)})."
                 )
             set_precision(record["precision"])
             params = check(f"{where}.params", record["params"], dict[str, Any])
             model = build("model", check(f"{where}.name", record["name"], str), params, path=where)
+            model = with_views(model, read_views(record.get("views"), f"{where}.views"))
             models.append(with_calibration(model, read_calibration(record.get("calibration"), f"{where}.calibration").map))
     return models
 

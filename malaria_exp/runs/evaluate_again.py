@@ -80,7 +80,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         saved_config, protocol = read_config(run.path), run.manifest.protocol
         access = record_opening(folder, table, data.manifest, opened, task="evaluate", protocol=protocol, config=saved_config)
     cells = [data.open(subset, "task=evaluate") for subset in subsets]
-    scorer = Scorer(saved.uncalibrated, config.evaluation.batch_size)
+    scorer = Scorer(saved.averaged, config.evaluation.batch_size)
     thresholds = thresholds_of(run.metrics)
     foreign = open_detector(saved.uncalibrated, saved.detector, config.evaluation.batch_size)
     predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds, foreign)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malaria_exp.config.registry import build
-from malaria_exp.config.run_config import Config, ModelInput
+from malaria_exp.config.run_config import Config, ModelInput, Views
 from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.config.validation import PositiveInt, check, check_keys
 from malaria_exp.data.cell_table import CLASS_NAMES
@@ -43,6 +43,7 @@ class SavedModel:
         rule: the resize rule that its images need.
         record: model.json.
         detector: of foreign images; None without one.
+        views: over how many views of an image its logits are averaged.
     """
 
     uncalibrated: "keras.Model"
@@ -50,19 +51,27 @@ class SavedModel:
     rule: ResizeRule
     record: dict[str, Any]
     detector: Detector | None = None
+    views: int = 1
+
+    @cached_property
+    def averaged(self) -> "keras.Model":
+        """The same images to the mean of its logits over the views (B, 1), which the calibration takes."""
+        from malaria_exp.training.views import with_views  # loads TensorFlow
+
+        return with_views(self.uncalibrated, self.views)
 
     @cached_property
     def model(self) -> "keras.Model":
         """The same images to calibrated logits (B, 1)."""
-        return _whole(self.uncalibrated, self.calibration)
+        return _whole(self.uncalibrated, self.views, self.calibration)
 
 
 def save_model(
     folder: Path, config: Config, data: Data, trained: Trained, calibration: Calibration, detector: Detector | None = None
 ) -> None:
-    """Writes the model, calibrated, in the formats of `save_as`, ood.npz with the detector of foreign images, and model.json."""
-    model, rule = trained.model, data.pixel_cache.rule
-    whole = _whole(model, calibration, rule if config.model_input == "raw" else None)
+    """Writes the model, with its views and calibrated, in the formats of `save_as`, ood.npz with the detector of foreign images, and model.json."""
+    model, rule, views = trained.model, data.pixel_cache.rule, config.evaluation.views
+    whole = _whole(model, views, calibration, rule if config.model_input == "raw" else None)
     files = write_formats(folder, model, whole, config.save_as)
     choice = config.one("model")
     write_json(
@@ -79,6 +88,7 @@ def save_model(
                 "shape": list(whole.input_shape),
                 "dtype": input_dtype(whole),
             },
+            "views": views,
             "calibration": {"name": calibration.name, "parameters": asdict(calibration.map)},
             "ood": write_detector(folder, detector) if detector else None,
             "output": "calibrated logit; sigmoid(logit) is the score, the probability of parasitized",
@@ -89,11 +99,12 @@ def save_model(
     )
 
 
-def _whole(model: "keras.Model", calibration: Calibration, rule: ResizeRule | None = None) -> "keras.Model":
-    """Returns the model with its calibration, and with a resize rule also what prepares raw images for it."""
+def _whole(model: "keras.Model", views: int, calibration: Calibration, rule: ResizeRule | None = None) -> "keras.Model":
+    """Returns the model with its views and its calibration, and with a resize rule also what prepares raw images for it."""
     from malaria_exp.training.calibrated_model import with_calibration  # loads TensorFlow
+    from malaria_exp.training.views import with_views
 
-    whole = with_calibration(model, calibration.map)
+    whole = with_calibration(with_views(model, views), calibration.map)
     if rule is None:
         return whole
     from malaria_exp.training.raw_input import with_raw_input
@@ -154,6 +165,11 @@ def read_calibration(value: Any, where: str) -> Calibration:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def read_views(value: Any, where: str) -> int:
+    """Returns the number of views that a record of a model holds; 1 for None, of a model from before there were views."""
+    return check(where, 1 if value is None else value, Views)
+
+
 def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
     """Rebuilds a run's model from the registry and loads its weights, also of one that was saved with what prepares raw images.
 
@@ -169,6 +185,7 @@ def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
     where = str(folder / MODEL_RECORD)
     name = check(f"{where}: model.name", _entry(record, where, "model", "name"), str)
     params = check(f"{where}: model.params", _entry(record, where, "model", "params"), dict[str, Any])
+    views = read_views(record.get("views"), f"{where}: views")
     calibration = read_calibration(record.get("calibration"), f"{where}: calibration")
     detector = read_detector(folder, record.get("ood"), f"{where}: ood")
     set_precision(precision or record["precision"])
@@ -182,9 +199,9 @@ def load_model(folder: Path, precision: Precision | None = None) -> SavedModel:
     if tuple(model.input_shape[1:3]) != (rule.size, rule.size):
         raise RunFolderError(f"run: '{where}' contradicts itself: images of {rule.size} px for a model of {model.input_shape[1]} px.")
     try:
-        # It was saved inside of models that calibrate it and prepare raw images. The weights of them all are its own.
-        whole = _whole(model, calibration, rule if record["input"].get("takes") == "raw" else None)
+        # It was saved inside of models that average its views, calibrate it and prepare raw images. The weights of them all are its own.
+        whole = _whole(model, views, calibration, rule if record["input"].get("takes") == "raw" else None)
         whole.load_weights(folder / MODEL_FILE)
     except Exception as error:  # noqa: BLE001 - zip, HDF5 and Keras each raise their own on a damaged file
         raise RunFolderError(f"run: the weights in '{folder / MODEL_FILE}' cannot be loaded: {str(error).splitlines()[0]}") from None
-    return SavedModel(model, calibration, rule, record, detector)
+    return SavedModel(model, calibration, rule, record, detector, views)

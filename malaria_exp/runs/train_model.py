@@ -14,6 +14,7 @@ from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.tracking.tracker import Tracker
 from malaria_exp.training.checkpoint import Checkpoint
 from malaria_exp.training.contracts import checked
+from malaria_exp.training.predict import Scorer
 from malaria_exp.training.strategy import open_strategy
 from malaria_exp.training.trainer_interface import Trained, Trainer, TrainerInputs
 from malaria_exp.utils.errors import ConfigError
@@ -84,10 +85,15 @@ def train(
     )
     with batches.reading():
         trained = trainer.train(parts)
+    if config.evaluation.views > 1:
+        from malaria_exp.training.views import with_views
+
+        trained.scorer = Scorer(with_views(trained.model, config.evaluation.views), config.evaluation.batch_size)
+        trained.notes.append(f"A cell's score is that of the mean logit over {config.evaluation.views} views of it, flipped or turned.")
     if trained.best_epoch:
         log.info(
             f"trained   {trained.model.count_params():,} parameters in {trained.seconds:.1f} s ({trained.precision});"
-            f" best epoch {trained.best_epoch} by {trained.monitor}"
+            f" kept epoch {trained.best_epoch}, {trained.monitor} {trained.best:.4f}"
         )
     else:
         log.info(f"trained   nothing: {trained.model.count_params():,} parameters are evaluated as they are")

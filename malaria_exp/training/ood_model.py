@@ -9,6 +9,7 @@ from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.evaluation.ood import Detector, Part
 from malaria_exp.training.calibrated_model import with_calibration
 from malaria_exp.training.ood_features import features
+from malaria_exp.training.views import with_views
 
 FARTHEST = 1e15
 
@@ -22,11 +23,13 @@ class ModelWithOod(keras.Model):
         model: the uncalibrated model.
         calibration: of its logits.
         detector: fitted to the model's features; without one there is no "ood".
+        views: over how many views of an image the logits are averaged; the detector looks at the image as it is.
     """
 
-    def __init__(self, model: keras.Model, calibration: LogitMap, detector: Detector | None) -> None:
+    def __init__(self, model: keras.Model, calibration: LogitMap, detector: Detector | None, views: int = 1) -> None:
         super().__init__(name=f"{model.name}_with_ood")
-        self.model, self.whole, self.detector = model, with_calibration(model, calibration), detector
+        self.model, self.detector, self.views = model, detector, views
+        self.whole = with_calibration(with_views(model, views), calibration)
         self.built = True
 
     @property
@@ -39,16 +42,19 @@ class ModelWithOod(keras.Model):
         """Returns the logits and the OOD scores."""
         if self.detector is None:
             return {"logit": tf.cast(self.whole(images, training=False), tf.float32)}
-        logits, found = features(self.model, self.detector.taps, images, lambda x: self.whole(x, training=False))
+        if self.views == 1:
+            logits, found = features(self.model, self.detector.taps, images, lambda x: self.whole(x, training=False))
+        else:
+            logits, (_, found) = self.whole(images, training=False), features(self.model, self.detector.taps, images)
         # The name by which what converts a graph knows the detector's operations.
         with tf.name_scope("detector"):
             scores = tf.concat([_scores(part, values) for part, values in zip(self.detector.parts, found, strict=True)], axis=1)
         return {"logit": tf.cast(logits, tf.float32), "ood": scores}
 
 
-def with_ood(model: keras.Model, calibration: LogitMap, detector: Detector | None) -> ModelWithOod:
+def with_ood(model: keras.Model, calibration: LogitMap, detector: Detector | None, views: int = 1) -> ModelWithOod:
     """Returns a model of the same weights that gives {"logit": (B, 1), "ood": (B, P)}, both float32, the latter only with a detector; see `ModelWithOod`."""
-    return ModelWithOod(model, calibration, detector)
+    return ModelWithOod(model, calibration, detector, views)
 
 
 def _scores(part: Part, values: tf.Tensor) -> tf.Tensor:
