@@ -28,7 +28,7 @@ class Progress:
         stage: number of the stage under way, from 0.
         stage_first: epochs that were done when it began.
         stopped: whether a callback has ended it.
-        best: value of the monitor in the best epoch; nan before there is one.
+        best: value of the monitor in the epoch whose weights are kept; nan before there is one.
         best_epoch: its number, from 1; 0 before there is one.
         seconds: of training and validation so far.
     """

@@ -301,16 +301,16 @@ class Session:
             row["seconds"] = time.perf_counter() - self._epoch_started
             self.progress.history.append(row)
             inputs.tracker.epoch(row, inputs.val, logits, self.model, self._gradients)
-            self._keep_best(epoch + 1, row[self.settings.monitor])
+            self._keep(epoch + 1, row[self.settings.monitor])
             self._tell("on_epoch_end", epoch, dict(row))
         self.progress.step, self.progress.stopped = 0, bool(self.compiled.stop_training)
         self._save_or_stop(epoch_end=True)
 
-    def _keep_best(self, epoch: int, value: float) -> None:
-        # The first epoch is kept; a later one only if it is better, which NaN never is.
+    def _keep(self, epoch: int, value: float) -> None:
+        # The first epoch is kept; of the best, a later one only if it is better, which NaN never is.
         progress = self.progress
         better = value > progress.best if self._mode == "max" else value < progress.best
-        if not progress.best_epoch or better or np.isnan(progress.best):
+        if self.settings.keep == "last" or not progress.best_epoch or better or np.isnan(progress.best):
             progress.best, progress.best_epoch, self._best_weights = value, epoch, self.model.get_weights()
 
     def _save_or_stop(self, *, epoch_end: bool) -> None:
@@ -347,18 +347,19 @@ class Session:
             getattr(callback, event)(*about)
 
     def trained(self) -> Trained:
-        """Gives the model the weights of its best epoch and returns it."""
+        """Gives the model the weights that are kept and returns it."""
         self.model.set_weights(self._best_weights)
         seconds = time.perf_counter() - self._started
         notes = []
         if np.isnan(self.progress.best):
-            notes.append(f"{self.settings.monitor} was undefined in every epoch: the weights are those of the last one.")
-        elif self.progress.best_epoch == self.settings.epochs > 1:
+            when = "every epoch: the weights are those of the last one" if self.settings.keep == "best" else "the last epoch"
+            notes.append(f"{self.settings.monitor} was undefined in {when}.")
+        elif self.settings.keep == "best" and self.progress.best_epoch == self.settings.epochs > 1:
             notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
         whole = self.length.whole_epochs
         if self.cell_losses and whole is not None and whole < self.settings.epochs:
             notes.append(f"After epoch {whole} the training loss and metrics are those of the cells with the highest losses, not of all.")
-        if self.settings.monitor == "loss":
+        if self.settings.monitor == "loss" and self.settings.keep == "best":
             notes.append(
                 "The best epoch was chosen by the training loss: it shows whether the model can learn, and says nothing about new cells."
             )

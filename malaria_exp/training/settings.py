@@ -35,17 +35,19 @@ class TrainingParameters:
 
     Attributes:
         monitor: what chooses the best epoch: val_loss, or val_ and the name of a metric whose better direction is known; loss, to see a model overfit.
+        keep: the weights that are kept at the end: best, those of the best epoch by the monitor; or last, those of the last epoch.
         checkpoint: how often everything is written that a run which was cut off goes on from (task=resume): auto is after each epoch, and each
             minute of a long one, as long as it takes at most 1 % of the time; or an interval such as '500 steps'; null for never.
         precision: float32, bfloat16 or float16 (mixed: weights stay float32); auto measures once which is fastest here.
         accumulate: batches whose averaged gradients make one update, as if batch_size were so many times larger.
-        ema: keep a running average of the weights, of which a step keeps this fraction (0.99, say); the average is validated and saved. null for none.
+        ema: keep a running average of the weights, of which a step keeps this fraction (0.99, say); the average is validated, kept and saved. null for none.
         eager: run every step as plain Python, to stop in it with a debugger; several times slower.
         jit_compile: compile with XLA; for these models slower than plain graphs on a CPU, and on a GPU not the same to the last bit each time.
         strategy: how tf.distribute divides each batch: none; mirrored among this machine's GPUs; multi_worker among machines; auto as found.
     """
 
     monitor: Monitor = "val_auc"
+    keep: Literal["best", "last"] = "best"
     checkpoint: Literal["auto"] | Duration | None = "auto"
     precision: Precision = "auto"
     accumulate: PositiveInt = 1

@@ -68,15 +68,15 @@ class Trained:
     """A trained model with its history.
 
     Attributes:
-        model: with the weights of its best epoch, not compiled.
+        model: with the weights that were kept, not compiled.
         history: a row an epoch; empty if nothing was trained.
         precision: "float32", "bfloat16" or "float16".
         monitor: the metric that chose the best epoch.
-        best_epoch: its number, from 1; 0 if nothing was trained.
+        best_epoch: number of the epoch whose weights were kept, from 1; 0 if nothing was trained.
         best: the monitor's value there.
         seconds: of training and validation, without building the model.
         notes: what a reader of the report should know.
-        scorer: of the model, already traced where it validated the training; None if there is none.
+        scorer: of the model, already traced where it validated the training, or of the model with its views; None if there is none.
     """
 
     model: "keras.Model"
@@ -111,5 +111,5 @@ class Trainer(Protocol):
     settings: Settings
 
     def train(self, inputs: TrainerInputs) -> Trained:
-        """Trains and returns the model of the best epoch."""
+        """Trains and returns the model of the epoch that is kept."""
         ...

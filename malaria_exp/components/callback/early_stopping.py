@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def early_stopping(
     context: CallbackContext, /, *, monitor: Monitor | None = None, patience: PositiveInt = 5, min_delta: NonNegative = 0.0
 ) -> "keras.callbacks.Callback":
-    """Stops when a validation metric has not become better for some epochs; the best epoch's weights are kept, as always.
+    """Stops when a validation metric has not become better for some epochs; which weights are kept says trainer.keep.
 
     With trainer=staged it ends the stage.
 

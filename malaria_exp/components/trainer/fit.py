@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @register("trainer", "fit")
 @with_parameters(TrainingParameters)
 def fit(shared: TrainingParameters, /, *, epochs: PositiveInt = 10) -> Trainer:
-    """Trains with Keras fit; the weights of the best epoch are kept.
+    """Trains with Keras fit; the weights of the best epoch are kept, or of the last.
 
     Args:
         epochs: passes over the training cells.
@@ -37,7 +37,7 @@ class FitTrainer:
         self.settings = settings
 
     def train(self, inputs: TrainerInputs) -> Trained:
-        """Trains stage by stage and returns the model with the weights of its best epoch."""
+        """Trains stage by stage and returns the model with the weights that are kept."""
         session = Session(self.settings, inputs)
         refuse_workers(session.strategy)
         if session.nothing_to_train:

@@ -40,7 +40,7 @@ class LoopTrainer:
         self.settings = settings
 
     def train(self, inputs: TrainerInputs) -> Trained:
-        """Trains and returns the model with the weights of its best epoch."""
+        """Trains and returns the model with the weights that are kept."""
         import keras
         import tensorflow as tf
 

@@ -45,7 +45,7 @@ def staged(
     """Trains with Keras fit in stages, such as the head first and then all layers: for models whose weights come from elsewhere.
 
     Each stage begins with a fresh optimizer and runs through the whole schedule; lengths in percent are of the stage. The best
-    epoch of all stages is kept; early stopping ends a stage.
+    epoch of all stages is kept (or the last); early stopping ends a stage.
 
     Args:
         stages: each with epochs, train (names of layers, or patterns: [logit], ['block_16*', logit], ['*']) and learning_rate (multiplies optimizer.learning_rate).

@@ -46,7 +46,13 @@ def training_curves(
                 marker = "o" if len(history) < 2 else None
                 axes.plot(epochs, columns[name], color=color, linestyle=line, marker=marker, linewidth=1.5, label=label)
         if best is not None:
-            axes.axvline(best[1], color=GREEN, linestyle=":", linewidth=1.3, label=f"best by {best[0]}: epoch {best[1]:g}")
+            axes.axvline(
+                best[1],
+                color=GREEN,
+                linestyle=":",
+                linewidth=1.3,
+                label=f"{'kept' if best_epoch else 'best by ' + best[0]}: epoch {best[1]:g}",
+            )
         title = METRICS[base].label if base in METRICS else base.replace("_", " ").capitalize()
         dress(axes, title, "Epoch", {"loss": "Loss (as trained)", "learning_rate": "Learning rate"}.get(base, title))
         count_axis(axes, epochs)

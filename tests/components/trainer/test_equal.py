@@ -208,6 +208,22 @@ def test_a_bad_step_in_float16_is_left_out(way, make_inputs):
 
 
 @pytest.mark.parametrize("way", ["fit", "loop"])
+def test_the_last_epochs_weights_are_kept_if_asked_averaged_or_not(way, make_inputs):
+    seen = []
+
+    def watch(context):
+        return [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(context.model.get_weights()))]
+
+    parts = make_inputs(learning_rate=0.05, callbacks=watch)
+    trained = train(parts, way, epochs=4, keep="last", monitor="val_log_loss", ema=0.5 if way == "fit" else None)
+    values = [row["val_log_loss"] for row in trained.history]
+    assert (trained.best_epoch, trained.best) == (4, values[-1])
+    for one, two in zip(trained.model.get_weights(), seen[-1], strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert not any("best epoch" in note for note in trained.notes)
+
+
+@pytest.mark.parametrize("way", ["fit", "loop"])
 def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
     raw = {}
 
