@@ -76,7 +76,7 @@ IN_AN_EXPERIMENT = {
     "trainer/staged": "experiment/transfer_learning",
 }
 # Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
-TOGETHER = ("aug", "callback", "interval", "logger", "loss", "metric", "optimizer", "schedule", "threshold")
+TOGETHER = ("aug", "callback", "interval", "logger", "loss", "metric", "optimizer", "sampling", "schedule", "threshold")
 ROUNDS = 8
 
 
