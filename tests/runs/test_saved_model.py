@@ -42,7 +42,12 @@ def save(folder, model, name, takes="prepared", formats=("keras",)):
     folder.mkdir(parents=True, exist_ok=True)
     save_model(
         folder,
-        SimpleNamespace(one=lambda group: SimpleNamespace(name=name, params=params_of(name)), save_as=list(formats), model_input=takes),
+        SimpleNamespace(
+            one=lambda group: SimpleNamespace(name=name, params=params_of(name)),
+            save_as=list(formats),
+            model_input=takes,
+            evaluation=SimpleNamespace(views=1),
+        ),
         SimpleNamespace(pixel_cache=SimpleNamespace(rule=RULE), manifest=SimpleNamespace(hash="0" * 64)),
         SimpleNamespace(model=model, precision="float32"),
         CALIBRATIONS[takes],
