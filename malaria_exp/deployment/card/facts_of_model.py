@@ -16,14 +16,16 @@ def technology(record: CardRecord) -> str | None:
     )
 
 
-@fact("model.json: model, input, calibration; config.yaml: model; docs/models.md of the program draws it")
+@fact("model.json: model, input, views, calibration; config.yaml: model; docs/models.md of the program draws it")
 def architecture(record: CardRecord) -> str | None:
     """Model."""
     shape = " x ".join(str(size) for size in record.model["input"]["shape"][1:])
     name, params = record.model["model"]["name"], record.model["model"]["params"]
     said = ", ".join(f"{key} {anonymous(str(value))}" for key, value in params.items())
+    views = record.model.get("views", 1)
+    averaged = f", the mean over {views} flipped or turned views of the image," if views > 1 else ","
     return (
-        f"{name} ({said}), {record.model['parameters']:,} parameters; input {shape} {record.model['input']['dtype']}; output a logit,"
+        f"{name} ({said}), {record.model['parameters']:,} parameters; input {shape} {record.model['input']['dtype']}; output a logit{averaged}"
         f" calibrated by {record.model['calibration']['name']}, whose sigmoid is the score: the probability of parasitized."
     )
 
@@ -48,25 +50,25 @@ def ensemble(record: CardRecord) -> str | None:
     return f"The mean of {len(record.config['model']['runs'])} finished runs; config.yaml names them, model.json holds what they are."
 
 
-@fact("config.yaml: loss, optimizer, schedule, trainer, batch_size, aug, count_by; history.csv")
+@fact("config.yaml: loss, optimizer, schedule, trainer, sampling, batch_size, aug; history.csv")
 def training(record: CardRecord) -> str | None:
     """Training."""
     parts = [
         f"{group} {record.choice(group)}" + (f" ({said})" if (said := record.settings(group)) else "")
-        for group in ("loss", "optimizer", "schedule", "trainer")
+        for group in ("loss", "optimizer", "schedule", "trainer", "sampling")
+        if group in record.config
     ]
     seconds = record.metrics.get("training", {}).get("train_seconds")
     spent = f" {seconds:,.0f} seconds." if seconds else ""
-    return (
-        f"{'; '.join(parts)}; batches of {record.config['batch_size']}; augmentation {record.choice('aug') or 'none'}; what weighs the same"
-        f" in the loss: a {record.config['count_by']}.{spent}"
-    )
+    return f"{'; '.join(parts)}; batches of {record.config['batch_size']}; augmentation {record.choice('aug') or 'none'}.{spent}"
 
 
-@fact("metrics.json: training.monitor, training.best_epoch")
+@fact("metrics.json: training.monitor, training.best_epoch; config.yaml: trainer.keep")
 def selection(record: CardRecord) -> str | None:
     """Selection of the model."""
     found = record.metrics["training"]
+    if record.config["trainer"].get("keep") == "last":
+        return f"None: the weights are those of the last epoch, {found['best_epoch']}."
     return f"Of {found['epochs']} epochs the one with the best {found['monitor']}: epoch {found['best_epoch']}."
 
 
