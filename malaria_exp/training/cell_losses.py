@@ -70,7 +70,9 @@ def noting_model(images: Any, logits: Any, cell_losses: CellLosses) -> keras.Mod
 
         def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             """Notes the losses, too."""
-            cell_losses.update_state(y, y_pred, under_way.pop())
+            # On several devices Keras calls it once without a step, to build the metrics.
+            if under_way:
+                cell_losses.update_state(y, y_pred, under_way.pop())
             return super().compute_metrics(x, y, y_pred, sample_weight)
 
     return NotingModel(images, logits)

@@ -60,7 +60,7 @@ class Session:
         score: computes the logits (N,) of a subset's cells with the current weights; a trainer may replace it.
         progress: how far the training has come.
         step_metrics: the running means of the epoch so far; a trainer that keeps its own gives them here.
-        cell_losses: notes each cell's loss, if cells are sampled by it: batches then have the cells' places as a fourth part.
+        cell_losses: notes each cell's loss, if cells are sampled by it; the batches of `of_epoch` then have weights and the cells' places, too.
         batches: the training batches from the step that comes next on, divided among the strategy's devices; made anew for each stage.
     """
 
@@ -70,6 +70,8 @@ class Session:
     step_metrics: "list[keras.metrics.Metric]"
     cell_losses: "CellLosses | None" = None
     batches: Any
+    _numbered: Any
+    _of_epoch: Iterator[Any] | None
 
     def __init__(self, settings: Settings, inputs: TrainerInputs) -> None:
         self.settings, self.inputs = settings, inputs
@@ -156,15 +158,18 @@ class Session:
     def _first_batch(self) -> tuple[np.ndarray, ...]:
         return tuple(column.numpy() for column in next(iter(self.inputs.batches.dataset())))
 
-    def _open_batches(self) -> Any:
+    def _open_batches(self) -> None:
+        batches = self.inputs.batches
+        self.batches = distributed(batches, self.strategy, lambda own: own.dataset(self.epoch, self.progress.step))
+        self._numbered = self._of_epoch = None
         if self.cell_losses is not None:
-            return distributed(
-                self.inputs.batches, self.strategy, lambda own: own.epoch_under_way(lambda: (self.epoch, self.progress.step))
-            )
-        return distributed(self.inputs.batches, self.strategy, lambda own: own.dataset(self.epoch, self.progress.step))
+            self._numbered = distributed(batches, self.strategy, lambda own: own.epoch_under_way(lambda: (self.epoch, self.progress.step)))
 
     def of_epoch(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Returns the epoch's own iterator, where an epoch's cells are known only once it begins; otherwise the given one, which goes on."""
+        """Returns the iterator to take the epoch's batches from: that of `batches`, which goes on; or with `cell_losses` one of its own.
+
+        That one begins with the epoch, whose cells are known only then.
+        """
         return self._of_epoch or batches
 
     @property
@@ -192,7 +197,7 @@ class Session:
         if self._checkpoint is None:
             self.progress.stage, self.progress.stage_first, self.progress.stopped = number, self.epoch, False
         self.compiled = self._compile(self.model, stage)
-        self.batches, self._of_epoch = self._open_batches(), None
+        self._open_batches()
         for callback in self._callbacks:
             callback.set_model(self.compiled)
             callback.set_params({"epochs": self.settings.epochs, "steps": self.length.steps_per_epoch, "verbose": 0})
@@ -260,7 +265,7 @@ class Session:
         self._tell("on_epoch_begin", epoch, {})
         if self.cell_losses is not None:
             self.cell_losses.reset_state()
-            self._of_epoch = iter(self.batches)
+            self._of_epoch = iter(self._numbered)
         if self._checkpoint is not None:
             # Only now, because the trainer has just reset them.
             if self.progress.step:

@@ -91,7 +91,7 @@ class LoopTrainer:
 
         session.score = validate
         with session.running():
-            batches = iter(session.batches)
+            batches = iter(() if session.cell_losses else session.batches)
             session.begin_stage()
             for epoch in range(session.epoch, session.stage_end):
                 for metric in (mean_loss, *metrics):
