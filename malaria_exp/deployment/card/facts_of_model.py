@@ -30,6 +30,16 @@ def architecture(record: CardRecord) -> str | None:
     )
 
 
+@fact("model.json: ood")
+def foreign(record: CardRecord) -> str | None:
+    """Detector of images unlike the training data."""
+    found = record.model["ood"]
+    if found is None:
+        return "None: the model scores whatever it is given, also what is no blood cell."
+    rate = "" if found["false_warnings"] is None else f"; of validation cells it warned of {found['false_warnings']:.1%}"
+    return f"{found['name']}, which looks at {', '.join(found['parts'])}{rate}."
+
+
 @fact("config.yaml: init_from, model, seed")
 def initial_weights(record: CardRecord) -> str | None:
     """Initial weights."""

@@ -42,7 +42,7 @@ SECTIONS = {
         "never_tested",
         "preprocessing",
     ),
-    "Model": ("technology", "architecture", "initial_weights", "ensemble", "training", "selection"),
+    "Model": ("technology", "architecture", "foreign", "initial_weights", "ensemble", "training", "selection"),
     "Reproducing it": ("command", "software", "hashes", "weights", "audit"),
 }
 # Ids of https://hf.co/metrics where it has them.

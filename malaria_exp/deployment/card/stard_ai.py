@@ -83,7 +83,7 @@ STARD_AI = Checklist(
             ("metrics_used", "uncertainty"),
             "Comparisons, if any: task=compare.",
         ),
-        Item("19", _ANALYSIS, "Indeterminate results", ("thresholds",), "Indeterminate results of the reference standard."),
+        Item("19", _ANALYSIS, "Indeterminate results", ("thresholds", "foreign"), "Indeterminate results of the reference standard."),
         Item("20", _ANALYSIS, "Missing data", ("excluded",), "Missing reference standard. See the publication of the data set."),
         Item("21", _ANALYSIS, "Variability of accuracy, prespecified or exploratory", ("per_patient",), "Which analyses were planned."),
         Item(
