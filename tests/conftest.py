@@ -144,6 +144,9 @@ def run_task(cache_root):
         "score_histogram",
         "training_curves",
         "per_patient",
+        "patient_agreement",
+        "patient_detection",
+        "predictive_value_curves",
         "worst_errors",
     )
     undrawn = {name: lambda *_, **__: figure for name in drawing} | {"png_bytes": lambda figure: picture}

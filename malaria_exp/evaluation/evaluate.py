@@ -8,8 +8,9 @@ import numpy as np
 
 from malaria_exp.data.cell_table import count_cells
 from malaria_exp.evaluation.calibration_metrics import calibration_metrics
-from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN, IntervalMethod
 from malaria_exp.evaluation.metrics import count, rates
+from malaria_exp.evaluation.patient_level.patient_level import patient_level
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule, choose_thresholds
 from malaria_exp.utils.errors import DataError
@@ -41,7 +42,8 @@ def evaluate(
         Plain Python ready for JSON, undefined values as None:
         {"thresholds": {name: {"value", "rule", "promise", "chance"}, see `Threshold`},
          "subsets": {subset: {"counted": as `count_cells` gives it, "at": {threshold name: {"threshold", "tp", "fp", "tn", "fn", metric: cell ...}},
-         "ranking": {metric: cell}, "calibration": see `calibration_metrics`, "per_patient": [row, ...], "no_interval": None or why}},
+         "ranking": {metric: cell}, "calibration": see `calibration_metrics`, "per_patient": [row, ...], "patient_level": see `patient_level`,
+         at the first threshold, None if the patients are not known, "no_interval": None or why}},
          "interval": {"method", "resamples", "confidence", "seed"}}
         with cell and its keys as in `IntervalMethod`, and rows as in `per_patient`.
 
@@ -52,9 +54,11 @@ def evaluate(
     frozen = _frozen(predictions, thresholds, resamples, seed)
     values = {name: threshold.value for name, threshold in frozen.items()}
     subsets = {}
+    settings: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    first = next(iter(values))
     for name in predictions.subsets:
         cells = predictions.select(name)
-        intervals = interval(cells.label, cells.score, cells.patient, values, resamples=resamples, confidence=confidence, seed=seed)
+        intervals = interval(cells.label, cells.score, cells.patient, values, **settings)
         at = {
             key: {"threshold": value, **vars(count(cells.label, cells.score, value)), **intervals["at"][key]}
             for key, value in values.items()
@@ -71,6 +75,11 @@ def evaluate(
                 uncalibrated=None if uncalibrated is None else uncalibrated[predictions.subset == name],
             ),
             "per_patient": per_patient(cells, values),
+            "patient_level": None
+            if intervals["reason"] == PATIENTS_UNKNOWN
+            else patient_level(
+                cells.label, cells.score >= values[first], cells.patient, intervals["at"][first], interval=interval, **settings
+            ),
             "no_interval": intervals["reason"],
         }
     data = {

@@ -56,6 +56,8 @@ def evaluate_joined(
         decided = replace(predictions, score=(predictions.score >= own).astype(np.float64))
         found = evaluate(decided, thresholds={name: Threshold(HALF, "")}, interval=interval, **settings)["subsets"]["test"]
         part["at"][name] = found["at"][name] | {"threshold": thresholds[name].value}
+        if name == next(iter(thresholds)):
+            part["patient_level"] = found["patient_level"]
         for row, decided_row in zip(part["per_patient"], found["per_patient"], strict=True):
             row["at"][name] = decided_row["at"][name]
     return metrics

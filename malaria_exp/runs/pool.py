@@ -14,13 +14,14 @@ from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.pooled_metrics import average_over_seeds, average_over_splits, evaluate_joined, own_thresholds, patient_pulls
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import REPEATS
-from malaria_exp.evaluation.reports.comparison.page import report_link
+from malaria_exp.evaluation.reports.comparison.page import relative_link, report_link
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
+from malaria_exp.evaluation.reports.patient_cells import PAGE, anchor
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
 from malaria_exp.evaluation.summary import headline, shown_cells
 from malaria_exp.runs import provenance
-from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, TestedRun, pooled_configurations
+from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, Repetition, TestedRun, pooled_configurations
 from malaria_exp.runs.read_files import CONFIG, SPLIT, read_split
 from malaria_exp.runs.train_model import build_choice
 from malaria_exp.runs.write_results import write_evaluation
@@ -130,7 +131,18 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     columns = {"run": names[row_runs], "fold": folds[row_runs]}
     # A curve of one repetition has that repetition's area, not the mean.
     drawn = replace(result, metrics=evaluated[0])
-    write_evaluation(folder, result, record, "pooled", text, errors=0, columns=columns, drawn=drawn, runs=_one_by_one(one, folder))
+    write_evaluation(
+        folder,
+        result,
+        record,
+        "pooled",
+        text,
+        errors=0,
+        columns=columns,
+        drawn=drawn,
+        runs=_one_by_one(one, folder),
+        patient_links=_patient_links(first, folder),
+    )
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
 
@@ -157,6 +169,16 @@ def _test_sets(runs: Sequence[TestedRun]) -> tuple[list[list[dict[str, Any]]], f
         counts, what = split.counts(), "patients" if split.patients_known else "cells"
         ratios.append(counts["test"][what] / max(1, counts["train"][what] + counts["val"][what]))
     return [[run.metrics for run in each] for each in by_set.values()], float(np.mean(ratios))
+
+
+def _patient_links(repetition: Repetition, folder: Path) -> dict[str, str]:
+    """Returns where a run shows the cells of each patient that it tested, relative to the folder."""
+    links: dict[str, str] = {}
+    for number, run in enumerate(repetition.runs):
+        if page := relative_link(run.run.path / PAGE, folder):
+            tested = np.unique(repetition.predictions.patient[repetition.row_runs == number]).tolist()
+            links |= {patient: f"{page}#{anchor(patient)}" for patient in tested}
+    return links
 
 
 def _one_by_one(one: PooledConfiguration, folder: Path) -> SortableTable:

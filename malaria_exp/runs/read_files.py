@@ -68,7 +68,11 @@ METRICS_KEYS: dict[str, Any] = {
     "subsets": dict[Literal[SUBSETS], dict[str, Any]],  # type: ignore[valid-type]
 }
 THRESHOLD_KEYS: dict[str, Any] = {"value": Probability, "rule": str, "promise": str | None, "chance": Probability | None}
-SUBSET_KEYS: dict[str, Any] = {"at": dict[ThresholdName, dict[str, float | Numbers | None]], "ranking": dict[str, Numbers]}
+SUBSET_KEYS: dict[str, Any] = {
+    "at": dict[ThresholdName, dict[str, float | Numbers | None]],
+    "ranking": dict[str, Numbers],
+    "patient_level": dict[str, Any] | None,
+}
 
 
 def read_json(path: Path) -> dict[str, Any]:

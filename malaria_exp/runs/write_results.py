@@ -1,4 +1,4 @@
-"""Writing an evaluation result: predictions.csv, metrics.json, plots/, report.html, and the list of excluded images."""
+"""Writing an evaluation result: predictions.csv, metrics.json, plots/, report.html, patients.html, and the list of excluded images."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from malaria_exp.data.bad_images import EXCLUDED_FILE
 from malaria_exp.data.cell_table import BadImage
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.reports.results_table import results_table
-from malaria_exp.evaluation.summary import cautions, headline
+from malaria_exp.evaluation.summary import cautions, first_threshold, headline, reported_subset
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
 from malaria_exp.utils.terminal_log import RESULT, log
@@ -49,8 +49,9 @@ def write_evaluation(
     columns: Mapping[str, np.ndarray] | None = None,
     drawn: EvaluationResult | None = None,
     runs: "SortableTable | None" = None,
+    patient_links: Mapping[str, str] | None = None,
 ) -> Path:
-    """Writes predictions.csv, metrics.json, plots/*.png and report.html, and returns the path of the report.
+    """Writes predictions.csv, metrics.json, plots/*.png, report.html and, where there are images, patients.html; returns the report's path.
 
     Args:
         folder: that they are written to.
@@ -62,8 +63,10 @@ def write_evaluation(
         columns: further columns of predictions.csv.
         drawn: what the figures show, if it is not all of the result.
         runs: of a pooled result, a table with a row for each run.
+        patient_links: of a pooled result, where a patient's cells are shown, by patient.
     """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
+    from malaria_exp.evaluation.reports.patient_cells import write_patient_cells
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
     result.predictions.write(folder / "predictions.csv", columns)
@@ -71,6 +74,12 @@ def write_evaluation(
     plots = draw_plots(drawn or result, errors=errors)
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
+    subset, first = reported_subset(result.metrics), first_threshold(result.metrics)
+    links = dict(patient_links or {})
+    for cells in result.cells:
+        if cells.subset == subset:
+            shown, part = result.predictions.select(subset), result.metrics["subsets"][subset]
+            links |= write_patient_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky)
     return write_report(
         folder / "report.html",
         ReportData(
@@ -88,6 +97,7 @@ def write_evaluation(
             notes=[*result.notes, *cautions(result.metrics, nih=result.nih)],
             command=record["command"],
             runs=runs,
+            patient_links=links,
         ),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from evaluation_settings import SETTINGS
 
+from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.evaluate import evaluate, json_ready
 from malaria_exp.evaluation.metrics import METRICS, compute
 from malaria_exp.evaluation.predictions import Predictions
@@ -134,3 +135,33 @@ def test_json_keeps_numpy_and_drops_nan(tmp_path):
     path = write_json(tmp_path / "a.json", json_ready({"a": np.float32(0.5), "b": [np.nan, np.inf], "c": np.arange(2), 3: "µ"}))
     assert json.loads(path.read_text()) == {"a": 0.5, "b": [None, None], "c": [0, 1], "3": "µ"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_chapter_on_patients_is_at_the_first_threshold_and_in_the_order_of_the_patients():
+    given = predictions()
+    test = evaluate(given, **SETTINGS)["subsets"]["test"]
+    found, first = test["patient_level"], next(iter(SETTINGS["thresholds"]))
+    for row, own in zip(test["per_patient"], found["fractions"], strict=True):
+        at = row["at"][first]
+        assert own["labeled"] == pytest.approx(row["parasitized"] / row["cells"])
+        assert own["predicted"] == pytest.approx((at["tp"] + at["fp"]) / row["cells"])
+        assert own["low"] <= own["corrected"] <= own["high"]
+    half = found["predictive_values"][0]
+    sensitivity, specificity = (test["at"][first][name]["value"] for name in ("sensitivity", "specificity"))
+    assert half["ppv"]["value"] == pytest.approx(sensitivity / (sensitivity + 1 - specificity))
+
+
+def test_the_order_of_the_cells_has_no_effect_on_the_chapter_on_patients():
+    given = predictions()
+    order = np.random.default_rng(0).permutation(len(given))
+    columns = ("cell_id", "patient", "slide", "label", "score", "subset")
+    shuffled = Predictions(*(getattr(given, name)[order] for name in columns))
+    a, b = (evaluate(one, **SETTINGS)["subsets"]["test"]["patient_level"] for one in (given, shuffled))
+    assert a["fractions"] == b["fractions"] and a["detection"] == b["detection"] and a["agreement"] == b["agreement"]
+
+
+def test_without_known_patients_nothing_is_said_of_them():
+    given = predictions(("test",), patients=1)
+    unknown = Predictions(given.cell_id, np.full(len(given), UNKNOWN), given.slide, given.label, given.score, given.subset)
+    found = evaluate(unknown, **SETTINGS | {"thresholds": {"fixed": Threshold(0.5, "given")}})["subsets"]["test"]
+    assert found["patient_level"] is None

@@ -41,6 +41,7 @@ METRICS = {"thresholds": {"fixed": {"value": 0.5, "rule": "given", "promise": No
         ("metrics.json", METRICS | {"subsets": {"test": {"at": {}, "ranking": {}}}}, r"at\.fixed or ranking\.auc is missing"),
         ("metrics.json", METRICS | {"subsets": {"test": PART | {"ranking": {"auc": {"value": "0.9"}}}}}, r"ranking\.auc\.value: expected"),
         ("metrics.json", METRICS | {"training": {"parameters": "many"}}, r"training\.parameters: expected"),
+        ("metrics.json", METRICS | {"subsets": {"test": PART | {"patient_level": 3}}}, r"subsets\.test\.patient_level: expected"),
         ("metrics.json", {"subsets": {"test": PART}}, "lacks thresholds"),
         ("history.csv", ",".join(f"m{i}" for i in range(300)), "at most 200 columns"),
         ("history.csv", "epoch," + "m" * 200, "at most 100 printable"),

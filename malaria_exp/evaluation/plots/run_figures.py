@@ -4,6 +4,7 @@ import numpy as np
 
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.plots.patient_level import patient_agreement, patient_detection, predictive_value_curves
 from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
 from malaria_exp.evaluation.plots.reliability import reliability
 from malaria_exp.evaluation.plots.results import confusion_matrix, precision_recall, roc, score_histogram
@@ -39,6 +40,10 @@ def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
     if result.history:
         figures["training_curves"] = training_curves(result.history, monitor=result.monitor, best_epoch=result.best_epoch, leaky=leaky)
     figures["per_patient"] = per_patient(part["per_patient"], threshold=first, leaky=leaky)
+    if part["patient_level"]:
+        figures["patient_detection"] = patient_detection(part["patient_level"], leaky=leaky)
+        figures["patient_agreement"] = patient_agreement(part["patient_level"], leaky=leaky)
+        figures["predictive_values"] = predictive_value_curves(part["at"][first], threshold=first, leaky=leaky)
     missed, alarms = worst(shown.label, shown.score, values[first], errors // 2)
     # Joined runs have scores, but no pictures.
     cells = next((cells for cells in result.cells if cells.subset == subset), None)

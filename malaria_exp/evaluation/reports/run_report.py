@@ -15,14 +15,17 @@ from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.ood import describe_foreign
 from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
+from malaria_exp.evaluation.reports.patient_chapter import NO_DIAGNOSIS, patient_sentences
 from malaria_exp.evaluation.reports.templates import interval, number, template
 from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
 # By the beginning of their names: plots that the page shows unfolded, in this order, and those that need its whole width.
-SHOWN = ("roc", "reliability", "per_patient", "worst_errors")
-WIDE = ("training_curves", "per_patient", "worst_errors")
+SHOWN = ("roc", "reliability", "worst_errors")
+WIDE = ("training_curves", "per_patient", "worst_errors", "patient_detection", "patient_agreement")
+# Those of the chapter on patients.
+OF_PATIENTS = ("patient_detection", "patient_agreement", "per_patient", "predictive_values")
 SUBSET_NAMES = {"train": "Training", "val": "Validation", "test": "Test", "external": "External"}
 
 # By the beginning of a plot's name: title, and how to read it.
@@ -65,6 +68,22 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Each dot is a patient, worst first; larger dots have more cells. If a few patients lie far below the rest, the average hides "
         "patients for whom the model fails.",
     ),
+    "patient_detection": (
+        "Infected and healthy patients",
+        "Left: below the dashed line lie 95 of 100 healthy patients; right of the dash-dotted one, 95 of 100 infected patients lie above it. "
+        "Right: each point is a limit, and how many healthy and infected patients have more cells predicted parasitized than that.",
+    ),
+    "patient_agreement": (
+        "Predicted and labeled fraction",
+        "Each dot is a patient. Left: on the dotted line the prediction agrees with the labels; bars are the intervals that the program gives "
+        "for a patient whose labels it does not know. Right: how far off it is; 95 of 100 patients lie between the dashed limits, whose "
+        "own uncertainty is shaded.",
+    ),
+    "predictive_values": (
+        "Predictive values",
+        "What a prediction is worth, by how many of all cells are parasitized: one half among the cells of a data set, far fewer in blood. There "
+        "most cells predicted parasitized are false alarms.",
+    ),
     "worst_errors": (
         "The worst errors",
         "The cells that the model got most wrong, with score, patient and file.",
@@ -96,6 +115,7 @@ class ReportData:
         notes: sentences of caution, shown near the top.
         command: the command line that repeats the run.
         runs: of a pooled result, a table with a row for each run.
+        patient_links: where a patient's cells are shown, by patient.
     """
 
     title: str
@@ -112,6 +132,7 @@ class ReportData:
     notes: Sequence[str] = ()
     command: str = ""
     runs: SortableTable | None = None
+    patient_links: Mapping[str, str] = field(default_factory=dict)
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -136,7 +157,7 @@ def render(data: ReportData) -> str:
     first = first_threshold(metrics)
     cells = shown_cells(metrics, shown)
     pictures = [(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()]
-    main = [item for start in SHOWN for item in pictures if item[0].name.startswith(start)]
+    main, of_patients = ([item for start in names for item in pictures if item[0].name.startswith(start)] for names in (SHOWN, OF_PATIENTS))
     effective = cells["sensitivity"].get("patients")
     return template("run_report.html.j2").render(
         title=f"{data.run_name} - {data.title}",
@@ -156,7 +177,10 @@ def render(data: ReportData) -> str:
         subsets={shown: part} | dict(metrics["subsets"]),
         counts=data.counts or {name: subset["counted"] for name, subset in metrics["subsets"].items()},
         main_pictures=main,
-        more_pictures=[item for item in pictures if item not in main],
+        patient_pictures=of_patients,
+        patient_sentences=patient_sentences(part) if part["patient_level"] else (),
+        no_diagnosis=NO_DIAGNOSIS,
+        more_pictures=[item for item in pictures if item not in main and item not in of_patients],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
     )

@@ -49,6 +49,7 @@ def rows_of(path):
 
 def test_folds_are_joined_and_every_patient_counts_once(make, pooled):
     runs = [make(f"fold{fold}", fold=fold) for fold in range(FOLDS)]
+    (runs[1] / "patients.html").write_text("<p>cells")
     folder = pooled(runs)
     parts, joined = [read(run / "predictions.csv").select("test") for run in runs], read(folder / "predictions.csv")
     assert joined.subsets == ("test",)
@@ -66,12 +67,17 @@ def test_folds_are_joined_and_every_patient_counts_once(make, pooled):
         for count in ("tp", "fp", "tn", "fn"):
             assert test["at"][name][count] == sum(metrics_of(run)["subsets"]["test"]["at"][name][count] for run in runs)
             assert test["at"][name][count] == sum(row["at"][name][count] for row in test["per_patient"])
+    fractions, first = test["patient_level"]["fractions"], next(iter(test["at"]))
+    predicted = [(row["at"][first]["tp"] + row["at"][first]["fp"]) / row["cells"] for row in test["per_patient"]]
+    assert [row["predicted"] for row in fractions] == pytest.approx(predicted)
     threshold = metrics["thresholds"]["target_sensitivity"]
     assert (threshold["value"], threshold["chance"]) == (pytest.approx(0.5), pytest.approx(0.6))
     assert threshold["rule"] == "each run's own, 0.400 to 0.600: the largest"
     page = (folder / "report.html").read_text()
     assert "Folds and seeds one by one" in page
     assert all(f"../fold{fold}/report.html" in page for fold in range(FOLDS))
+    # Cells are shown by the runs that tested them.
+    assert page.count('href="../fold1/patients.html#patient-') == len(np.unique(parts[1].patient)) and "../fold0/patients.html" not in page
     assert metrics["pooled"]["what"] == "3 folds"
     status = json.loads((folder / "status.json").read_text())
     assert (status["status"], status["headline"]["test"]["patients"], status["report"]) == ("done", PATIENTS, "report.html")

@@ -62,8 +62,10 @@ def test_every_number_of_the_metrics_is_there():
     for part in subsets.values():
         shown = leaves({key: part[key] for key in ("counted", "at", "ranking")}, skip=("threshold", "patients"))
         assert {number(value) for value in shown} <= words
-        for row in part["per_patient"]:
-            own = [row["patient"], number(row["cells"]), number(row["parasitized"]), number(row["mean_score"])]
+        for row, fraction in zip(part["per_patient"], part["patient_level"]["fractions"], strict=True):
+            own = [row["patient"], number(row["cells"]), number(row["parasitized"])]
+            own += [number(fraction[name]) for name in ("labeled", "predicted", "corrected")]
+            own += [f"{number(fraction['low'])} to {number(fraction['high'])}", number(row["mean_score"])]
             own += [number(at[name]) for at in row["at"].values() for name in ("fn", "fp", "sensitivity", "specificity")]
             assert f" {' '.join(own)} " in page.text
     for metric in METRICS.values():
@@ -128,6 +130,30 @@ def test_what_is_given_is_escaped_everywhere():
     text = render(given)
     assert "<script" not in text
     assert Page(text).text.count("<script>alert(1)</script>") >= 10
+
+
+def test_the_chapter_on_patients_answers_in_words_and_leads_to_their_cells():
+    given = data(metrics=metrics(healthy=6), patient_links={"P1": "patients.html#patient-P1"})
+    text = render(given)
+    found = given.metrics["subsets"]["test"]["patient_level"]
+    page = Page(text)
+    blank = found["detection"]["limit_of_blank"]
+    assert "Infected or healthy?" in page.text and "This is no diagnosis." in page.text
+    assert f"up to {blank['value']:.1%} ({blank['low']:.1%} to {blank['high']:.1%}) of the cells" in page.text
+    ppv = found["predictive_values"][2]["ppv"]
+    assert f"{ppv['value']:.0%} ({ppv['low']:.0%} to {ppv['high']:.0%}) where 1 cell in 100 is parasitized" in page.text
+    assert ("a", "href", "patients.html#patient-P1") in page.attributes
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"healthy": 12}, "Not known: there is no infected patient here."),
+        ({"healthy": 0}, "Not known: that takes two or more healthy patients."),
+    ],
+)
+def test_what_the_patients_cannot_tell_is_said(made, said):
+    assert said in Page(render(data(metrics=metrics(**made)))).text
 
 
 def test_plots_carry_their_captions():

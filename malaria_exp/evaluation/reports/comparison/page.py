@@ -139,14 +139,18 @@ def _letters_of_test_sets(runs: Sequence[ComparedRun]) -> dict[str, str]:
 
 def report_link(run: ComparedRun, folder: Path) -> str:
     """Returns the relative address of the run's report as seen from the folder, so that outputs/ may move; empty without one."""
-    report = run.path / "report.html"
-    if not report.is_file():
+    return relative_link(run.path / "report.html", folder)
+
+
+def relative_link(page: Path, folder: Path) -> str:
+    """Returns the relative address of a page as seen from the folder; empty if there is no such file."""
+    if not page.is_file():
         return ""
     try:
-        return quote(Path(os.path.relpath(report.resolve(), folder.resolve())).as_posix())
+        return quote(Path(os.path.relpath(page.resolve(), folder.resolve())).as_posix())
     except ValueError:
         # On another drive of Windows.
-        return report.resolve().as_uri()
+        return page.resolve().as_uri()
 
 
 def _value_cell(column: Column, value: Any) -> Cell:
