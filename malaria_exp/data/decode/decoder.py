@@ -3,12 +3,14 @@
 Every image goes through here: in training, in evaluation, and wherever a finished model is used.
 """
 
+from functools import partial
+
 import numpy as np
 
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode.jpeg import SOI, read_jpeg
 from malaria_exp.data.decode.pillow_formats import read_with_pillow
-from malaria_exp.data.decode.pixels import Pixels
+from malaria_exp.data.decode.pixels import MAX_PIXELS, Pixels
 from malaria_exp.data.decode.png import SIGNATURE, read_png
 from malaria_exp.utils.replaced_files import LFS_POINTER, stands_for
 
@@ -23,7 +25,7 @@ BIG_TIFF_SIGNATURES = (b"II+\0", b"MM\0+")
 LOWEST_BRIGHT_BYTE = 16
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decodes the bytes of an image file.
 
     The format is told by content, never by a file's name. What keeps its meaning is converted:
@@ -42,20 +44,22 @@ def decode(data: bytes) -> np.ndarray:
 
     Args:
         data: the file's bytes: PNG, JPEG, TIFF, BMP or WebP.
+        max_pixels: an image of more is refused by its header, before any pixel is decoded; at most `MAX_PIXELS`.
 
     Returns:
         RGB, uint8 (height, width, 3).
 
     Raises:
         BadImageError: empty; another format; truncated or damaged; several frames or pages; CMYK, LAB or numbers that are no
-            brightness; 16 bits that hold a smaller camera's values; more than `MAX_PIXELS` pixels; a side of one pixel. No other
+            brightness; 16 bits that hold a smaller camera's values; more than `max_pixels` pixels; a side of one pixel. No other
             exception leaves this function. It may be called from several threads at once.
     """
     if not data:
         raise BadImageError(EMPTY)
     name = _format(data)
     try:
-        pixels = read_png(data) if name == "PNG" else read_jpeg(data) if name == "JPEG" else read_with_pillow(name, data)
+        read = {"PNG": read_png, "JPEG": read_jpeg}.get(name) or partial(read_with_pillow, name)
+        pixels = read(data, max_pixels)
         return _orient(_to_rgb(pixels), pixels.orientation)
     except BadImageError:
         raise

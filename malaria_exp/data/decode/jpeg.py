@@ -57,7 +57,7 @@ class Frame:
         return _ceil(units, interval) - 1
 
 
-def read_jpeg(data: bytes) -> Pixels:
+def read_jpeg(data: bytes, max_pixels: int) -> Pixels:
     """Reads the structure up to the end mark and decodes the pixels.
 
     libjpeg fills coded data that ends too early with gray and says so only in a warning, which Pillow drops. So the scans have to
@@ -67,6 +67,7 @@ def read_jpeg(data: bytes) -> Pixels:
     Args:
         data: the file's bytes, beginning with `SOI`. Bytes after the end mark are allowed; of a file of several pictures (MPO), the
             first is read.
+        max_pixels: the largest size.
 
     Raises:
         BadImageError: damaged, cut off, CMYK, not 8-bit, too large, or in one of the codings that are hardly in use.
@@ -78,7 +79,7 @@ def read_jpeg(data: bytes) -> Pixels:
         if kind in HUFFMAN_FRAMES:
             if frame:
                 raise BadImageError("damaged JPEG: two frame headers")
-            frame = _frame(content)
+            frame = _frame(content, max_pixels)
             lowest = {channel: [NEVER_SENT] * COEFFICIENTS for channel in frame.sampling}
         elif kind == DRI:
             interval = int.from_bytes(content, "big")
@@ -137,13 +138,13 @@ def _parts(data: bytes) -> Iterator[tuple[int, bytes, int, int]]:
         yield kind, content, start, at
 
 
-def _frame(content: bytes) -> Frame:
+def _frame(content: bytes, max_pixels: int) -> Frame:
     precision, height, width, channels = struct.unpack_from(">BHHB", content)
     if channels == 4:
         raise BadImageError("CMYK JPEG: print colors have no one way back to RGB")
     if precision != 8 or channels not in (1, 3):
         raise BadImageError(f"JPEG of {channels} channels with {precision} bits each; expected 1 or 3 with 8 bits each")
-    check_size(width, height)
+    check_size(width, height, max_pixels)
     sampling = {channel: (factors >> 4, factors & 15) for channel, factors, _ in struct.iter_unpack("BBB", content[6:])}
     if len(sampling) != channels or not all(across and down for across, down in sampling.values()):
         raise BadImageError("damaged JPEG: channels that do not fit its frame header")

@@ -13,7 +13,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode.exif import exif_orientation
-from malaria_exp.data.decode.pixels import MAX_PIXELS, Pixels, check_size
+from malaria_exp.data.decode.pixels import Pixels, check_size
 
 READERS: dict[str, type[ImageFile]] = {"TIFF": TiffImageFile, "BMP": BmpImageFile, "WEBP": WebPImageFile}
 BITS, TILE_WIDTH, TILE_HEIGHT, PLANAR, SAMPLE_FORMAT = 258, 322, 323, 284, 339
@@ -25,12 +25,13 @@ warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin")
 logging.getLogger("PIL.TiffImagePlugin").setLevel(logging.CRITICAL)
 
 
-def read_with_pillow(name: str, data: bytes) -> Pixels:
+def read_with_pillow(name: str, data: bytes, max_pixels: int) -> Pixels:
     """Decodes a file of one image.
 
     Args:
         name: "TIFF", "BMP" or "WEBP".
         data: the file's bytes.
+        max_pixels: the largest size.
 
     Raises:
         BadImageError: several frames or pages, too large, too small, pixels that are missing, or a kind of TIFF or BMP that has no one
@@ -40,18 +41,18 @@ def read_with_pillow(name: str, data: bytes) -> Pixels:
         # Not Image.open: it warns of large images, which are refused below.
         image = READERS[name](io.BytesIO(data))
     except Image.DecompressionBombError:
-        raise BadImageError(f"more than {MAX_PIXELS:,} pixels") from None
-    check_size(*image.size)
+        raise BadImageError(f"more than {max_pixels:,} pixels") from None
+    check_size(*image.size, max_pixels)
     if getattr(image, "is_animated", False):
         raise BadImageError("TIFF of several pages" if name == "TIFF" else "animated WebP (several frames)")
-    bits = _check_tiff(image) if isinstance(image, TiffImageFile) else 8
+    bits = _check_tiff(image, max_pixels) if isinstance(image, TiffImageFile) else 8
     _check_complete(image, len(data))
     image.load()
     # Pillow itself turns a TIFF by its orientation.
     return Pixels(image, bits, orientation=1 if name == "TIFF" else exif_orientation(image.info.get("exif", b"")))
 
 
-def _check_tiff(image: TiffImageFile) -> int:
+def _check_tiff(image: TiffImageFile, max_pixels: int) -> int:
     """Returns the bits a channel; raises BadImageError for numbers and codings that Pillow would read without a warning."""
     tags, compression = image.tag_v2, image.info["compression"]
     if compression not in COMPRESSIONS:
@@ -63,7 +64,7 @@ def _check_tiff(image: TiffImageFile) -> int:
         raise BadImageError("TIFF with separate planes of more than 8 bits")
     # libtiff makes room for a whole tile, also where the image is smaller.
     across, down = tags.get(TILE_WIDTH, 1), tags.get(TILE_HEIGHT, 1)
-    if across * down > MAX_PIXELS:
+    if across * down > max_pixels:
         raise BadImageError(f"damaged TIFF: tiles of {across:,} x {down:,} pixels")
     return max(depths)
 

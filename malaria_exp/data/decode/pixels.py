@@ -31,9 +31,9 @@ class Pixels:
     transparent: tuple[int, ...] | None = None
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raises BadImageError for sizes that no cell has; called on the header, before any pixel is decoded."""
-    if width * height > MAX_PIXELS:
-        raise BadImageError(f"{width:,} x {height:,} pixels, more than {MAX_PIXELS:,} in all")
+    if width * height > max_pixels:
+        raise BadImageError(f"{width:,} x {height:,} pixels, more than {max_pixels:,} in all")
     if min(width, height) < MIN_SIDE:
         raise BadImageError(f"{width:,} x {height:,} pixels, fewer than {MIN_SIDE} on a side")

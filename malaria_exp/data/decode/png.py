@@ -41,7 +41,7 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 READ = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")
 
 
-def read_png(data: bytes) -> Pixels:
+def read_png(data: bytes, max_pixels: int) -> Pixels:
     """Checks every chunk up to IEND and decodes the pixels.
 
     Text, time, color profile and private chunks are checked for damage and not unpacked, so that they cannot be decompression bombs.
@@ -49,6 +49,7 @@ def read_png(data: bytes) -> Pixels:
 
     Args:
         data: the file's bytes, beginning with `SIGNATURE`.
+        max_pixels: the largest size.
 
     Raises:
         BadImageError: damaged, cut off, animated, or too large.
@@ -75,7 +76,7 @@ def read_png(data: bytes) -> Pixels:
     width, height, bits, color, compression, filtering, interlace = struct.unpack(">IIBBBBB", header)
     if (color, bits) not in MODES or compression or filtering or interlace > 1:
         raise BadImageError("damaged PNG: its header has values that do not exist")
-    check_size(width, height)
+    check_size(width, height, max_pixels)
     mode, raw_mode = MODES[color, bits]
     rows = _inflate(b"".join(chunks[b"IDAT"]), _length(width, height, bits * CHANNELS[color], interlace))
     # Stored instead of deflated: the pixels are inflated once only, and Pillow undoes the filters.
