@@ -9,9 +9,10 @@ import traceback
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -50,6 +51,10 @@ OWN_MARK = "MALARIA_EXP_SHOWS_ERRORS"
 _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK not in os.environ
 
 
+# Beginnings of arguments by which hydra.mode may be set: presets hold it.
+MAY_SET_MODE = ("hydra=", "hydra.mode", "experiment", "debug", "--config", "-cp", "-cn", "-cd")
+_composed_mode = Hydra.get_mode
+
 if not OmegaConf.has_resolver("run_id"):
     # Two machines of a cluster may start a run in the same microsecond; the random digits tell such runs apart.
     OmegaConf.register_new_resolver("run_id", lambda: f"{datetime.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(3)}", use_cache=True)
@@ -75,6 +80,7 @@ def main() -> None:
         plugins.load(sys.argv[1:])
         refuse_flags(sys.argv[1:], CONF)
         launched_job.load_hydra_plugins()
+        Hydra.get_mode = _mode
         _compose_and_run()
     except KeyboardInterrupt as interrupt:
         log.error("Interrupted.")
@@ -88,6 +94,12 @@ def main() -> None:
     finally:
         table_code = multirun_summary.print_summary()
     sys.exit(code or table_code or max(_failures, default=0))
+
+
+def _mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
+    """Returns hydra.mode if the configuration may set it. Hydra composes the configuration once more only to see that."""
+    may = any(argument.lstrip("+").startswith(MAY_SET_MODE) for argument in (*overrides, *sys.argv[1:]))
+    return _composed_mode(hydra, config_name, overrides) if may else None
 
 
 def run_job(composed: DictConfig) -> float | None:

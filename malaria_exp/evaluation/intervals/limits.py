@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from malaria_exp.evaluation.intervals.clustered_variance import Spread
 
@@ -25,6 +24,8 @@ def rate_limits(value: Any, spread: Spread, cells: Any, confidence: float) -> tu
         cells: (...,), number of cells behind the value.
         confidence: in (0, 1).
     """
+    from scipy import special  # imported late: it takes a fifth of a second, and every start of the program reads this file
+
     value, tail = np.asarray(value, dtype=np.float64), (1 - confidence) / 2
     some = spread.variance > NOTHING
     longer = special.stdtrit(np.maximum(cells - 1, 1), 1 - tail) / special.stdtrit(spread.df, 1 - tail)
@@ -61,6 +62,8 @@ def scale_limits(value: float, spread: Spread, scale: Scale, confidence: float) 
         scale: on which it is nearly normal.
         confidence: in (0, 1).
     """
+    from scipy import special
+
     if spread.variance <= NOTHING:
         if scale is LOG:
             return None
