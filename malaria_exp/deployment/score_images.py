@@ -1,0 +1,103 @@
+"""Scoring a stream of images: threads read, decode and resize while the model computes; memory holds a few batches, whatever the number."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
+from malaria_exp.utils.errors import DataError
+
+# Images that a thread takes at a time, and batches that are decoded ahead of the model.
+CHUNK, AHEAD = 16, 2
+# From an image's number to its pixels, RGB uint8 (height, width, 3); raises BadImageError.
+Decode = Callable[[int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """What a model says of one image.
+
+    Attributes:
+        score: the calibrated probability of parasitized, in [0, 1]; None of an image that cannot be used.
+        warnings: in which respects it does not look like the training data, in words; None if nothing is known of that.
+        error: why it cannot be used; empty if it can.
+    """
+
+    score: float | None = None
+    warnings: tuple[str, ...] | None = None
+    error: str = ""
+
+
+def score_images(model: DeployedModel, decode: Decode, numbers: range, *, batch_size: int, workers: int = 0) -> Iterator[list[ImageScore]]:
+    """Yields the scores of images, a batch at a time and in order.
+
+    A batch is made of the same images whenever it is computed, so its scores are the same to the bit, whatever came before it.
+
+    Args:
+        model: scores them.
+        decode: reads and decodes an image; called from several threads.
+        numbers: of the images.
+        batch_size: images in a batch, those that cannot be used included.
+        workers: threads that decode; 0 for one a core.
+
+    Raises:
+        DataError: the model gives no number for an image.
+    """
+    batches = deque[list[Future[list[np.ndarray | str]]]]()
+    # Images are resized side by side already; threads of BLAS within each would only compete with them and with the model.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        prepare = partial(_prepare, decode, model.facts.rule)
+        try:
+            for batch in _cut(numbers, batch_size):
+                batches.append([pool.submit(prepare, chunk) for chunk in _cut(batch, CHUNK)])
+                if len(batches) > AHEAD:
+                    yield _score(model, batches.popleft())
+            while batches:
+                yield _score(model, batches.popleft())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cut(numbers: range, size: int) -> Iterator[range]:
+    return (numbers[start : start + size] for start in range(0, len(numbers), size))
+
+
+def _prepare(decode: Decode, rule: ResizeRule, numbers: Sequence[int]) -> list[np.ndarray | str]:
+    """Returns images as the model takes them, or the reason why not."""
+    found: list[np.ndarray | str] = []
+    for number in numbers:
+        try:
+            found.append(resize(decode(number), rule))
+        except BadImageError as error:
+            found.append(" ".join(str(error).split()) or "cannot be read")
+    return found
+
+
+def _score(model: DeployedModel, chunks: Sequence[Future[list[np.ndarray | str]]]) -> list[ImageScore]:
+    prepared = [item for chunk in chunks for item in chunk.result()]
+    images = [item for item in prepared if not isinstance(item, str)]
+    scored = iter(_scored(model, np.stack(images)) if images else ())
+    return [ImageScore(error=item) if isinstance(item, str) else next(scored) for item in prepared]
+
+
+def _scored(model: DeployedModel, images: np.ndarray) -> list[ImageScore]:
+    found = model(images)
+    if not np.isfinite(found.score).all():
+        raise DataError(f"run: the model in '{model.facts.folder}' gives no number for some images: its training diverged.")
+    return [ImageScore(score, warnings_of(model.facts, ood)) for score, ood in zip(found.score.tolist(), found.ood, strict=True)]
+
+
+def warnings_of(facts: ModelFacts, ood: np.ndarray) -> tuple[str, ...] | None:
+    """Returns in which respects a cell does not look like the training data, of its OOD scores (P,); None without a detector."""
+    if facts.ood is None:
+        return None
+    # What is no number does not look like anything.
+    return tuple(part for part, value in zip(facts.ood.parts, ood.tolist(), strict=True) if not value <= 1)

@@ -1,0 +1,118 @@
+"""What the service answers, as its OpenAPI description says it."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from malaria_exp.deployment.deployed_model import ModelFacts
+from malaria_exp.deployment.occlusion import MEANING
+from malaria_exp.deployment.score_images import ImageScore
+from malaria_exp.deployment.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES, Limits
+
+USE = "For research use only. Not for diagnosis, and not a medical device."
+# What /model shows of model.json: counts and hashes, nothing of single cells or patients.
+SHOWN = ("model", "parameters", "calibration", "training_data", "split_hash", "versions")
+
+
+class CellAnswer(BaseModel):
+    """What is found of one image."""
+
+    file: str = Field(description="Base name of the file.")
+    score: float | None = Field(description="Calibrated probability of parasitized, 0 to 1; null for a file that cannot be used.")
+    predicted: dict[str, str] | None = Field(description="Class predicted at each threshold.")
+    looks_like_training_data: bool | None = Field(description="null if the model has no detector of foreign images.")
+    why_not: list[str] = Field(description="In which respects it does not look like the training data.")
+    error: str | None = Field(description="Why the file cannot be used.")
+
+
+class PredictAnswer(BaseModel):
+    """What is found of the images of a request, in their order."""
+
+    use: str = Field(description="What the answer may be used for.")
+    model: str = Field(description="Hash of the model, as in /model.")
+    cells: list[CellAnswer]
+
+
+class ThresholdAnswer(BaseModel):
+    """A cell is predicted parasitized if its score is at least the value."""
+
+    value: float
+    rule: str
+
+
+class OodAnswer(BaseModel):
+    """The detector of images that do not look like the training data."""
+
+    name: str
+    parts: list[str]
+    false_warnings: float | None = Field(description="Fraction of cells of validation patients that it warns of.")
+
+
+class ModelAnswer(BaseModel):
+    """The model that is served."""
+
+    use: str
+    hash: str = Field(description="SHA-256 of the model's file.")
+    classes: list[str]
+    thresholds: dict[str, ThresholdAnswer]
+    ood: OodAnswer | None
+    input: dict[str, Any] = Field(description="How images are prepared.")
+    explanation: str = Field(description="How the maps of /explain are read.")
+    limits: dict[str, float] = Field(description="What a request may bring.")
+    record: dict[str, Any] = Field(description="What is known of the model: its kind, calibration, training data by counts and hashes.")
+
+
+class ErrorAnswer(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+
+
+class State(BaseModel):
+    """A sign of life."""
+
+    status: str
+
+
+CELL = {
+    "file": "cell.png",
+    "score": 0.9812,
+    "predicted": {"fixed": "parasitized"},
+    "looks_like_training_data": True,
+    "why_not": [],
+    "error": None,
+}
+FOREIGN = CELL | {"file": "photo.jpg", "looks_like_training_data": False, "why_not": ["stain"]}
+BAD = dict.fromkeys(CELL) | {"file": "notes.txt", "why_not": [], "error": "not a PNG, JPEG, TIFF, BMP or WebP image (812 bytes)"}
+EXAMPLE = {"use": USE, "model": "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea", "cells": [CELL, FOREIGN, BAD]}
+
+
+def cell_answer(facts: ModelFacts, file: str, found: ImageScore) -> dict[str, Any]:
+    """Returns a `CellAnswer` as plain values."""
+    score = found.score
+    return {
+        "file": file,
+        "score": score,
+        "predicted": None
+        if score is None
+        else {name: facts.classes[score >= threshold.value] for name, threshold in facts.thresholds.items()},
+        "looks_like_training_data": None if score is None or found.warnings is None else not found.warnings,
+        "why_not": list(found.warnings or ()),
+        "error": found.error or None,
+    }
+
+
+def model_answer(facts: ModelFacts, digest: str, limits: Limits) -> dict[str, Any]:
+    """Returns a `ModelAnswer` as plain values."""
+    ood = facts.ood
+    return {
+        "use": USE,
+        "hash": digest,
+        "classes": list(facts.classes),
+        "thresholds": {name: {"value": threshold.value, "rule": threshold.rule} for name, threshold in facts.thresholds.items()},
+        "ood": {"name": ood.name, "parts": list(ood.parts), "false_warnings": ood.false_warnings} if ood else None,
+        "input": facts.rule.to_dict(),
+        "explanation": MEANING,
+        "limits": {"request_bytes": REQUEST_BYTES, "file_bytes": FILE_BYTES, "pixels": PIXELS, "cells": limits.cells},
+        "record": {key: facts.record[key] for key in SHOWN if key in facts.record},
+    }
