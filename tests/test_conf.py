@@ -40,11 +40,30 @@ SHORT = {"debug/one_step": ["limit_cells=16"], "experiment/averaged_weights": ["
 SMALL = {
     "cellnet": ["model.stem=4", "model.widths=[8]"],
     "resnet_functional": ["model.width=4"],
-    "resnet_subclassed": ["model.width=4"],
     "transfer": ["model.weights=null"],
     "vit": ["model.depth=1", "model.width=16", "model.heads=2"],
 }
 FILES = sorted(str(path.relative_to(CONF).with_suffix("")) for path in CONF.glob("*/*.yaml"))
+# Presets of what no other run here has, and the options that are in them.
+TRAINED = {
+    "debug/limit_data": (),
+    "debug/one_step": (),
+    "debug/profile": (),
+    "experiment/averaged_weights": (),
+    "experiment/residual_networks": ("model/resnet_functional",),
+    "experiment/saving_formats": (),
+    "experiment/transfer_learning": ("model/transfer", "trainer/staged"),
+    "experiment/vision_transformer": ("model/vit",),
+    "trainer/none": (),
+}
+# Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
+TOGETHER = (
+    "aug", "calibration", "callback", "dataset", "interval", "logger", "loss", "metric", "model", "ood", "optimizer", "sampling", "schedule", "split",
+    "storage", "task", "threshold", "trainer",
+)  # fmt: skip
+# The same network as resnet_functional, layer by layer (test_resnet_subclassed.py): one of the two is trained.
+SAME_AS_ANOTHER = {"model/resnet_subclassed"}
+ROUNDS = 8
 
 
 def test_each_left_out_has_a_test_of_its_own():
@@ -53,36 +72,16 @@ def test_each_left_out_has_a_test_of_its_own():
         assert (ROOT / "tests" / "components" / group / f"test_{option}.py").exists(), name
 
 
-# Options that are in an experiment's run.
-IN_AN_EXPERIMENT = {
-    "model/cellnet": "experiment/cellnet_seeds",
-    "model/lenet_callable": "experiment/callable_models",
-    "model/lenet_custom_dense": "experiment/custom_dense",
-    "model/lenet_functional": "experiment/functional_api",
-    "model/lenet_layer": "experiment/custom_layers",
-    "model/lenet_sequential": "experiment/lenet_notebook",
-    "model/lenet_subclassed": "experiment/model_subclassing",
-    "model/resnet_functional": "experiment/residual_networks",
-    "model/transfer": "experiment/transfer_learning",
-    "model/vit": "experiment/vision_transformer",
-    "dataset/synthetic": "experiment/cellnet_seeds",
-    "split/cell_level_leaky": "experiment/cellnet_leaky",
-    "split/patient_holdout": "experiment/cellnet_seeds",
-    "split/patient_kfold": "experiment/cellnet_folds",
-    "storage/none": "experiment/cellnet_seeds",
-    "task/train": "experiment/cellnet_seeds",
-    "trainer/fit": "experiment/cellnet_seeds",
-    "trainer/loop": "experiment/custom_loop",
-    "trainer/staged": "experiment/transfer_learning",
-}
-# Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
-TOGETHER = ("aug", "callback", "interval", "logger", "loss", "metric", "optimizer", "sampling", "schedule", "threshold")
-ROUNDS = 8
+def test_every_group_is_tried():
+    assert {*TOGETHER, "debug", "experiment", "hydra"} >= set(GROUPS)
 
 
 def rounds():
     """Overrides of the runs that have all options of those groups in them."""
-    options = {group: [name.partition("/")[2] for name in FILES if name.startswith(f"{group}/")] for group in TOGETHER}
+    elsewhere = {*NEEDS_A_FILE, *SAME_AS_ANOTHER, *TRAINED, *(option for options in TRAINED.values() for option in options)}
+    options = {
+        group: [name.partition("/")[2] for name in FILES if name.startswith(f"{group}/") and name not in elsewhere] for group in TOGETHER
+    }
     for number in range(ROUNDS):
         overrides = []
         for group, names in options.items():
@@ -101,31 +100,36 @@ def _offline(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
 
 
-@pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
-def test_they_train_together(overrides, run_task, tiny_cellnet, tmp_path):
-    folder = run_task([*overrides, *tiny_cellnet], tmp_path / "outputs" / "run")
+def train(overrides, run_task, tiny, folder):
+    """Trains what the overrides choose for an epoch, as small as its model and trainer can be made."""
+    composed = compose_app(overrides, folder).config
+    keys = composed.one("trainer").params
+    own = [item for item in tiny if not item.startswith("trainer.") or item[8:].partition("=")[0] in keys]
+    own = [item for item in own if item.partition("=")[0] not in {override.partition("=")[0] for override in overrides}]
+    if "stages" in keys:
+        own.append(f"trainer.stages=[{{epochs: 1, train: {json.dumps(keys['stages'][-1]['train'])}}}]")
+    run_task([*overrides, *own, *SMALL.get(composed.one("model").name, [])], folder)
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
     assert "failed" not in (folder / "run.log").read_text() and (folder / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in FILES if name not in {*NEEDS_A_FILE, *IN_AN_EXPERIMENT} and name.partition("/")[0] not in TOGETHER]
-)
+@pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
+def test_they_train_together(overrides, run_task, tiny, tmp_path):
+    train(overrides, run_task, tiny, tmp_path / "outputs" / "run")
+
+
+@pytest.mark.parametrize("name", TRAINED)
 def test_it_trains(name, run_task, tiny, tmp_path):
-    group, option = name.split("/")
-    composed = compose_app([f"{group}={option}"], tmp_path).config
-    for covered in (covered for covered, by in IN_AN_EXPERIMENT.items() if by == name):
-        assert composed.one(covered.partition("/")[0]).name == covered.partition("/")[2]
-    small = SMALL.get(composed.one("model").name, [])
-    keys = composed.one("trainer").params
-    own = [item for item in tiny if not item.startswith("trainer.") or item[8:].partition("=")[0] in keys]
-    own = [item for item in own if group != "dataset" or not item.startswith("dataset.") or option == "synthetic"]
-    if "stages" in keys:
-        own.append(f"trainer.stages=[{{epochs: 1, train: {json.dumps(keys['stages'][-1]['train'])}}}]")
-    folder = run_task([f"{group}={option}", *own, *small, *SHORT.get(name, [])], tmp_path / "run")
-    status = json.loads((folder / "status.json").read_text())
-    assert status["status"] == "done"
-    assert (folder / "report.html").stat().st_size > 10_000
+    overrides = [name.replace("/", "=")]
+    composed = compose_app(overrides, tmp_path).config
+    for group, option in (covered.split("/") for covered in TRAINED[name]):
+        assert composed.one(group).name == option
+    train([*overrides, *SHORT.get(name, [])], run_task, tiny, tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith(("experiment/", "debug/")) and name not in TRAINED])
+def test_a_preset_chooses_what_is_trained_elsewhere(name, tmp_path):
+    compose_app([name.replace("/", "=")], tmp_path).config.check_components()
 
 
 @pytest.mark.parametrize("debug", ["limit_data", "profile"])
