@@ -73,7 +73,7 @@ def make_inputs_in(trainer_data):
         **optimizer_params,
     ):
         return TrainerInputs(
-            build_model=lambda: build("model", *model),
+            build_model=model if callable(model) else lambda: build("model", *model),
             loss=loss or build("loss", "bce", {}),
             build_multiplier=lambda length: build("schedule", schedule, {}, length),
             build_optimizer=lambda factor: build("optimizer", optimizer, {"learning_rate": learning_rate, **optimizer_params}, factor),
