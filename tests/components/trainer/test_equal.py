@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from small_network import small_network
 from tensorflow.python.framework.config import is_op_determinism_enabled
 
 from malaria_exp.components.sampling.patient_balanced import patient_weights
@@ -18,23 +19,6 @@ from malaria_exp.training.predict import Scorer
 from malaria_exp.training.session import Session
 from malaria_exp.training.settings import Settings, Stage
 from malaria_exp.utils.errors import ConfigError
-
-
-def net(l2=0.1):
-    """A layer of each kind that trainers have to treat rightly: most of a short training's time is the making of the graph."""
-    penalty = keras.regularizers.L2(l2) if l2 else None
-    return keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(3, 4, 4, kernel_regularizer=penalty),
-            layers.BatchNormalization(),
-            layers.Activation("relu"),
-            layers.Flatten(),
-            layers.Dropout(0.3),
-            layers.Dense(1, name="logit", dtype="float32", kernel_regularizer=penalty),
-        ]
-    )
-
 
 WAYS = {"fit": ("fit", {}), "loop": ("loop", {}), "eager": ("loop", {"eager": True})}
 
@@ -53,10 +37,10 @@ def weights_of_patients(data):
 # are as long for a gradient of nearly nothing, and then the last bits of a sum, which differ from CPU to CPU, decide where they go.
 CASES = {
     "plain": ({"optimizer": "sgd"}, {}, ["loop", "eager"]),
-    "bfloat16": ({"model": net}, {"precision": "bfloat16", "epochs": 1}, ["loop"]),
-    "float16": ({"model": net}, {"precision": "float16", "epochs": 1}, ["loop"]),
+    "bfloat16": ({"model": small_network}, {"precision": "bfloat16", "epochs": 1}, ["loop"]),
+    "float16": ({"model": small_network}, {"precision": "float16", "epochs": 1}, ["loop"]),
     "penalties, dropout, sample weights, accumulation, average and clipping": (
-        {"model": net, "sampling": "weights", "clip_norm": 1.0},
+        {"model": small_network, "sampling": "weights", "clip_norm": 1.0},
         {"accumulate": 3, "ema": 0.8},
         ["loop", "eager"],
     ),
@@ -97,19 +81,19 @@ def unadorned():
     ("made", "params"),
     [
         ({"sampling": "weights"}, {}),
-        ({"model": partial(net, l2=0.0)}, {}),
-        ({"model": net, "clip_norm": 1e-3}, {}),
-        ({"model": net}, {"accumulate": 2}),
-        ({"model": net}, {"ema": 0.9}),
+        ({"model": partial(small_network, l2=0.0)}, {}),
+        ({"model": small_network, "clip_norm": 1e-3}, {}),
+        ({"model": small_network}, {"accumulate": 2}),
+        ({"model": small_network}, {"ema": 0.9}),
     ],
     ids=["sample weights", "no penalties", "clipping", "accumulation", "average"],
 )
 def test_none_of_it_is_ignored(made, params, make_inputs, trainer_data, unadorned):
     """What the equality above compares would also be equal if all three did nothing."""
     if not unadorned:
-        unadorned.extend(train(make_inputs(1, model=net), "fit", epochs=1).model.get_weights())
+        unadorned.extend(train(make_inputs(1, model=small_network), "fit", epochs=1).model.get_weights())
     if made.get("sampling") == "weights":
-        made = {"model": net, "sampling": weights_of_patients(trainer_data)}
+        made = {"model": small_network, "sampling": weights_of_patients(trainer_data)}
     other = train(make_inputs(1, **made), "fit", epochs=1, **params)
     pairs = zip(unadorned, other.model.get_weights(), strict=True)
     assert max(np.abs(one - two).max() for one, two in pairs) > 1e-3
@@ -147,7 +131,9 @@ def test_callbacks_hear_everything_in_order_and_may_scale_the_rate(way, make_inp
         def on_epoch_end(self, epoch, logs=None):
             self.context.rate_scale.assign(self.context.rate_scale * 0.5)
 
-    parts = make_inputs(model=net, schedule="constant", learning_rate=0.02, callbacks=lambda context: [Listener(), Halve(context)])
+    parts = make_inputs(
+        model=small_network, schedule="constant", learning_rate=0.02, callbacks=lambda context: [Listener(), Halve(context)]
+    )
     trained = train(parts, way, epochs=5)
     steps = parts.batches.steps_per_epoch
     expected = [("begin", True, 5)]
@@ -172,7 +158,7 @@ def test_accumulated_batches_make_one_update_and_the_schedule_still_spans_the_ru
             self.callback = keras.callbacks.LambdaCallback(on_train_batch_end=look)
             return [self.callback]
 
-    parts = make_inputs(model=net, schedule="cosine", callbacks=Watch())
+    parts = make_inputs(model=small_network, schedule="cosine", callbacks=Watch())
     train(parts, way, epochs=2, accumulate=4)
     steps = 2 * parts.batches.steps_per_epoch
     assert [update for update, _ in seen] == [(step + 1) // 4 for step in range(steps)]
@@ -220,7 +206,7 @@ def test_a_bad_step_in_float16_is_left_out(way, make_inputs):
         def call(self, y_true, y_pred):
             return keras.ops.squeeze(y_pred, -1) ** 2 * 1e4
 
-    trained = train(make_inputs(loss=Steep(), model=net), way, precision="float16", epochs=1)
+    trained = train(make_inputs(loss=Steep(), model=small_network), way, precision="float16", epochs=1)
     assert all(np.isfinite(weight).all() for weight in trained.model.get_weights())
 
 
@@ -252,7 +238,7 @@ def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
             )
             return [self.callback]
 
-    parts = make_inputs(model=net, learning_rate=0.05, callbacks=Watch())
+    parts = make_inputs(model=small_network, learning_rate=0.05, callbacks=Watch())
     trained = train(parts, way, epochs=3, ema=0.9, monitor="val_log_loss")
     best = trained.history[trained.best_epoch - 1]
     assert compute(parts.val.labels, sigmoid(Scorer(trained.model).logits(parts.val)), 0.5)["log_loss"] == pytest.approx(
@@ -264,7 +250,7 @@ def test_the_average_is_what_is_validated_and_kept(way, make_inputs):
 
 def test_training_goes_on_from_the_raw_weights(make_inputs):
     """With an average of which a step keeps almost all, validation changes and training does not."""
-    plain, averaged = (train(make_inputs(2, model=net), "fit", **params) for params in ({}, {"ema": 0.999}))
+    plain, averaged = (train(make_inputs(2, model=small_network), "fit", **params) for params in ({}, {"ema": 0.999}))
     assert [row["loss"] for row in plain.history] == [row["loss"] for row in averaged.history]
     assert plain.history[-1]["val_loss"] != averaged.history[-1]["val_loss"]
 
@@ -278,6 +264,6 @@ def test_the_eager_loop_runs_plain_python_each_step(make_inputs):
             values.append(float(y_pred[0, 0]))
             return keras.losses.binary_crossentropy(y_true, y_pred, from_logits=True)
 
-    parts = make_inputs(loss=Nosy(), model=net)
+    parts = make_inputs(loss=Nosy(), model=small_network)
     train(parts, "eager", epochs=1)
     assert len(values) >= parts.batches.steps_per_epoch

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from small_network import small_network
 
 from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
@@ -20,7 +21,7 @@ def train(parts, **params):
     return build("trainer", "fit", {"precision": "float32", "epochs": 2, **params}).train(parts)
 
 
-HOW = {"learning_rate": 0.05}
+HOW = {"model": small_network, "learning_rate": 0.05}
 LONG = {"epochs": 5, "monitor": "val_log_loss"}
 
 
@@ -125,7 +126,7 @@ def test_auto_takes_a_lower_precision_only_if_clearly_faster(monkeypatch, tmp_pa
 
 def test_the_real_measurement_times_both_precisions(make_inputs):
     def compiled():
-        model = make_inputs().build_model()
+        model = make_inputs(model=small_network).build_model()
         model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
         return model
 

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small_network import small_network
 
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_files import RESUME
@@ -15,7 +16,7 @@ STAGES = [{"epochs": 1, "train": ["logit"]}, {"epochs": 2, "train": ["*"], "lear
 MODEL = {
     "learning_rate": 0.02,
     "metrics": ("accuracy", "auc"),
-    "model": ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.3}),
+    "model": small_network,
 }
 CALLBACKS = {
     "early_stopping": {"patience": 2},
