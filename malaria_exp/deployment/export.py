@@ -1,5 +1,6 @@
 """Exporting a run: writes the bundle, all or nothing, after every model in it has scored cells as Keras does."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -8,24 +9,26 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.config.run_config import Config
-from malaria_exp.deployment.bundle import MODELS, ExportedModel, Format, content_hash, file_name, read_facts
+from malaria_exp.data.fingerprints import DIGITS
+from malaria_exp.deployment import predict_file
+from malaria_exp.deployment.bundle import MODELS, ExportedModel, Format, Numbers, read_facts
 from malaria_exp.deployment.card.write_card import write_card
 from malaria_exp.deployment.check_cells import RunCells, cells_to_check
 from malaria_exp.deployment.deployed_model import ModelFacts
-from malaria_exp.deployment.formats import PACKAGES, check_packages, open_runner, write_model
-from malaria_exp.deployment.open_model import KerasModel
-from malaria_exp.deployment.parity import BATCH, CheckCells, compare
+from malaria_exp.deployment.export_table import TABLE, Row, readme, write_rows
+from malaria_exp.deployment.exporter import EXPORTED, Exporter
+from malaria_exp.deployment.formats import PACKAGES, check_packages
+from malaria_exp.deployment.parity import CheckCells
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.saved_model import MODEL_RECORD, load_model
-from malaria_exp.utils.atomic_files import new_folder, write_json
+from malaria_exp.utils.atomic_files import new_folder, saying_disk_full, write_json, write_text
 from malaria_exp.utils.errors import ConfigError, DataError, UserError
 from malaria_exp.utils.filesystems import local_path, scheme_of
-from malaria_exp.utils.terminal_log import log
+from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
-# The fraction of raw images whose score may differ by more than the tolerance: where a pixel lies halfway between two levels, the last bit
-# decides which one it becomes.
-ROUNDED_OTHERWISE = 0.01
+# Training cells by which int8 models are calibrated.
+CALIBRATED_WITH = 300
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,30 @@ class ExportSettings:
 
     Attributes:
         formats: to write.
+        numbers: what models compute with; a SavedModel is float32 always.
         cells: by how many cells each is checked.
-        tolerance: largest difference of a score from Keras'.
+        tolerance: largest difference of a score from Keras', of float32 models.
+        int8_tolerance: the same of int8 models.
     """
 
     formats: list[Format]
+    numbers: list[Numbers]
     cells: int
     tolerance: float
+    int8_tolerance: float
 
 
-def export_run(config: Config, overrides: list[str], to: str | None, settings: ExportSettings) -> Path:
-    """Exports the run that the configuration names, and returns the bundle's folder.
+def export_run(config: Config, overrides: list[str], to: str | None, settings: ExportSettings) -> tuple[Path, list[Row], str]:
+    """Exports the run that the configuration names.
 
     Args:
         config: its `run` is the run.
         overrides: what the user typed.
         to: the bundle's folder; None for `bundle` in the run's folder.
         settings: what is exported.
+
+    Returns:
+        The bundle's folder, the rows of its table, and by what cells its models were checked.
 
     Raises:
         ConfigError: no run is given, a package is missing, or the bundle's folder exists.
@@ -60,6 +70,12 @@ def export_run(config: Config, overrides: list[str], to: str | None, settings: E
     if config.run is None:
         raise ConfigError("run: missing; task=export needs the folder of a finished run: run=outputs/...")
     folder = _free_folder(config.run, to)
+    wanted = [(name, numbers) for name in settings.formats for numbers in settings.numbers if (name, numbers) != ("saved_model", "int8")]
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ConfigError(
+            f"task.formats: expected formats and numbers, each once; saved_model has no int8. Received formats {settings.formats}, numbers"
+            f" {settings.numbers}."
+        )
     check_packages(settings.formats)
     run = FinishedRun.read(local_run(config.run, config.cache.path))
     facts = read_facts(run.path)
@@ -67,14 +83,26 @@ def export_run(config: Config, overrides: list[str], to: str | None, settings: E
         own: RunCells | UserError = RunCells(config, run, overrides)
     except UserError as error:
         own = error
+    training = _int8_cells(own, settings)
     cells = cells_to_check(own, settings.cells, facts.rule)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(folder) as temporary:
-        models = _write_models(temporary, facts, cells, settings)
-        write_json(temporary / MODEL_RECORD, _record(facts, run, cells, models))
+    load_tensorflow()
+    own_precision = facts.record["precision"]
+    # What is loaded last decides in which precision later models compute.
+    as_trained = load_model(facts.folder) if own_precision != EXPORTED else None
+    with new_folder(folder) as temporary, saying_disk_full(folder):
+        exporter = Exporter(temporary, facts, load_model(facts.folder, EXPORTED), cells, training)
+        if as_trained:
+            exporter.add_keras(as_trained, own_precision)
+        for name, numbers in wanted:
+            exporter.add(name, numbers, settings.tolerance if numbers == EXPORTED else settings.int8_tolerance)
+        record = _record(facts, run, cells, exporter.models)
+        write_json(temporary / MODEL_RECORD, record)
+        write_rows(temporary / TABLE, exporter.rows)
+        write_text(temporary / "README.md", readme(facts, record, exporter.rows))
         write_card(run.path, temporary)
-    log.info(f"bundle    {folder}")
-    return folder
+        shutil.copyfile(predict_file.__file__, temporary / "predict.py")
+    return folder, exporter.rows, cells.words
 
 
 def _free_folder(run: str, to: str | None) -> Path:
@@ -87,43 +115,20 @@ def _free_folder(run: str, to: str | None) -> Path:
     return folder
 
 
-def _write_models(folder: Path, facts: ModelFacts, cells: CheckCells, settings: ExportSettings) -> list[ExportedModel]:
-    from malaria_exp.utils.tensorflow_setup import load_tensorflow
-
-    load_tensorflow()
-    from malaria_exp.deployment.served_model import ServedModel
-
-    saved = load_model(facts.folder, precision="float32")
-    keras, served = KerasModel(facts, saved), ServedModel(saved)
-    expected = np.concatenate([keras(cells.prepared[start : start + BATCH]).score for start in range(0, len(cells.labels), BATCH)])
-    models = []
-    for name in settings.formats:
-        path = folder / file_name(name, "float32")
-        try:
-            write_model(served, name, path)
-            run = open_runner(name, path, 0)
-            parity = compare(run, cells, expected, facts.thresholds, settings.tolerance)
-        except UserError:
-            raise
-        except Exception as error:  # each converter and runtime raises its own
-            raise DataError(f"task.formats: '{name}' cannot be written of this model: {' '.join(str(error).split())[:500]}") from error
-        if not (parity.same_pixels <= settings.tolerance and parity.off <= ROUNDED_OTHERWISE):
-            raise DataError(
-                f"task.formats: the model as '{name}' does not say what Keras says: scores of {cells.words} differ by up to"
-                f" {parity.same_pixels:.2g}, and by {parity.raw:.2g} where it resizes them itself; task.tolerance is {settings.tolerance:g}."
-                " Nothing was written. Leave the format out, or accept the difference: task.tolerance=..."
-            )
-        files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
-        size = sum(item.stat().st_size for item in files)
-        auc = None if np.isnan(parity.auc) else parity.auc
-        models.append(ExportedModel(name, "float32", path.name, content_hash(path), size, parity.raw, parity.flips, auc))
-    return models
+def _int8_cells(own: RunCells | UserError, settings: ExportSettings) -> list[np.ndarray]:
+    """Returns the training cells by which int8 models are calibrated; none if there is no such model."""
+    if "int8" not in settings.numbers:
+        return []
+    if isinstance(own, UserError):
+        raise DataError(f"task.numbers: int8 models are calibrated on the run's training cells, which are not at hand: {own}")
+    return own.take("train", CALIBRATED_WITH)[0]
 
 
 def _record(facts: ModelFacts, run: FinishedRun, cells: CheckCells, models: list[ExportedModel]) -> dict[str, Any]:
     """Returns the bundle's model.json: the run's, and what a user needs who has no run."""
     manifest = run.manifest
-    train = manifest.rows("train")
+    # Of the fingerprints the hashes alone: they tell a cell by its pixels, and show nothing of it.
+    guard = {image[:DIGITS] for image in manifest.image[manifest.rows("train")].tolist()}
     return {
         **facts.record,
         "thresholds": {name: asdict(item) for name, item in facts.thresholds.items()},
@@ -136,7 +141,7 @@ def _record(facts: ModelFacts, run: FinishedRun, cells: CheckCells, models: list
             "split_hash": manifest.hash,
             "subsets": manifest.counts(),
         },
-        "guard": sorted(set(manifest.image[train].tolist())),
+        "guard": sorted(guard),
         "versions": {name: _version(name) for name in sorted({"malaria_exp", "tensorflow", "keras", *sum(PACKAGES.values(), ())})},
     }
 

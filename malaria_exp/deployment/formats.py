@@ -1,13 +1,14 @@
 """The formats a model is exported to: how each is written, and how its runtime runs it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from malaria_exp.deployment.bundle import Format
+from malaria_exp.deployment.bundle import Format, Numbers
 from malaria_exp.deployment.deployed_model import INPUT
 from malaria_exp.deployment.open_model import onnx_session
 from malaria_exp.utils.errors import ConfigError
@@ -21,7 +22,7 @@ PACKAGES: dict[Format, tuple[str, ...]] = {
     "saved_model": (),
     "onnx": ("onnx", "onnxruntime", "tf2onnx"),
     "litert": ("ai_edge_litert",),
-    "openvino": ("onnx", "tf2onnx", "openvino"),
+    "openvino": ("onnx", "onnxruntime", "tf2onnx", "openvino"),
 }
 # From raw images, uint8 (B, H, W, 3), to the outputs by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -37,27 +38,39 @@ def check_packages(formats: Iterable[Format]) -> None:
             )
 
 
-def write_model(served: "ServedModel", format: Format, path: Path) -> None:
-    """Writes a model in a format, as a file, or a folder for formats of several files.
+class Writer:
+    """Writes a model in any format.
 
     Args:
         served: the model.
-        format: what to write.
-        path: of the new file or folder.
+        images: training cells at their own sizes, uint8 (H, W, 3) each, by which int8 models are calibrated.
     """
-    with held_back_stderr():
-        if format == "saved_model":
-            served.write_saved_model(path)
-        elif format == "litert":
-            path.write_bytes(served.to_litert())
-        else:
-            from malaria_exp.deployment.onnx_file import to_onnx
 
-            model = to_onnx(served)
-            if format == "onnx":
-                path.write_bytes(model)
+    def __init__(self, served: "ServedModel", images: Sequence[np.ndarray] = ()) -> None:
+        self._served, self._images = served, images
+
+    def write(self, format: Format, numbers: Numbers, path: Path) -> None:
+        """Writes the model as a file, or as a folder for formats of several files."""
+        with held_back_stderr():
+            if format == "saved_model":
+                self._served.write_saved_model(path)
+            elif format == "litert":
+                path.write_bytes(self._served.to_litert(self._images if numbers == "int8" else ()))
             else:
-                _write_openvino(model, path)
+                model = self._onnx if numbers == "float32" else self._onnx_int8
+                path.write_bytes(model) if format == "onnx" else _write_openvino(model, path)
+
+    @cached_property
+    def _onnx(self) -> bytes:
+        from malaria_exp.deployment.onnx_file import to_onnx
+
+        return to_onnx(self._served)
+
+    @cached_property
+    def _onnx_int8(self) -> bytes:
+        from malaria_exp.deployment.onnx_file import to_int8
+
+        return to_int8(self._onnx, self._images)
 
 
 def _write_openvino(model: bytes, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Whether an exported model says the same as Keras: both score the same cells."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,38 +40,31 @@ class CheckCells:
 
 @dataclass(frozen=True)
 class Parity:
-    """How an export's scores compare with Keras' of the same cells.
+    """How scores compare with Keras' of the same cells.
 
     Attributes:
-        same_pixels: largest difference of a score where both get the cells as the program resizes them.
-        raw: largest difference where the export gets the raw images and resizes them itself.
-        off: fraction of raw images whose scores differ by more than `same_pixels`' tolerance.
-        flips: by threshold, how many raw images it predicts otherwise.
-        auc: of its scores of the raw images; nan if all are of one class.
+        largest_difference: of a score.
+        flips: by threshold, how many cells are predicted otherwise.
+        auc: of the scores; None if all cells are of one class.
     """
 
-    same_pixels: float
-    raw: float
-    off: float
+    largest_difference: float
     flips: dict[str, int]
-    auc: float
+    auc: float | None
 
 
-def compare(run: Runner, cells: CheckCells, expected: np.ndarray, thresholds: Mapping[str, Threshold], tolerance: float) -> Parity:
-    """Scores cells with an export and compares.
+def batches(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the images, (N, ...), in calls' sizes."""
+    return (images[start : start + BATCH] for start in range(0, len(images), BATCH))
 
-    Args:
-        run: the export.
-        cells: what it scores.
-        expected: Keras' scores, (N,).
-        thresholds: by name.
-        tolerance: of a score, for `Parity.off`.
-    """
-    parts = [run(cells.prepared[start : start + BATCH])[SCORE] for start in range(0, len(expected), BATCH)]
-    same = np.abs(np.concatenate(parts)[:, 0] - expected)
-    raw = np.array([float(run(image[None])[SCORE][0, 0]) for image in cells.images])
-    off = np.abs(raw - expected)
-    flips = {name: int(((raw >= item.value) != (expected >= item.value)).sum()) for name, item in thresholds.items()}
-    # A score that is no number differs by no number, and so by more than any tolerance.
-    auc = Ranking(cells.labels, np.nan_to_num(raw)).auc_and_average_precision()[0]
-    return Parity(float(same.max()), float(off.max()), float(np.mean(~(off <= tolerance))), flips, float(auc))
+
+def scores_of(run: Runner, images: np.ndarray) -> np.ndarray:
+    """Returns an exported model's scores, float64 (B,), of images of one size, uint8 (B, H, W, 3)."""
+    return np.float64(run(images)[SCORE][:, 0])
+
+
+def compare_scores(scores: np.ndarray, cells: CheckCells, expected: np.ndarray, thresholds: Mapping[str, Threshold]) -> Parity:
+    """Compares scores with Keras', both (N,), of these cells, N."""
+    flips = {name: int(((scores >= item.value) != (expected >= item.value)).sum()) for name, item in thresholds.items()}
+    auc = float(Ranking(cells.labels, np.nan_to_num(scores)).auc_and_average_precision()[0])
+    return Parity(float(np.abs(scores - expected).max()), flips, None if np.isnan(auc) else auc)

@@ -1,10 +1,12 @@
 """What is exported: one function from raw images to logit, score and OOD scores. It imports TensorFlow: import it late."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from malaria_exp.deployment.deployed_model import INPUT, LOGIT, OOD, SCORE
@@ -69,9 +71,17 @@ class ServedModel:
         archive.add_endpoint("serve", self.serve.python_function, input_signature=self.signature)
         archive.write_out(str(folder), verbose=False)
 
-    def to_litert(self) -> bytes:
-        """Returns a model for LiteRT (TensorFlow Lite), float32."""
+    def to_litert(self, images: Sequence[np.ndarray] = ()) -> bytes:
+        """Returns a model for LiteRT (TensorFlow Lite).
+
+        Args:
+            images: training cells at their own sizes, uint8 (H, W, 3) each, by which it is made int8; float32 without any.
+        """
         with tempfile.TemporaryDirectory() as folder:
             # Converted from its function, without the way through a file, a model may give nan.
             self.write_saved_model(Path(folder) / "model")
-            return bytes(tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model")).convert())
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
+            if images:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.representative_dataset = lambda: ([image[None]] for image in images)
+            return bytes(converter.convert())
