@@ -12,17 +12,17 @@ from malaria_exp.config.run_config import Config
 from malaria_exp.data.fingerprints import DIGITS
 from malaria_exp.deployment import predict_file
 from malaria_exp.deployment.bundle import MODELS, ExportedModel, Format, Numbers, read_facts
-from malaria_exp.deployment.card.write_card import write_card
+from malaria_exp.deployment.card.write_card import MARKDOWN_FILE, write_card
 from malaria_exp.deployment.check_cells import RunCells, cells_to_check
 from malaria_exp.deployment.deployed_model import ModelFacts
-from malaria_exp.deployment.export_table import TABLE, Row, readme, write_rows
+from malaria_exp.deployment.export_table import TABLE, Row, use_section, write_rows
 from malaria_exp.deployment.exporter import EXPORTED, Exporter
 from malaria_exp.deployment.formats import PACKAGES, check_packages
 from malaria_exp.deployment.parity import CheckCells
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.saved_model import MODEL_RECORD, load_model
-from malaria_exp.utils.atomic_files import new_folder, saying_disk_full, write_json, write_text
+from malaria_exp.utils.atomic_files import new_folder, saying_disk_full, write_json
 from malaria_exp.utils.errors import ConfigError, DataError, UserError
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -99,8 +99,9 @@ def export_run(config: Config, overrides: list[str], to: str | None, settings: E
         record = _record(facts, run, cells, exporter.models)
         write_json(temporary / MODEL_RECORD, record)
         write_rows(temporary / TABLE, exporter.rows)
-        write_text(temporary / "README.md", readme(facts, record, exporter.rows))
         write_card(run.path, temporary)
+        with (temporary / MARKDOWN_FILE).open("a", encoding="utf-8") as file:
+            file.write(use_section(facts, record, exporter.rows))
         shutil.copyfile(predict_file.__file__, temporary / "predict.py")
     return folder, exporter.rows, cells.words
 

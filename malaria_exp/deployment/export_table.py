@@ -83,17 +83,12 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     write_csv(path, columns(rows), map(values, rows))
 
 
-def readme(facts: ModelFacts, record: dict[str, Any], rows: Sequence[Row]) -> str:
-    """Returns the bundle's README in Markdown."""
+def use_section(facts: ModelFacts, record: dict[str, Any], rows: Sequence[Row]) -> str:
+    """Returns what the bundle's README says of using it, in Markdown."""
     models = "\n".join(f"- `{model['file']}`: {model['format']}, {model['numbers']}" for model in record[MODELS])
-    thresholds = "\n".join(
-        f"- {name}: {item.value:.6g}, {item.rule}" + (f"; to reach {item.promise} on new patients" if item.promise else "")
-        for name, item in facts.thresholds.items()
-    )
-    train = record["training_data"]["subsets"]["train"]
-    return f"""# A model of single blood cells: parasitized or not
-
-For research. It is no medical device, and nobody's diagnosis may rest on it.
+    thresholds = "\n".join(f"- {name}: {item.value:.6g}" for name, item in facts.thresholds.items())
+    return f"""
+## Use
 
 {models}
 
@@ -102,12 +97,11 @@ Each takes `images`, RGB, uint8 (B, H, W, 3) of any height and width, one cell a
 
 {thresholds}
 
-Trained on {train["cells"]:,} cells of {train["patients"]} patients ({record["training_data"]["dataset"]}). `model.json` holds all facts: thresholds, data by
-hash and counts, fingerprints of the training cells (`guard`), versions, and the SHA-256 of each model.
+`model.json` holds these facts and more: fingerprints of the training cells (`guard`), versions, the SHA-256 of each model.
 
     python predict.py cells/ > predictions.csv
 
-needs numpy, pillow and the runtime of the first model above.
+needs numpy, pillow and the runtime of the first model above that is no SavedModel.
 
 ## Checked against Keras
 
