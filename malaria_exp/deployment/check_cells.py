@@ -78,6 +78,11 @@ def cells_to_check(own: RunCells | UserError, count: int, rule: ResizeRule) -> C
         return CheckCells.of(f"{len(images):,} validation cells of the run", images, labels, rule)
     except UserError as error:
         log.warning(f"check     with synthetic cells, as the run's own are not at hand: {error}")
+        return synthetic_cells(count, rule)
+
+
+def synthetic_cells(count: int, rule: ResizeRule) -> CheckCells:
+    """Returns synthetic cells of both classes, resized by the rule too."""
     patients = -(-count // CELLS_PER_PATIENT) + 1
     table = build("dataset", "synthetic", {"infected_patients": patients, "healthy_patients": 0, "cells_per_patient": CELLS_PER_PATIENT})
     rows = np.linspace(0, len(table) - 1, min(count, len(table))).astype(int)

@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
-RECORD = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
 
 
 def load(model: dict[str, Any]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
@@ -46,26 +45,27 @@ def read(path: Path) -> np.ndarray:
     return np.array(Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright).convert("RGB"))
 
 
-def row(path: Path, run: Callable[[np.ndarray], dict[str, np.ndarray]]) -> list[Any]:
+def row(path: Path, run: Callable[[np.ndarray], dict[str, np.ndarray]], record: dict[str, Any]) -> list[Any]:
     """Returns the line of a file; one that cannot be read has the reason in its last column."""
     try:
         found = run(read(path)[None])
     except Exception as error:  # noqa: BLE001 - Pillow raises many types on damaged files
-        return [path, "", *[""] * len(RECORD["thresholds"]), "", "", str(error) or type(error).__name__]
+        return [path, "", *[""] * len(record["thresholds"]), "", "", str(error) or type(error).__name__]
     score = float(found["score"][0, 0])
-    predicted = [RECORD["classes"][int(score >= threshold["value"])] for threshold in RECORD["thresholds"].values()]
-    parts = RECORD["ood"]["parts"] if "ood" in found else []
+    predicted = [record["classes"][int(score >= threshold["value"])] for threshold in record["thresholds"].values()]
+    parts = record["ood"]["parts"] if "ood" in found else []
     why = [part for part, value in zip(parts, found.get("ood", [[]])[0], strict=True) if value > 1]
     return [path, f"{score:.6f}", *predicted, "no" if why else "yes" if parts else "", "; ".join(why), ""]
 
 
 def main(names: list[str]) -> None:
     """Writes a CSV with a line a file to standard output."""
+    record = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
     files = [file for path in map(Path, names) for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
-    run = load(next(model for model in RECORD["models"] if model["format"] != "saved_model"))
+    run = load(next(model for model in record["models"] if model["format"] != "saved_model"))
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(["file", "score", *(f"predicted_{name}" for name in RECORD["thresholds"]), "looks_like_training_data", "why_not", "error"])
-    out.writerows(row(file, run) for file in files)
+    out.writerow(["file", "score", *(f"predicted_{name}" for name in record["thresholds"]), "looks_like_training_data", "why_not", "error"])
+    out.writerows(row(file, run, record) for file in files)
 
 
 if __name__ == "__main__":

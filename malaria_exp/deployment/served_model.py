@@ -81,7 +81,17 @@ class ServedModel:
             # Converted from its function, without the way through a file, a model may give nan.
             self.write_saved_model(Path(folder) / "model")
             converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
-            if images:
-                converter.optimizations = [tf.lite.Optimize.DEFAULT]
-                converter.representative_dataset = lambda: ([image[None]] for image in images)
-            return bytes(converter.convert())
+            model = converter.convert()
+            if not images:
+                return bytes(model)
+            # The last step stays float32 too, as int8 has only 256 scores.
+            tensors = [item["name"] for item in tf.lite.Interpreter(model_content=model).get_tensor_details()]
+            options = tf.lite.experimental.QuantizationDebugOptions(
+                denylisted_nodes=[name for name in tensors if any(part in name for part in NOT_INT8)], denylisted_ops=["LOGISTIC"]
+            )
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([image[None]] for image in images)
+            debugger = tf.lite.experimental.QuantizationDebugger(
+                converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+            )
+            return bytes(debugger.get_nondebug_quantized_model())

@@ -32,9 +32,13 @@ def whole(run_task, finished_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells():
-    """Cells of their own sizes."""
+    """Cells of their own sizes, and images of odd ones."""
     table = build("dataset", "synthetic", {"seed": 5, "infected_patients": 1, "healthy_patients": 0, "cells_per_patient": 12})
-    return [table.source.read(row) for row in range(10)]
+    odd = [
+        np.random.default_rng(height).integers(0, 256, (height, width, 3)).astype(np.uint8)
+        for height, width in ((9, 150), (131, 37), (1, 1))
+    ]
+    return [*(table.source.read(row) for row in range(7)), *odd]
 
 
 def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cells):
@@ -47,7 +51,7 @@ def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cell
         found = [scored(image[None]) for image in cells]
         assert set(found[0]) == {"logit", "score"}
         scores = np.array([item["score"][0, 0] for item in found])
-        np.testing.assert_allclose(scores, expected, atol=1e-4 if model.numbers == "float32" else 0.05)
+        np.testing.assert_allclose(scores, expected, atol=1e-4 if model.numbers == "float32" else 0.1, err_msg=model.file)
         np.testing.assert_allclose(
             [1 / (1 + np.exp(-item["logit"][0, 0])) for item in found], scores, atol=1e-5 if model.numbers == "float32" else 0.01
         )
@@ -74,7 +78,7 @@ def test_the_table_stands_in_a_csv_and_in_the_readme(whole):
     assert all(float(row["ms a cell, all threads"]) > 0 for row in rows) and float(rows[2]["ms a cell, 1 thread"]) > 0
     assert {"flips at fixed", "flips at target_sensitivity", "AUC"} <= set(rows[0])
     text = (whole / "README.md").read_text()
-    assert "| litert | int8 |" in text and "target_sensitivity" in text and "20 validation cells" in text
+    assert "| litert | int8 |" in text and "target_sensitivity" in text and re.search(r"By \d+ validation cells of the run", text)
 
 
 def test_predict_scores_a_folder_with_numpy_pillow_and_a_runtime_alone(whole, finished_run, cells, tmp_path):
