@@ -16,6 +16,10 @@ from malaria_exp.training.raw_input import with_raw_input
 if TYPE_CHECKING:
     from malaria_exp.runs.saved_model import SavedModel
 
+# The names of what stays float32 in int8 models, by which its operations are known in an exported model: the layer that resizes, whose numbers
+# depend on the images' size, and the detector of foreign images.
+NOT_INT8 = ("prepare_images", "/ood/")
+
 
 class ServedModel:
     """A run's model with preprocessing and calibration inside, ready to be written in any format.
