@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from malaria_exp.deployment.bundle import ExportedModel, Format, Numbers, content_hash, file_name
-from malaria_exp.deployment.deployed_model import ModelFacts
+from malaria_exp.deployment.deployed_model import OOD, SCORE, CellScores, ModelFacts
 from malaria_exp.deployment.export_table import Row, latencies
 from malaria_exp.deployment.formats import Writer, open_runner
 from malaria_exp.deployment.open_model import KerasModel
@@ -22,6 +22,8 @@ EXPORTED: Literal["float32"] = "float32"
 # The fraction of raw images whose score may differ by more than the tolerance: where a pixel lies halfway between two levels, the last bit
 # decides which one it becomes.
 ROUNDED_OTHERWISE = 0.01
+# The fraction of cells that the detector may warn of otherwise than in Keras.
+WARNED_OTHERWISE: dict[Numbers, float] = {"float32": 0.01, "int8": 0.05}
 
 
 class Exporter:
@@ -45,20 +47,22 @@ class Exporter:
 
         self._folder, self._facts, self._cells = folder, facts, cells
         self._writer = Writer(ServedModel(saved), training)
-        self.expected = self._score(saved)
+        keras = self._score(saved)
+        self.expected, self._warned = keras.score, warnings(keras.ood)
         self.rows: list[Row] = []
         self.models: list[ExportedModel] = []
         self.add_keras(saved, EXPORTED)
 
     def add_keras(self, saved: SavedModel, numbers: str) -> None:
         """Adds a row of a Keras model."""
-        parity = compare_scores(self._score(saved), self._cells, self.expected, self._facts.thresholds)
+        parity = compare_scores(self._score(saved).score, self._cells, self.expected, self._facts.thresholds)
         model = KerasModel(self._facts, saved)
         self.rows.append(Row("keras", numbers, None, parity, latencies(lambda _: model, self._cells.prepared, (0,))))
 
-    def _score(self, saved: SavedModel) -> np.ndarray:
+    def _score(self, saved: SavedModel) -> CellScores:
         model = KerasModel(self._facts, saved)
-        return np.concatenate([model(part).score for part in batches(self._cells.prepared)])
+        parts = [model(part) for part in batches(self._cells.prepared)]
+        return CellScores(np.concatenate([part.score for part in parts]), np.concatenate([part.ood for part in parts]))
 
     def add(self, name: Format, numbers: Numbers, tolerance: float) -> None:
         """Writes a model; a DataError if it cannot be written or says something else than Keras."""
@@ -67,7 +71,9 @@ class Exporter:
         try:
             self._writer.write(name, numbers, path)
             run = open_runner(name, path, 0)
-            same_pixels = np.abs(np.concatenate([scores_of(run, part) for part in batches(cells.prepared)]) - self.expected)
+            found = [run(part) for part in batches(cells.prepared)]
+            same_pixels = np.abs(np.concatenate([part[SCORE][:, 0] for part in found]) - self.expected)
+            warned = np.concatenate([warnings(part[OOD]) for part in found]) if self._facts.ood else self._warned
             raw = np.concatenate([scores_of(run, image[None]) for image in cells.images])
         except (ConfigError, OSError):
             raise
@@ -83,9 +89,19 @@ class Exporter:
                 f" {same_pixels.max():.2g}, and by {parity.largest_difference:.2g} where it resizes them itself; task.{key} is {tolerance:g}."
                 f" Nothing was written. Leave it out, or accept the difference: task.{key}=..."
             )
+        if (otherwise := np.mean(warned != self._warned)) > WARNED_OTHERWISE[numbers]:
+            raise DataError(
+                f"task.formats: the model as '{name}', {numbers}, warns of foreign images otherwise than Keras for {otherwise:.1%} of {cells.words};"
+                f" at most {WARNED_OTHERWISE[numbers]:.0%} may differ. Nothing was written. Leave it out."
+            )
         files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
         size = sum(item.stat().st_size for item in files)
         threads = (0,) if name == "saved_model" else (1, 0)
         times = latencies(lambda count: open_runner(name, path, count), cells.prepared, threads)
         self.rows.append(Row(name, numbers, size, parity, times))
         self.models.append(ExportedModel(name, numbers, path.name, content_hash(path), size, **asdict(parity)))
+
+
+def warnings(ood: np.ndarray) -> np.ndarray:
+    """Returns of which cells a detector warns, bool (N,), by their OOD scores (N, P)."""
+    return np.asarray((ood > 1).any(axis=1))

@@ -84,7 +84,7 @@ def to_int8(model: bytes, images: Sequence[np.ndarray]) -> bytes:
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QUInt8,
                 op_types_to_quantize=list(QUANTIZED),
-                nodes_to_exclude=_up_to_rounding(onnx.load(prepared).graph),
+                nodes_to_exclude=_not_int8(onnx.load(prepared).graph),
             )
             return result.read_bytes()
     finally:
@@ -96,10 +96,10 @@ def _no_advice(record: logging.LogRecord) -> bool:
     return "pre-processing before quantization" not in record.getMessage()
 
 
-def _up_to_rounding(graph: Any) -> list[str]:
-    """Returns the names of the nodes that resize images: all that the rounding to whole pixel values depends on."""
+def _not_int8(graph: Any) -> list[str]:
+    """Returns the names of the nodes that resize images, all that the rounding to whole pixel values depends on, and of the detector's."""
     by_output = {name: node for node in graph.node for name in node.output}
-    waiting, found = [node for node in graph.node if node.op_type == "Round"], set()
+    waiting, found = [node for node in graph.node if node.op_type == "Round"], {node.name for node in graph.node if "/ood/" in node.name}
     while waiting:
         node = waiting.pop()
         if node.name not in found:

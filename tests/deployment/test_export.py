@@ -43,17 +43,21 @@ def cells():
 
 def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cells):
     run = open_model(finished_run)
-    expected = np.array([run(resize(image, run.facts.rule)[None]).score[0] for image in cells])
+    keras = [run(resize(image, run.facts.rule)[None]) for image in cells]
+    expected = np.array([item.score[0] for item in keras])
     models = read_models(read_facts(whole))
     assert len(models) == 7 and {(model.format, model.numbers) for model in models} >= {("litert", "int8"), ("openvino", "int8")}
     for model in models:
         scored = open_runner(model.format, whole / model.file, 1)
         found = [scored(image[None]) for image in cells]
-        assert set(found[0]) == {"logit", "score"}
+        assert set(found[0]) == {"logit", "score", "ood"}
         scores = np.array([item["score"][0, 0] for item in found])
         # int8 is calibrated on cells, and the last images are none.
         exact, some = model.numbers == "float32", len(cells) if model.numbers == "float32" else 7
         np.testing.assert_allclose(scores[:some], expected[:some], atol=1e-4 if exact else 0.15, err_msg=model.file)
+        if exact:
+            ood = np.concatenate([item["ood"] for item in found])
+            np.testing.assert_allclose(ood, np.concatenate([item.ood for item in keras]), rtol=1e-2, atol=1e-2, err_msg=model.file)
         logits = np.array([item["logit"][0, 0] for item in found])
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), scores, atol=1e-5 if exact else 0.02, err_msg=model.file)
 
@@ -61,7 +65,7 @@ def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cell
 def test_the_record_says_what_was_written_and_what_it_learned_from(whole, finished_run):
     record, run = read_json(whole / "model.json"), read_json(finished_run / "model.json")
     assert {key: record[key] for key in run} == run
-    assert record["thresholds"] == read_json(finished_run / "metrics.json")["thresholds"] and record["ood"] is None
+    assert record["thresholds"] == read_json(finished_run / "metrics.json")["thresholds"]
     for model in record["models"]:
         assert content_hash(whole / model["file"]) == model["sha256"]
         assert model["largest_difference"] <= (1e-4 if model["numbers"] == "float32" else 0.15)
@@ -90,7 +94,8 @@ def test_predict_scores_a_folder_with_numpy_pillow_and_a_runtime_alone(whole, fi
     (folder / "broken.png").write_bytes(b"no image")
     blocked = "sys.modules.update(dict.fromkeys(('tensorflow', 'keras', 'malaria_exp', 'onnx', 'tf2onnx')))"
     run = open_model(finished_run)
-    expected = [run(resize(image, run.facts.rule)[None]).score[0] for image in cells]
+    keras = [run(resize(image, run.facts.rule)[None]) for image in cells]
+    expected = [item.score[0] for item in keras]
     for left in ("onnx", "litert", "openvino"):
         alone = shutil.copytree(whole, tmp_path / left)
         record = read_json(alone / "model.json")
@@ -102,6 +107,8 @@ def test_predict_scores_a_folder_with_numpy_pillow_and_a_runtime_alone(whole, fi
         rows = list(csv.DictReader(done.stdout.splitlines()))
         assert [row["error"] != "" for row in rows] == [False] * 10 + [True]
         np.testing.assert_allclose([float(row["score"]) for row in rows[:10]], expected, atol=1e-4)
+        assert [row["looks_like_training_data"] for row in rows[:10]] == ["no" if (item.ood > 1).any() else "yes" for item in keras]
+        assert all((row["why_not"] != "") == (row["looks_like_training_data"] == "no") for row in rows)
         for name, threshold in run.facts.thresholds.items():
             assert [row[f"predicted_{name}"] for row in rows[:10]] == [
                 "parasitized" if score >= threshold.value else "uninfected" for score in expected

@@ -1,7 +1,5 @@
 """Every model of the registry in ONNX, and models with unusual layers in all formats: the same logits as Keras."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
@@ -11,6 +9,8 @@ from malaria_exp.config.registry import build, options
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.deployment.formats import Writer, open_runner
 from malaria_exp.deployment.served_model import ServedModel
+from malaria_exp.evaluation.calibration import Calibration
+from malaria_exp.runs.saved_model import SavedModel
 
 SIZE = 32
 # Small, as converting takes longer with more layers. An ensemble is made of finished runs; its members are here, and its mean is.
@@ -23,7 +23,7 @@ def served(model):
     """The model, each weight off its first value, with raw input."""
     rng = np.random.default_rng(0)
     model.set_weights([value + rng.uniform(0, 0.02, value.shape).astype(value.dtype) for value in model.get_weights()])
-    return ServedModel(SimpleNamespace(model=model, rule=ResizeRule(SIZE, "pad")))
+    return ServedModel(SavedModel(model, Calibration(), ResizeRule(SIZE, "pad"), {}))
 
 
 def check(model, formats, tmp_path):
