@@ -60,7 +60,7 @@ def batches(images: np.ndarray) -> Iterator[np.ndarray]:
 
 def scores_of(run: Runner, images: np.ndarray) -> np.ndarray:
     """Returns an exported model's scores, float64 (B,), of images of one size, uint8 (B, H, W, 3)."""
-    return np.float64(run(images)[SCORE][:, 0])
+    return run(images)[SCORE][:, 0].astype(np.float64)
 
 
 def compare_scores(scores: np.ndarray, cells: CheckCells, expected: np.ndarray, thresholds: Mapping[str, Threshold]) -> Parity:

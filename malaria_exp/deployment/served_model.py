@@ -88,10 +88,10 @@ class ServedModel:
             model = converter.convert()
             if not images:
                 return bytes(model)
-            # The last step stays float32 too, as int8 has only 256 scores.
+            # The last step stays float32 too, as int8 has only 256 scores; and divisions, as an image's size in int8 may be 0.
             tensors = [item["name"] for item in tf.lite.Interpreter(model_content=model).get_tensor_details()]
             options = tf.lite.experimental.QuantizationDebugOptions(
-                denylisted_nodes=[name for name in tensors if any(part in name for part in NOT_INT8)], denylisted_ops=["LOGISTIC"]
+                denylisted_nodes=[name for name in tensors if any(part in name for part in NOT_INT8)], denylisted_ops=["LOGISTIC", "DIV"]
             )
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ([image[None]] for image in images)

@@ -23,7 +23,7 @@ def export(
     to: str | None = None,
     cells: Annotated[int, Range(low=2, high=100_000)] = 500,
     tolerance: Positive = 1e-4,
-    int8_tolerance: Positive = 0.15,
+    int8_tolerance: Positive = 0.2,
 ) -> None:
     """Writes a finished run (run=outputs/...) as a bundle for other runtimes: raw images to scores, checked against Keras.
 
