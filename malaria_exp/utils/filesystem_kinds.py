@@ -1,7 +1,7 @@
 """The three kinds of filesystem that `open_filesystem` chooses from; see `malaria_exp.utils.filesystems.Filesystem` for their methods."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +38,12 @@ class LocalFilesystem:
             if not self.folder.exists():
                 return {}
             return {entry.name: entry.stat().st_size for entry in os.scandir(self.folder) if entry.is_file()}
+
+    def tree(self) -> dict[str, int]:
+        """Returns {name: bytes} of the files of the folder and of all folders in it."""
+        with _answered("listed", self.url):
+            found = (Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names)
+            return {path.relative_to(self.folder).as_posix(): path.stat().st_size for path in found if path.is_file()}
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """Returns a file's bytes."""
@@ -84,10 +90,19 @@ class GfileFilesystem:
         with _answered("listed", self.url):
             if not self._gfile.isdir(self.url):
                 return {}
-            names = [name for name in self._gfile.listdir(self.url) if not name.endswith("/")]
-            with ThreadPoolExecutor(REQUESTS) as pool:
-                sizes = pool.map(lambda name: int(self._gfile.stat(f"{self.url}/{name}").length), names)
-                return dict(zip(names, sizes, strict=True))
+            return self._lengths(name for name in self._gfile.listdir(self.url) if not name.endswith("/"))
+
+    def tree(self) -> dict[str, int]:
+        """Returns {name: bytes} of the files of the folder and of all folders in it."""
+        with _answered("listed", self.url):
+            walk = self._gfile.walk(self.url)
+            return self._lengths(f"{folder}/{name}".removeprefix(self.url).lstrip("/") for folder, _, names in walk for name in names)
+
+    def _lengths(self, names: Iterable[str]) -> dict[str, int]:
+        found = list(names)
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            sizes = pool.map(lambda name: int(self._gfile.stat(f"{self.url}/{name}").length), found)
+            return dict(zip(found, sizes, strict=True))
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """Returns a file's bytes."""
@@ -143,6 +158,14 @@ class FsspecFilesystem:
             except FileNotFoundError:
                 return {}
             return {item["name"].rpartition("/")[2]: int(item["size"]) for item in found if item["type"] == "file"}
+
+    def tree(self) -> dict[str, int]:
+        """Returns {name: bytes} of the files of the folder and of all folders in it; of a server that tells no sizes they are 0."""
+        with _answered("listed", self.url):
+            self._files.invalidate_cache()
+            found = self._files.find(self._path, detail=True)
+            above = f"{self._path}/"
+            return {name.removeprefix(above): int(item["size"] or 0) for name, item in found.items() if name.startswith(above)}
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """Returns a file's bytes."""

@@ -39,6 +39,10 @@ class Filesystem(Protocol):
         """Returns {name: bytes} of the folder's files; nothing if there is no folder."""
         ...
 
+    def tree(self) -> dict[str, int]:
+        """Returns {name: bytes} of the files of the folder and of all folders in it, with "/" in their names; nothing if there is no folder."""
+        ...
+
     def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
         """Returns a file's bytes from `start` to before `stop`."""
         ...

@@ -29,12 +29,13 @@ def archive_kind(data: bytes) -> str | None:
     return next((kind for start, kind in ARCHIVES.items() if data.startswith(start)), None)
 
 
-def why_no_zip(path: Path, error: Exception) -> str:
+def why_no_zip(path: Path, error: Exception, key: str = "dataset.path") -> str:
     """Returns what a file is that cannot be read as a zip, and what to do, in words that follow its name.
 
     Args:
         path: of the file.
         error: of reading it.
+        key: of the configuration that names it.
     """
     try:
         with path.open("rb") as file:
@@ -45,5 +46,5 @@ def why_no_zip(path: Path, error: Exception) -> str:
     if other:
         return f"is {other}."
     if kind and not start.startswith(b"PK"):
-        return f"is {kind}, and only zips are read. Unpack it and give the folder: dataset.path=folder"
+        return f"is {kind}, and only zips are read. Unpack it and give the folder: {key}=folder"
     return f"cannot be read as a zip: {error}. Was the download cut off? Fetch it again."

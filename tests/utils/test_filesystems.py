@@ -36,6 +36,13 @@ def test_what_is_written_is_read(filesystem, tmp_path):
     assert open_filesystem(filesystem.url, "task.to").sizes() == {"a.bin": 3, "b.bin": 1}
 
 
+def test_a_tree_is_listed_by_paths_below_its_folder(filesystem):
+    assert filesystem.tree() == {}
+    write_bytes(filesystem, "a.bin", b"a")
+    write_bytes(open_filesystem(f"{filesystem.url}/deep/er", "task.to"), "b.bin", b"bb")
+    assert filesystem.tree() == {"a.bin": 1, "deep/er/b.bin": 2} and filesystem.read("deep/er/b.bin") == b"bb"
+
+
 def test_what_fails_half_way_leaves_nothing(filesystem):
     write_bytes(filesystem, "a.bin", b"old")
     with pytest.raises(RuntimeError), new_file(filesystem, "a.bin") as path:

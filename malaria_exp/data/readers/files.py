@@ -79,14 +79,19 @@ class FolderFiles:
     """The files of a folder and of all folders in it; see Files. Links are followed, names with a dot in front are ignored.
 
     A link to a folder that is read anyway, or that lies above, adds nothing.
+
+    Args:
+        path: of the folder.
+        key: of the configuration, for messages.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
+    def __init__(self, path: Path, key: str = "dataset.path") -> None:
+        self.path, self._key = str(path), key
         self.names: list[str] = []
         self.folders: list[str] = []
         self.unsafe: list[str] = []
-        self._paths: list[Path] = []
+        # Texts, as a Path takes three times the memory.
+        self._paths: list[str] = []
         above = set(path.resolve().parents)
         seen: set[Path] = set()
         # Links come last, so that a folder inside goes by its own name rather than by that of a link to it.
@@ -104,37 +109,33 @@ class FolderFiles:
                 shown = [name for name in sorted(files) if not _hidden(name)]
                 relative = folder.relative_to(path)
                 self.folders.append(clean_name(str(relative)))
-                self._paths += [folder / name for name in shown]
+                self._paths += [os.path.join(here, name) for name in shown]
                 self.names += [clean_name(str(relative / name)) for name in shown]
 
     def _stop(self, error: OSError) -> None:
         # Without an error, its cells would be missing silently.
-        raise DataError(f"dataset.path: the folder '{error.filename}' cannot be read: {error.strerror}. Give permission, or move it away.")
+        raise DataError(f"{self._key}: the folder '{error.filename}' cannot be read: {error.strerror}. Give permission, or move it away.")
 
     def read(self, index: int) -> bytes:
         """Returns a file's bytes, at least one."""
-        try:
-            # Without O_NONBLOCK, opening a pipe would block. The type is asked of the open file, as the path may change in between.
-            handle = os.open(self._paths[index], os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-            with os.fdopen(handle, "rb") as file:
-                facts = os.fstat(handle)
-                if not stat.S_ISREG(facts.st_mode):
-                    raise BadImageError("is no ordinary file")
-                return _checked(facts.st_size, lambda: file.read(MAX_BYTES))
-        except OSError as error:
-            raise BadImageError(f"cannot be read: {error.strerror or error}") from None
+        return read_image_file(self._paths[index])
 
 
 class ZipFiles:
-    """The files of a zip; see Files."""
+    """The files of a zip; see Files.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the zip.
+        key: of the configuration, for messages.
+    """
+
+    def __init__(self, path: Path, key: str = "dataset.path") -> None:
         self.path = str(path)
         try:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, EOFError) as error:
-            raise DataError(f"dataset.path: '{path}' {why_no_zip(path, error)}") from None
+            raise DataError(f"{key}: '{path}' {why_no_zip(path, error, key)}") from None
         # Zips made on Windows may have backslashes.
         given = [(entry.filename.replace("\\", "/"), entry) for entry in entries]
         self.unsafe = [clean_name(name) for name, _ in given if _points_outside(name)]
@@ -147,9 +148,9 @@ class ZipFiles:
         self.folders = sorted({folder.as_posix() for parent in parents for folder in (parent, *parent.parents)})
         images = [entry for name, entry in files if is_image(name)]
         if images and all(entry.flag_bits & 1 for entry in images):
-            raise DataError(f"dataset.path: '{path}' is encrypted. Unpack it with its password and give the folder: dataset.path=folder")
+            raise DataError(f"{key}: '{path}' is encrypted. Unpack it with its password and give the folder: {key}=folder")
         if images and all(entry.compress_type not in METHODS for entry in images):
-            raise DataError(f"dataset.path: '{path}' {_other_method(images[0])}. Unpack it and give the folder: dataset.path=folder")
+            raise DataError(f"{key}: '{path}' {_other_method(images[0])}. Unpack it and give the folder: {key}=folder")
 
     def read(self, index: int) -> bytes:
         """Returns a file's bytes, at least one; the zip's own checksum is checked on the way."""
@@ -161,13 +162,38 @@ class ZipFiles:
         try:
             with self._zip.open(entry) as file:
                 # Without a length, zipfile unpacks everything, whatever size the entry claims; one byte more makes it check the checksum.
-                return _checked(entry.file_size, lambda: file.read(entry.file_size + 1))
+                return checked_bytes(entry.file_size, lambda: file.read(entry.file_size + 1))
         except BadImageError:
             raise
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
             raise BadImageError(f"cannot be read from the zip: {error}") from None
         except zlib.error as error:
             raise BadImageError(f"damaged in the zip: {error}") from None
+
+
+def read_image_file(path: str | os.PathLike[str]) -> bytes:
+    """Returns the bytes of an ordinary file, at least one; raises BadImageError, also of one that is larger than any image of a cell."""
+    try:
+        # Without O_NONBLOCK, opening a pipe would block. The type is asked of the open file, as the path may change in between.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode):
+                raise BadImageError("is no ordinary file")
+            return checked_bytes(facts.st_size, lambda: file.read(MAX_BYTES))
+    except (OSError, ValueError) as error:  # the latter for a path that no filesystem can have
+        raise BadImageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def checked_bytes(size: int, read: Callable[[], bytes]) -> bytes:
+    """Returns what `read` gives, at least one byte; raises BadImageError if the file is empty or larger than any image of a cell."""
+    if size > MAX_BYTES:
+        raise BadImageError(f"{human_bytes(size)}; the image of a single cell has far less than {human_bytes(MAX_BYTES)}")
+    data = read()
+    if not data:
+        # Refused before hashing: two empty files have equal contents, which would look like a leak between subsets.
+        raise BadImageError(EMPTY)
+    return data
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,16 +248,6 @@ def hash_files(files: Files, indices: Sequence[int]) -> tuple[dict[int, str], li
         found = list(track(pool.map(digest, indices), "reading the files", total=len(indices)))
     hashes = {index: item for index, item in zip(indices, found, strict=True) if isinstance(item, str)}
     return hashes, [item for item in found if isinstance(item, BadImage)]
-
-
-def _checked(size: int, read: Callable[[], bytes]) -> bytes:
-    if size > MAX_BYTES:
-        raise BadImageError(f"{human_bytes(size)}; the image of a single cell has far less than {human_bytes(MAX_BYTES)}")
-    data = read()
-    if not data:
-        # Refused before hashing: two empty files have equal contents, which would look like a leak between subsets.
-        raise BadImageError(EMPTY)
-    return data
 
 
 def _other_method(entry: zipfile.ZipInfo) -> str:
