@@ -7,6 +7,7 @@ What the command line does, from Python:
     run = malaria_exp.run(["model=resnet_functional", "aug=[dihedral,cutmix]", "trainer.epochs=3"])
     run.metrics["subsets"]["test"]["ranking"]["auc"]
     malaria_exp.load_run(run.folder).model()
+    run.predict("cells.zip").score
     malaria_exp.list_components("model")
 
 A wrong override raises malaria_exp.utils.errors.UserError with the message that the command line prints.
@@ -20,12 +21,12 @@ from malaria_exp.utils.version import __version__
 
 if TYPE_CHECKING:
     from malaria_exp.config.run_config import Config
-    from malaria_exp.runs.run import Run
+    from malaria_exp.deployment.deployed_run import DeployedRun
 
 __all__ = ["__version__", "compose", "list_components", "load_run", "run"]
 
 
-def run(overrides: Iterable[str] = ()) -> "Run":
+def run(overrides: Iterable[str] = ()) -> "DeployedRun":
     """Trains, evaluates and reports, as `python run.py OVERRIDES` does, with the same result to the byte.
 
     Args:
@@ -38,10 +39,10 @@ def run(overrides: Iterable[str] = ()) -> "Run":
     Raises:
         UserError: an override is wrong, or the run cannot be made; the message says what to do.
     """
+    from malaria_exp.deployment.deployed_run import DeployedRun
     from malaria_exp.main import run_in_process
-    from malaria_exp.runs.run import Run
 
-    return Run(run_in_process(list(overrides)))
+    return DeployedRun(run_in_process(list(overrides)))
 
 
 def compose(overrides: Iterable[str] = ()) -> "Config":
@@ -63,20 +64,21 @@ def compose(overrides: Iterable[str] = ()) -> "Config":
     return config
 
 
-def load_run(folder: str | PathLike[str]) -> "Run":
-    """Returns a finished run, to read its metrics, history, predictions and model.
+def load_run(folder: str | PathLike[str]) -> "DeployedRun":
+    """Returns a finished run, to read its metrics, history, predictions and model, and to predict with it.
 
     Args:
-        folder: the run folder, or its URL (gs://..., s3://...), from where what reading it takes is fetched into the cache folder.
+        folder: the run folder, or its URL (gs://..., s3://...), from where what reading it takes is fetched into the cache folder; or the
+            folder of a bundle, which only predicts.
 
     Raises:
-        RunFolderError: there is no finished run.
+        RunFolderError: there is no finished run, and no bundle.
     """
+    from malaria_exp.deployment.deployed_run import DeployedRun
     from malaria_exp.main import compose_app
     from malaria_exp.runs.remote_runs import local_run
-    from malaria_exp.runs.run import Run
 
-    return Run(local_run(str(folder), compose_app([]).config.cache.path))
+    return DeployedRun(local_run(str(folder), compose_app([]).config.cache.path))
 
 
 def list_components(group: str | None = None) -> dict[str, str]:

@@ -78,6 +78,7 @@ class Config:
     seed: Annotated[int, Range(low=0, below=2**32)]
     batch_size: BatchSize
     run: str | None
+    images: str | list[str] | None
     runs: list[str] | str
     file: str | None
     engine: Engine

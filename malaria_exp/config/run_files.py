@@ -8,7 +8,7 @@ FILES: dict[SaveFormat, str] = {"keras": "model.keras", "weights": "model.weight
 MODEL_FILE = FILES["keras"]
 # The numbers of the detector of foreign images.
 OOD_FILE = "ood.npz"
-# The folder of the checkpoints from which a run that was cut off goes on, and their names.
-RESUME, RESUME_FILES = "resume", "step-*.npz"
+# The folder from which a run that was cut off goes on, the names of a training's checkpoints in it, and of what a prediction leaves there.
+RESUME, RESUME_FILES, RESUME_PREDICTION = "resume", "step-*.npz", "predictions.json"
 # The folder of what callback=[checkpoints] writes.
 CHECKPOINTS = "checkpoints"

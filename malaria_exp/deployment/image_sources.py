@@ -72,7 +72,8 @@ def _open(one: str, stack: ExitStack) -> NewImages:
     if kind == "file":
         return _open_file(path, path.name)
     if glob.has_magic(one):
-        found = sorted(item for item in glob.glob(str(path), recursive=True) if not Path(item).is_dir())
+        # Path.glob takes no absolute patterns.
+        found = sorted(item for item in glob.glob(str(path), recursive=True) if not Path(item).is_dir())  # noqa: PTH207
         return _of_paths([clean_name(item) for item in found], found)
     near = [str(item) for item in path.parent.iterdir()] if path.parent.is_dir() else []
     raise DataError(f"{KEY}: there is no file or folder '{clean_name(one)}'.{did_you_mean(str(path), near)} {WANTED}.")

@@ -1,4 +1,4 @@
-"""Going on with a training run that was cut off: what stands in its folder, and whether it can be gone on with here."""
+"""Going on with a run that was cut off, of training or prediction: what stands in its folder, and whether it can be gone on with here."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from malaria_exp.config.run_config import Config
 from malaria_exp.config.run_files import RESUME
 from malaria_exp.runs import provenance
 from malaria_exp.runs.read_files import CONFIG, PROVENANCE, read_config, read_json, read_status
-from malaria_exp.runs.run_folder import STATUS, may_be_running
+from malaria_exp.runs.run_folder import MAY_GO_ON, STATUS, may_be_running
 from malaria_exp.tracking.logger_interface import Position
 from malaria_exp.training.checkpoint import Checkpoint
 from malaria_exp.training.checkpoint_files import read_last
@@ -34,6 +34,7 @@ class Resumption:
 
     Attributes:
         path: the run's folder.
+        task: what it does.
         config: its configuration.
         config_text: the same, as it stands in config.yaml.
         overrides: what the user typed when it was begun.
@@ -43,6 +44,7 @@ class Resumption:
     """
 
     path: Path
+    task: str
     config: Config
     config_text: str
     overrides: list[str]
@@ -84,7 +86,7 @@ class Resumption:
 
 
 def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False) -> Resumption:
-    """Reads the folder of a training run that was cut off, and checks that it can be gone on with here.
+    """Reads the folder of a run that was cut off, and checks that it can be gone on with here.
 
     Args:
         path: the folder.
@@ -96,14 +98,13 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         ConfigError: its plugins were not named.
     """
     if not (path / STATUS).is_file():
-        raise RunFolderError(
-            f"run: '{path}' is no run folder: it has no {STATUS}. Give that of a training run that was cut off: run=outputs/..."
-        )
+        raise RunFolderError(f"run: '{path}' is no run folder: it has no {STATUS}. Give that of a run that was cut off: run=outputs/...")
     if not (path / STATUS).stat().st_size:
         raise RunFolderError(f"run: '{path}' was cut off before it began. Begin it again: the same command with hydra.run.dir={path}")
     status = read_status(path)
-    if status.get("task") != "train":
-        raise RunFolderError(f"run: '{path}' is no training run: task {status.get('task')}.")
+    task = str(status.get("task"))
+    if task not in MAY_GO_ON:
+        raise RunFolderError(f"run: '{path}' is no run of task={' or task='.join(MAY_GO_ON)}, but of task={task}.")
     if status.get("status") == "done":
         raise RunFolderError(f"run: '{path}' is finished; there is nothing left to do. {path / 'report.html'} is its report.")
     if status.get("status") == "running" and may_be_running(path, status):
@@ -128,13 +129,13 @@ def read_cut_off(path: Path, *, plugins: Sequence[str] = (), force: bool = False
         raise RunFolderError(f"run: '{path / CONFIG}': {error}") from None
     known = read_json(path / PROVENANCE) if (path / PROVENANCE).exists() else {}
     checkpoint = read_last(path)
-    found = Resumption(path, config, text, overrides, known, checkpoint, force)
+    found = Resumption(path, task, config, text, overrides, known, checkpoint, force)
     found.check(provenance.collect(seed=config.seed, overrides=overrides), DEPENDS_ON)
     if checkpoint is not None:
         # GPUs are known only once TensorFlow is loaded.
         load_tensorflow()
         replace(found, provenance={"machine": checkpoint.machine}).check({"machine": machine()}, ["machine.gpus"])
-    log.info(f"resume    {path} goes on from {found.history()[-1]['from']}")
+    log.info(f"resume    {path} goes on" + (f" from {found.history()[-1]['from']}" if task == "train" else ""))
     return found
 
 

@@ -16,13 +16,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from malaria_exp.config.run_files import RESUME, RESUME_FILES
+from malaria_exp.config.run_files import RESUME, RESUME_FILES, RESUME_PREDICTION
 from malaria_exp.utils.atomic_files import TEMPORARY, saying_disk_full, write_json, write_json_on_full_disk, write_text
 from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError
 from malaria_exp.utils.redaction import redact, redact_overrides, redact_yaml
 from malaria_exp.utils.terminal_log import log, start_file_log, stop_file_log
 
 STATUS = "status.json"
+# The tasks that task=resume goes on with.
+MAY_GO_ON = ("train", "predict")
 # The folder of a multirun in which attempts at its jobs lie that were begun again.
 PREVIOUS_ATTEMPTS = "earlier"
 # Locked by the process that works in the folder, for as long as it lives.
@@ -130,7 +132,7 @@ def claim_run(path: Path, *, config_text: str, overrides: list[str], task: str, 
     except KeyboardInterrupt:
         handler.emit(log.makeRecord(log.name, logging.ERROR, "", 0, "Interrupted.", (), None))
         write_status("interrupted", reason="stopped by Ctrl-C or a signal")
-        if task == "train":
+        if task in MAY_GO_ON:
             log.warning(f"resume    python run.py task=resume run={path} goes on with this run")
         raise
     except UserError as error:
@@ -174,8 +176,8 @@ def _claim(path: Path, *, again: bool) -> FileLock:
             os.close(os.open(path / STATUS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     except FileExistsError:
         raise RunFolderError(
-            f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir; or go on with a training"
-            f" that was cut off there: python run.py task=resume run={path}"
+            f"The folder '{path}' already holds files; a run never writes over another. Choose a new hydra.run.dir; or go on with what"
+            f" was cut off there: python run.py task=resume run={path}"
         ) from None
     except Timeout:
         raise RunFolderError(f"Another process works in '{path}'. Wait for it, or stop it first.") from None
@@ -199,8 +201,8 @@ def _started_before(path: Path) -> str | None:
 
 
 def has_checkpoint(path: Path) -> bool:
-    """Tells whether a run in this folder left a checkpoint of its training."""
-    return any((path / RESUME).glob(RESUME_FILES))
+    """Tells whether a run in this folder left something to go on from: a checkpoint of its training, or images that it has scored."""
+    return any((path / RESUME).glob(RESUME_FILES)) or (path / RESUME / RESUME_PREDICTION).is_file()
 
 
 def may_be_running(path: Path, status: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """The end of a multirun of folds or seeds: its jobs become one result of each configuration, in pooled/."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from malaria_exp.config.run_config import Config
@@ -42,14 +42,25 @@ def pool_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
     if (number := len(set(rest))) > MOST_CONFIGURATIONS:
         log.info(f"pooled    not made of {number} configurations, more than {MOST_CONFIGURATIONS}; {later} makes it")
         return
+    attempt("pooled", later, lambda: _pool(folder, [name for name, _, _ in jobs]))
+
+
+def attempt(what: str, later: str, make: Callable[[], object]) -> None:
+    """Makes a result of a multirun's jobs; what prevents it is said, and ends nothing: the jobs themselves have ended as their table says.
+
+    Args:
+        what: the result, a word of at most nine letters.
+        later: the command that makes it another time.
+        make: makes it.
+    """
     try:
-        _pool(folder, [name for name, _, _ in jobs])
+        make()
     except (UserError, OSError) as error:
-        log.warning(f"pooled    not made: {error}")
+        log.warning(f"{what:<9} not made: {error}")
     except KeyboardInterrupt:
-        log.warning(f"pooled    interrupted; {later} makes it")
-    except Exception as error:  # noqa: BLE001 - the jobs themselves have ended as their table says
-        log.error("pooled    not made; the lines below belong into a bug report.", exc_info=error)
+        log.warning(f"{what:<9} interrupted; {later} makes it")
+    except Exception as error:  # noqa: BLE001 - a bug here is no failure of a job
+        log.error(f"{what:<9} not made; the lines below belong into a bug report.", exc_info=error)
 
 
 def _is_seed(override: str) -> bool:

@@ -56,9 +56,12 @@ def print_summary() -> int:
             f"{unfinished} of {len(rows)} jobs did not end well; the same command with resume=true runs only those", markup=False
         )
     # Imported only here: every run of the program imports this module.
+    from malaria_exp.sweeps.multirun_join import join_jobs
     from malaria_exp.sweeps.multirun_pool import pool_jobs
 
-    pool_jobs(folder, [(row["job"], row["status"], row["overrides"].split()) for row in rows])
+    jobs = [(row["job"], row["status"], row["overrides"].split()) for row in rows]
+    pool_jobs(folder, jobs)
+    join_jobs(folder, jobs)
     return int(unfinished > 0)
 
 

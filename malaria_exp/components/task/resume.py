@@ -1,4 +1,4 @@
-"""Going on with a training run that was cut off."""
+"""Going on with a run that was cut off."""
 
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ OWN_KEYS = ("task", "task.force", "run", "plugins")
 
 @register("task", "resume")
 def resume(app: "App", /, *, force: bool = False) -> float | None:
-    """Goes on with a training run that was cut off (run=outputs/...), in its folder and with its configuration, from its last checkpoint.
+    """Goes on with a training or prediction that was cut off (run=outputs/...), in its folder and with its configuration.
 
-    The result is that of a run that was never cut off, bit for bit.
+    A training goes on from its last checkpoint, a prediction behind its last batch. The result is that of a run that was never cut off, bit
+    for bit.
 
     Args:
         force: go on although code, packages, data or machine have changed; the result may then be another.
@@ -36,7 +37,11 @@ def resume(app: "App", /, *, force: bool = False) -> float | None:
             f"run: received {app.config.run!r}; task=resume needs the local folder of a run that was cut off: run=outputs/..."
         )
     found = read_cut_off(local_path(app.config.run), plugins=app.config.plugins, force=force)
-    with claim_run(found.path, config_text=found.config_text, overrides=found.overrides, task="train", again=True) as folder:
+    with claim_run(found.path, config_text=found.config_text, overrides=found.overrides, task=found.task, again=True) as folder:
+        if found.task == "predict":
+            from malaria_exp.deployment.predict_images import predict_images
+
+            return predict_images(found.config, folder, found.overrides)
         objective = train_and_evaluate(found.config, folder, found.overrides, found).objective
     keep_copy(found.config, found.path)
     return objective

@@ -109,7 +109,7 @@ class FolderFiles:
                 shown = [name for name in sorted(files) if not _hidden(name)]
                 relative = folder.relative_to(path)
                 self.folders.append(clean_name(str(relative)))
-                self._paths += [os.path.join(here, name) for name in shown]
+                self._paths += [str(folder / name) for name in shown]
                 self.names += [clean_name(str(relative / name)) for name in shown]
 
     def _stop(self, error: OSError) -> None:

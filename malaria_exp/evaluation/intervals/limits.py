@@ -31,7 +31,18 @@ def rate_limits(value: Any, spread: Spread, cells: Any, confidence: float) -> tu
     longer = special.stdtrit(np.maximum(cells - 1, 1), 1 - tail) / special.stdtrit(spread.df, 1 - tail)
     number = np.minimum(cells, value * (1 - value) / np.where(some, spread.variance, 1) * longer**2)
     number = np.where(some, number, spread.patients)
-    hits, misses = value * number, (1 - value) * number
+    return clopper_pearson(value * number, (1 - value) * number, confidence)
+
+
+def clopper_pearson(hits: Any, misses: Any, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the exact limits of a probability (Clopper and Pearson 1934, https://doi.org/10.1093/biomet/26.4.404).
+
+    Args:
+        hits: (...,), of independent observations; need not be a whole number.
+        misses: (...,).
+        confidence: in (0, 1).
+    """
+    tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
         low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
         high = np.where(misses > 0, special.betaincinv(hits + 1, misses, 1 - tail), 1.0)

@@ -1,0 +1,246 @@
+"""Scoring new images with a finished model, into a run folder: predictions.csv, patients.csv, summary.json and a page."""
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from PIL import Image
+
+from malaria_exp.config.registry import check_params
+from malaria_exp.config.run_config import Config
+from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.config.validation import PositiveInt, Range
+from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.decode import decode
+from malaria_exp.data.resize import ResizeRule, resize
+from malaria_exp.deployment.deployed_model import ModelFacts
+from malaria_exp.deployment.image_sources import NewImages, open_images
+from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
+from malaria_exp.deployment.prediction_page import render_page
+from malaria_exp.deployment.predictions_file import PART, PartFile, columns, read_rows, to_row
+from malaria_exp.deployment.score_images import Decode, score_images
+from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS
+from malaria_exp.runs import provenance
+from malaria_exp.runs.read_files import METRICS, PREDICTIONS, PROVENANCE, read_metrics
+from malaria_exp.runs.remote_runs import local_run
+from malaria_exp.runs.run_folder import RunFolder
+from malaria_exp.runs.saved_model import MODEL_RECORD
+from malaria_exp.utils.atomic_files import write_csv, write_json, write_text
+from malaria_exp.utils.errors import ConfigError
+from malaria_exp.utils.filesystems import file_sha256
+from malaria_exp.utils.http import public_url
+from malaria_exp.utils.progress_bars import progress_bar
+from malaria_exp.utils.terminal_log import log
+
+REPORT, SUMMARY, PATIENTS = "report.html", "summary.json", "patients.csv"
+RESEARCH = "For research. No model of this program is a medical device: what it says of a cell is no diagnosis of a patient."
+NO_DETECTOR = (
+    "The model has nothing that tells cells like those it was trained on from other pictures (ood=none): it scores whatever it is given, also what"
+    " is no blood cell."
+)
+Pictures = Annotated[int, Range(low=0, high=500)]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The keys of task=predict.
+
+    Attributes:
+        parts: so many jobs share the images.
+        part: which of them this one is, from 0.
+        patients: whose cells the images are.
+        pictures: cells in each group of the page.
+    """
+
+    parts: PositiveInt = 1
+    part: int = 0
+    patients: Patients = "names"
+    pictures: Pictures = 24
+
+    @classmethod
+    def of(cls, config: Config) -> "Settings":
+        """Returns the settings of a configuration; raises a ConfigError."""
+        task = config.one("task")
+        found = cls(**check_params("task", task.name, task.params))
+        if found.part >= found.parts:
+            raise ConfigError(
+                f"task.part: expected 0 to {found.parts - 1}, as task.parts={found.parts}; received {found.part}. All of them:"
+                f" -m task=predict task.parts={found.parts} 'task.part=range({found.parts})'"
+            )
+        return found
+
+    def numbers(self, images: int, batch_size: int) -> range:
+        """Returns the numbers of this part's images: whole batches, so that parts compute what one job would."""
+        batches = -(-images // batch_size)
+        start, end = (batches * part // self.parts * batch_size for part in (self.part, self.part + 1))
+        return range(start, min(end, images))
+
+
+def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> None:
+    """Scores the images of `config.images` with the run or bundle of `config.run`; goes on where a killed job stopped.
+
+    Raises:
+        ConfigError: the run or the images are not given.
+        DataError: there are no images.
+        RunFolderError: there is no finished run, or what the folder holds was computed of something else.
+    """
+    settings, batch_size = Settings.of(config), config.evaluation.batch_size
+    source = model_folder(config)
+    write_json(folder / PROVENANCE, provenance.collect(seed=config.seed, overrides=overrides))
+    with open_images(images_of(config)) as images:
+        from malaria_exp.deployment.open_model import open_model
+
+        numbers = settings.numbers(len(images.names), batch_size)
+        model = open_model(source)
+        identity = {
+            "images": _hash(images.names),
+            "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE) if (source / name).is_file()],
+            "numbers": [numbers.start, numbers.stop],
+            "batch_size": batch_size,
+        }
+        part = PartFile(folder.path, columns(model.facts), identity, batch_size)
+        if part.done:
+            log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
+        try:
+            with progress_bar() as bar:
+                task = bar.add_task("scoring", total=len(numbers), completed=part.done)
+                left = numbers[part.done :]
+                for batch in score_images(model, images_decoder(images), left, batch_size=batch_size, workers=config.cache.workers):
+                    start = numbers.start + part.done
+                    part.append([to_row(model.facts, images.names[start + place], found) for place, found in enumerate(batch)])
+                    bar.advance(task, len(batch))
+            folder.facts |= write_results(folder.path, folder / PART, model.facts, images, numbers, config)
+            part.finish()
+        finally:
+            part.close()
+
+
+def write_results(
+    folder: Path, path: Path, facts: ModelFacts, images: NewImages, numbers: range, config: Config, *, shown_at: Path | None = None
+) -> dict[str, Any]:
+    """Writes what predictions come to: summary.json, patients.csv where patients are known, and the page.
+
+    Args:
+        folder: to write to.
+        path: of the predictions, which become predictions.csv.
+        facts: of the model.
+        images: all of them.
+        numbers: of those that were predicted.
+        config: of the job.
+        shown_at: the folder's name for messages, where it is another one until it is whole.
+
+    Returns:
+        Plain values for status.json.
+    """
+    settings, decoded = Settings.of(config), images_decoder(images)
+    counts = Counts(facts, settings.patients, settings.pictures)
+    for image in read_rows(path, facts, numbers.start):
+        counts.add(image)
+    metrics = read_metrics(facts.folder) if (facts.folder / METRICS).is_file() else {}
+    rates = rates_of(metrics)
+    patients = parasitaemia(counts, config.evaluation.confidence, rates)
+    if patients:
+        write_csv(folder / PATIENTS, list(patients[0]), [list(row.values()) for row in patients])
+    found = {"images": counts.images, "scored": counts.all.scored, "errors": counts.errors}
+    thresholds = {
+        name: asdict(threshold) | {"parasitized": counts.all.parasitized.get(name, 0)} for name, threshold in facts.thresholds.items()
+    }
+    write_json(
+        folder / SUMMARY,
+        found
+        | {
+            "unlike_training_data": counts.all.foreign if facts.ood else None,
+            "thresholds": thresholds,
+            "patients": len(counts.of_patient),
+            "cells_of_known_patients": sum(cells.scored for cells in counts.of_patient.values()),
+            "ignored_files": images.ignored,
+            "run": str(facts.folder),
+            "images_from": [public_url(one) for one in _as_list(images_of(config))],
+        },
+    )
+    page = render_page(
+        facts,
+        counts,
+        patients,
+        lambda image: pictures_of(decoded, image.number, facts.rule),
+        title="Predictions",
+        leaky=bool(metrics.get("leaky")),
+        confidence=config.evaluation.confidence,
+        rates=rates,
+        notes=_notes(facts, counts, images, numbers),
+    )
+    write_text(folder / REPORT, page)
+    first, threshold = next(iter(thresholds.items()))
+    foreign = f"; {counts.all.foreign:,} do not look like the training data" if facts.ood else ""
+    bad = f"; {counts.errors:,} files cannot be used" if counts.errors else ""
+    log.info(
+        f"predicted {counts.all.scored:,} cells, {threshold['parasitized']:,} of them parasitized at {first} = {threshold['value']:.3g}{foreign}{bad}"
+    )
+    log.info(f"          {(shown_at or folder) / PREDICTIONS}\n          {(shown_at or folder) / REPORT}")
+    return found
+
+
+def model_folder(config: Config) -> Path:
+    """Returns the local folder of the run or bundle that `run` names; a ConfigError if it names none."""
+    if config.run is None:
+        raise ConfigError("run: missing; task=predict needs a finished run or a bundle: run=outputs/... images=...")
+    return local_run(config.run, config.cache.path)
+
+
+def images_decoder(images: NewImages) -> Decode:
+    """Returns the function that reads and decodes an image by its number."""
+    return lambda number: decode(images.read(number))
+
+
+def rates_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Returns, by threshold, the mean sensitivity and specificity over the test patients of metrics.json; empty where none were tested."""
+    tested = metrics.get("subsets", {}).get("test", {"at": {}})["at"]
+    found = {name: [(at.get(mean) or {}).get("value") for mean in MEANS_OF_PATIENTS] for name, at in tested.items()}
+    return {name: (pair[0], pair[1]) for name, pair in found.items() if None not in pair}
+
+
+def images_of(config: Config) -> str | list[str]:
+    """Returns what `images` names; a ConfigError if it names nothing."""
+    if not config.images:
+        raise ConfigError("images: missing; task=predict needs a file, folder, zip, list, pattern or URL: run=outputs/... images=cells.zip")
+    return config.images
+
+
+def _as_list(images: str | list[str]) -> list[str]:
+    return [images] if isinstance(images, str) else images
+
+
+def _notes(facts: ModelFacts, counts: Counts, images: NewImages, numbers: range) -> list[str]:
+    notes = [RESEARCH]
+    if facts.ood is None:
+        notes.append(NO_DETECTOR)
+    elif facts.ood.false_warnings is not None:
+        notes.append(f"Of cells like those it was trained on, the model takes {facts.ood.false_warnings:.1%} for unlike them.")
+    if len(numbers) < len(images.names):
+        notes.append(f"These are {len(numbers):,} of {len(images.names):,} images; other jobs have the others.")
+    if images.ignored:
+        notes.append(f"{images.ignored:,} files that do not end like images were not looked at.")
+    known = sum(cells.scored for cells in counts.of_patient.values())
+    if 0 < known < counts.all.scored:
+        notes.append(f"The patient is known of {known:,} of {counts.all.scored:,} cells.")
+    return notes
+
+
+def pictures_of(decoded: Decode, number: int, rule: ResizeRule) -> list[tuple[bytes, str]]:
+    """Returns the pictures of an image for the page, PNG bytes and what they show; none of one that can no longer be read."""
+    out = io.BytesIO()
+    try:
+        Image.fromarray(resize(decoded(number), rule)).save(out, "PNG")
+    except BadImageError:
+        return []
+    return [(out.getvalue(), "the cell as the model sees it")]
+
+
+def _hash(names: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode() + b"\n")
+    return digest.hexdigest()
