@@ -16,7 +16,7 @@ from malaria_exp.config.validation import PositiveInt, Range
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import ResizeRule, resize
-from malaria_exp.deployment.deployed_model import ModelFacts
+from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.image_sources import NewImages, open_images
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
 from malaria_exp.deployment.prediction_page import render_page
@@ -105,17 +105,21 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
         if part.done:
             log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
         try:
-            with progress_bar() as bar:
-                task = bar.add_task("scoring", total=len(numbers), completed=part.done)
-                left = numbers[part.done :]
-                for batch in score_images(model, images_decoder(images), left, batch_size=batch_size, workers=config.cache.workers):
-                    start = numbers.start + part.done
-                    part.append([to_row(model.facts, images.names[start + place], found) for place, found in enumerate(batch)])
-                    bar.advance(task, len(batch))
+            score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers)
             folder.facts |= write_results(folder.path, folder / PART, model.facts, images, numbers, config)
             part.finish()
         finally:
             part.close()
+
+
+def score_into(part: PartFile, model: DeployedModel, images: NewImages, numbers: range, *, batch_size: int, workers: int) -> None:
+    """Scores the images of these numbers that have no row yet, and writes their rows batch by batch; see `score_images`."""
+    with progress_bar() as bar:
+        task = bar.add_task("scoring", total=len(numbers), completed=part.done)
+        for batch in score_images(model, images_decoder(images), numbers[part.done :], batch_size=batch_size, workers=workers):
+            start = numbers.start + part.done
+            part.append([to_row(model.facts, images.names[start + place], found) for place, found in enumerate(batch)])
+            bar.advance(task, len(batch))
 
 
 def write_results(
