@@ -1,11 +1,13 @@
 """The Python API: the command line's results and messages, twice in one process, and nobody else's state touched."""
 
+import numpy as np
 import pytest
 from conftest import TINY, TINY_CELLNET
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 import malaria_exp
+from malaria_exp.config.registry import build
 from malaria_exp.main import compose_app
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
@@ -27,6 +29,18 @@ def test_what_stands_in_a_run_is_read_from_its_folder(finished_run):
     assert run.metrics["split_hash"]
     assert run.report.exists() and run.model().input_shape == (None, 32, 32, 3) and len(repr(run)) < 300
     assert "test AUC" in repr(run)
+
+
+def test_a_run_and_its_bundle_predict_new_images_as_the_run_was_evaluated(finished_run, bundle):
+    run = malaria_exp.load_run(finished_run)
+    table = build("dataset", "synthetic", {key: value for key, value in run.config["dataset"].items() if key != "name"})
+    row_of = {cell: row for row, cell in enumerate(table.cell_id.tolist())}
+    images = [table.source.read(row_of[cell]) for cell in run.predictions.cell_id.tolist()]
+    for model in (run, malaria_exp.load_run(bundle)):
+        found = model.predict(images)
+        np.testing.assert_allclose(found.score, run.predictions.score, atol=1e-5)
+        assert not any(found.error) and list(found.predicted) == list(run.metrics["thresholds"])
+    assert "bundle" in repr(model)
 
 
 @pytest.mark.parametrize(("value", "parent"), [("", "outputs"), ("elsewhere", "elsewhere")])
