@@ -70,7 +70,7 @@ def _open(one: str, stack: ExitStack) -> NewImages:
     if kind == "folder":
         return _of_files(FolderFiles(path, KEY))
     if kind == "file":
-        return _open_file(path, path.name)
+        return _open_file(path, path.name, str(path.parent))
     if glob.has_magic(one):
         # Path.glob takes no absolute patterns.
         found = sorted(item for item in glob.glob(str(path), recursive=True) if not Path(item).is_dir())  # noqa: PTH207
@@ -79,10 +79,10 @@ def _open(one: str, stack: ExitStack) -> NewImages:
     raise DataError(f"{KEY}: there is no file or folder '{clean_name(one)}'.{did_you_mean(str(path), near)} {WANTED}.")
 
 
-def _open_file(path: Path, name: str) -> NewImages:
-    """Opens a local file by its ending, the zip of a name without one by its content."""
+def _open_file(path: Path, name: str, folder: str) -> NewImages:
+    """Opens a local file by its ending, the zip of a name without one by its content; what a list names lies below `folder`."""
     if path.suffix.lower() == LIST:
-        return _of_list(path)
+        return _of_list(path, folder)
     if path.suffix.lower() == ZIP or (not is_image(path.name) and _begins_like_zip(path)):
         return _of_files(ZipFiles(path, KEY))
     return _of_paths([clean_name(name)], [str(path)])
@@ -101,9 +101,9 @@ def _open_url(url: str, stack: ExitStack) -> NewImages:
     above, _, name = url.rstrip("/").rpartition("/")
     ending = PurePosixPath(name).suffix.lower()
     if ending in (LIST, ZIP):
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        open_filesystem(above, KEY).fetch(name, folder / f"fetched{ending}")
-        return _open_file(folder / f"fetched{ending}", name)
+        fetched = Path(stack.enter_context(tempfile.TemporaryDirectory())) / f"fetched{ending}"
+        open_filesystem(above, KEY).fetch(name, fetched)
+        return _open_file(fetched, name, above)
     if is_image(name):
         return _of_paths([clean_name(name)], [url])
     if glob.has_magic(name):
@@ -135,16 +135,21 @@ def _of_files(files: Files) -> NewImages:
     return NewImages([files.names[index] for index in wanted] + outside, read, len(files.names) - len(wanted))
 
 
-def _of_list(path: Path) -> NewImages:
-    """Returns the images that a text lists, a path (below the list's own folder, or whole) or URL a line."""
+def _of_list(path: Path, folder: str) -> NewImages:
+    """Returns the images that a text lists, a path (below the list's own folder, or whole) or URL a line; a list from a URL names no local file."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{KEY}: the list '{path}' cannot be read as text in UTF-8: {error}.") from None
     lines = [line for line in lines if line]
-    return _of_paths(
-        [clean_name(public_url(line)) for line in lines], [line if scheme_of(line) else str(path.parent / line) for line in lines]
-    )
+    remote = scheme_of(folder) != ""
+
+    def whole(line: str) -> str:
+        if scheme_of(line) not in (("", "file") if remote else ("",)):
+            return line
+        return f"{folder}/{line}" if remote else str(Path(folder) / line)
+
+    return _of_paths([clean_name(public_url(line)) for line in lines], [whole(line) for line in lines])
 
 
 def _of_paths(names: Sequence[str], paths: Sequence[str]) -> NewImages:

@@ -28,6 +28,7 @@ from malaria_exp.runs.read_files import METRICS, PREDICTIONS, PROVENANCE, read_m
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import MODEL_RECORD
+from malaria_exp.runs.storage import open_storage
 from malaria_exp.utils.atomic_files import write_csv, write_json, write_text
 from malaria_exp.utils.errors import ConfigError
 from malaria_exp.utils.filesystems import file_sha256
@@ -88,6 +89,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
         RunFolderError: there is no finished run, or what the folder holds was computed of something else.
     """
     settings, batch_size = Settings.of(config), config.evaluation.batch_size
+    open_storage(config).check()
     source = model_folder(config)
     write_json(folder / PROVENANCE, provenance.collect(seed=config.seed, overrides=overrides))
     with open_images(images_of(config)) as images:

@@ -50,6 +50,13 @@ def test_a_folder_a_zip_a_glob_a_list_and_a_url_give_the_same_images(folder, tmp
     fsspec.filesystem("memory").put(str(folder), f"/{tmp_path.name}/cells", recursive=True)
     fsspec.filesystem("memory").put(str(tmp_path / "cells.zip"), f"/{tmp_path.name}/cells.zip")
     assert contents(url) == contents(f"{url}/") == contents(f"{url}.zip") == whole
+    (tmp_path / "remote.txt").write_text(f"cells/a.png\n{url}/deep/er/b.JPG\n{folder}/a.png\nfile://{folder}/a.png\n")
+    fsspec.filesystem("memory").put(str(tmp_path / "remote.txt"), f"/{tmp_path.name}/remote.txt")
+    with open_images(f"{url.removesuffix('cells')}remote.txt") as found:
+        assert [found.read(0), found.read(1)] == list(whole.values())
+        for local in (2, 3):
+            with pytest.raises(BadImageError, match="cannot be read"):
+                found.read(local)
     assert contents(f"{url}/a.png") == contents(str(folder / "a.png")) == {"a.png": CELL}
 
 

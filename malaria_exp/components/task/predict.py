@@ -25,7 +25,10 @@ def predict(app: "App", /, *, parts: PositiveInt = 1, part: Count = 0, patients:
         pictures: cells in each group of the page: the highest and lowest scores, the least certain, and those unlike the training data.
     """
     from malaria_exp.deployment.predict_images import predict_images
+    from malaria_exp.runs.storage import keep_copy
 
     again = app.may_resume and has_part(app.output_dir)
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="predict", again=again) as folder:
         predict_images(app.config, folder, app.overrides)
+    # Only now, because the copy includes the final status.
+    keep_copy(app.config, folder.path)

@@ -22,6 +22,7 @@ def resume(app: "App", /, *, force: bool = False) -> float | None:
     Args:
         force: go on although code, packages, data or machine have changed; the result may then be another.
     """
+    from malaria_exp.deployment.predict_images import predict_images
     from malaria_exp.runs.pipeline import train_and_evaluate
     from malaria_exp.runs.resumption import read_cut_off
     from malaria_exp.runs.storage import keep_copy
@@ -39,9 +40,7 @@ def resume(app: "App", /, *, force: bool = False) -> float | None:
     found = read_cut_off(local_path(app.config.run), plugins=app.config.plugins, force=force)
     with claim_run(found.path, config_text=found.config_text, overrides=found.overrides, task=found.task, again=True) as folder:
         if found.task == "predict":
-            from malaria_exp.deployment.predict_images import predict_images
-
-            return predict_images(found.config, folder, found.overrides)
-        objective = train_and_evaluate(found.config, folder, found.overrides, found).objective
+            predict_images(found.config, folder, found.overrides)
+        objective = train_and_evaluate(found.config, folder, found.overrides, found).objective if found.task == "train" else None
     keep_copy(found.config, found.path)
     return objective
