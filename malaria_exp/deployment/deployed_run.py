@@ -117,4 +117,9 @@ def _of_memory(images: Sequence[AnyImage]) -> Decode:
             raise DataError(
                 f"images[{number}]: expected pixels, RGB uint8 (height, width, 3), bytes of an image file, or a path. Received: {received}"
             )
-    return lambda number: decode(image) if isinstance(image := images[number], bytes) else image
+
+    def decoder(number: int) -> np.ndarray:
+        image = images[number]
+        return decode(image) if isinstance(image, bytes) else np.asarray(image)
+
+    return decoder

@@ -108,7 +108,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
             log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
         try:
             score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers)
-            folder.facts |= write_results(folder.path, folder / PART, model.facts, images, numbers, config)
+            folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config)
             part.finish()
         finally:
             part.close()
@@ -204,8 +204,8 @@ def images_decoder(images: NewImages) -> Decode:
 def rates_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Returns, by threshold, the mean sensitivity and specificity over the test patients of metrics.json; empty where none were tested."""
     tested = metrics.get("subsets", {}).get("test", {"at": {}})["at"]
-    found = {name: [(at.get(mean) or {}).get("value") for mean in MEANS_OF_PATIENTS] for name, at in tested.items()}
-    return {name: (pair[0], pair[1]) for name, pair in found.items() if None not in pair}
+    rates = {name: [(at.get(mean) or {}).get("value") for mean in MEANS_OF_PATIENTS] for name, at in tested.items()}
+    return {name: (float(found), float(cleared)) for name, (found, cleared) in rates.items() if found is not None and cleared is not None}
 
 
 def images_of(config: Config) -> str | list[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from malaria_exp.sweeps.multirun_pool import attempt
@@ -30,11 +31,8 @@ def join_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
         if left := [name for _, name, status in sorted(parts) if status != "done"]:
             log.warning(f"joined    not made, as jobs did not end well: {', '.join(left[:20])}. It is made when resume=true has run them")
             continue
-        attempt(
-            "joined",
-            "the same command with resume=true",
-            lambda parts=parts, target=target: _join(folder, [name for _, name, _ in sorted(parts)], target),
-        )
+        names = [name for _, name, _ in sorted(parts)]
+        attempt("joined", "the same command with resume=true", partial(_join, folder, names, target))
 
 
 def _join(folder: Path, names: Sequence[str], target: Path) -> None:
