@@ -11,7 +11,7 @@ from PIL import Image
 
 from malaria_exp.config.registry import check_params
 from malaria_exp.config.run_config import Config
-from malaria_exp.config.run_files import MODEL_FILE
+from malaria_exp.config.run_files import MODEL_FILE, OOD_FILE
 from malaria_exp.config.validation import PositiveInt, Range
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
@@ -99,7 +99,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
         model = open_model(source)
         identity = {
             "images": _hash(images.names),
-            "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE) if (source / name).is_file()],
+            "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE, OOD_FILE) if (source / name).is_file()],
             "numbers": [numbers.start, numbers.stop],
             "batch_size": batch_size,
         }
