@@ -1,10 +1,16 @@
 """README, CONTRIBUTING and docs: links, paths and module names exist, and every command is one that the program understands."""
 
+import json
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import urllib.request
 
+import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, png_bytes
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -158,3 +164,32 @@ def test_commands_are_understood():
                     except Exception as error:  # noqa: BLE001
                         wrong.append(f"{known[tuple(overrides)]}\n    {error}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_tour_of_the_readme_runs(run_task, tiny_cellnet, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("fastapi")
+    (section,) = re.findall(r"^## From cells to a service\n(.*?)^## ", TEXTS[ROOT / "README.md"], re.MULTILINE | re.DOTALL)
+    train, evaluate, export, serve = (words for _, words in commands(section))
+    monkeypatch.chdir(tmp_path)
+    (home,) = (word.partition("=")[2] for word in train if word.startswith("hydra.run.dir="))
+    run_task([*tiny_cellnet, *train], home)
+    run_task([*evaluate, "evaluation.resamples=20"], "outputs/second")
+    run_task([*export, "task.cells=20"], "outputs/third")
+    service = subprocess.Popen(
+        [sys.executable, ROOT / "run.py", *serve, "task.port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        (address,) = next(found for line in service.stdout if (found := re.findall(r"http://[\d.]+:\d+/", line)))
+        image = png_bytes(np.full((50, 40, 3), 180, np.uint8))
+        body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="one.png"\r\n\r\n' + image + b"\r\n--b--\r\n"
+        request = urllib.request.Request(f"{address}predict", body, {"Content-Type": "multipart/form-data; boundary=b"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            (cell,) = json.load(answer)["cells"]
+        assert cell["file"] == "one.png" and 0 <= cell["score"] <= 1
+        service.send_signal(signal.SIGINT)
+        assert service.wait(30) == 0
+    finally:
+        service.kill()
+        service.stdout.close()
