@@ -18,6 +18,7 @@ from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.image_sources import NewImages, open_images
+from malaria_exp.deployment.occlusion import MEANING, draw_map, occlusion_map
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
 from malaria_exp.deployment.prediction_page import render_page
 from malaria_exp.deployment.predictions_file import PART, PartFile, columns, read_rows, to_row
@@ -54,12 +55,14 @@ class Settings:
         part: which of them this one is, from 0.
         patients: whose cells the images are.
         pictures: cells in each group of the page.
+        explain: of these, so many have an occlusion map.
     """
 
     parts: PositiveInt = 1
     part: int = 0
     patients: Patients = "names"
     pictures: Pictures = 24
+    explain: Pictures = 0
 
     @classmethod
     def of(cls, config: Config) -> "Settings":
@@ -108,7 +111,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
             log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
         try:
             score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers)
-            folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config)
+            folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config, model=model)
             part.finish()
         finally:
             part.close()
@@ -125,7 +128,15 @@ def score_into(part: PartFile, model: DeployedModel, images: NewImages, numbers:
 
 
 def write_results(
-    folder: Path, path: Path, facts: ModelFacts, images: NewImages, numbers: range, config: Config, *, shown_at: Path | None = None
+    folder: Path,
+    path: Path,
+    facts: ModelFacts,
+    images: NewImages,
+    numbers: range,
+    config: Config,
+    *,
+    model: DeployedModel | None = None,
+    shown_at: Path | None = None,
 ) -> dict[str, Any]:
     """Writes what predictions come to: summary.json, patients.csv where patients are known, and the page.
 
@@ -136,12 +147,17 @@ def write_results(
         images: all of them.
         numbers: of those that were predicted.
         config: of the job.
+        model: that draws maps; None opens it if any are asked for.
         shown_at: the folder's name for messages, where it is another one until it is whole.
 
     Returns:
         Plain values for status.json.
     """
     settings, decoded = Settings.of(config), images_decoder(images)
+    if settings.explain and model is None:
+        from malaria_exp.deployment.open_model import open_model
+
+        model = open_model(facts.folder)
     counts = Counts(facts, settings.patients, settings.pictures)
     for image in read_rows(path, facts, numbers.start):
         counts.add(image)
@@ -171,12 +187,12 @@ def write_results(
         facts,
         counts,
         patients,
-        lambda image: pictures_of(decoded, image.number, facts.rule),
+        lambda image, place: pictures_of(decoded, image.number, facts.rule, model if place < settings.explain else None),
         title="Predictions",
         leaky=bool(metrics.get("leaky")),
         confidence=config.evaluation.confidence,
         rates=rates,
-        notes=_notes(facts, counts, images, numbers),
+        notes=[*_notes(facts, counts, images, numbers), *([MEANING] if settings.explain else [])],
     )
     write_text(folder / REPORT, page)
     first, threshold = next(iter(thresholds.items()))
@@ -235,14 +251,22 @@ def _notes(facts: ModelFacts, counts: Counts, images: NewImages, numbers: range)
     return notes
 
 
-def pictures_of(decoded: Decode, number: int, rule: ResizeRule) -> list[tuple[bytes, str]]:
-    """Returns the pictures of an image for the page, PNG bytes and what they show; none of one that can no longer be read."""
-    out = io.BytesIO()
+def pictures_of(decoded: Decode, number: int, rule: ResizeRule, model: DeployedModel | None = None) -> list[tuple[bytes, str]]:
+    """Returns the pictures of an image for the page, PNG bytes and what they show; none of one that can no longer be read.
+
+    With a model the second is its occlusion map.
+    """
     try:
-        Image.fromarray(resize(decoded(number), rule)).save(out, "PNG")
+        pixels = resize(decoded(number), rule)
     except BadImageError:
         return []
-    return [(out.getvalue(), "the cell as the model sees it")]
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    found = [(out.getvalue(), "the cell as the model sees it")]
+    if model is not None:
+        values = occlusion_map(lambda images: model(images).score, pixels)
+        found.append((draw_map(pixels, values), "the map of what speaks for parasitized, and what against"))
+    return found
 
 
 def _hash(names: Sequence[str]) -> str:

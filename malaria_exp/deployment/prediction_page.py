@@ -53,7 +53,7 @@ def render_page(
     facts: ModelFacts,
     counts: Counts,
     patients: Sequence[Mapping[str, Any]],
-    pictures: Callable[[PredictedImage], Sequence[tuple[bytes, str]]],
+    pictures: Callable[[PredictedImage, int], Sequence[tuple[bytes, str]]],
     *,
     title: str,
     leaky: bool,
@@ -67,7 +67,7 @@ def render_page(
         facts: of the model.
         counts: what was predicted.
         patients: as `parasitaemia` returns them.
-        pictures: what is shown of an image: PNG bytes, and what they show, in words.
+        pictures: what is shown of an image and its place in a group: PNG bytes, and what they show, in words.
         title: of the page.
         leaky: the model was trained on a split in which patients are on both sides.
         confidence: level of the intervals.
@@ -78,7 +78,8 @@ def render_page(
     groups = []
     for name, (heading, words) in GROUPS.items():
         cells = [
-            ShownCell(image, facts.classes[(image.score or 0) >= threshold.value], pictures(image)) for image in counts.shown[name].images
+            ShownCell(image, facts.classes[(image.score or 0) >= threshold.value], pictures(image, place))
+            for place, image in enumerate(counts.shown[name].images)
         ]
         if cells:
             groups.append((heading, words.format(first=f"{first} = {threshold.value:.3g}"), cells))

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 
 @register("task", "predict")
-def predict(app: "App", /, *, parts: PositiveInt = 1, part: Count = 0, patients: Patients = "names", pictures: Pictures = 24) -> None:  # noqa: ARG001
+def predict(
+    app: "App",
+    /,
+    *,
+    parts: PositiveInt = 1,  # noqa: ARG001
+    part: Count = 0,  # noqa: ARG001
+    patients: Patients = "names",  # noqa: ARG001
+    pictures: Pictures = 24,  # noqa: ARG001
+    explain: Pictures = 0,  # noqa: ARG001
+) -> None:
     """Scores new images (run=outputs/... or a bundle, images=a file, folder, zip, list, pattern or URL): a CSV, counts, a page.
 
     Args:
@@ -23,6 +32,7 @@ def predict(app: "App", /, *, parts: PositiveInt = 1, part: Count = 0, patients:
         patients: whose cells the images are: names (told by names in the NIH grammar), folders (a folder of images is a patient), or one (all
             are of one patient).
         pictures: cells in each group of the page: the highest and lowest scores, the least certain, and those unlike the training data.
+        explain: so many of them have a map of what speaks for parasitized and what against; a map takes as long as about 300 cells.
     """
     from malaria_exp.deployment.predict_images import predict_images
     from malaria_exp.runs.storage import keep_copy

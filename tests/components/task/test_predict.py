@@ -13,6 +13,7 @@ from html_page import Page
 
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment import open_model
+from malaria_exp.deployment.occlusion import MEANING
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 HOSTILE = '=HYPERLINK("x")<script>alert(1)</script>.png'
@@ -83,6 +84,15 @@ def test_the_page_shows_the_ends_the_middle_and_the_foreign_ones_by_score(predic
     assert text.count("<img") == 10
     numbers = [int(number) for number in re.findall(r"_cell_(\d+)\.png", text)]
     assert numbers[:3] == [19, 18, 17] and numbers[-3:] == [2, 1, 0]
+
+
+def test_maps_stand_beside_the_first_cells_of_each_group(predict):
+    page = Page((predict("out", "task.explain=2") / "report.html").read_text())
+    shows = [value for tag, name, value in page.attributes if name == "alt"]
+    maps = [place for place, words in enumerate(shows) if words.startswith("the map")]
+    # Three groups have more than two cells, and one image is foreign.
+    assert len(maps) == 3 * 2 + 1
+    assert maps[:2] == [1, 3] and MEANING in page.text
 
 
 def test_parasitaemia_is_told_of_each_patient_that_is_known(predict, cells):
