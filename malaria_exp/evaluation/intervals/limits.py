@@ -24,7 +24,7 @@ def rate_limits(value: Any, spread: Spread, cells: Any, confidence: float) -> tu
         cells: (...,), number of cells behind the value.
         confidence: in (0, 1).
     """
-    from scipy import special  # imported late: it takes a fifth of a second, and every start of the program reads this file
+    from scipy import special  # see clopper_pearson
 
     value, tail = np.asarray(value, dtype=np.float64), (1 - confidence) / 2
     some = spread.variance > NOTHING
@@ -42,6 +42,8 @@ def clopper_pearson(hits: Any, misses: Any, confidence: float) -> tuple[np.ndarr
         misses: (...,).
         confidence: in (0, 1).
     """
+    from scipy import special  # imported late: it takes a fifth of a second, and every start of the program reads this file
+
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
         low = np.where(hits > 0, special.betaincinv(hits, misses + 1, tail), 0.0)
@@ -73,7 +75,7 @@ def scale_limits(value: float, spread: Spread, scale: Scale, confidence: float) 
         scale: on which it is nearly normal.
         confidence: in (0, 1).
     """
-    from scipy import special
+    from scipy import special  # see clopper_pearson
 
     if spread.variance <= NOTHING:
         if scale is LOG:
