@@ -201,7 +201,7 @@ def stream(folder: Path) -> None:
         next(one)
     time.sleep(2)
     (folder / "set").rename(folder / "away")
-    for one, count in zip(ahead, (25, 9), strict=True):
+    for one, count in zip(ahead, (25, 6), strict=True):
         for _ in range(count):
             next(one)
 
