@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Malaria with more is severe (WHO guidelines for malaria, 2023, section 5: P. falciparum parasitemia above 10%).
+# Among the signs of severe falciparum malaria in the WHO's guidelines is a parasitemia above this.
 SEVERE = 0.1
 # From here on a limit of detection is said to be high.
 LIGHT = 0.01
@@ -66,7 +66,7 @@ def _detection(detection: Mapping[str, Any], counted: Mapping[str, int]) -> str:
         f" {detection['cells']} cells a patient)."
     )
     if limit["value"] > LIGHT:
-        text += f" Malaria of more than {SEVERE:.0%} is severe (WHO): from so few cells, a light infection cannot be told from none."
+        text += f" More than {SEVERE:.0%} is a sign of severe malaria (WHO): from so few cells, a light infection cannot be told from none."
     return text
 
 
