@@ -94,8 +94,8 @@ def use_section(facts: ModelFacts, record: dict[str, Any], rows: Sequence[Row]) 
 
 Each takes `images`, RGB, uint8 (B, H, W, 3) of any height and width, one cell an image; resizing, scaling and calibration are inside. It gives
 `logit` and `score`, float32 (B, 1); score is the probability of parasitized. With a detector of foreign images (`ood` in `model.json`) it also gives
-`ood`, float32 (B, P), a number for each part of the detector; above 1 the image does not look like the training data in
-that respect. A cell is predicted parasitized if its score is at least a threshold:
+`ood`, float32 (B, P), a number for each part of the detector; above 1 the image does not look like the training data in that respect.
+A cell is predicted parasitized if its score is at least a threshold:
 
 {thresholds}
 
