@@ -65,7 +65,7 @@ def rich_table(rows: Sequence[Row], checked_with: str) -> Table:
     """Returns the table for the terminal."""
     table = Table(title=f"{checked_with}, compared with Keras in float32; {cores()} cores of {processor()}", title_justify="left")
     for place, name in enumerate(columns(rows)):
-        table.add_column(name, justify="left" if place < 2 else "right")
+        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=place < 2, overflow="fold")
     for row in rows:
         table.add_row(*values(row))
     return table
