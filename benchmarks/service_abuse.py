@@ -1,9 +1,9 @@
 """Whether the service still answers, rightly and in time, while it is ill-treated; and whether its memory stays flat.
 
-    python benchmarks/service_abuse.py BUNDLE [cell_images.zip] [--minutes 10]
+    python benchmarks/service_abuse.py BUNDLE [cell_images.zip] [--minutes 10] [--soak]
 
 Each attack runs beside a client that asks for the scores of good cells and checks them. Then, for the given minutes, good requests and bad ones
-take turns at random (seed 0). Everything runs over the loopback of this machine, on a service that this program starts itself.
+take turns at random (seed 0); with --soak only this. Everything runs over the loopback of this machine, on a service that this program starts itself.
 """
 
 import argparse
@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("bundle")
     parser.add_argument("cells", nargs="?")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--soak", action="store_true")
     arguments = parser.parse_args()
     cells = read_cells(arguments.cells, CELLS)
     print(machine())
@@ -172,8 +173,9 @@ def main() -> None:
         answer = f"{HEAD}Content-Length: {len(good)}\r\n\r\n".encode() + good
         attacks["requests whose answers are not read"] = lambda: slow(port, answer, answer, 15)
         attacks["rubbish instead of HTTP"] = lambda: slow(port, bytes(range(256)) * 4, b"\r\n\r\n", ATTACK_SECONDS)
-        print(f"{'':<36} {'p50':>8} {'p95':>8} {'p99':>8}  ms of a good request of 4 cells meanwhile")
-        for name, attack in attacks.items():
+        if not arguments.soak:
+            print(f"{'':<36} {'p50':>8} {'p95':>8} {'p99':>8}  ms of a good request of 4 cells meanwhile")
+        for name, attack in [] if arguments.soak else attacks.items():
             print(f"{name:<36} {meanwhile(port, good, expected[:4], attack)}; {client.megabytes():.0f} MB", flush=True)
         soak(port, cells, expected, list(bad.values())[2:6] + list(bad.values())[8:], arguments.minutes)
         print(f"health: {client.ask('GET', '/health')}")

@@ -13,7 +13,7 @@ HEAD_SECONDS = 10.0
 CHECK_SECONDS = 5.0
 # Connections at once. When there are more, the one that has been sending its request for the longest has to go; if none is sending, that which
 # has been at its request for the longest.
-MOST = 256
+MOST = 128
 SENDING = (h11.IDLE, h11.SEND_BODY)
 
 
