@@ -19,6 +19,8 @@ Numbers = Literal["float32", "int8"]
 FILES: dict[Format, str] = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite", "openvino": "openvino"}
 # The key of model.json by which a bundle is told from a run's folder.
 MODELS = "models"
+# A run's bundle, within the run's folder.
+IN_RUN = "bundle"
 LONGEST_WORDS = 200
 
 

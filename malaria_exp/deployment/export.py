@@ -11,7 +11,7 @@ import numpy as np
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.fingerprints import DIGITS
 from malaria_exp.deployment import predict_file
-from malaria_exp.deployment.bundle import MODELS, ExportedModel, Format, Numbers, read_facts
+from malaria_exp.deployment.bundle import IN_RUN, MODELS, ExportedModel, Format, Numbers, read_facts
 from malaria_exp.deployment.card.write_card import MARKDOWN_FILE, write_card
 from malaria_exp.deployment.check_cells import RunCells, cells_to_check
 from malaria_exp.deployment.deployed_model import ModelFacts
@@ -110,7 +110,7 @@ def _free_folder(run: str, to: str | None) -> Path:
     """Returns where the bundle is written; a ConfigError if something is there."""
     if to is None and scheme_of(run) not in ("", "file"):
         raise ConfigError("task.to: missing; say where the bundle of a run that is not on this machine is written: task.to=folder")
-    folder = Path(to).expanduser() if to else local_path(run) / "bundle"
+    folder = Path(to).expanduser() if to else local_path(run) / IN_RUN
     if folder.exists():
         raise ConfigError(f"task.to: '{folder}' exists already; nothing is written over it. Remove it, or choose another: task.to=...")
     return folder

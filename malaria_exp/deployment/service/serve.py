@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.deployment.bundle import MODELS, content_hash, read_models
+from malaria_exp.deployment.bundle import IN_RUN, MODELS, content_hash, file_name, read_models
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.open_model import open_model
 from malaria_exp.deployment.service.limits import Limits, Settings
@@ -74,7 +74,7 @@ def serve(source: Path, *, host: str, port: int, token: str | None, limits: Limi
     """Serves a run or a bundle until SIGTERM or Ctrl-C; requests in progress are answered first.
 
     Args:
-        source: the run's folder, or the bundle's.
+        source: the run's folder, or the bundle's. Of a run that has been exported its bundle is served.
         host: address to listen on.
         port: 0 for any that is free.
         token: that requests have to bring; None for none.
@@ -86,6 +86,8 @@ def serve(source: Path, *, host: str, port: int, token: str | None, limits: Limi
         RunFolderError: there is no model.
     """
     check_packages()
+    if (source / IN_RUN / file_name("onnx", "float32")).is_file():
+        source /= IN_RUN
     # Before the model is read, which takes longer.
     with listen(host, port) as listener:
         model = open_model(source, threads=threads)

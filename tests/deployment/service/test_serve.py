@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,12 +115,26 @@ def test_the_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     assert module.read_token(None) is None
 
 
+@pytest.fixture
+def said(monkeypatch):
+    """What would be served: (model, settings) of each service that is started; none runs."""
+    found = []
+    server = SimpleNamespace(run=lambda sockets: None)
+    monkeypatch.setattr(module, "make_server", lambda model, settings: found.append((model, settings)) or server)
+    return found
+
+
+def test_of_a_run_that_has_been_exported_the_bundle_is_served(bundle, said, tmp_path):
+    shutil.copytree(bundle, tmp_path / "run" / "bundle")
+    (tmp_path / "run" / "model.json").write_text("that of the run")
+    module.serve(tmp_path / "run", host="127.0.0.1", port=0, token=None, limits=module.Limits(), threads=1)
+    assert said[0][0].facts.folder == tmp_path / "run" / "bundle"
+
+
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
-def test_an_open_service_is_warned_of(bundle, monkeypatch, caplog, host, warned):
-    said = []
-    monkeypatch.setattr(module, "make_server", lambda model, settings: SimpleNamespace(run=lambda sockets: said.append(settings)))
+def test_an_open_service_is_warned_of(bundle, said, monkeypatch, caplog, host, warned):
     monkeypatch.setattr(module.log, "propagate", True)
     caplog.set_level("INFO")
     module.serve(bundle, host=host, port=0, token=None, limits=module.Limits(), threads=1)
     assert ("anybody who reaches this machine" in caplog.text) == warned
-    assert (said[0].hosts is None) == warned
+    assert (said[0][1].hosts is None) == warned
