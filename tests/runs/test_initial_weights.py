@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from conftest import TINY_CELLNET, WITH_DETECTOR
 
 from malaria_exp.config.registry import build
 from malaria_exp.runs.finished_runs import FinishedRun, read_parent_splits
@@ -164,8 +165,8 @@ def test_a_damaged_file_is_named(tmp_path):
         begin(tmp_path / "a.keras", model_of(), tmp_path)
 
 
-def test_a_run_begins_where_another_ended(finished_run, run_task, tiny_cellnet, tmp_path):
-    data = [item for item in tiny_cellnet if not item.startswith("trainer.")]
+def test_a_run_begins_where_another_ended(finished_run, run_task, tmp_path):
+    data = [item for item in [*WITH_DETECTOR, *TINY_CELLNET] if not item.startswith("trainer.")]
     folder = run_task([*data, "trainer=none", f"init_from={finished_run}"], tmp_path / "run")
     metrics, before = (json.loads((path / "metrics.json").read_text()) for path in (folder, finished_run))
     # Evaluated as it is, it has the same scores as the run it comes from.

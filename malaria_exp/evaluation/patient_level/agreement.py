@@ -9,7 +9,7 @@ exact interval of normal differences (Carkeet 2015, https://doi.org/10.1097/OPX.
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from malaria_exp.evaluation.intervals.interval_interface import make_cell
 
@@ -38,6 +38,8 @@ def normal_percentile(values: np.ndarray, fraction: float, confidence: float) ->
     if sd <= 0:
         return mean, np.nan, np.nan
     root = np.sqrt(len(values))
+    from scipy import stats  # imported late: it takes half a second
+
     low, high = stats.nct.ppf([(1 - confidence) / 2, (1 + confidence) / 2], len(values) - 1, z * root) / root
     return mean + z * sd, mean + float(low) * sd, mean + float(high) * sd
 
@@ -70,6 +72,8 @@ def agreement(differences: np.ndarray, confidence: float) -> dict[str, Any] | No
 def _sd_limits(values: np.ndarray, confidence: float) -> tuple[float, float]:
     """Returns the limits of the standard deviation of values of any distribution, with t in place of Bonett's normal quantile."""
     n = len(values)
+    from scipy import stats  # see normal_percentile
+
     z, t = special.ndtri((1 + confidence) / 2), special.stdtrit(n - 1, (1 + confidence) / 2)
     middle = stats.trim_mean(values, min(0.5 / np.sqrt(n - 4), 0.49))
     kurtosis = n * ((values - middle) ** 4).sum() / np.square(np.square(values - values.mean()).sum())

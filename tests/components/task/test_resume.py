@@ -8,7 +8,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from conftest import TINY, TINY_CELLNET, compose_app
+from conftest import TINY_CELLNET, WITH_DETECTOR, compose_app
 from filelock import FileLock
 
 from malaria_exp.config.registry import build
@@ -20,7 +20,7 @@ from malaria_exp.training.session import Session
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
-OVERRIDES = [*TINY, *TINY_CELLNET, "trainer.epochs=2"]
+OVERRIDES = [*WITH_DETECTOR, *TINY_CELLNET, "trainer.epochs=2"]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import TINY_CELLNET, WITH_DETECTOR
 
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.predictions import read
@@ -19,14 +20,15 @@ def metrics_of(folder):
 
 
 @pytest.fixture(scope="module")
-def sealed(run_task, tiny_cellnet, tmp_path_factory):
+def sealed(run_task, tmp_path_factory):
     """A run that left its test subset sealed; its folder is alone in another one."""
     with pytest.MonkeyPatch.context() as patch:
         opened = []
         plain = Data._cells
         patch.setattr(Data, "_cells", lambda data, subset: opened.append(subset) or plain(data, subset))
         folder = run_task(
-            [*tiny_cellnet, "trainer.epochs=2", "evaluation.test=false", "logger=[csv,jsonl]"], tmp_path_factory.mktemp("sealed") / "run"
+            [*WITH_DETECTOR, *TINY_CELLNET, "trainer.epochs=2", "evaluation.test=false", "logger=[csv,jsonl]"],
+            tmp_path_factory.mktemp("sealed") / "run",
         )
     assert set(opened) == {"train", "val"}
     return folder

@@ -60,7 +60,8 @@ def test_the_best_epochs_weights_are_kept_and_its_validation_is_theirs(three_epo
 def test_loggers_hear_of_every_step_and_epoch(three_epochs):
     parts, _ = three_epochs
     heard = parts.tracker.recorder
-    assert heard.length == RunLength(5, parts.batches.steps_per_epoch, 16)
+    steps = parts.batches.steps_per_epoch
+    assert heard.length == RunLength(5, steps, 16, later_steps=steps)
     assert [step for step, _ in heard.steps] == list(range(1, heard.length.steps + 1))
     assert all(np.isfinite(values["loss"]) for _, values in heard.steps)
     assert [row["epoch"] for row in heard.rows] == [1, 2, 3, 4, 5]

@@ -13,6 +13,7 @@ from malaria_exp.training.checkpoint_files import read_last
 from malaria_exp.utils.errors import RunFolderError
 
 STAGES = [{"epochs": 1, "train": ["logit"]}, {"epochs": 2, "train": ["*"], "learning_rate": 0.5}]
+CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.3})
 MODEL = {
     "learning_rate": 0.02,
     "metrics": ("accuracy", "auc"),
@@ -108,7 +109,7 @@ def test_a_training_may_be_killed_again_and_again(make_inputs_in, tmp_path):
 
 
 def test_a_training_that_ended_early_or_was_done_ends_the_same(make_inputs_in, tmp_path):
-    parts = {"callbacks": ("early_stopping",), "learning_rate": 1e-12}
+    parts = {"callbacks": ("early_stopping",), "learning_rate": 1e-12, "model": CELLNET}
     _, twin = train(make_inputs_in, tmp_path / "run", "fit", {"epochs": 5}, **parts)
     assert len(twin.history) == 3
     # The last checkpoint was written when early stopping had ended the training.
