@@ -1,5 +1,4 @@
 import logging
-import signal
 import threading
 import time
 
@@ -147,10 +146,14 @@ def test_ctrl_c_while_a_logger_is_finishing_goes_on_without_it(warnings, monkeyp
     loggers.tell("scalars", "step", 1, {})
     monkeypatch.setattr(logger_queue, "SILENT_SECONDS", 0.1)
     said = []
-    # A native library of another test may have put its own handler in the place of Python's.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Once: on a slow machine the other logger is waited for with the same words.
-    monkeypatch.setattr(logger_queue.log, "info", lambda text: said.append(text) or (len(said) == 1 and signal.raise_signal(signal.SIGINT)))
+
+    def interrupt(text):
+        """Ctrl-C, once: on a slow machine the other logger is waited for with the same words."""
+        said.append(text)
+        if len(said) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(logger_queue.log, "info", interrupt)
     started = time.monotonic()
     loggers.finish("done")
     assert time.monotonic() - started < 30
