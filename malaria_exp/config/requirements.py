@@ -1,4 +1,4 @@
-"""What this program needs of other packages, and what of it is installed."""
+"""What this program needs of other packages."""
 
 import re
 import tomllib
@@ -30,11 +30,3 @@ def requirements(home: Path) -> dict[str, list[Requirement]]:
             extra = re.search(r"extra == ['\"]([\w-]+)['\"]", text)
             listed.setdefault(extra[1] if extra else "", []).append(text.partition(";")[0])
     return {extra: [found for found in map(Requirement, texts) if found.name.replace("-", "_") != OWN] for extra, texts in listed.items()}
-
-
-def installed(needed: Requirement) -> str | None:
-    """Returns the installed version of a package, or None."""
-    try:
-        return metadata.version(needed.name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -12,6 +12,7 @@ from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
 from malaria_exp.runs.read_files import check_file, read_metrics, thresholds_of
 from malaria_exp.runs.saved_model import MODEL_RECORD, read_record
 from malaria_exp.utils.errors import ConfigError, RunFolderError
+from malaria_exp.utils.filesystems import file_sha256
 
 Format = Literal["saved_model", "onnx", "litert", "openvino"]
 Numbers = Literal["float32", "int8"]
@@ -60,8 +61,7 @@ def content_hash(path: Path) -> str:
     if path.is_dir():
         files = sorted(item.relative_to(path).as_posix() for item in path.rglob("*") if item.is_file())
         return hashlib.sha256("".join(f"{content_hash(path / name)}  {name}\n" for name in files).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def read_facts(folder: Path) -> ModelFacts:

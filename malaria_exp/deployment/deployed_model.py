@@ -48,6 +48,10 @@ class ModelFacts:
     ood: OodFacts | None
     record: dict[str, Any]
 
+    def predicted(self, score: float) -> dict[str, str]:
+        """Returns the class that is predicted at each threshold, of a cell with this score."""
+        return {name: self.classes[score >= threshold.value] for name, threshold in self.thresholds.items()}
+
 
 @dataclass(frozen=True)
 class CellScores:

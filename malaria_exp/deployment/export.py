@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from malaria_exp.utils.atomic_files import new_folder, saying_disk_full, write_j
 from malaria_exp.utils.errors import ConfigError, DataError, UserError
 from malaria_exp.utils.filesystems import local_path, scheme_of
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
+from malaria_exp.utils.version import installed_version
 
 # Training cells by which int8 models are calibrated.
 CALIBRATED_WITH = 300
@@ -143,12 +143,5 @@ def _record(facts: ModelFacts, run: FinishedRun, cells: CheckCells, models: list
             "subsets": manifest.counts(),
         },
         "guard": sorted(guard),
-        "versions": {name: _version(name) for name in sorted({"malaria_exp", "tensorflow", "keras", *sum(PACKAGES.values(), ())})},
+        "versions": {name: installed_version(name) for name in sorted({"malaria_exp", "tensorflow", "keras", *sum(PACKAGES.values(), ())})},
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name.replace("_", "-"))
-    except PackageNotFoundError:
-        return None

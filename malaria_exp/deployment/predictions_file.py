@@ -56,9 +56,8 @@ def to_row(facts: ModelFacts, file: str, found: ImageScore) -> list[Any]:
     """Returns the row of an image; scores are written so that reading them gives the same float64 again."""
     if found.score is None:
         return [file, None, *[None] * len(facts.thresholds), None, None, found.error]
-    classes = [facts.classes[found.score >= threshold.value] for threshold in facts.thresholds.values()]
     looks = None if found.warnings is None else NO if found.warnings else YES
-    return [file, found.score, *classes, looks, "; ".join(found.warnings or ()) or None, None]
+    return [file, found.score, *facts.predicted(found.score).values(), looks, "; ".join(found.warnings or ()) or None, None]
 
 
 class PartFile:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from malaria_exp.config.app import HOME, PACKAGE
-from malaria_exp.config.requirements import installed, requirements
+from malaria_exp.config.requirements import requirements
 from malaria_exp.config.run_config import Config
 from malaria_exp.data.cache_contents import cache_contents
 from malaria_exp.runs.provenance import NUMERIC_VARIABLES, git_state
@@ -24,7 +24,7 @@ from malaria_exp.utils.machine import cores, instructions, machine, processor
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_home
 from malaria_exp.utils.tensorflow_setup import ENVIRONMENT, FIXED, keras_settings, overruled_settings, overruled_variables
-from malaria_exp.utils.version import __version__
+from malaria_exp.utils.version import __version__, installed_version
 
 # Variables that change what a run does, besides those that change how TensorFlow computes.
 VARIABLES = (
@@ -111,7 +111,7 @@ def _code() -> str:
 def _packages() -> str:
     versions, wrong = [], []
     for needed in requirements(HOME)[""]:
-        version = installed(needed)
+        version = installed_version(needed.name)
         versions.append(f"{needed.name} {version or 'missing'}")
         if version is None or not needed.specifier.contains(version, prereleases=True):
             wrong.append(f"{needed.name} {version or 'is missing'} (needed: {needed.specifier})")
@@ -130,7 +130,7 @@ def _extras() -> str:
     present: list[str] = []
     absent: list[str] = []
     for extra, needed in requirements(HOME).items():
-        missing = [one.name for one in needed if installed(one) is None]
+        missing = [one.name for one in needed if installed_version(one.name) is None]
         if extra not in ("", DEVELOPERS):
             (absent if missing else present).append(f"{extra} ({', '.join(missing)})" if missing else extra)
     return f"{', '.join(present) or 'none'}; not here: {', '.join(absent) or 'none'}"

@@ -5,7 +5,6 @@ import inspect
 import os
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from malaria_exp.utils.machine import machine
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact_overrides
 from malaria_exp.utils.tensorflow_setup import FIXED
-from malaria_exp.utils.version import __version__
+from malaria_exp.utils.version import __version__, installed_version
 
 PACKAGES = ("tensorflow", "keras", "numpy", "hydra-core", "omegaconf", "pillow", "scikit-learn", "matplotlib")
 # Variables by which TensorFlow's kernels compute other last bits, or at another speed. They are the user's to set, so they are recorded.
@@ -44,7 +43,7 @@ def collect(*, seed: int, overrides: list[str]) -> dict[str, Any]:
         "python": platform.python_version(),
         "keras": FIXED,
         "environment": {name: os.environ[name] for name in NUMERIC_VARIABLES if name in os.environ},
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in PACKAGES if (version := installed_version(name))},
         "machine": machine(),
     }
 
@@ -75,10 +74,3 @@ def git_state(folder: Path = PACKAGE.parent) -> dict[str, Any] | None:
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True)  # noqa: S603, S607
     return done.stdout.strip()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

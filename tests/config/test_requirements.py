@@ -1,10 +1,8 @@
 from importlib import metadata
 
-import pytest
 from conftest import ROOT
-from packaging.requirements import Requirement
 
-from malaria_exp.config.requirements import installed, requirements
+from malaria_exp.config.requirements import requirements
 
 
 def test_a_clone_and_an_installed_wheel_say_the_same(tmp_path, monkeypatch):
@@ -16,8 +14,3 @@ def test_a_clone_and_an_installed_wheel_say_the_same(tmp_path, monkeypatch):
     assert {extra: list(map(str, found)) for extra, found in requirements(tmp_path).items()} == {
         extra: list(map(str, found)) for extra, found in of_clone.items()
     }
-
-
-@pytest.mark.parametrize(("name", "there"), [("numpy", True), ("no-such-package", False)])
-def test_what_is_installed(name, there):
-    assert (installed(Requirement(name)) is not None) is there

@@ -1,10 +1,9 @@
 """What the record says of the model, its training and its environment."""
 
-import hashlib
-
 from malaria_exp.config.run_files import MODEL_FILE
 from malaria_exp.deployment.card.facts import anonymous, fact
 from malaria_exp.deployment.card.record import CardRecord
+from malaria_exp.utils.filesystems import file_sha256
 
 
 @fact("model.json: model, parameters")
@@ -108,8 +107,7 @@ def hashes(record: CardRecord) -> str | None:
 @fact("SHA-256 of the file in the run folder")
 def weights(record: CardRecord) -> str | None:
     """Hash of the weights."""
-    with (record.folder / MODEL_FILE).open("rb") as file:
-        return f"{MODEL_FILE} {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return f"{MODEL_FILE} {file_sha256(record.folder / MODEL_FILE)}"
 
 
 @fact("predictions.csv")

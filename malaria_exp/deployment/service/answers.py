@@ -93,9 +93,7 @@ def cell_answer(facts: ModelFacts, file: str, found: ImageScore) -> dict[str, An
     return {
         "file": file,
         "score": score,
-        "predicted": None
-        if score is None
-        else {name: facts.classes[score >= threshold.value] for name, threshold in facts.thresholds.items()},
+        "predicted": None if score is None else facts.predicted(score),
         "looks_like_training_data": None if score is None or found.warnings is None else not found.warnings,
         "why_not": list(found.warnings or ()),
         "error": found.error or None,
