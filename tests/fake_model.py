@@ -8,9 +8,12 @@ import numpy as np
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.deployment.deployed_model import CellScores, ModelFacts, OodFacts
+from malaria_exp.evaluation.shift import ShiftReference
 from malaria_exp.evaluation.thresholds import Threshold
 
 PARTS = ("brightness", "size")
+# Thirty patients whose cells are about as dark as those of the tests.
+SHIFT = ShiftReference([-1.5, -7.0], [0.1, 0.1], [0.1, 0.1], [float(number) / 10 for number in range(30)])
 
 
 class FakeModel:
@@ -19,7 +22,9 @@ class FakeModel:
     def __init__(self, folder: Path, *, ood: bool = True) -> None:
         thresholds = {"fixed": Threshold(0.5, "given"), "target_sensitivity": Threshold(0.25, "chosen")}
         (folder / "model.json").write_text(json.dumps({"fake": True}))
-        self.facts = ModelFacts(folder, ResizeRule(8, "pad"), CLASS_NAMES, thresholds, OodFacts("knn", PARTS, 0.04) if ood else None, {})
+        self.facts = ModelFacts(
+            folder, ResizeRule(8, "pad"), CLASS_NAMES, thresholds, OodFacts("knn", PARTS, 0.04, SHIFT) if ood else None, {}
+        )
         self.batches: list[int] = []
 
     def __call__(self, images: np.ndarray) -> CellScores:

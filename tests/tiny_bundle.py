@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from fake_model import SHIFT
 from PIL import Image
 
 SIZE = 16
@@ -58,7 +60,7 @@ def write_bundle(folder: Path) -> Path:
         "precision": "float32",
         "split_hash": "0" * 64,
         "thresholds": THRESHOLDS,
-        "ood": {"name": "mahalanobis", "parts": PARTS, "false_warnings": 0.03},
+        "ood": {"name": "mahalanobis", "parts": PARTS, "false_warnings": 0.03, "shift": asdict(SHIFT)},
         "models": [
             {
                 "format": "onnx",

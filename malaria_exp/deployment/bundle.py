@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from malaria_exp.config.validation import Count, NonNegative, Pattern, Probability, check, check_dataclass
 from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.deployment.deployed_model import ModelFacts, OodFacts
+from malaria_exp.evaluation.shift import read_shift
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
 from malaria_exp.runs.read_files import check_file, read_metrics, thresholds_of
 from malaria_exp.runs.saved_model import MODEL_RECORD, read_record
@@ -126,4 +127,7 @@ def _ood(value: Any) -> OodFacts | None:
     name, parts = check("ood.name", found.get("name"), str), check("ood.parts", found.get("parts"), list[str])
     if any(len(words) > LONGEST_WORDS or not words.isprintable() for words in (name, *parts)):
         raise ConfigError(f"ood: expected words of at most {LONGEST_WORDS} printable letters.")
-    return OodFacts(name, tuple(parts), check("ood.false_warnings", found.get("false_warnings"), Probability | None)) if parts else None
+    shift = read_shift(found["shift"], "ood.shift", len(parts)) if "shift" in found else None
+    return (
+        OodFacts(name, tuple(parts), check("ood.false_warnings", found.get("false_warnings"), Probability | None), shift) if parts else None
+    )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from malaria_exp.data.resize import ResizeRule
+from malaria_exp.evaluation.shift import Shift, ShiftReference
 from malaria_exp.evaluation.thresholds import Threshold
 
 # Of the exported models: what they take, and what they give.
@@ -21,11 +22,22 @@ class OodFacts:
         name: option of the group `ood`.
         parts: what it looks at, in words; an OOD score each. A score above 1 means: not like the training data in this.
         false_warnings: fraction of cells of validation patients, left out of its fitting, that any part warns of.
+        shift: how patients' cells differ, for what is said of many cells together; None if that is not known.
     """
 
     name: str
     parts: tuple[str, ...]
     false_warnings: float | None
+    shift: ShiftReference | None = None
+
+    def together(self, log_sums: np.ndarray, count: int) -> Shift | None:
+        """Tells whether cells, taken together, look like those of a patient of the training data; None if nothing is known of that.
+
+        Args:
+            log_sums: sums of their `log_scores`, (P,).
+            count: number of cells, at least 1.
+        """
+        return self.shift.test_mean(log_sums / count, count, self.parts) if self.shift else None
 
 
 @dataclass(frozen=True)

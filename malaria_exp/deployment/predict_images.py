@@ -161,6 +161,7 @@ def write_results(
     counts = Counts(facts, settings.patients, settings.pictures)
     for image in read_rows(path, facts, numbers.start):
         counts.add(image)
+    together = counts.together(counts.all)
     metrics = read_metrics(facts.folder) if (facts.folder / METRICS).is_file() else {}
     rates = rates_of(metrics)
     patients = parasitaemia(counts, config.evaluation.confidence, rates)
@@ -175,6 +176,7 @@ def write_results(
         found
         | {
             "unlike_training_data": counts.all.foreign if facts.ood else None,
+            "together": asdict(together) if together else None,
             "thresholds": thresholds,
             "patients": len(counts.of_patient),
             "cells_of_known_patients": sum(cells.scored for cells in counts.of_patient.values()),
@@ -192,7 +194,7 @@ def write_results(
         leaky=bool(metrics.get("leaky")),
         confidence=config.evaluation.confidence,
         rates=rates,
-        notes=[*_notes(facts, counts, images, numbers), *([MEANING] if settings.explain else [])],
+        notes=[*_notes(facts, counts, images, numbers), *([together.words] if together else []), *([MEANING] if settings.explain else [])],
     )
     write_text(folder / REPORT, page)
     first, threshold = next(iter(thresholds.items()))
@@ -201,6 +203,8 @@ def write_results(
     log.info(
         f"predicted {counts.all.scored:,} cells, {threshold['parasitized']:,} of them parasitized at {first} = {threshold['value']:.3g}{foreign}{bad}"
     )
+    if together:
+        log.info(f"          {together.words}")
     log.info(f"          {(shown_at or folder) / PREDICTIONS}\n          {(shown_at or folder) / REPORT}")
     return found
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
+
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment.deployed_model import ModelFacts
 from malaria_exp.deployment.predictions_file import PredictedImage
 from malaria_exp.evaluation.intervals.limits import clopper_pearson
+from malaria_exp.evaluation.shift import Shift, log_scores
 
 # Whose cells the images are: told by their names in the NIH grammar, by their folders, or all of one patient's.
 Patients = Literal["names", "folders", "one"]
@@ -30,16 +33,20 @@ class Cells:
         scored: number of them.
         foreign: of these, those that do not look like the training data.
         parasitized: by threshold, those that are predicted parasitized.
+        log_sums: sums of `log_scores` of their OOD scores, one a part of the detector.
     """
 
     scored: int = 0
     foreign: int = 0
     parasitized: dict[str, int] = field(default_factory=dict)
+    log_sums: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def add(self, image: PredictedImage, score: float, thresholds: Mapping[str, float]) -> None:
         """Counts a cell with its score."""
         self.scored += 1
         self.foreign += bool(image.foreign)
+        if image.ood:
+            self.log_sums = log_scores(np.array(image.ood)) + (self.log_sums if self.log_sums.size else 0.0)
         for name, value in thresholds.items():
             self.parasitized[name] = self.parasitized.get(name, 0) + (score >= value)
 
@@ -85,6 +92,7 @@ class Counts:
 
     def __init__(self, facts: ModelFacts, patients: Patients, shown: int) -> None:
         self._thresholds = {name: threshold.value for name, threshold in facts.thresholds.items()}
+        self._ood = facts.ood
         self._patient_of = _patient_of(patients)
         self.images = self.errors = 0
         self.all = Cells()
@@ -108,6 +116,10 @@ class Counts:
         for name, value in ({"foreign": image.score} if image.foreign else values).items():
             self.shown[name].add(image, value)
 
+    def together(self, cells: Cells) -> Shift | None:
+        """Tells whether the cells, taken together, look like a patient's of the training data; None if nothing is known of that."""
+        return self._ood.together(cells.log_sums, cells.scored) if self._ood and cells.log_sums.size else None
+
 
 def parasitaemia(counts: Counts, confidence: float, rates: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Returns a row for each patient and threshold: the fraction of cells that is predicted parasitized, with its exact interval.
@@ -122,6 +134,7 @@ def parasitaemia(counts: Counts, confidence: float, rates: Mapping[str, tuple[fl
     """
     rows = []
     for patient, cells in sorted(counts.of_patient.items()):
+        together = counts.together(cells)
         for name, hits in cells.parasitized.items():
             low, high = clopper_pearson(hits, cells.scored - hits, confidence)
             fraction = hits / cells.scored
@@ -136,6 +149,8 @@ def parasitaemia(counts: Counts, confidence: float, rates: Mapping[str, tuple[fl
                     "high": float(high),
                     "corrected": corrected_fraction(fraction, *rates[name]) if name in rates else None,
                     "foreign": cells.foreign,
+                    "together": together.verdict if together else None,
+                    "p_value": together.p_value if together else None,
                 }
             )
     return rows

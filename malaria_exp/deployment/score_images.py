@@ -29,11 +29,13 @@ class ImageScore:
         score: the calibrated probability of parasitized, in [0, 1]; None of an image that cannot be used.
         warnings: in which respects it does not look like the training data, in words; None if nothing is known of that.
         error: why it cannot be used; empty if it can.
+        ood: its OOD scores, one a part of the detector.
     """
 
     score: float | None = None
     warnings: tuple[str, ...] | None = None
     error: str = ""
+    ood: tuple[float, ...] = ()
 
 
 def score_images(model: DeployedModel, decode: Decode, numbers: range, *, batch_size: int, workers: int = 0) -> Iterator[list[ImageScore]]:
@@ -92,7 +94,12 @@ def _scored(model: DeployedModel, images: np.ndarray) -> list[ImageScore]:
     found = model(images)
     if not np.isfinite(found.score).all():
         raise DataError(f"run: the model in '{model.facts.folder}' gives no number for some images: its training diverged.")
-    return [ImageScore(score, warnings_of(model.facts, ood)) for score, ood in zip(found.score.tolist(), found.ood, strict=True)]
+    return [image_score(model.facts, score, ood) for score, ood in zip(found.score.tolist(), found.ood, strict=True)]
+
+
+def image_score(facts: ModelFacts, score: float, ood: np.ndarray) -> ImageScore:
+    """Returns what a model says of an image, of its calibrated score and its OOD scores (P,)."""
+    return ImageScore(score, warnings_of(facts, ood), ood=tuple(ood.tolist()))
 
 
 def warnings_of(facts: ModelFacts, ood: np.ndarray) -> tuple[str, ...] | None:

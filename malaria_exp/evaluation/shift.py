@@ -64,10 +64,20 @@ class ShiftReference:
             scores: OOD scores, (N, P), N at least 1.
             parts: the parts in words.
         """
-        found = _unusual(_logarithms(scores), np.array(self.mean), np.array(self.between), np.array(self.within), len(self.unusual))
+        return self.test_mean(log_scores(scores).mean(axis=0), len(scores), parts)
+
+    def test_mean(self, mean: np.ndarray, count: int, parts: Sequence[str]) -> Shift:
+        """Tells the same of the mean over the cells, for cells that are not held together.
+
+        Args:
+            mean: of `log_scores` of the cells, (P,).
+            count: number of cells, at least 1.
+            parts: the parts in words.
+        """
+        found = _unusual(mean, count, np.array(self.mean), np.array(self.between), np.array(self.within), len(self.unusual))
         part, patients = parts[int(np.argmax(found))], len(self.unusual)
         p_value = (1 + sum(other >= found.max() for other in self.unusual)) / (patients + 1)
-        cells = f"{len(scores):,} cells" if len(scores) > 1 else "1 cell"
+        cells = f"{count:,} cells" if count > 1 else "1 cell"
         if p_value <= ALPHA:
             words = f"As a whole, the {cells} do not look like a patient's of the training data, least of all in {part}"
             return Shift(LOOKS_FOREIGN, p_value, part, f"{words} (p = {p_value:.3f}, {patients} patients compared).")
@@ -84,13 +94,13 @@ def fit_shift(groups: Sequence[np.ndarray]) -> ShiftReference:
     Args:
         groups: OOD scores of each patient's cells, (cells, P); at least one patient.
     """
-    logs = [_logarithms(group) for group in groups]
+    logs = [log_scores(group) for group in groups]
     means = np.stack([group.mean(axis=0) for group in logs])
     within = np.mean([group.var(axis=0) for group in logs], axis=0)
     unusual = []
     for number, group in enumerate(logs):
         others = np.delete(means, number, axis=0) if len(means) > 1 else means
-        unusual.append(float(_unusual(group, others.mean(axis=0), _variance(others), within, len(others)).max()))
+        unusual.append(float(_unusual(means[number], len(group), others.mean(axis=0), _variance(others), within, len(others)).max()))
     return ShiftReference(means.mean(axis=0).tolist(), _variance(means).tolist(), within.tolist(), sorted(unusual))
 
 
@@ -112,11 +122,12 @@ def _variance(means: np.ndarray) -> np.ndarray:
     return np.asarray(means.var(axis=0, ddof=1) if len(means) > 1 else np.zeros(means.shape[1]))
 
 
-def _logarithms(scores: np.ndarray) -> np.ndarray:
+def log_scores(scores: np.ndarray) -> np.ndarray:
+    """Returns the logarithms of OOD scores within `LOWEST` and `HIGHEST`, of which batches are compared by their means."""
     return np.clip(np.log(np.nan_to_num(np.maximum(scores, 1e-12), nan=np.inf)), LOWEST, HIGHEST)
 
 
-def _unusual(logs: np.ndarray, mean: np.ndarray, between: np.ndarray, within: np.ndarray, patients: int) -> np.ndarray:
-    """Returns by how many standard deviations a batch is farther away than patients are, (P,), its few cells considered."""
-    spread = np.sqrt(between * (1 + 1 / patients) + within / len(logs) + 1e-6)
-    return np.clip((logs.mean(axis=0) - mean) / spread, -1e6, 1e6)
+def _unusual(batch: np.ndarray, count: int, mean: np.ndarray, between: np.ndarray, within: np.ndarray, patients: int) -> np.ndarray:
+    """Returns by how many standard deviations the mean of a batch is farther away than patients' are, (P,), its few cells considered."""
+    spread = np.sqrt(between * (1 + 1 / patients) + within / count + 1e-6)
+    return np.clip((batch - mean) / spread, -1e6, 1e6)

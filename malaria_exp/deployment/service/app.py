@@ -22,6 +22,7 @@ from malaria_exp.deployment.service.answers import (
     State,
     cell_answer,
     model_answer,
+    together,
 )
 from malaria_exp.deployment.service.cells import cells_of
 from malaria_exp.deployment.service.guard import Guard
@@ -114,7 +115,8 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
         metrics.cells.labels("refused").inc(bad)
         metrics.cells.labels("scored").inc(len(answers) - bad)
         metrics.unlike.inc(sum(answer["looks_like_training_data"] is False for answer in answers))
-        return JSONResponse({"use": USE, "model": digest, "cells": answers})
+        scores = [one for one in found if not isinstance(one, bytes)]
+        return JSONResponse({"use": USE, "model": digest, "cells": answers, "together": together(facts, scores)})
 
     @app.post(
         "/explain",

@@ -19,7 +19,7 @@ from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import resize
 from malaria_exp.deployment.deployed_model import DeployedModel
-from malaria_exp.deployment.score_images import ImageScore, warnings_of
+from malaria_exp.deployment.score_images import ImageScore, image_score
 from malaria_exp.deployment.service.cells import Cell
 from malaria_exp.deployment.service.limits import PIXELS, Limits, ServiceError
 from malaria_exp.utils.terminal_log import log
@@ -196,7 +196,7 @@ class Worker:
         self._on_batch(len(batch))
         for (job, place, _), score, ood in zip(batch, scores.score, scores.ood, strict=True):
             if np.isfinite(score):
-                job.note(place, ImageScore(float(score), warnings_of(self._model.facts, ood)))
+                job.note(place, image_score(self._model.facts, float(score), ood))
             else:
                 job.note(place, ImageScore(error="the model gives no number for it"))
 

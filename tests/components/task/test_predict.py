@@ -3,13 +3,15 @@
 import csv
 import json
 import re
+from dataclasses import asdict
 from unittest import mock
 
 import numpy as np
 import pytest
 from conftest import png_bytes
-from fake_model import FakeModel
+from fake_model import PARTS, SHIFT, FakeModel
 from html_page import Page
+from PIL import Image
 
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment import open_model
@@ -100,6 +102,22 @@ def test_parasitaemia_is_told_of_each_patient_that_is_known(predict, cells):
     assert [row["cells"] for row in named] == ["20", "20"] and named[0]["patient"] == parse_name(NIH[:-4]).patient
     assert [(row["threshold"], row["cells"]) for row in one] == [("fixed", "21"), ("target_sensitivity", "21")]
     assert not (predict("folders", "task.patients=folders") / "patients.csv").exists()
+
+
+def test_cells_are_compared_with_patients_as_a_whole(predict, tmp_path, cells, model):
+    """Of all cells and of each patient's, what the test of the scores themselves says; a folder of bright cells is foreign."""
+    bright = tmp_path / "bright"
+    bright.mkdir()
+    for number in range(12):
+        Image.fromarray(np.full((9, 9, 3), 250, np.uint8)).save(bright / f"{number}.png")
+    folder = predict("out", f"images={bright}", "task.patients=one")
+    expected = SHIFT.test(np.tile([[250 / 200, 0.0]], (12, 1)), PARTS)
+    assert expected.verdict == "foreign"
+    together = json.loads((folder / "summary.json").read_text())["together"]
+    assert together == asdict(expected)
+    assert [(row["together"], float(row["p_value"])) for row in rows(folder, "patients.csv")] == [("foreign", expected.p_value)] * 2
+    assert expected.words in Page((folder / "report.html").read_text()).text
+    assert json.loads((predict("known") / "summary.json").read_text())["together"]["verdict"] == "known"
 
 
 def test_a_killed_job_goes_on_and_ends_as_one_that_nobody_touched(predict, model, run_task, tmp_path):

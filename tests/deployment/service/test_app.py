@@ -40,6 +40,7 @@ def test_every_file_gets_its_own_answer(service):
         assert one["predicted"] == {
             name: "parasitized" if one["score"] >= rule["value"] else "uninfected" for name, rule in THRESHOLDS.items()
         }
+    assert "look like a patient's" in send(service(), *files).json()["together"]
     # As files of a zip and of any size the same; the longer edge is padded with black, which is what the run does too.
     again = send(service(), ("all.zip", zipped(**dict(files)))).json()["cells"]
     assert again == answer
