@@ -149,17 +149,6 @@ def compare_models(
     return replace(found, low=low, high=high, p=p, p_margin=None if margin is None else p_above(better, -margin))
 
 
-def holm(values: Sequence[float | None]) -> list[float | None]:
-    """Returns the p values after Holm's correction (1979, Scandinavian Journal of Statistics 6:65-70); None is no test and stays None."""
-    tests = sorted((p, place) for place, p in enumerate(values) if p is not None)
-    corrected: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, (p, place) in enumerate(tests):
-        largest = max(largest, min(1.0, p * (len(tests) - rank)))
-        corrected[place] = largest
-    return corrected
-
-
 def _carries(metric: str, cells: PairedCells) -> np.ndarray:
     """Returns which cells say something about a metric, bool (N,)."""
     predicted = np.concatenate([cells.model.predicted, cells.reference.predicted])

@@ -98,7 +98,10 @@ class Predictions:
         """
         if subset not in self.subsets:
             raise DataError(f"Predictions: no cell is in the subset '{subset}'. Present: {', '.join(self.subsets)}.")
-        rows = self.subset == subset
+        return self.at(self.subset == subset)
+
+    def at(self, rows: np.ndarray) -> "Predictions":
+        """Returns the rows of a mask or of row numbers."""
         return Predictions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def write(self, path: str | os.PathLike[str], more: Mapping[str, np.ndarray] | None = None) -> Path:

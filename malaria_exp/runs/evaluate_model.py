@@ -11,7 +11,9 @@ from malaria_exp.evaluation.calibration import NONE, Calibration, fit_calibratio
 from malaria_exp.evaluation.evaluate import evaluate
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.summary import first_threshold, reported_subset
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdRule
+from malaria_exp.evaluation.usefulness.chapters import further_chapters
 from malaria_exp.runs.detect_foreign import ForeignCells
 from malaria_exp.runs.train_model import build_choice
 from malaria_exp.training.predict import Scorer, predict
@@ -77,14 +79,24 @@ def score_and_measure(
     """
     settings = config.evaluation
     predictions, uncalibrated = predict(scorer, manifest, cells, calibration.map)
+    intervals: dict[str, Any] = {
+        "interval": build_choice(config.one("interval")),
+        "resamples": settings.resamples,
+        "confidence": settings.confidence,
+        "seed": config.seed,
+    }
     metrics = evaluate(
         predictions,
         uncalibrated=None if calibration.map.identity else uncalibrated,
         thresholds=thresholds,
-        interval=build_choice(config.one("interval")),
-        resamples=settings.resamples,
-        confidence=settings.confidence,
-        seed=config.seed,
+        **intervals,
+    )
+    shown = reported_subset(metrics)
+    metrics["subsets"][shown] |= further_chapters(
+        predictions.select(shown),
+        metrics["thresholds"][first_threshold(metrics)]["value"],
+        [predictions.select("val")] if shown == "test" and "val" in predictions.subsets else [],
+        **intervals,
     )
     about: dict[str, Any] = {"calibration": {"name": calibration.name, "parameters": asdict(calibration.map)}, "ood": None}
     if foreign:

@@ -19,7 +19,8 @@ from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, Sortab
 from malaria_exp.evaluation.reports.patient_cells import PAGE, anchor
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
-from malaria_exp.evaluation.summary import headline, shown_cells
+from malaria_exp.evaluation.summary import first_threshold, headline, shown_cells
+from malaria_exp.evaluation.usefulness.chapters import further_chapters
 from malaria_exp.runs import provenance
 from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, Repetition, TestedRun, pooled_configurations
 from malaria_exp.runs.read_files import CONFIG, SPLIT, read_split
@@ -90,6 +91,19 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         evaluate_joined(each.predictions, [run.thresholds for run in each.runs], each.row_runs, method, **settings)
         for each in one.repetitions
     ]
+    first = one.repetitions[0]
+    row_runs = first.row_runs
+    own = own_thresholds([run.thresholds for run in first.runs], row_runs)
+    chosen = first_threshold(evaluated[0])
+    evaluated[0]["subsets"]["test"] |= further_chapters(
+        first.predictions,
+        own.get(chosen, evaluated[0]["thresholds"][chosen]["value"]),
+        # The tested patients of the other folds, each scored by a model that never saw that patient.
+        [first.predictions.at(row_runs != fold) for fold in range(len(first.runs))] if len(first.runs) > 1 else [],
+        row_runs,
+        interval=method,
+        **settings,
+    )
     notes = list(one.notes)
     if len(evaluated) == 1:
         metrics = evaluated[0]
@@ -105,8 +119,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         )
     for note in one.notes:
         log.warning(f"pooled    {one.label}: {note}")
-    first, leaky = one.repetitions[0], any(run.run.leaky for run in one.runs)
-    row_runs = first.row_runs
+    leaky = any(run.run.leaky for run in one.runs)
     about = {
         "protocol": first.runs[0].setting("split"),
         "leaky": leaky,
@@ -123,7 +136,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         _held_out(one),
         notes=notes,
         nih=first.runs[0].setting("dataset") == NIH,
-        own_thresholds=own_thresholds([run.thresholds for run in first.runs], row_runs),
+        own_thresholds=own,
     )
     names = np.array([run.run.name for run in first.runs])
     folds = np.array(["" if run.setting(FOLD) is None else str(run.setting(FOLD)) for run in first.runs])

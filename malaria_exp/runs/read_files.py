@@ -72,6 +72,10 @@ SUBSET_KEYS: dict[str, Any] = {
     "at": dict[ThresholdName, dict[str, float | Numbers | None]],
     "ranking": dict[str, Numbers],
     "patient_level": dict[str, Any] | None,
+    "subgroups": list[dict[str, Any]] | None,
+    "risk_coverage": dict[str, Any],
+    "conformal": list[dict[str, Any]] | None,
+    "decision_curve": dict[str, Any],
 }
 
 

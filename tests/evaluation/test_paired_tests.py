@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
+from malaria_exp.evaluation.holm import holm
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.paired_tests import PairedCells, Scored, compare_models, holm
+from malaria_exp.evaluation.paired_tests import PairedCells, Scored, compare_models
 
 OF_SKLEARN = {
     "auc": lambda label, score, _: sklearn_metrics.roc_auc_score(label, score),

@@ -31,3 +31,19 @@ def parse_name(cell_id: str) -> NameParts | None:
     number = match["patient"]
     patient = f"P{int(number):03d}" if number else f"C{int(match['case'])}"
     return NameParts(patient, match["slide"], cell_id.rpartition("_cell_")[0])
+
+
+class Capture(NamedTuple):
+    """When a slide was photographed ("2015-09"), and what its name says after the patient's number ("thinoriginalolympuscx21")."""
+
+    month: str
+    kind: str
+
+
+def parse_capture(cell_id: str) -> Capture | None:
+    """Returns how a cell was captured by its name, or None if it does not follow the grammar; spellings of the same words become one."""
+    match = NAME.fullmatch(cell_id)
+    if match is None:
+        return None
+    kind = re.sub(r"^C\d+[AB]?(P\d+)?", "", match["slide"]).replace("_", "").lower()
+    return Capture(f"{match['date'][:4]}-{match['date'][4:6]}", kind)

@@ -4,12 +4,14 @@ import numpy as np
 
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
+from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.plots.patient_level import patient_agreement, patient_detection, predictive_value_curves
 from malaria_exp.evaluation.plots.patients import ErrorCell, per_patient, worst, worst_errors
 from malaria_exp.evaluation.plots.reliability import reliability
 from malaria_exp.evaluation.plots.results import confusion_matrix, precision_recall, roc, score_histogram
 from malaria_exp.evaluation.plots.style import png_bytes
 from malaria_exp.evaluation.plots.training import training_curves
+from malaria_exp.evaluation.plots.usefulness import decision_curves, risk_coverage_curve, subgroup_intervals
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.summary import first_threshold, reported_subset
 
@@ -44,6 +46,14 @@ def draw_plots(result: EvaluationResult, *, errors: int) -> dict[str, bytes]:
         figures["patient_detection"] = patient_detection(part["patient_level"], leaky=leaky)
         figures["patient_agreement"] = patient_agreement(part["patient_level"], leaky=leaky)
         figures["predictive_values"] = predictive_value_curves(part["at"][first], threshold=first, leaky=leaky)
+    if part.get("subgroups"):
+        figures["subgroups"] = subgroup_intervals(part["subgroups"], part["at"][first], leaky=leaky)
+    if "risk_coverage" in part:
+        figures["risk_coverage"] = risk_coverage_curve(shown.label, shown.score, values[first], part["risk_coverage"], leaky=leaky)
+        known = None if part["no_interval"] == PATIENTS_UNKNOWN else shown.patient
+        figures["decision_curve"] = decision_curves(
+            shown.label, shown.score, known, confidence=metrics["interval"]["confidence"], leaky=leaky
+        )
     missed, alarms = worst(shown.label, shown.score, values[first], errors // 2)
     # Joined runs have scores, but no pictures.
     cells = next((cells for cells in result.cells if cells.subset == subset), None)

@@ -17,15 +17,17 @@ from malaria_exp.evaluation.ood import describe_foreign
 from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.patient_chapter import NO_DIAGNOSIS, patient_sentences
 from malaria_exp.evaluation.reports.templates import interval, number, template
+from malaria_exp.evaluation.reports.usefulness_chapter import SUBGROUP_CLOSING, USE_CLOSING, subgroup_sentences, use_sentences
 from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_text
 
 TILES = ("auc", "sensitivity", "specificity", "accuracy")
 # By the beginning of their names: plots that the page shows unfolded, in this order, and those that need its whole width.
 SHOWN = ("roc", "reliability", "worst_errors")
-WIDE = ("training_curves", "per_patient", "worst_errors", "patient_detection", "patient_agreement")
-# Those of the chapter on patients.
+WIDE = ("training_curves", "per_patient", "worst_errors", "patient_detection", "patient_agreement", "subgroups")
+# Those of the chapters on patients, on groups, and on use.
 OF_PATIENTS = ("patient_detection", "patient_agreement", "per_patient", "predictive_values")
+OF_GROUPS, OF_USE = ("subgroups",), ("risk_coverage", "decision_curve")
 SUBSET_NAMES = {"train": "Training", "val": "Validation", "test": "Test", "external": "External"}
 
 # By the beginning of a plot's name: title, and how to read it.
@@ -83,6 +85,20 @@ CAPTIONS: dict[str, tuple[str, str]] = {
         "Predictive values",
         "What a prediction is worth, by how many of all cells are parasitized: one half among the cells of a data set, far fewer in blood. There "
         "most cells predicted parasitized are false alarms.",
+    ),
+    "subgroups": (
+        "Groups of patients",
+        "Each line is a group with its interval, the number of its patients in brackets; the dotted line is the rate of all cells. Red diamonds differ from "
+        "all other patients beyond chance. A group without a line has one patient.",
+    ),
+    "risk_coverage": (
+        "Error against coverage",
+        "If the model leaves the cells that it is least sure of to a person, it errs less in the others. At the right end it answers all cells.",
+    ),
+    "decision_curve": (
+        "Decision curve",
+        "What acting by the score is worth, against acting on every cell and on none, for people who act from different probabilities on: left those who fear "
+        "a missed parasite, right those who fear a false alarm. The highest curve is the best choice.",
     ),
     "worst_errors": (
         "The worst errors",
@@ -157,7 +173,10 @@ def render(data: ReportData) -> str:
     first = first_threshold(metrics)
     cells = shown_cells(metrics, shown)
     pictures = [(_picture(name, png, nih=data.nih), name.startswith(WIDE)) for name, png in data.plots.items()]
-    main, of_patients = ([item for start in names for item in pictures if item[0].name.startswith(start)] for names in (SHOWN, OF_PATIENTS))
+    main, of_patients, of_groups, of_use = (
+        [item for start in names for item in pictures if item[0].name.startswith(start)]
+        for names in (SHOWN, OF_PATIENTS, OF_GROUPS, OF_USE)
+    )
     effective = cells["sensitivity"].get("patients")
     return template("run_report.html.j2").render(
         title=f"{data.run_name} - {data.title}",
@@ -180,7 +199,13 @@ def render(data: ReportData) -> str:
         patient_pictures=of_patients,
         patient_sentences=patient_sentences(part) if part["patient_level"] else (),
         no_diagnosis=NO_DIAGNOSIS,
-        more_pictures=[item for item in pictures if item not in main and item not in of_patients],
+        subgroup_pictures=of_groups,
+        subgroup_sentences=subgroup_sentences(part["subgroups"], part["at"][first]) if part.get("subgroups") else (),
+        SUBGROUP_CLOSING=SUBGROUP_CLOSING,
+        use_pictures=of_use,
+        use_sentences=use_sentences(part) if "risk_coverage" in part else (),
+        USE_CLOSING=USE_CLOSING,
+        more_pictures=[item for item in pictures if item not in (*main, *of_patients, *of_groups, *of_use)],
         provenance=flat(data.provenance),
         subset_names=SUBSET_NAMES,
     )

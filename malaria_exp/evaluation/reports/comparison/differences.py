@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
+from malaria_exp.evaluation.holm import holm
 from malaria_exp.evaluation.metrics import METRICS
-from malaria_exp.evaluation.paired_tests import Difference, compare_models, holm
+from malaria_exp.evaluation.paired_tests import Difference, compare_models
 from malaria_exp.evaluation.reports.comparison.configurations import Configuration, best_first
 from malaria_exp.evaluation.reports.comparison.shared_cells import Read, Replicate, pair, replicates
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError, did_you_mean
