@@ -25,13 +25,9 @@ from malaria_exp.config.app import CONF, App, make_app
 from malaria_exp.config.composition_errors import explain, from_composing, refuse_flags
 from malaria_exp.config.registry import build
 from malaria_exp.config.run_config import Config
-from malaria_exp.runs.run import TASKS
-from malaria_exp.runs.run_folder import MAY_RESUME, forget_empty, record_refusal
 from malaria_exp.sweeps import launched_job, multirun_summary
 from malaria_exp.sweeps.search.arguments import completed, from_agent
-from malaria_exp.sweeps.search.trials import TRIALS
 from malaria_exp.utils.errors import ConfigError, DiskFullError, RunFolderError, UserError, disk_full_reason
-from malaria_exp.utils.filesystems import local_path
 from malaria_exp.utils.program import program
 from malaria_exp.utils.redaction import redact, redact_overrides
 from malaria_exp.utils.signals import exit_code, raise_terminated
@@ -53,7 +49,7 @@ _debug = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0") and OWN_MARK n
 
 # Beginnings of arguments by which hydra.mode may be set: presets hold it.
 MAY_SET_MODE = ("hydra=", "hydra.mode", "experiment", "debug", "--config", "-cp", "-cn", "-cd")
-_composed_mode = Hydra.get_mode
+_composed_mode, _composed_help = Hydra.get_mode, Hydra.get_help
 
 if not OmegaConf.has_resolver("run_id"):
     # Two machines of a cluster may start a run in the same microsecond; the random digits tell such runs apart.
@@ -81,6 +77,7 @@ def main() -> None:
         refuse_flags(sys.argv[1:], CONF)
         launched_job.load_hydra_plugins()
         Hydra.get_mode = _mode
+        Hydra.get_help = _help
         _compose_and_run()
     except KeyboardInterrupt as interrupt:
         log.error("Interrupted.")
@@ -102,6 +99,14 @@ def _mode(hydra: Hydra, config_name: str | None, overrides: list[str]) -> Any:
     return _composed_mode(hydra, config_name, overrides) if may else None
 
 
+def _help(hydra: Hydra, *arguments: Any, **named: Any) -> str:
+    """Returns the text of --help. Hydra copies all it has read of conf/ again for each group it lists; here it lists them from one copy."""
+    loader = hydra.config_loader
+    _, groups = loader._parse_overrides_and_create_caching_repo(None, [])
+    loader.get_group_options = groups.get_group_options
+    return str(_composed_help(hydra, *arguments, **named))
+
+
 def run_job(composed: DictConfig) -> float | None:
     """Runs one job: a single run, or a job of a multirun in this process or in one that a launcher started.
 
@@ -111,6 +116,10 @@ def run_job(composed: DictConfig) -> float | None:
     Returns:
         The objective: the best validation value of the trainer's monitor. None for tasks that have none, and for a job that failed.
     """
+    # Not at the top: help and messages on wrong overrides need none of what this imports, which takes as long as Hydra itself.
+    from malaria_exp.runs.run_folder import MAY_RESUME, forget_empty, record_refusal
+    from malaria_exp.sweeps.search.trials import TRIALS
+
     job = HydraConfig.get()
     # Not resolved: an interpolation such as ${seed} refers to the run's configuration, not to Hydra's.
     overrides = cast(list[str], OmegaConf.to_container(job.overrides.task, resolve=False))
@@ -182,6 +191,8 @@ def run_in_process(overrides: list[str]) -> Path:
     """
     import matplotlib as mpl
 
+    from malaria_exp.runs.run import TASKS
+
     start_terminal_log()
     app = compose_app(overrides)
     task = app.config.one("task")
@@ -195,6 +206,8 @@ def run_in_process(overrides: list[str]) -> Path:
         # Plots look as they do from the command line, whatever the notebook has set for its own.
         mpl.rcdefaults()
         _perform(app)
+    from malaria_exp.utils.filesystems import local_path
+
     return local_path(app.config.run) if task.name == "resume" and app.config.run else app.output_dir
 
 

@@ -131,6 +131,13 @@ def test_a_mistake_is_found_before_tensorflow_is_loaded(program, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_help_needs_no_numpy_either():
+    """Whose import takes as long as half of the answer."""
+    script = f"import runpy, sys; sys.modules['numpy'] = None; sys.argv = ['run.py', '--help']; runpy.run_path({str(RUN)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and "Groups and their options" in done.stdout
+
+
 def test_help_into_a_pipe_that_closes_early_is_no_bug(tmp_path):
     command = [sys.executable, str(RUN), "--help"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONUNBUFFERED": "1"})

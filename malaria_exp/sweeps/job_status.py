@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from malaria_exp.runs import read_files
 from malaria_exp.runs.run_folder import PREVIOUS_ATTEMPTS, STATUS, has_checkpoint, may_be_running
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -14,6 +13,9 @@ from malaria_exp.utils.errors import RunFolderError
 
 def read_json(path: Path) -> dict[str, Any]:
     """Returns the object in a JSON file; an empty one if the file is missing, half written, or holds something else."""
+    # Not at the top: Hydra imports this module at every start, and NumPy, which this needs, takes half as long as Hydra.
+    from malaria_exp.runs import read_files
+
     try:
         return read_files.read_json(path)
     except RunFolderError:
@@ -22,6 +24,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_status(folder: Path) -> dict[str, Any]:
     """Returns the content of status.json in a run folder; empty if it is missing, half written, or holds something else."""
+    from malaria_exp.runs import read_files
+
     try:
         return read_files.read_status(folder)
     except RunFolderError:

@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from malaria_exp.runs.read_files import read_config
 from malaria_exp.sweeps.job_status import read_json
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import RunFolderError
@@ -102,6 +101,9 @@ def changed_jobs(folder: Path, composed: Mapping[int, Mapping[str, Any]]) -> lis
         folder: of the multirun.
         composed: the configuration of each job as it is composed today.
     """
+    # Imported only here, as in job_status.py.
+    from malaria_exp.runs.read_files import read_config
+
     changed = []
     for number, values in composed.items():
         try:

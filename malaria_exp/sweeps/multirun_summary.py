@@ -8,7 +8,6 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from malaria_exp.evaluation.predictions import SUBSETS
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.sweeps.job_status import read_status
 from malaria_exp.sweeps.multirun_record import read_record
@@ -70,6 +69,9 @@ def collect_jobs(folder: Path) -> list[dict[str, Any]]:
 
     The numbers are the monitor's best value, the metrics of each subset that any job has opened, as val_auc, test_auc, and the seconds.
     """
+    # Imported only here, as in job_status.py.
+    from malaria_exp.evaluation.predictions import SUBSETS
+
     jobs = {}
     for path in folder.glob(f"*/{STATUS}"):
         jobs[path.parent.name] = read_status(path.parent) or {"status": "failed", "reason": f"{path} cannot be read"}

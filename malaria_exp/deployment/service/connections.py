@@ -14,6 +14,9 @@ CHECK_SECONDS = 5.0
 # Connections at once. When there are more, the one that has been sending its request for the longest has to go; if none is sending, that which
 # has been at its request for the longest.
 MOST = 128
+# Who has to go is decided so much later: by then what has arrived is read, so a whole request is not taken for one that is still being sent,
+# and connections that sent no HTTP are closed.
+DECIDE_SECONDS = 0.05
 SENDING = (h11.IDLE, h11.SEND_BODY)
 
 
@@ -29,9 +32,7 @@ class Connection(H11Protocol):
         self._unsent = 0
         self._check: asyncio.TimerHandle | None = self.loop.call_later(CHECK_SECONDS, self._close_if_slow)
         if len(self.connections) > MOST:
-            others = [other for other in self.connections - {self} if isinstance(other, Connection) and not other.transport.is_closing()]
-            sending = [other for other in others if other.conn.their_state in SENDING]
-            min(sending or others, key=lambda other: other._waits_since, default=self).transport.abort()
+            self.loop.call_later(DECIDE_SECONDS, self._make_room)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
@@ -43,6 +44,12 @@ class Connection(H11Protocol):
         """Starts to wait for the next request."""
         self._waits_since = self.loop.time()
         super().on_response_complete()
+
+    def _make_room(self) -> None:
+        there = [other for other in self.connections if isinstance(other, Connection) and not other.transport.is_closing()]
+        if len(there) > MOST:
+            sending = [other for other in there if other.conn.their_state in SENDING]
+            min(sending or there, key=lambda other: other._waits_since).transport.abort()
 
     def _close_if_slow(self) -> None:
         unsent = self.transport.get_write_buffer_size()
