@@ -133,7 +133,8 @@ def test_a_mistake_is_found_before_tensorflow_is_loaded(program, tmp_path):
 
 def test_help_needs_no_numpy_either():
     """Whose import takes as long as half of the answer."""
-    script = f"import runpy, sys; sys.modules['numpy'] = None; sys.argv = ['run.py', '--help']; runpy.run_path({str(RUN)!r}, run_name='__main__')"
+    blocked = f"import runpy, sys; sys.modules['numpy'] = None; sys.path.insert(0, {str(RUN.parent)!r}); sys.argv = ['run.py', '--help']"
+    script = f"{blocked}; runpy.run_path({str(RUN)!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "") and "Groups and their options" in done.stdout
 
