@@ -30,6 +30,7 @@ from malaria_exp.deployment.service.limits import ServiceError, Settings
 from malaria_exp.deployment.service.metrics import Metrics
 from malaria_exp.deployment.service.uploads import Held, uploads
 from malaria_exp.deployment.service.worker import Found, Worker
+from malaria_exp.evaluation.reports.templates import STYLE
 from malaria_exp.utils.version import __version__
 
 PAGE = Path(__file__).parent / "page"
@@ -169,7 +170,7 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
 
 
 def _add_page(app: FastAPI) -> None:
-    content = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in PAGE.iterdir() if path.suffix in KINDS}
+    content = {path.name: (path.read_bytes(), KINDS[path.suffix]) for path in (STYLE, *PAGE.iterdir()) if path.suffix in KINDS}
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:

@@ -10,6 +10,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS, PATIENTS_UNKNOWN
 
 UNDEFINED = "n/a"
+FOLDER = Path(__file__).parent
+# The style sheet of all pages.
+STYLE = FOLDER / "style.css"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -27,9 +30,8 @@ def interval(cell: Mapping[str, Any]) -> str:
 @cache
 def template(name: str) -> Template:
     """Returns a template of this folder."""
-    folder = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "interval": interval}
     environment.globals |= {"PATIENTS_UNKNOWN": PATIENTS_UNKNOWN, "MEANS_OF_PATIENTS": MEANS_OF_PATIENTS}

@@ -14,6 +14,7 @@ from scipy.stats import beta
 from tiny_bundle import PARTS, cell, file_of, score_of
 
 from malaria_exp.deployment.service.app import PAGE
+from malaria_exp.evaluation.reports.templates import STYLE
 
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 EVIL = "<img src=x onerror=document.title='taken'>.png"
@@ -21,7 +22,7 @@ TOKEN = "sesame-sesame-sesame"
 
 
 def test_it_loads_nothing_from_elsewhere_and_writes_no_html():
-    for path in PAGE.iterdir():
+    for path in (STYLE, *PAGE.iterdir()):
         text = path.read_text(encoding="utf-8")
         code = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
         assert not re.findall(r"https?:|@import|url\(|innerHTML|insertAdjacentHTML|document\.write|eval\(", code), path.name
