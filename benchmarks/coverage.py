@@ -1,4 +1,4 @@
-"""How often the intervals of evaluation hold the truth, and how wide they are: the table of docs/evaluation.md.
+"""How often the intervals of evaluation hold the truth, and how wide they are: the table of docs/interval-coverage.md.
 
     python benchmarks/coverage.py [--runs 1000] [--jobs 2]
 

@@ -1,4 +1,4 @@
-"""Every model in every format: differences from Keras, latency, size; writes the tables of docs/deployment.md.
+"""Every model in every format: differences from Keras, latency, size; writes the tables of docs/export.md.
 
     python benchmarks/export_formats.py [--cells 100] [--models vit,cellnet] [--docs docs]
 
@@ -66,7 +66,7 @@ def main() -> None:
         table[name] = {**{(row.format, row.numbers): row for row in exporter.rows}, **refused}
     text = describe(table, asked.cells)
     print(text)
-    write_between(asked.docs / "deployment.md", "exports", text)
+    write_between(asked.docs / "export.md", "exports", text)
 
 
 def make(name: str, prepared: np.ndarray) -> SavedModel:

@@ -1,4 +1,4 @@
-"""How well occlusion maps find the parasites of synthetic cells, for patches and fills: the table and the pictures of docs/deployment.md.
+"""How well occlusion maps find the parasites of synthetic cells, for patches and fills: the table and the pictures of docs/occlusion-maps.md.
 
     python benchmarks/occlusion.py outputs/... [--cells 60] [--sheet docs/images/explanations.png]
 

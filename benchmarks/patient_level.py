@@ -1,4 +1,4 @@
-"""How often the statements of the patient chapter hold: the table of docs/evaluation.md.
+"""How often the statements of the patient chapter hold: the table of docs/patients.md.
 
     python benchmarks/patient_level.py [--runs 400]
 

@@ -1,4 +1,4 @@
-"""How often the intervals of pooled results hold the truth: the tables of "Folds and seeds" in docs/evaluation.md.
+"""How often the intervals of pooled results hold the truth: the tables of docs/pooling.md.
 
     python benchmarks/pooled_coverage.py [--runs 500] [--interval clustered]
 

@@ -1,4 +1,4 @@
-"""How often thresholds keep what they promise on new patients, and what they say of it: the table of docs/evaluation.md.
+"""How often thresholds keep what they promise on new patients, and what they say of it: the table of docs/thresholds.md.
 
     python benchmarks/thresholds.py [--runs 200]
 

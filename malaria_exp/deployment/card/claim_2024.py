@@ -81,7 +81,7 @@ CLAIM = Checklist(
             _EVALUATION,
             "Explainability",
             (),
-            "Occlusion maps, if they are shown; docs/deployment.md says how well they find parasites.",
+            "Occlusion maps, if they are shown; docs/occlusion-maps.md says how well they find parasites.",
         ),
         Item("32", _EVALUATION, "Evaluation on internal data", ("accuracy", "tuning_accuracy")),
         Item(

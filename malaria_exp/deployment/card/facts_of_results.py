@@ -110,7 +110,7 @@ def external(record: CardRecord) -> str | None:
     return "; ".join(texts) + "." if texts else None
 
 
-@fact("metrics.json: interval; docs/evaluation.md of the program says how often such intervals hold")
+@fact("metrics.json: interval; docs/interval-coverage.md of the program says how often such intervals hold")
 def uncertainty(record: CardRecord) -> str | None:
     """Uncertainty."""
     used = record.metrics["interval"]
