@@ -1,4 +1,4 @@
-"""What augmentation brings: trains cellnet with each one for three seeds, and writes docs/augmentation.md's table and plot.
+"""What augmentation brings: trains cellnet with each one for three seeds, and writes docs/augmentation-study.md's table and plot.
 
     python benchmarks/augmentation_study.py cell_images.zip [--runs FOLDER] [--docs docs] [override ...]
     python benchmarks/augmentation_study.py --from FOLDER [--docs docs]      from runs that were made before
@@ -53,7 +53,7 @@ def main() -> int:
     table = describe(rows)
     print(table)
     save_png(draw(rows), asked.docs / "images" / "augmentation_study.png")
-    page = asked.docs / "augmentation.md"
+    page = asked.docs / "augmentation-study.md"
     write_between(page, "study", table)
     print(f"wrote {page}; the runs are in {runs}")
     return failed

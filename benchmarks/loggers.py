@@ -13,7 +13,7 @@ is another in every round, and none comes again after every second logger. Told 
 
 `scalars` switches off all that is not a number; `default` is as in conf/logger, with pictures, figures and histograms; `finish` is the time that
 the logger takes afterwards, once a run. console draws its bar to a terminal that is not there. wandb runs offline, mlflow on a SQLite store.
-Loggers whose package is missing are left out. With --docs, writes the table of docs/tracking.md. On synthetic cells without a zip.
+Loggers whose package is missing are left out. With --docs, writes the table of docs/tracking-costs.md. On synthetic cells without a zip.
 """
 
 import argparse
@@ -285,7 +285,7 @@ def main() -> None:
     """Measures, prints, and writes where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", nargs="?", help="the NIH zip; synthetic cells without it")
-    parser.add_argument("--docs", type=Path, help="folder with tracking.md")
+    parser.add_argument("--docs", type=Path, help="folder with tracking-costs.md")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=2, help="counted of each turn")
     parser.add_argument("--steps", type=int, help="in an epoch; a whole one without it")
@@ -296,7 +296,7 @@ def main() -> None:
     text = describe(turns, trained.precision, steps)
     print(text)
     if asked.docs:
-        write_between(asked.docs / "tracking.md", "cost", text)
+        write_between(asked.docs / "tracking-costs.md", "cost", text)
 
 
 if __name__ == "__main__":

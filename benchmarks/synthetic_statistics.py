@@ -1,4 +1,4 @@
-"""How synthetic cells compare with real ones in numbers: the table of docs/synthetic-cells.md.
+"""How synthetic cells compare with real ones in numbers: the table of docs/synthetic-worth.md.
 
     python benchmarks/synthetic_statistics.py cell_images.zip
 

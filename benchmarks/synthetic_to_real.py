@@ -1,4 +1,4 @@
-"""What synthetic cells are worth on real ones: the tables of docs/synthetic-cells.md.
+"""What synthetic cells are worth on real ones: the tables of docs/synthetic-worth.md.
 
     python benchmarks/synthetic_to_real.py cell_images.zip [alone] [few]
 

@@ -24,7 +24,7 @@ def test_gains_are_paired_by_seed(study, tmp_path, monkeypatch, capsys):
     for seed, base in enumerate((0.90, 0.95, 0.97)):
         write_run(runs / f"none{seed}", "none", seed, base, base - 0.1)
         write_run(runs / f"both{seed}", "dihedral,color", seed, base + 0.01 + 0.001 * seed, base - 0.1)
-    page = tmp_path / "docs" / "augmentation.md"
+    page = tmp_path / "docs" / "augmentation-study.md"
     page.parent.mkdir()
     page.write_text("before\n<!-- study: begin -->\nold\n<!-- study: end -->\nafter\n")
     monkeypatch.setattr("sys.argv", ["augmentation_study.py", "--from", str(runs), "--docs", str(page.parent)])

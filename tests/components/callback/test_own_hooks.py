@@ -1,4 +1,4 @@
-"""A hook from a module of the user's own, as docs/training.md shows it."""
+"""A hook from a module of the user's own, as docs/callbacks.md shows it."""
 
 import re
 

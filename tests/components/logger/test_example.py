@@ -1,4 +1,4 @@
-"""The worked example of docs/tracking.md, as it stands there."""
+"""The worked example of docs/own-logger.md, as it stands there."""
 
 import importlib
 import re
@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-PAGE = ROOT / "docs" / "tracking.md"
+PAGE = ROOT / "docs" / "own-logger.md"
 
 
 @pytest.fixture
