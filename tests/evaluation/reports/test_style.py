@@ -27,3 +27,10 @@ def test_the_dark_has_every_color_of_the_light():
     light, dark = re.findall(r":root {(.*?)}", STYLE.read_text(), re.S)
     same = {"--cell", "--plot", "--shade", "--mono"}
     assert set(re.findall(r"(--[\w-]+):", light)) - same == set(re.findall(r"(--[\w-]+):", dark))
+
+
+def test_a_keyboard_reaches_all_that_scrolls():
+    """As axe asks where the screen is narrow: what scrolls takes the focus and says what it is."""
+    for path in FOLDER.glob("*.j2"):
+        for tag in re.findall(r'<div class="scroll"[^>]*>', path.read_text()):
+            assert 'tabindex="0" role="group" aria-label="' in tag, path.name
