@@ -1,7 +1,7 @@
 """CellTable, the form in which every dataset gives its data: one row a cell."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -68,6 +68,16 @@ class SomeOf:
     def read(self, index: int) -> np.ndarray:
         """Returns cell `index`, RGB, uint8 (height, width, 3)."""
         return self.source.read(int(self.rows[index]))
+
+    def parasites(self, index: int) -> np.ndarray | None:
+        """Returns what `parasites_of` returns of cell `index`."""
+        return parasites_of(self.source, int(self.rows[index]))
+
+
+def parasites_of(source: ImageSource, index: int) -> np.ndarray | None:
+    """Returns where the parasites of cell `index` are, bool (height, width), if its source knows that, as that of synthetic cells does."""
+    find: Callable[[int], np.ndarray | None] | None = getattr(source, "parasites", None)
+    return None if find is None else find(index)
 
 
 @dataclass(frozen=True, eq=False)

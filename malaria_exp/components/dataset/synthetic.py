@@ -24,6 +24,9 @@ from malaria_exp.utils.errors import ConfigError
 DRAWING_VERSION = 3
 # More than a hundred times the NIH set; their names alone take gigabytes.
 MOST_CELLS = 5_000_000
+# A parasite is where a color differs by more than this from the cell drawn without it, of 255, and by more than this fraction of the largest
+# difference: less is its blurred edge.
+LEAST_SEEN, EDGE = 12, 0.3
 # A picture stays one up to there; beyond, numbers run over.
 Strength = Annotated[float, Range(low=0, high=1e6)]
 
@@ -57,12 +60,25 @@ class Drawings:
 
     def read(self, index: int) -> np.ndarray:
         """Returns cell `index`: RGB, uint8 (height, width, 3), black outside the cell; safe in several threads."""
+        return self._draw(index, parasitized=bool(self.parasitized[index]))
+
+    def parasites(self, index: int) -> np.ndarray:
+        """Returns where the parasites of cell `index` are, bool (height, width): where it differs from the same cell drawn without them.
+
+        All False for a cell without parasites, and for one whose parasites cannot be seen.
+        """
+        without = self._draw(index, parasitized=False).astype(int)
+        difference = np.abs(self.read(index) - without).max(axis=2)
+        mask: np.ndarray = difference > max(LEAST_SEEN, EDGE * difference.max())
+        return mask
+
+    def _draw(self, index: int, *, parasitized: bool) -> np.ndarray:
         number = int(self.number[index])
         return draw_cell(
             np.random.default_rng([self.seed, number, 1 + int(self.cell[index])]),
             _look(self.seed, number, int(self.slide[index]), int(self.field[index]), float(self.shift[index])),
             self.recipe,
-            parasitized=bool(self.parasitized[index]),
+            parasitized=parasitized,
         )
 
     def recipe_hash(self, index: int) -> str:

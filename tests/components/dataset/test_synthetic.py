@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from malaria_exp.components.dataset.drawing.look import SHIFT
 from malaria_exp.components.dataset.synthetic import synthetic
 from malaria_exp.config.registry import build
-from malaria_exp.data.cell_table import CellTable
+from malaria_exp.data.cell_table import CellTable, parasites_of
 from malaria_exp.data.split_manifest import TABLE_COLUMNS
 from malaria_exp.utils.errors import ConfigError
 
@@ -218,6 +218,19 @@ def test_a_parameter_changes_only_what_it_names():
     assert min(overlap) > 0.98
     plain, late = small(contrast=0.0), small(contrast=0.0, late_fraction=1.0)
     assert digests(plain) == digests(late)
+
+
+def test_parasites_are_where_a_cell_differs_from_itself_without_them_also_in_some_rows_of_a_table():
+    table, hidden = small(noise=0.0), small(noise=0.0, contrast=0.0)
+    rows = np.flatnonzero(table.label)[:12]
+    some = table.select(rows)
+    masks = [parasites_of(some.source, place) for place in range(len(rows))]
+    for row, mask in zip(rows, masks, strict=True):
+        seen, without = table.source.read(row).astype(int), hidden.source.read(row)
+        assert mask.shape == seen.shape[:2] and not mask[~seen.any(axis=-1)].any()
+        assert np.abs(seen - without)[mask].max(axis=-1).min() > 12
+    assert 0.002 < np.mean([mask.mean() for mask in masks]) < 0.2
+    assert not any(parasites_of(table.source, row).any() for row in np.flatnonzero(table.label == 0)[:5])
 
 
 @pytest.mark.parametrize(("who", "moved"), [("healthy", {"P5002", "P5004"}), ("every_second", {"P5003", "P5004", "P5007"})])
