@@ -47,7 +47,7 @@ TRAINED = {
 }
 # Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
 TOGETHER = (
-    "aug", "calibration", "callback", "dataset", "interval", "logger", "loss", "metric", "model", "ood", "optimizer", "sampling", "schedule", "split",
+    "aug", "calibration", "callback", "dataset", "explanation", "interval", "logger", "loss", "metric", "model", "ood", "optimizer", "sampling", "schedule", "split",
     "storage", "task", "threshold", "trainer",
 )  # fmt: skip
 # The same network as resnet_functional, layer by layer (test_resnet_subclassed.py): one of the two is trained.

@@ -56,6 +56,7 @@ GROUPS: dict[str, Group] = {
     "metric": Group("what is measured on training batches, beside the loss", many=True, may_be_empty=True),
     "threshold": Group("where scores become predictions, chosen on validation patients; tables show the first", many=True),
     "interval": Group("how the confidence intervals over patients are computed"),
+    "explanation": Group("how task=explain tells which places of a cell a score depends on", many=True, may_be_empty=True),
     "callback": Group("what happens between training's steps and epochs", ("context",), many=True, may_be_empty=True),
     "logger": Group("where the numbers of a run go while it runs", many=True),
     "storage": Group("where a finished run is copied to"),

@@ -17,8 +17,8 @@ from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
+from malaria_exp.deployment.explanations.occlusion import MEANING, draw_map, occlusion_map
 from malaria_exp.deployment.image_sources import NewImages, open_images
-from malaria_exp.deployment.occlusion import MEANING, draw_map, occlusion_map
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
 from malaria_exp.deployment.prediction_page import render_page
 from malaria_exp.deployment.predictions_file import PART, PartFile, columns, read_rows, to_row

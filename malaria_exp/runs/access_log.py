@@ -40,6 +40,7 @@ SAME = (
     "evaluation",
     "interval",
     "threshold",
+    "explanation",
     "cache",
     "resume",
     "file",

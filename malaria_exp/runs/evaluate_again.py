@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from malaria_exp.config.run_config import Choice, Config
+from malaria_exp.config.run_config import Config
 from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
@@ -61,7 +61,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     run = FinishedRun.read(local_run(config.run, config.cache.path))
     other_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
 
-    table = load_table(config, config.one("dataset") if other_data else _dataset_of(run))
+    table = load_table(config, config.one("dataset") if other_data else run.dataset_choice)
     table, pixel_cache, bad_images = decode_images(config, table, read_record(run.path)[1])
     write_excluded(folder, bad_images)
     own = table.data_hash == run.provenance.get("data_hash")
@@ -106,11 +106,6 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     record = provenance.collect(seed=config.seed, overrides=overrides)
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
     write_result(folder, config, result, record)
-
-
-def _dataset_of(run: FinishedRun) -> Choice:
-    params = {key: value for key, value in run.dataset.items() if key != "name"}
-    return Choice("dataset", run.dataset["name"], params, f"{run.path / 'config.yaml'}: dataset")
 
 
 def _guard_against_leaks(table: CellTable, run: FinishedRun, *, allow_leak: bool) -> Leaks:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.config.run_config import Choice
 from malaria_exp.data.split_manifest import COLUMNS, PIXELS, Manifest
 from malaria_exp.runs.parent_leaks import LEARNED_FROM, guard_against_parent_runs
 from malaria_exp.runs.read_files import PROVENANCE, SPLIT, read_config, read_json, read_metrics, read_split, read_status
@@ -34,6 +35,12 @@ class FinishedRun:
     metrics: dict[str, Any]
     provenance: dict[str, Any]
     parents: Manifest | None = None
+
+    @property
+    def dataset_choice(self) -> Choice:
+        """The dataset it was trained on, to be built again."""
+        params = {key: value for key, value in self.dataset.items() if key != "name"}
+        return Choice("dataset", self.dataset["name"], params, f"{self.path / 'config.yaml'}: dataset")
 
     @classmethod
     def read(cls, path: Path, *, cut_off: bool = False) -> "FinishedRun":

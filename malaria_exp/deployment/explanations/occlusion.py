@@ -2,7 +2,7 @@
 
 A patch is moved over the cell, what lies below it is replaced by the cell's mean color, and the change of the prediction is noted
 (Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901). A black patch would look like a bite out of the cell, which changes predictions
-by itself; benchmarks/occlusion.py measures patches and fills on synthetic cells, whose parasites are known.
+by itself; benchmarks/explanations.py --occlusion measures patches and fills on synthetic cells, whose parasites are known.
 """
 
 import io
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-# Fractions of the image's edge: the best of those that benchmarks/occlusion.py tries.
+from malaria_exp.deployment.explanations.explained_model import inside
+from malaria_exp.deployment.explanations.overlay import overlay
+
+# Fractions of the image's edge: the best of those that benchmarks/explanations.py --occlusion tries.
 PATCH, STRIDE = 1 / 6, 1 / 16
-# Pixels up to this brightness (the largest of red, green, blue) are the black that surrounds a cell.
-DARKEST = 12
 # Scores are kept this far from 0 and 1, so that their log-odds are finite.
 NEAREST = 1e-6
 # Change of the log-odds that is drawn in full color, or the largest of the map if that is larger: without a floor,
@@ -22,9 +23,6 @@ NEAREST = 1e-6
 FULL = 2.0
 # The pictures' edge in pixels, about.
 EDGE = 192
-# Grays of the darkest and the lightest pixels of a cell.
-GRAYS = (90, 230)
-FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # vermillion and blue of Okabe and Ito 2008, as in all plots
 MEANING = (
     "Orange places speak for parasitized: hiding them lowers the score. Blue places speak against it: hiding them raises the score."
     " The stronger the color, the larger the change; gray places hardly count."
@@ -54,23 +52,23 @@ def occlusion_map(
         float64 (size, size): by how much hiding a place lowers the log-odds of parasitized, the mean over the patches that cover it.
         Above 0 it speaks for parasitized. 0 outside of the cell.
     """
-    inside = image.max(axis=2) > DARKEST
-    places = [(rows, columns) for rows, columns in _patches(len(image), patch, stride) if inside[rows, columns].any()]
+    own = inside(image)
+    places = [(rows, columns) for rows, columns in _patches(len(image), patch, stride) if own[rows, columns].any()]
     if not places:
-        return np.zeros(inside.shape)
-    color = np.rint(image[inside].mean(axis=0) if fill is None else fill).astype(np.uint8)
+        return np.zeros(own.shape)
+    color = np.rint(image[own].mean(axis=0) if fill is None else fill).astype(np.uint8)
     before = _log_odds(score(image[None]))[0]
-    total, covered = np.zeros(inside.shape), np.zeros(inside.shape)
+    total, covered = np.zeros(own.shape), np.zeros(own.shape)
     for start in range(0, len(places), batch_size):
         batch = places[start : start + batch_size]
         hidden = np.repeat(image[None], len(batch), axis=0)
         for one, (rows, columns) in zip(hidden, batch, strict=True):
             # What is black stays so: a patch that reaches out of the cell must not change its outline.
-            one[rows, columns][inside[rows, columns]] = color
+            one[rows, columns][own[rows, columns]] = color
         for drop, (rows, columns) in zip(before - _log_odds(score(hidden)), batch, strict=True):
             total[rows, columns] += drop
             covered[rows, columns] += 1
-    return np.where(inside, total / np.maximum(covered, 1), 0.0)
+    return np.where(own, total / np.maximum(covered, 1), 0.0)
 
 
 def _patches(size: int, patch: float, stride: float) -> Iterator[tuple[slice, slice]]:
@@ -92,8 +90,6 @@ def _log_odds(scores: np.ndarray) -> np.ndarray:
 def draw_map(image: np.ndarray, values: np.ndarray) -> bytes:
     """Draws a map over its cell; `MEANING` says in words what it shows.
 
-    The cell is gray, so that its stain is not taken for the map's colors; they are its orange and blue for color-blind people, too.
-
     Args:
         image: the cell, RGB, uint8 (size, size, 3).
         values: its map, (size, size).
@@ -101,15 +97,7 @@ def draw_map(image: np.ndarray, values: np.ndarray) -> bytes:
     Returns:
         A PNG, each pixel of the cell repeated a whole number of times, to an edge of about 192 pixels.
     """
-    strength = values / max(FULL, float(np.abs(values).max()))
-    inside = image.max(axis=2) > DARKEST
-    gray = image @ np.array([0.299, 0.587, 0.114])
-    if inside.any():
-        # Dark stains are lightened, or no color could be seen over them.
-        gray = np.where(inside, np.interp(gray, np.percentile(gray[inside], (1, 99)), GRAYS), gray)
-    color = np.where(strength[..., None] > 0, FOR, AGAINST)
-    opacity = 0.8 * np.abs(strength)[..., None]
-    pixels = np.rint(gray[..., None] * (1 - opacity) + color * opacity).astype(np.uint8)
+    pixels = overlay(image, values / max(FULL, float(np.abs(values).max())))
     factor = max(1, round(EDGE / len(image)))
     out = io.BytesIO()
     Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1)).save(out, "PNG")

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from malaria_exp.deployment.deployed_model import ModelFacts
-from malaria_exp.deployment.occlusion import MEANING
+from malaria_exp.deployment.explanations.occlusion import MEANING
 from malaria_exp.deployment.score_images import ImageScore
 from malaria_exp.deployment.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES, Limits
 from malaria_exp.evaluation.shift import log_scores

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from malaria_exp.deployment.deployed_model import DeployedModel
-from malaria_exp.deployment.occlusion import draw_map, occlusion_map
+from malaria_exp.deployment.explanations.occlusion import draw_map, occlusion_map
 from malaria_exp.deployment.service.answers import (
     EXAMPLE,
     USE,

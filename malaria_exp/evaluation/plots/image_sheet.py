@@ -47,6 +47,21 @@ class Row:
     tiles: Sequence[Tile | None] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What the colors of a column mean: a bar below it.
+
+    Attributes:
+        colors: uint8 (n, 3), from left to right.
+        ends: what stands below its left and its right end.
+        label: what it measures.
+    """
+
+    colors: np.ndarray
+    ends: tuple[str, str]
+    label: str
+
+
 def to_pixels(images: np.ndarray) -> np.ndarray:
     """Returns images in [0, 1], float32, as uint8."""
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
@@ -69,13 +84,22 @@ def wrapped_grid(tiles: Sequence[Tile], across: int) -> list[Row]:
     return [Row("", tiles[start : start + across]) for start in range(0, len(tiles), across)]
 
 
-def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal: int = TILE, leaky: bool = False) -> Figure:
+def sheet(
+    rows: Sequence[Row],
+    title: str,
+    *,
+    columns: Sequence[str] = (),
+    scales: Sequence[Scale | None] = (),
+    goal: int = TILE,
+    leaky: bool = False,
+) -> Figure:
     """Draws rows of pictures on one sheet.
 
     Args:
         rows: at least one tile among them; all images are squares of one size.
         title: above.
         columns: what stands above each column.
+        scales: below each column; None for none.
         goal: edge of a tile in pixels, about.
         leaky: stamps LEAKY across the sheet.
     """
@@ -90,7 +114,7 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
     for row, lines in zip(rows, labels, strict=True):
         tops.append(y)
         y += max(edge + _below(row) + GAP, len(lines) * LINE + GAP)
-    height = y + MARGIN - GAP
+    bottom, height = y, y + MARGIN - GAP + (BAR + 3 * LINE if any(scales) else 0)
     canvas = np.full((height, width, 3), 255, np.uint8)
     # A hundredth of a pixel more, as rounding the size in inches could lose a pixel.
     figure = new_figure(leaky, ((width + 0.01) / DPI, (height + 0.01) / DPI))
@@ -113,6 +137,14 @@ def sheet(rows: Sequence[Row], title: str, *, columns: Sequence[str] = (), goal:
             if tile.caption:
                 below = top + edge + 3 + (BAR + 3 if tile.label is not None else 0)
                 axes.text(x + edge / 2, below, tile.caption, ha="center", va="top", color=GRAY, linespacing=1.1, **text)
+    for place, scale in enumerate(scales):
+        if scale is not None:
+            x, below = left + place * (edge + GAP), bottom + BAR + 3
+            canvas[bottom : bottom + BAR, x : x + edge] = scale.colors[np.arange(edge) * len(scale.colors) // edge]
+            for at, side, end in zip((x, x + edge), ("left", "right"), scale.ends, strict=True):
+                axes.text(at, below, end, ha=side, va="top", color=BLACK, **text)
+            wrapped = textwrap.wrap(scale.label, max(8, int(edge / LETTER)), max_lines=2)
+            axes.text(x + edge / 2, below + LINE, "\n".join(wrapped), ha="center", va="top", color=GRAY, linespacing=1.1, **text)
     axes.set(xlim=(0, width), ylim=(height, 0))
     # With its own alpha channel; matplotlib would make one and resample it.
     opaque = np.dstack([canvas, np.full((height, width), 255, np.uint8)])

@@ -15,7 +15,7 @@ from PIL import Image
 
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment import open_model
-from malaria_exp.deployment.occlusion import MEANING
+from malaria_exp.deployment.explanations.occlusion import MEANING
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 HOSTILE = '=HYPERLINK("x")<script>alert(1)</script>.png'

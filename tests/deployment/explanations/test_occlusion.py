@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from malaria_exp.deployment.occlusion import AGAINST, FOR, draw_map, occlusion_map
+from malaria_exp.deployment.explanations.occlusion import draw_map, occlusion_map
+from malaria_exp.deployment.explanations.overlay import AGAINST, FOR
 
 SIZE = 32
 CELL, PARASITE, GRAIN = (200, 160, 170), (90, 40, 120), (60, 140, 90)

@@ -1,0 +1,1 @@
+"""Explanations: each builder returns a method that maps which places of a cell a score depends on."""

@@ -1,0 +1,1 @@
+"""Explaining scores: what methods of explanation are given, how their maps are drawn, and how the methods are checked."""
