@@ -22,8 +22,8 @@ def explain(
     doubtful: Number = 6,
     random: Number = 6,
     subset: Subset | None = None,
-    check: Number = 8,
-    point: Annotated[int, Range(low=0, high=10_000)] = 60,
+    check: Number = 4,
+    point: Annotated[int, Range(low=0, high=10_000)] = 40,
 ) -> None:
     """Shows which places of a cell a run's scores depend on (run=outputs/...): Grad-CAM, occlusion and integrated gradients, and checks of them.
 

@@ -30,8 +30,8 @@ class Settings:
     doubtful: int = 6
     random: int = 6
     subset: Subset | None = None
-    check: int = 8
-    point: int = 60
+    check: int = 4
+    point: int = 40
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,12 @@ def test_given_images_are_explained_without_labels_the_same_each_time(run_task, 
     assert json.loads((folders[0] / "explanations.json").read_text())["pointing_game"] is None
 
 
-def test_what_cannot_be_explained_is_one_message(run_task, finished_run, bundle, tmp_path):
+def test_what_cannot_be_explained_is_one_message(run_task, finished_run, tmp_path):
     for overrides, error, words in (
         ([], ConfigError, "run: missing"),
         ([f"run={finished_run}", "explanation=[]"], ConfigError, "no method is chosen"),
         ([f"run={finished_run}", "task.errors=0", "task.doubtful=0", "task.random=0"], ConfigError, "give one of them at least 1"),
-        ([f"run={bundle}"], RunFolderError, "run: "),
+        ([f"run={tmp_path}"], RunFolderError, "run: "),
         ([f"run={finished_run}", f"images={tmp_path}/bad.png"], DataError, "images: "),
     ):
         (tmp_path / "bad.png").write_bytes(b"none")
