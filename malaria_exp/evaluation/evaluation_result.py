@@ -41,6 +41,7 @@ class EvaluationResult:
         notes: cautions for the report.
         nih: whether cells of the NIH set were scored.
         own_thresholds: of joined runs, the threshold of each cell, float64 (N,), by name; only those that are not one number.
+        shortcut_scores: of the shortcut baseline, float64 (N,); None without one.
     """
 
     subject: str
@@ -57,6 +58,7 @@ class EvaluationResult:
     notes: list[str] = field(default_factory=list)
     nih: bool = False
     own_thresholds: dict[str, np.ndarray] = field(default_factory=dict)
+    shortcut_scores: np.ndarray | None = None
 
     @classmethod
     def of_training(

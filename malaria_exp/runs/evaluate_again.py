@@ -29,6 +29,7 @@ from malaria_exp.runs.read_files import SPLIT, read_config, thresholds_of
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import load_model, read_record
+from malaria_exp.runs.shortcut_baseline import add_shortcuts
 from malaria_exp.runs.storage import open_storage
 from malaria_exp.runs.write_results import write_excluded, write_result
 from malaria_exp.training.predict import Scorer
@@ -103,6 +104,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         access.note(result)
     result.notes += run.manifest.details.get("warnings", ())
     result.note_data(table, bad_images)
+    add_shortcuts(config, table, data.manifest, result)
     record = provenance.collect(seed=config.seed, overrides=overrides)
     record |= {"data_hash": table.data_hash, "split_hash": run.manifest.hash, "run": run.provenance}
     write_result(folder, config, result, record)

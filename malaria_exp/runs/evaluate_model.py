@@ -64,6 +64,17 @@ def threshold_rules(config: Config) -> dict[str, ThresholdRule | Threshold]:
     return {choice.name: build_choice(choice) for choice in config.choices["threshold"]}
 
 
+def interval_settings(config: Config) -> dict[str, Any]:
+    """Returns how intervals are computed: interval, resamples, confidence and seed."""
+    settings = config.evaluation
+    return {
+        "interval": build_choice(config.one("interval")),
+        "resamples": settings.resamples,
+        "confidence": settings.confidence,
+        "seed": config.seed,
+    }
+
+
 def score_and_measure(
     config: Config,
     scorer: Scorer,
@@ -77,14 +88,8 @@ def score_and_measure(
 
     With a detector, it also counts the cells that do not look like the training data, of subsets by which that was not fitted.
     """
-    settings = config.evaluation
     predictions, uncalibrated = predict(scorer, manifest, cells, calibration.map)
-    intervals: dict[str, Any] = {
-        "interval": build_choice(config.one("interval")),
-        "resamples": settings.resamples,
-        "confidence": settings.confidence,
-        "seed": config.seed,
-    }
+    intervals = interval_settings(config)
     metrics = evaluate(
         predictions,
         uncalibrated=None if calibration.map.identity else uncalibrated,

@@ -15,6 +15,7 @@ from malaria_exp.runs.read_files import read_config
 from malaria_exp.runs.resumption import DATA, RESUMED, Resumption, remove_checkpoints
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import save_model
+from malaria_exp.runs.shortcut_baseline import add_shortcuts
 from malaria_exp.runs.storage import open_storage
 from malaria_exp.runs.train_model import check_monitor, train
 from malaria_exp.runs.write_results import write_excluded, write_result
@@ -74,6 +75,7 @@ def train_and_evaluate(config: Config, folder: RunFolder, overrides: list[str], 
         if access:
             access.note(result)
         result.note_data(table, bad_images)
+        add_shortcuts(config, table, data.manifest, result)
         if initial:
             result.metrics["init_from"] = initial.counts()
             result.notes += initial.notes()

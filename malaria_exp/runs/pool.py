@@ -19,6 +19,7 @@ from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, Sortab
 from malaria_exp.evaluation.reports.patient_cells import PAGE, anchor
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
+from malaria_exp.evaluation.shortcuts import describe_shortcuts, no_shortcuts, shortcut_entry
 from malaria_exp.evaluation.summary import first_threshold, headline, shown_cells
 from malaria_exp.evaluation.usefulness.chapters import further_chapters
 from malaria_exp.runs import provenance
@@ -74,6 +75,7 @@ def show_results(results: Sequence[Result], folder: Path) -> None:
     console().print(terminal_table(results))
     log.log(RESULT, f"tables    {folder / 'table.csv'}, table.md, table.tex")
     for one in results:
+        log.log(RESULT, f"shortcut  {describe_shortcuts(one.metrics['subsets']['test']['shortcut'])}")
         log.log(RESULT, f"pooled    {folder / one.folder.name if len(results) > 1 else folder}/report.html")
 
 
@@ -104,6 +106,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         interval=method,
         **settings,
     )
+    shortcut_scores, evaluated[0]["subsets"]["test"]["shortcut"] = _shortcuts(first, interval=method, **settings)
     notes = list(one.notes)
     if len(evaluated) == 1:
         metrics = evaluated[0]
@@ -137,6 +140,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         notes=notes,
         nih=first.runs[0].setting("dataset") == NIH,
         own_thresholds=own,
+        shortcut_scores=shortcut_scores,
     )
     names = np.array([run.run.name for run in first.runs])
     folds = np.array(["" if run.setting(FOLD) is None else str(run.setting(FOLD)) for run in first.runs])
@@ -157,6 +161,19 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         patient_links=_patient_links(first, folder),
     )
     return Result(one.label, one.words, result.metrics, folder, leaky)
+
+
+def _shortcuts(repetition: Repetition, **settings: Any) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Returns the scores of the runs' shortcut baselines, and the entry of metrics.json."""
+    found = [run.shortcut_scores for run in repetition.runs]
+    known = [scores for scores in found if scores is not None]
+    entries = [run.metrics["subsets"]["test"].get("shortcut") or {} for run in repetition.runs]
+    if len(known) < len(found):
+        reasons = [str(entry["reason"]) for entry in entries if entry.get("reason")]
+        return None, no_shortcuts(reasons[0] if reasons else "not all runs have a shortcut baseline; those of earlier versions have none")
+    scores, cells = np.concatenate(known), repetition.predictions
+    features = list(map(str, entries[0].get("features") or ["what is known of the files"]))
+    return scores, shortcut_entry(cells.label, scores, cells.patient, features, **settings)
 
 
 def _held_out(one: PooledConfiguration) -> str:

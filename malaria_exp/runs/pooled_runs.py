@@ -12,7 +12,7 @@ from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import SEEDS, Configuration, compare_configs, configurations
 from malaria_exp.evaluation.thresholds import Threshold
-from malaria_exp.runs.read_files import PROVENANCE, read_json, read_metrics, read_predictions, thresholds_of
+from malaria_exp.runs.read_files import PROVENANCE, read_json, read_metrics, read_predictions, read_shortcut_scores, thresholds_of
 from malaria_exp.utils.errors import RunFolderError, listing
 
 FOLD = "split.fold"
@@ -31,6 +31,7 @@ class TestedRun:
         predictions: its test cells.
         thresholds: its thresholds by name.
         data_hash: of all cells that it was trained, validated and tested on; None if it is not known.
+        shortcut_scores: of the shortcut baseline on its test cells, float64 (N,); None without one.
     """
 
     run: ComparedRun
@@ -38,6 +39,7 @@ class TestedRun:
     predictions: Predictions
     thresholds: dict[str, Threshold]
     data_hash: str | None
+    shortcut_scores: np.ndarray | None = None
 
     @classmethod
     def read(cls, run: ComparedRun) -> "TestedRun":
@@ -49,7 +51,8 @@ class TestedRun:
                 " Run it again with evaluation.test=true."
             )
         known = read_json(run.path / PROVENANCE).get("data_hash")
-        return cls(run, metrics, read_predictions(run.path).select("test"), thresholds_of(metrics), None if known is None else str(known))
+        tested, shortcut_scores = read_predictions(run.path).select("test"), read_shortcut_scores(run.path, "test")
+        return cls(run, metrics, tested, thresholds_of(metrics), None if known is None else str(known), shortcut_scores)
 
     def setting(self, key: str) -> Any:
         """Returns a value of the configuration, a list as text; None without such a key."""

@@ -14,14 +14,17 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 import yaml
 
 from malaria_exp.config.validation import Count, NonNegative, Positive, Probability, Range, check
 from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import SUBSETS, Predictions
 from malaria_exp.evaluation.predictions import read as read_scores
+from malaria_exp.evaluation.shortcuts import COLUMN
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
 from malaria_exp.runs.run_folder import STATUS
+from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 
 METRICS, HISTORY, PREDICTIONS, SPLIT, CONFIG, PROVENANCE = (
@@ -76,6 +79,7 @@ SUBSET_KEYS: dict[str, Any] = {
     "risk_coverage": dict[str, Any],
     "conformal": list[dict[str, Any]] | None,
     "decision_curve": dict[str, Any],
+    "shortcut": dict[str, Numbers | list[str] | str | None],
 }
 
 
@@ -155,6 +159,13 @@ def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]
 def read_predictions(folder: Path) -> Predictions:
     """Reads predictions.csv."""
     return _of_csv(folder / PREDICTIONS, read_scores)
+
+
+def read_shortcut_scores(folder: Path, subset: str) -> np.ndarray | None:
+    """Returns the scores of the shortcut baseline on a subset's cells, float64 (N,), in the order of `read_predictions`; None without any."""
+    rows = [row for _, row in _of_csv(folder / PREDICTIONS, lambda path: read_csv(path, ("subset",)))]
+    scores = np.array([_float(row.get(COLUMN)) for row in rows if row["subset"] == subset])
+    return scores if len(scores) and ((scores >= 0) & (scores <= 1)).all() else None
 
 
 def read_split(path: Path, protocol: str) -> Manifest:

@@ -12,6 +12,7 @@ from malaria_exp.data.bad_images import EXCLUDED_FILE
 from malaria_exp.data.cell_table import BadImage
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.reports.results_table import results_table
+from malaria_exp.evaluation.shortcuts import COLUMN
 from malaria_exp.evaluation.summary import cautions, first_threshold, headline, reported_subset
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
@@ -69,7 +70,10 @@ def write_evaluation(
     from malaria_exp.evaluation.reports.patient_cells import write_patient_cells
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
-    result.predictions.write(folder / "predictions.csv", columns)
+    more = dict(columns or {})
+    if result.shortcut_scores is not None:
+        more[COLUMN] = np.array([repr(score) for score in result.shortcut_scores.tolist()])
+    result.predictions.write(folder / "predictions.csv", more)
     write_json(folder / "metrics.json", result.metrics)
     plots = draw_plots(drawn or result, errors=errors)
     for name, png in plots.items():

@@ -25,6 +25,8 @@ from malaria_exp.utils.replaced_files import why_no_zip
 
 # The largest file of the NIH set has 37 kB; this bounds what a zip that lies about its sizes can make of the memory.
 MAX_BYTES = 64 * 2**20
+# A PNG has its width and height in these.
+HEAD = 24
 # The others (bzip2, LZMA, Deflate64) Python unpacks without a bound on memory, or not at all.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # Names that PurePosixPath would write in another way.
@@ -50,6 +52,10 @@ class Files(Protocol):
 
     def read(self, index: int) -> bytes:
         """Returns a file's bytes, at least one; raises BadImageError. Safe in several threads."""
+        ...
+
+    def begin(self, index: int) -> tuple[int, bytes]:
+        """Returns a file's size in bytes and its first bytes, as many as HEAD says or all; of one that could be read before."""
         ...
 
 
@@ -120,6 +126,11 @@ class FolderFiles:
         """Returns a file's bytes, at least one."""
         return read_image_file(self._paths[index])
 
+    def begin(self, index: int) -> tuple[int, bytes]:
+        """Returns a file's size in bytes and its first bytes."""
+        with Path(self._paths[index]).open("rb") as file:
+            return os.fstat(file.fileno()).st_size, file.read(HEAD)
+
 
 class ZipFiles:
     """The files of a zip; see Files.
@@ -169,6 +180,12 @@ class ZipFiles:
             raise BadImageError(f"cannot be read from the zip: {error}") from None
         except zlib.error as error:
             raise BadImageError(f"damaged in the zip: {error}") from None
+
+    def begin(self, index: int) -> tuple[int, bytes]:
+        """Returns a file's size in bytes and its first bytes."""
+        entry = self._entries[index]
+        with self._zip.open(entry) as file:
+            return entry.file_size, file.read(HEAD)
 
 
 def read_image_file(path: str | os.PathLike[str]) -> bytes:

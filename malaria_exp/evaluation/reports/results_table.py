@@ -6,6 +6,7 @@ from typing import Any
 from malaria_exp.data.cell_table import of_patients
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.reports.templates import number
+from malaria_exp.evaluation.shortcuts import describe_shortcuts
 from malaria_exp.evaluation.summary import STAYED_SEALED, reported_subset
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
@@ -40,6 +41,8 @@ def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
         lines.append(
             f"  in brackets: {metrics['interval']['confidence']:.0%} interval over patients{_worth(next(iter(part['at'].values())))}"
         )
+    if "shortcut" in part:
+        lines.append(f"  shortcut  {describe_shortcuts(part['shortcut'])}")
     return "\n".join([*_validation(metrics, reported=subset, stamp="  LEAKY" if leaky else ""), *lines])
 
 

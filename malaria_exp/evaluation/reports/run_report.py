@@ -18,6 +18,7 @@ from malaria_exp.evaluation.reports.page_elements import Picture, SortableTable
 from malaria_exp.evaluation.reports.patient_chapter import NO_DIAGNOSIS, patient_sentences
 from malaria_exp.evaluation.reports.templates import interval, number, template
 from malaria_exp.evaluation.reports.usefulness_chapter import SUBGROUP_CLOSING, USE_CLOSING, subgroup_sentences, use_sentences
+from malaria_exp.evaluation.shortcuts import describe_shortcuts
 from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_text
 
@@ -190,6 +191,7 @@ def render(data: ReportData) -> str:
         tiles=_tiles([(METRICS[name].label, cells[name]) for name in TILES]),
         effective=None if effective is None else f"{effective:.1f}",
         foreign=describe_foreign(SUBSET_NAMES[shown].lower(), part["ood"]) if part.get("ood") else "",
+        shortcut=describe_shortcuts(part["shortcut"]) if "shortcut" in part else "",
         part=part,
         registry=METRICS,
         # The subset that the headline is about comes first.

@@ -191,3 +191,25 @@ def test_sealed_unreadable_and_other_runs_are_refused(make, pooled, tmp_path):
     with pytest.raises(ConfigError, match="runs: missing; task=pool needs runs"):
         pooled([])
     assert not (tmp_path / "damaged").exists()
+
+
+def test_the_pooled_result_has_the_chapters_and_the_shortcut_baseline_of_all_folds(make, pooled):
+    runs = [make(f"fold{fold}", fold=fold) for fold in range(FOLDS)]
+    without = metrics_of(pooled(runs, "without"))["subsets"]["test"]
+    assert without["shortcut"]["auc"] is None
+    assert "not all runs have a shortcut baseline" in without["shortcut"]["reason"]
+    for run in runs:
+        predictions = read(run / "predictions.csv")
+        predictions.write(run / "predictions.csv", {"shortcut_score": np.array([repr(score) for score in predictions.score.tolist()])})
+    folder = pooled(runs)
+    test = metrics_of(folder)["subsets"]["test"]
+    assert test["shortcut"]["auc"]["value"] == test["ranking"]["auc"]["value"]
+    assert [float(row["shortcut_score"]) for row in rows_of(folder / "predictions.csv")] == read(folder / "predictions.csv").score.tolist()
+    first = test["at"]["fixed"]
+    assert test["risk_coverage"]["rows"][0]["missed"] == first["fn"]
+    assert test["subgroups"][0]["sensitivity"]["value"] == first["sensitivity"]["value"]
+    # The bound is chosen for each fold on the tested patients of the others.
+    assert {row["alpha"]: row["threshold"] for row in test["conformal"]} == {0.05: None, 0.1: None}
+    report = (folder / "report.html").read_text()
+    for text in ("For whom it is better or worse", "What it is good for", "Error against coverage", "From the files alone"):
+        assert text in report
