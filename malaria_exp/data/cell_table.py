@@ -96,6 +96,7 @@ class CellTable:
         file: where each image was read from (str); None where there are no files.
         pixels: fingerprints of the decoded images (str), by which they are the same whatever their files; None until they are decoded.
         truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
+        weight: float32, what each cell weighs in training, at least 0; None where all weigh the same.
         bad: files that were found to be bad and have no row.
         policy: what becomes of bad images.
         notes: what a reader of a report on this data should know, whichever of its cells are used.
@@ -113,6 +114,7 @@ class CellTable:
     file: np.ndarray | None = None
     pixels: np.ndarray | None = None
     truth: np.ndarray | None = None
+    weight: np.ndarray | None = None
     bad: tuple[BadImage, ...] = ()
     policy: BadImagePolicy = STOP
     notes: tuple[str, ...] = ()
@@ -183,8 +185,9 @@ class CellTable:
 
     @cached_property
     def data_hash(self) -> str:
-        """SHA-256 over names, labels, patients and contents; it does not depend on the rows' order."""
-        rows = sorted(zip(self.cell_id.tolist(), self.label.tolist(), self.patient.tolist(), self.content.tolist(), strict=True))
+        """SHA-256 over names, labels, patients and contents, and weights if there are any; it does not depend on the rows' order."""
+        columns = [self.cell_id, self.label, self.patient, self.content, *([] if self.weight is None else [self.weight])]
+        rows = sorted(zip(*(column.tolist() for column in columns), strict=True))
         digest = hashlib.sha256()
         for row in rows:
             digest.update("\t".join(map(str, row)).encode() + b"\n")

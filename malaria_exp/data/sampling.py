@@ -1,11 +1,12 @@
 """Which of the training cells an epoch's batches hold: what the options of the group `sampling` build."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from malaria_exp.config.durations import RunLength
+from malaria_exp.utils.errors import DataError
 
 # Takes the candidates int64 (n,), places among the training cells; the latest loss of each, float32 (n,), nan of a cell that was not trained
 # on yet; how many cells the epoch holds; and its random numbers. Returns how often the epoch holds each candidate, int64 (n,), of that sum.
@@ -29,6 +30,19 @@ class Sampling:
     by_loss: bool = False
     whole_epochs: int | None = None
     fraction: float = 1.0
+
+    def weighted(self, weights: np.ndarray | None) -> "Sampling":
+        """Returns the sampling with what the data says each training cell weighs, float32 (N,), multiplied in; None changes nothing.
+
+        Raises:
+            DataError: all weigh nothing.
+        """
+        if weights is None:
+            return self
+        product = weights if self.weights is None else self.weights * weights
+        if not product.sum() > 0:
+            raise DataError("dataset.csv: every training cell has the weight 0; expected at least one above it.")
+        return replace(self, weights=(product / product.mean()).astype(np.float32))
 
     def later_cells(self, cells: int, least: int) -> int:
         """Returns how many of so many cells an epoch after the whole ones holds, at least as many as make a batch."""

@@ -40,11 +40,13 @@ class Data:
     Attributes:
         manifest: the split.
         pixel_cache: the decoded images, row by row of the manifest.
+        weight: of each cell of the manifest in training, float32 (N,); None where all weigh the same.
         access_log: name of each subset that evaluation opened, with the reason, in order.
     """
 
     manifest: Manifest
     pixel_cache: PixelCache
+    weight: np.ndarray | None = None
     access_log: list[dict[str, str]] = field(default_factory=list)
 
     def training(self) -> tuple[Cells, Cells]:
@@ -55,6 +57,10 @@ class Data:
         """Returns the training cells' labels, int8 (N,), and patients, str (N,); None if these are not known."""
         rows = self.manifest.rows("train")
         return self.manifest.label[rows], self.manifest.patient[rows] if self.manifest.patients_known else None
+
+    def training_weights(self) -> np.ndarray | None:
+        """Returns what the training cells weigh, float32 (N,); None where all weigh the same."""
+        return None if self.weight is None else self.weight[self.manifest.rows("train")]
 
     def open(self, subset: str, reason: str) -> Cells:
         """Opens a subset for evaluation and records it."""

@@ -125,7 +125,7 @@ def split(config: Config, table: CellTable, pixel_cache: PixelCache, folder: Run
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {subsets} ({manifest.hash[:12]})")
     for warning in manifest.details.get("warnings", ()):
         log.warning(f"split     {warning}")
-    return Data(manifest, pixel_cache)
+    return Data(manifest, pixel_cache, table.weight)
 
 
 def ensemble_run_folders(config: Config) -> list[Path]:

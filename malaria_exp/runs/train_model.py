@@ -62,7 +62,7 @@ def train(
         augmentations=_build_all(config, "aug"),
         seed=config.seed,
         resident_gb=config.cache.resident_gb,
-        sampling=_build_one(config, "sampling", *data.training_labels()),
+        sampling=_build_one(config, "sampling", *data.training_labels()).weighted(data.training_weights()),
         epochs=trainer.settings.epochs,
     )
     parts = TrainerInputs(

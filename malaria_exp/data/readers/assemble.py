@@ -12,7 +12,7 @@ from malaria_exp.utils.errors import DataError, by_reason, listing
 
 
 class Cell(NamedTuple):
-    """One image file with what is known of it; `number` is the file's, the others are CellTable's columns."""
+    """One image file with what is known of it; `number` is the file's, the others are CellTable's columns, where weight is None if all are 1."""
 
     number: int
     class_name: str
@@ -20,6 +20,7 @@ class Cell(NamedTuple):
     patient: str
     slide: str
     field: str
+    weight: float = 1.0
 
 
 def assemble(
@@ -59,6 +60,7 @@ def assemble(
             lines = listing(by_reason(sorted(every_bad)))
             raise DataError(f"dataset '{name}': none of the images of the class {class_name} can be used. Bad images:\n{lines}")
     indices = np.array([cell.number for cell in kept])
+    weight = np.array([cell.weight for cell in kept], np.float32)
     return CellTable.from_names(
         name,
         {class_name: classes == class_name for class_name in CLASS_NAMES},
@@ -69,6 +71,7 @@ def assemble(
         content=np.array([hashes[cell.number] for cell in kept]),
         file=np.array([files.names[cell.number] for cell in kept]),
         source=FileSource(files, indices),
+        weight=None if (weight == 1).all() else weight,
         bad=tuple(sorted(every_bad)),
         policy=policy,
         notes=tuple(notes),

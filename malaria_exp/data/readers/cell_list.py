@@ -1,5 +1,6 @@
-"""The user's CSV of a folder dataset: which patient, slide, field and class each file has."""
+"""The user's CSV of a folder dataset: which patient, slide, field and class each file has, and what it weighs in training."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from malaria_exp.data.readers.files import Files, clean_name, split_ending
 from malaria_exp.utils.csv_files import read_csv
 from malaria_exp.utils.errors import DataError, did_you_mean, listing
 
-COLUMNS = ("patient", "slide", "field", "label")
+COLUMNS = ("patient", "slide", "field", "label", "weight")
 # What spreadsheets and statistics programs write where there is nothing.
 NOTHING = ("", "na", "n/a", "#n/a", "nan", "none", "null", "unknown")
 
@@ -21,7 +22,7 @@ class CellList(NamedTuple):
 
     Attributes:
         path: of the CSV.
-        rows: by file number, those of the columns patient, slide, field (text, empty if unknown) and label (a class name) that there are.
+        rows: by file number, those of the columns patient, slide, field (text, empty if unknown), label (a class name) and weight (a number) that there are.
         columns: which there are.
         missing: files that are listed and do not exist, or could be several.
     """
@@ -43,8 +44,8 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
         class_of: class name by label as `class_word` writes it.
 
     Raises:
-        DataError: the CSV cannot be read, has none of the columns patient, slide, field and label, lists a file twice or none that
-            exists, or has a label that is not known.
+        DataError: the CSV cannot be read, has none of the columns patient, slide, field, label and weight, lists a file twice or none
+            that exists, or has a label that is not known or a weight that is none.
     """
     where = f"dataset.csv: {path}"
     try:
@@ -80,6 +81,8 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
                     " Other words: dataset.positive=... dataset.negative=..."
                 )
             values["label"] = class_name
+        if "weight" in values:
+            values["weight"] = _weight(values["weight"], f"{where}, line {number}")
         found[index], line_of[index] = values, number
     if not found:
         raise DataError(
@@ -87,6 +90,17 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
             f" below that, or bare names that are unique there, such as {files.names[0]}."
         )
     return CellList(path, found, given, missing)
+
+
+def _weight(text: str, where: str) -> str:
+    """Returns the text of a weight, 1 where there is none; a DataError if it is no number of at least 0."""
+    try:
+        weight = float(text or 1)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise DataError(f"{where}: weight {text!r}; expected a number of at least 0: 0 counts for nothing in training, 1 like every other cell.")
+    return repr(weight)
 
 
 def _finder(files: Files) -> Callable[[str], list[int]]:

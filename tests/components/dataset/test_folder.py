@@ -365,6 +365,14 @@ def test_images_that_point_outside_of_a_zip_are_bad_with_labels_too(tmp_path, wr
     assert table.bad == (("../c.png", "points outside of the zip; not read"),)
 
 
+def test_weights_of_a_csv_reach_the_table_and_change_its_hash(write, write_csv):
+    path = write("infected/a.png", "healthy/b.png", "healthy/c.png")
+    table = folder(path=path, csv=write_csv("file,weight", "a.png,0.25", "b.png,", "c.png,1"))
+    assert dict(zip(table.cell_id.tolist(), table.weight.tolist(), strict=True)) == {"a": 0.25, "b": 1, "c": 1}
+    even = folder(path=path, csv=write_csv("file,weight", "a.png,1", "b.png,NA"))
+    assert even.weight is None and even.data_hash == folder(path=path).data_hash != table.data_hash
+
+
 def test_labels_of_one_class_are_enough(write, write_csv):
     table = folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,P. vivax"))
     assert labels(table) == {"a.png": "parasitized", "b.png": "parasitized"}

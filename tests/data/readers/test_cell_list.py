@@ -116,9 +116,12 @@ def test_an_unknown_label_names_the_nearest_and_the_way_out(read):
         ("file,patient\n", "it has a header and no rows"),
         ("file,label\na.png,\n", "line 2: label ''; expected one of"),
         ("name,patient\na.png,P1\n", "no column file; its columns are name, patient."),
-        ("file,person\na.png,P1\n", "expected a column patient, slide, field or label beside file; received file, person."),
+        ("file,person\na.png,P1\n", "expected a column patient, slide, field, label or weight beside file; received file, person."),
         ("file,patient\na.png,P1\nc.png\n", "line 3: the number of fields"),
         ("file,patient\na.png,P1,P2\n", "line 2: the number of fields"),
+        ("file,weight\na.png,much\n", "line 2: weight 'much'; expected a number of at least 0"),
+        ("file,weight\na.png,1\nc.png,-1\n", "line 3: weight '-1'"),
+        ("file,weight\na.png,inf\n", "weight 'inf'"),
     ],
 )
 def test_what_is_wrong_is_named(read, text, message):
