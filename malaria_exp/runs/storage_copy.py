@@ -21,7 +21,7 @@ Part = Literal["everything", "model", "report", "metrics", "predictions", "split
 # The files and folders of a run's folder, by the word of `what` that asks for them.
 PARTS: dict[Part, tuple[str, ...]] = {
     "model": ("model.keras", "model.json", "ood.npz", "model.weights.h5", "saved_model"),
-    "report": ("report.html", "patients.html", "plots"),
+    "report": ("report.html", "patients.html", "fields.html", "plots"),
     "metrics": ("metrics.json", "history.csv", REPORT_FILE),
     "predictions": ("predictions.csv",),
     "split": ("split.csv", PARENT_SPLIT_FILE, "excluded.csv"),

@@ -1,4 +1,4 @@
-"""Writing an evaluation result: predictions.csv, metrics.json, plots/, report.html, patients.html, and the list of excluded images."""
+"""Writing an evaluation result: predictions.csv, metrics.json, plots/, report.html, patients.html, fields.html, and the list of excluded images."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def write_evaluation(
     runs: "SortableTable | None" = None,
     patient_links: Mapping[str, str] | None = None,
 ) -> Path:
-    """Writes predictions.csv, metrics.json, plots/*.png, report.html and, where there are images, patients.html; returns the report's path.
+    """Writes predictions.csv, metrics.json, plots/*.png, report.html and, where there are images, patients.html and fields.html; returns the report's path.
 
     Args:
         folder: that they are written to.
@@ -67,6 +67,7 @@ def write_evaluation(
         patient_links: of a pooled result, where a patient's cells are shown, by patient.
     """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
+    from malaria_exp.evaluation.reports.field_cells import write_field_cells
     from malaria_exp.evaluation.reports.patient_cells import write_patient_cells
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
@@ -83,7 +84,8 @@ def write_evaluation(
     for cells in result.cells:
         if cells.subset == subset:
             shown, part = result.predictions.select(subset), result.metrics["subsets"][subset]
-            links |= write_patient_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky)
+            with_fields = write_field_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky)
+            links |= write_patient_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky, fields=with_fields)
     return write_report(
         folder / "report.html",
         ReportData(

@@ -59,7 +59,8 @@ def folder(
         negative: name of the folder with uninfected cells, or a list; null to find them (uninfected, healthy, negative, normal ...). If
             one of the two is null, no other folder with images may lie beside those that are found.
         csv: a CSV with a header and the columns file (below path) and any of patient, slide, field, label, weight; with labels no class
-            folders are needed, and files that are not listed are left out. A weight counts in training alone. Without a CSV, patients are read from NIH file names; without patients no split by patient is possible.
+            folders are needed, and files that are not listed are left out. A weight counts in training alone. Without a CSV, patients are
+            read from NIH file names; without patients no split by patient is possible.
         patients_of: clinic whose patients these are; its name is put in front of theirs ("clinic_b/1"), so that they do not count as another
             clinic's patients of the same names. Patients that the NIH index knows by content keep their names.
         on_bad_image: error stops before any training and lists all bad images; skip excludes and records them.

@@ -99,7 +99,9 @@ def _weight(text: str, where: str) -> str:
     except ValueError:
         weight = math.nan
     if not 0 <= weight < math.inf:
-        raise DataError(f"{where}: weight {text!r}; expected a number of at least 0: 0 counts for nothing in training, 1 like every other cell.")
+        raise DataError(
+            f"{where}: weight {text!r}; expected a number of at least 0: 0 counts for nothing in training, 1 like every other cell."
+        )
     return repr(weight)
 
 

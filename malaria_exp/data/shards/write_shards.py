@@ -43,7 +43,9 @@ def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, 
         DataError: the folder holds another set or cannot be written, cells have weights, or images are bad.
     """
     if table.weight is not None:
-        raise DataError("dataset.csv: shards hold no weights of cells. Take the column weight out of the CSV, or train on the files themselves.")
+        raise DataError(
+            "dataset.csv: shards hold no weights of cells. Take the column weight out of the CSV, or train on the files themselves."
+        )
     load_tensorflow()
     order = np.argsort(table.cell_id, kind="stable")[np.random.default_rng(seed).permutation(len(table))]
     record = rule.size * rule.size * 3 + RECORD_TEXT

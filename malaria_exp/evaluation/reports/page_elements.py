@@ -1,9 +1,12 @@
 """What pages are made of: pictures, and tables that sort in the browser."""
 
 import base64
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from malaria_exp.evaluation.plots.style import DPI
 from malaria_exp.utils.atomic_files import write_bytes
@@ -12,6 +15,7 @@ from malaria_exp.utils.atomic_files import write_bytes
 PIXELS_PER_INCH = 108
 # Columns of settings that a printed table has room for beside its results.
 MOST_SETTINGS = 4
+QUALITY = 90  # of JPEG
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Picture:
         """The width of a plot in the browser's pixels; plots of any size then have letters of one size."""
         # A PNG's header holds its width in bytes 16 to 19.
         return round(int.from_bytes(self.png[16:20], "big") / DPI * PIXELS_PER_INCH)
+
+
+def jpeg_source(image: np.ndarray) -> str:
+    """Returns an image, uint8 (h, w, 3), as the data URL of a JPEG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def write_pictures(folder: Path, pictures: Iterable[Picture]) -> None:

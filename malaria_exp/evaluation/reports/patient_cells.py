@@ -1,7 +1,5 @@
 """The page with each patient's cells: patients.html, beside the report, whose tables lead to it. It loads nothing."""
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +10,13 @@ import numpy as np
 
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.reports.page_elements import jpeg_source
 from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.utils.atomic_files import write_text
 
 PAGE = "patients.html"
 # Of a patient at most so many cells are shown, and fewer of each where there are many patients, to keep the page at a few megabytes.
 MOST_CELLS, FEWEST_CELLS, ALL_CELLS = 60, 8, 3000
-QUALITY = 90  # of JPEG
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def anchor(patient: str) -> str:
 
 
 def write_patient_cells(
-    folder: Path, shown: Predictions, cells: Cells, part: Mapping[str, Any], first: str, *, subject: str, leaky: bool
+    folder: Path, shown: Predictions, cells: Cells, part: Mapping[str, Any], first: str, *, subject: str, leaky: bool, fields: bool = False
 ) -> dict[str, str]:
     """Writes patients.html: of each patient the errors, the worst first, and cells between the surest and the least sure.
 
@@ -48,6 +46,7 @@ def write_patient_cells(
         first: the threshold, by name, at which they are predicted.
         subject: which model on which data.
         leaky: stamps the page.
+        fields: whether fields.html stands beside it.
 
     Returns:
         The address of each patient's section, relative to the folder.
@@ -73,6 +72,7 @@ def write_patient_cells(
         subtitle=f"{len(sections):,} patients, at the threshold {first} = {threshold:.3g}",
         leaky=leaky,
         sections=sections,
+        fields=fields,
     )
     write_text(folder / PAGE, page)
     return {section["row"]["patient"]: f"{PAGE}#{section['anchor']}" for section in sections}
@@ -100,12 +100,4 @@ def _groups(parasitized: np.ndarray, scores: np.ndarray, threshold: float, most:
 
 def _pictures(shown: Predictions, cells: Cells, rows: np.ndarray) -> list[tuple[str, float, str]]:
     images = cells.pixel_cache.take(cells.rows[rows])
-    return [(_jpeg(image), float(shown.score[row]), str(shown.cell_id[row])) for image, row in zip(images, rows, strict=True)]
-
-
-def _jpeg(image: np.ndarray) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return [(jpeg_source(image), float(shown.score[row]), str(shown.cell_id[row])) for image, row in zip(images, rows, strict=True)]

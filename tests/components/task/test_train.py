@@ -31,6 +31,7 @@ def test_a_run_leaves_every_file_it_promises(finished_run):
         "plots",
         "report.html",
         "patients.html",
+        "fields.html",
         "run.log",
     }
     assert {path.name for path in finished_run.iterdir()} == expected
