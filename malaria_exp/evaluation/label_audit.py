@@ -1,4 +1,4 @@
-"""Which labels are contradicted by models that never saw the cell's patient: a ranking, what it means for training, and the nearest cells.
+"""Which labels are contradicted by the models of folds: a ranking, what it means for training, and the nearest cells.
 
 Northcutt, Jiang and Chuang 2021 (https://arxiv.org/abs/1911.00068) is the source of `contradicted`.
 """
@@ -11,11 +11,36 @@ from malaria_exp.evaluation.predictions import sigmoid
 
 # Rows of a matrix of distances that are computed at a time.
 ROWS = 512
+# Models that have learned from a cell count as long as they contradict at least this fraction of what the others contradict.
+LEAST_DOUBT = 0.5
+
+
+def join_models(logits: np.ndarray, unseen: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the mean logit of each cell over models, also of those that were trained on it, unless they repeat its label.
+
+    A model that has learned from a cell knows its patient's stain, and there are more of them; as long as it has not learned single
+    labels by heart it contradicts a wrong one all the same, and the mean over all models finds more wrong labels than that over
+    the models which never saw the patient (benchmarks/label_audit.py). Whether they have learned labels by heart shows in how seldom they
+    contradict any.
+
+    Args:
+        logits: float64 (M, N), calibrated.
+        unseen: bool (M, N), the model never saw the cell's patient; at least once for each cell.
+        label: (N,), as given.
+
+    Returns:
+        The mean logits, float64 (N,); and the doubt: the error rate against the labels of models that learned from the cells, over
+        that of those that did not.
+    """
+    wrong = (logits > 0) != (label == 1)
+    doubt = float(wrong[~unseen].mean() / max(wrong[unseen].mean(), 1 / wrong.size)) if not unseen.all() else 0.0
+    counted = np.ones_like(unseen) if doubt >= LEAST_DOUBT else unseen
+    return np.where(counted, logits, 0).sum(axis=0) / counted.sum(axis=0), doubt
 
 
 @dataclass(frozen=True, eq=False)
 class LabelAudit:
-    """What models that never saw a cell's patient say of its label; every column has the shape (N,).
+    """What models say of cells' labels; every column has the shape (N,).
 
     Attributes:
         label: int8, as given, 1 = parasitized.

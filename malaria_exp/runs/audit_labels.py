@@ -1,4 +1,4 @@
-"""The audit of labels: the models of folds score the cells of patients that they never saw, and cells that contradict their label are listed."""
+"""The audit of labels: the models of folds score all cells, and cells whose label they contradict are listed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.pixel_cache import PixelCache
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Cells
-from malaria_exp.evaluation.label_audit import LabelAudit, nearest
+from malaria_exp.evaluation.label_audit import LEAST_DOUBT, LabelAudit, join_models, nearest
 from malaria_exp.evaluation.reports.label_audit import AuditPage, Neighbors
 from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.audit_files import write_lists
@@ -36,14 +36,14 @@ class Scored(NamedTuple):
     """What the runs say of the cells of the table.
 
     Attributes:
-        audited: bool (N,), whether any run tested the cell.
-        logit: float64 (N,), calibrated, the mean over the runs that tested it; 0 for others.
+        logits: float64 (M, N), calibrated, of each run.
+        tested: bool (M, N), the run's model never saw the patient.
         run: int64 (N,), the number of the first run that tested it; -1 for others.
         features: float32 (N, D), of that run's model; of other cells 0.
     """
 
-    audited: np.ndarray
-    logit: np.ndarray
+    logits: np.ndarray
+    tested: np.ndarray
     run: np.ndarray
     features: list[np.ndarray]
 
@@ -70,14 +70,16 @@ def audit_labels(config: Config, folder: RunFolder, *, views: int, shown: int, n
         raise DataError(f"runs: the data is no longer what '{runs[0].path}' was trained on.")
     load_tensorflow()
     scored = _score(runs, table, pixel_cache, views, config.evaluation.batch_size)
-    rows = np.flatnonzero(scored.audited)
+    audited = scored.tested.any(axis=0)
+    rows = np.flatnonzero(audited)
     every = Manifest(
-        protocol="audit", subset=np.where(scored.audited, "test", "excluded"), **{name: getattr(table, name) for name in TABLE_COLUMNS}
+        protocol="audit", subset=np.where(audited, "test", "excluded"), **{name: getattr(table, name) for name in TABLE_COLUMNS}
     )
     record_opening(folder, table, every, "test", task="audit", protocol=runs[0].manifest.protocol, config=read_config(runs[0].path))
 
-    audit = LabelAudit(table.label[rows], scored.logit[rows])
-    notes = [*found.notes, *_notes(found, table, rows)]
+    logit, doubt = join_models(scored.logits[:, rows], scored.tested[:, rows], table.label[rows])
+    audit = LabelAudit(table.label[rows], logit)
+    notes = [*found.notes, *_notes(found, table, rows, doubt)]
     for note in notes:
         log.warning(f"audit     {note}")
     write_lists(folder.path, table, rows, audit)
@@ -93,7 +95,7 @@ def audit_labels(config: Config, folder: RunFolder, *, views: int, shown: int, n
     folder.facts |= {"cells": len(rows), "contradicted": count, "report": "audit.html"}
     log.log(
         RESULT,
-        f"audit     {count:,} of {len(rows):,} labels are contradicted by models that never saw the patient: {folder / 'audit.html'}",
+        f"audit     {count:,} of {len(rows):,} labels are contradicted by the models: {folder / 'audit.html'}",
     )
 
 
@@ -110,29 +112,31 @@ def _folds(config: Config, folder: RunFolder) -> PooledConfiguration:
 
 
 def _score(runs: Sequence[FinishedRun], table: CellTable, pixel_cache: PixelCache, views: int, batch_size: int) -> Scored:
-    """Lets each run's model score the cells of its test subset."""
+    """Lets each run's model score all cells."""
     from malaria_exp.training.ood_features import choose_taps
     from malaria_exp.training.views import with_views
 
     row_of = {name: row for row, name in enumerate(table.cell_id.tolist())}
-    sums, times, first = np.zeros(len(table)), np.zeros(len(table), int), np.full(len(table), -1)
-    features = []
+    every = Cells("audit", np.arange(len(table)), table.label, pixel_cache)
+    logits, tested = np.zeros((len(runs), len(table))), np.zeros((len(runs), len(table)), bool)
+    first, features = np.full(len(table), -1), []
     for number, run in enumerate(runs):
         saved = load_model(run.path)
         if saved.rule != pixel_cache.rule:
             raise RunFolderError(f"runs: '{run.path}' takes images of another size than '{runs[0].path}'.")
         rows = np.array([row_of[name] for name in run.manifest.cell_id[run.manifest.rows("test")].tolist()])
-        cells = Cells("test", rows, table.label[rows], pixel_cache)
         # Calibrated, so that logits of different models can be compared.
-        sums[rows] += saved.calibration.map(Scorer(with_views(saved.uncalibrated, views), batch_size).logits(cells))
-        times[rows] += 1
+        logits[number] = saved.calibration.map(Scorer(with_views(saved.uncalibrated, views), batch_size).logits(every))
+        tested[number, rows] = True
         new = rows[first[rows] < 0]
         first[new] = number
         taps = choose_taps(saved.uncalibrated)[-1:]
         last = FeatureReader(saved.uncalibrated, batch_size, taps)(Cells("test", new, table.label[new], pixel_cache))[-1]
         features.append(last)
-        log.info(f"audit     {len(rows):,} cells scored by {run.path.name}, {number + 1} of {len(runs)}")
-    return Scored(times > 0, sums / np.maximum(times, 1), first, features)
+        log.info(
+            f"audit     {run.path.name}, {number + 1} of {len(runs)}: all cells scored, {len(rows):,} of them of patients that it never saw"
+        )
+    return Scored(logits, tested, first, features)
 
 
 def _neighbors(scored: Scored, table: CellTable, row: int, count: int) -> Neighbors:
@@ -148,7 +152,7 @@ def _neighbors(scored: Scored, table: CellTable, row: int, count: int) -> Neighb
     return Neighbors(*(pool[places[places >= 0]] for places in alike))
 
 
-def _notes(found: PooledConfiguration, table: CellTable, rows: np.ndarray) -> list[str]:
+def _notes(found: PooledConfiguration, table: CellTable, rows: np.ndarray, doubt: float) -> list[str]:
     """Returns what a reader must know beside what the runs' own notes say."""
     notes = []
     if len(rows) < len(table):
@@ -159,6 +163,11 @@ def _notes(found: PooledConfiguration, table: CellTable, rows: np.ndarray) -> li
         notes.append(
             f"The models were trained with sampling={HARD}. They give hard cells, among which wrong labels are, more room, and find fewer of"
             " them: the default sampling=uniform is better for an audit."
+        )
+    if doubt < LEAST_DOUBT:
+        notes.append(
+            f"The models contradict labels that they were trained on {doubt:.2f} times as often as those of new patients: they have learned"
+            " labels by heart. Only models that never saw the patient were asked. A shorter training finds more wrong labels."
         )
     if table.truth is not None:
         notes.append("Labels of these cells are wrong on purpose; audit.csv has the truth beside them.")

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from malaria_exp.evaluation.label_audit import LabelAudit, nearest
+from malaria_exp.evaluation.label_audit import LEAST_DOUBT, LabelAudit, join_models, nearest
 
 
 def test_the_surest_contradiction_comes_first_and_weighs_least_whatever_its_class():
     audit = LabelAudit(np.array([1, 0, 1, 0, 1]), np.array([3.0, 5.0, -4.0, -2.0, 0.5]))
     assert audit.order.tolist() == [1, 2, 4, 3, 0]
     assert np.argsort(audit.weight, kind="stable").tolist()[:2] == [1, 2]
-    assert (audit.weight[[0, 3, 4]] == 1).all() and ((0 < audit.weight) & (audit.weight <= 1)).all()
+    assert (audit.weight[[0, 3, 4]] == 1).all() and ((audit.weight > 0) & (audit.weight <= 1)).all()
 
 
 def test_a_label_is_contradicted_where_the_other_class_is_as_sure_as_in_its_own_cells():
@@ -32,6 +32,27 @@ def test_planted_mistakes_are_found_by_logits_that_follow_the_truth():
     audit = LabelAudit(np.where(planted, 1 - truth, truth), np.where(truth == 1, 4.0, -4.0) + rng.normal(0, 1, 2000))
     assert planted[audit.order[: planted.sum()]].mean() > 0.97
     assert planted[audit.contradicted].mean() > 0.9 and audit.contradicted.sum() > 0.2 * planted.sum()
+
+
+def test_models_that_learned_from_a_cell_count_unless_they_repeat_its_label():
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 2, 3000)
+    planted = rng.random(3000) < 0.06
+    label = np.where(planted, 1 - truth, truth)
+    unseen = np.arange(4)[:, None] == rng.integers(0, 4, 3000)
+    honest = np.where(truth == 1, 2.0, -2.0) + rng.normal(0, 1.5, (4, 3000))
+    mean, doubt = join_models(honest, unseen, label)
+    assert mean == pytest.approx(honest.mean(axis=0)) and doubt > LEAST_DOUBT
+
+    def found(logit):
+        return planted[LabelAudit(label, logit).order[: planted.sum()]].mean()
+
+    assert found(mean) > found(honest[unseen.argmax(axis=0), np.arange(3000)]) + 0.1, "four models know more than one"
+    by_heart = np.where(unseen, honest, np.where(label == 1, 5.0, -5.0))
+    mean, doubt = join_models(by_heart, unseen, label)
+    assert doubt == 0 and mean == pytest.approx(honest[unseen.argmax(axis=0), np.arange(3000)])
+    mean, _ = join_models(honest[:1], np.ones((1, 3000), bool), label)
+    assert mean == pytest.approx(honest[0]), "one model, which saw none of the cells"
 
 
 def test_the_nearest_cells_are_those_allowed_at_the_smallest_angle():

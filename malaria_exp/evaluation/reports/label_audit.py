@@ -16,7 +16,7 @@ from malaria_exp.utils.atomic_files import write_text
 
 PAGE = "audit.html"
 # Rows of the table of patients.
-MOST_PATIENTS = 20
+MOST_PATIENTS = 10
 
 
 class Neighbors(NamedTuple):

@@ -48,9 +48,14 @@ def page(folder, cell_id, label, score):
 def test_the_page_has_every_cell_in_order_and_a_picture_of_each_error(tmp_path):
     names = np.array([NAME.format(patient=1, day=day, number=number) for day, number in ((2, 5), (2, 30), (1, 12), (1, 7))])
     text = page(tmp_path, names, np.array([0, 1, 1, 0]), np.array([0.9, 0.8, 0.2, 0.1]))
-    at = [text.index(word) for word in ("2015-09-11", 'title="cell 7,', 'title="cell 12,', "2015-09-12", 'title="cell 5,', 'title="cell 30,')]
+    at = [
+        text.index(word) for word in ("2015-09-11", 'title="cell 7,', 'title="cell 12,', "2015-09-12", 'title="cell 5,', 'title="cell 30,')
+    ]
     assert at == sorted(at)
-    assert text.count("data:image/jpeg") == 2 and text.count('class="missed" style="--s:20" title') == text.count('class="alarm" style="--s:90" title') == 1
+    assert (
+        text.count("data:image/jpeg") == 2
+        and text.count('class="missed" style="background-size: 100% 20%" title') == text.count('class="alarm" style="background-size: 100% 90%" title') == 1
+    )
     assert "P&lt;1&gt;" in text and "<1>" not in text
     assert page(tmp_path / "other", np.array(["a", "b", "c", "d"]), np.array([0, 1, 1, 0]), np.full(4, 0.4)) is None
     assert not (tmp_path / "other").exists()
