@@ -54,7 +54,9 @@ def test_the_page_has_every_cell_in_order_and_a_picture_of_each_error(tmp_path):
     assert at == sorted(at)
     assert (
         text.count("data:image/jpeg") == 2
-        and text.count('class="missed" style="background-size: 100% 20%" title') == text.count('class="alarm" style="background-size: 100% 90%" title') == 1
+        and text.count('class="missed" style="background-size: 100% 20%" title')
+        == text.count('class="alarm" style="background-size: 100% 90%" title')
+        == 1
     )
     assert "P&lt;1&gt;" in text and "<1>" not in text
     assert page(tmp_path / "other", np.array(["a", "b", "c", "d"]), np.array([0, 1, 1, 0]), np.full(4, 0.4)) is None
