@@ -1,12 +1,15 @@
 """What the tests share: a cache of their own, real cells where they are, synthetic cells everywhere."""
 
+import copy
 import gc
 import io
 import json
 import os
+import re
 import signal
 import zipfile
-from contextlib import ExitStack
+from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -29,6 +32,30 @@ settings.load_profile("suite")
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "nih" / "cell_images.zip"))
+
+
+# Files that take over half a minute on one core: of these each process of the tests begins the first, so that none is waited for at the end.
+LONG = (
+    "sweeps/search/test_wandb_engine.py",
+    "test_conf.py",
+    "test_main.py",
+    "components/trainer/test_equal.py",
+    "sweeps/launcher/test_launchers.py",
+    "deployment/test_export.py",
+    "components/trainer/test_strategy.py",
+    "test_docs.py",
+    "runs/test_saved_model.py",
+    "components/aug/test_every_option.py",
+    "components/model/test_transfer.py",
+    "components/trainer/test_resume.py",
+    "data/test_streamed_batches.py",
+    "components/task/test_explore_data.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    rank = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -113,52 +140,74 @@ WITH_DETECTOR = [item for item in TINY if item != "ood=none"]
 TINY_CELLNET = ["model.stem=4", "model.widths=[8]"]
 
 
+@cache
+def compose_options(conf, chosen):
+    """Composes the real configuration for overrides that choose options; that takes most of composing's time."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(conf, version_base="1.3"):
+        return compose("config", overrides=list(chosen))
+
+
+@cache
+def parse_override(text):
+    """Returns what Hydra understands by an override."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_override(text)
+
+
+def compose_config(overrides):
+    """Composes the real configuration as run.py does; what was chosen before is taken from memory and given its values."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    from malaria_exp.config.app import CONF
+
+    # Keys with a point are values, all others may be groups; Hydra gives values after it has composed the groups.
+    values = [item for item in overrides if re.match(r"[a-z_]+\.[\w.]*=|(run|limit_cells|batch_size|seed)=", item) and item[:6] != "hydra."]
+    composed = copy.deepcopy(compose_options(str(CONF), tuple(item for item in overrides if item not in values)))
+    ConfigLoaderImpl._apply_overrides_to_config([parse_override(item) for item in values], composed)
+    return composed
+
+
 def compose_app(overrides, output_dir):
     """Composes the real configuration as run.py does and returns the App a task is handed."""
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from malaria_exp.config.app import CONF, App
+    from malaria_exp.config.app import App
     from malaria_exp.config.run_config import Config
 
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        composed = compose("config", overrides=overrides)
-    plain = OmegaConf.to_container(composed, resolve=True)
+    plain = OmegaConf.to_container(compose_config(overrides), resolve=True)
     return App(Config.from_plain(plain), OmegaConf.to_yaml(OmegaConf.create(plain)), list(overrides), Path(output_dir))
 
 
 @pytest.fixture(scope="session")
-def run_task(cache_root):
-    """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder.
+def without_pictures():
+    """without_pictures() -> a context in which an empty picture stands for each of an evaluation's: they are half of a tiny run's time."""
+    from matplotlib.figure import Figure
 
-    The pictures of an evaluation are drawn with pictures=True; else an empty one stands for each: they are half of a tiny run's time.
-    """
-    from malaria_exp.config.registry import build
     from malaria_exp.evaluation.plots import run_figures, style
 
     figure = style.new_figure(leaky=False, size=(1, 1))
     picture = style.png_bytes(figure)
-    drawing = (
-        "confusion_matrix",
-        "roc",
-        "precision_recall",
-        "reliability",
-        "score_histogram",
-        "training_curves",
-        "per_patient",
-        "patient_agreement",
-        "patient_detection",
-        "predictive_value_curves",
-        "worst_errors",
-    )
-    undrawn = {name: lambda *_, **__: figure for name in drawing} | {"png_bytes": lambda figure: picture}
+    drawing = [name for name, one in vars(run_figures).items() if getattr(one, "__annotations__", {}).get("return") in (Figure, "Figure")]
+    replaced = {name: lambda *_, **__: figure for name in drawing} | {"png_bytes": lambda figure: picture}
+    return lambda: mock.patch.multiple(run_figures, **replaced)
+
+
+@pytest.fixture(scope="session")
+def run_task(cache_root, without_pictures):
+    """Runs a task of the real configuration in this process: run_task(overrides, folder) -> folder.
+
+    The pictures of an evaluation are drawn with pictures=True, and an exported model's speed is that of a single call.
+    """
+    from malaria_exp.config.registry import build
+    from malaria_exp.deployment import latency
 
     def run(overrides, folder, *, pictures=False):
         app = compose_app(overrides, folder)
         task = app.config.one("task")
-        with ExitStack() as stack:
-            if not pictures:
-                stack.enter_context(mock.patch.multiple(run_figures, **undrawn))
+        with nullcontext() if pictures else without_pictures(), mock.patch.multiple(latency, MANY=8, SINGLE_CALLS=1, LARGE_CALLS=1):
             build("task", task.name, task.params, app)
         return Path(folder)
 

@@ -3,8 +3,7 @@
 import dataclasses
 
 import pytest
-from conftest import ROOT
-from hydra import compose, initialize_config_dir
+from conftest import ROOT, compose_config
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from malaria_exp.config.registry import GROUPS
@@ -16,8 +15,7 @@ CONF = ROOT / "conf"
 
 
 def values(*overrides):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True)
+    return OmegaConf.to_container(compose_config(list(overrides)), resolve=True)
 
 
 @pytest.fixture(scope="module")
