@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from small_network import small_network
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.augmentation_chain import Chain
@@ -50,9 +51,6 @@ def trainer_data(cache_root):
     return Data(manifest, open_pixel_cache(table, ResizeRule(32, "pad"), cache_root))
 
 
-CELLNET = ("cellnet", {"image_size": 32, "stem": 4, "widths": [8], "dropout": 0.2})
-
-
 @pytest.fixture(scope="session")
 def make_inputs_in(trainer_data):
     """make_inputs_in(folder, seed=0, model=..., ...) -> TrainerInputs of a training of a tiny net."""
@@ -61,7 +59,7 @@ def make_inputs_in(trainer_data):
     def make(
         folder,
         seed=0,
-        model=CELLNET,
+        model=small_network,
         learning_rate=0.01,
         optimizer="adamw",
         schedule="cosine",

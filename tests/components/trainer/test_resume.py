@@ -68,11 +68,10 @@ def check_same(one, two):
 ALL = ("early_stopping", "plateau", "nan_guard", "checkpoints")
 HARD = build("sampling", "hard_examples", {"fraction": 0.5}, np.zeros(0), None)
 EMA = {"precision": "float16", "ema": 0.9}
+EAGER = {"epochs": 2, "eager": True}
 CASES = {
-    "fit with callbacks and muon": ("fit", {"epochs": 3}, {"optimizer": "muon", "callbacks": ALL, "learning_rate": 0.3}),
-    "loop": ("loop", {"epochs": 2, "precision": "bfloat16", "accumulate": 4}, {"optimizer": "sgd"}),
-    "the cells that are not yet easy, fit": ("fit", {"epochs": 4}, {"sampling": HARD}),
-    "the cells that are not yet easy, loop": ("loop", {"epochs": 4, "accumulate": 2, "precision": "float16"}, {"sampling": HARD}),
+    "fit with callbacks and muon": ("fit", {"epochs": 2}, {"optimizer": "muon", "callbacks": ALL, "learning_rate": 0.3}),
+    "loop, of the cells that are not yet easy": ("loop", {"epochs": 3, "accumulate": 2, "precision": "float16"}, {"sampling": HARD}),
     "staged": ("staged", {"stages": STAGES, **EMA}, {"augmentations": "cutmix"}),
 }
 
@@ -96,13 +95,13 @@ def test_a_training_that_was_cut_off_ends_as_its_twin(case, make_inputs_in, tmp_
 
 def test_a_training_may_be_killed_again_and_again(make_inputs_in, tmp_path):
     parts = {"callbacks": ("checkpoints",)}
-    _, twin = train(make_inputs_in, tmp_path / "twin", "loop", {"epochs": 2}, **parts)
+    _, twin = train(make_inputs_in, tmp_path / "twin", "loop", EAGER, **parts)
     checkpoint = None
-    for kill_at in (1, 8, 11):
+    for kill_at in (1, 8):
         with pytest.raises(KilledError):
-            train(make_inputs_in, tmp_path / "run", "loop", {"epochs": 2}, kill_at=kill_at, checkpoint=checkpoint, **parts)
+            train(make_inputs_in, tmp_path / "run", "loop", EAGER, kill_at=kill_at, checkpoint=checkpoint, **parts)
         checkpoint = read_last(tmp_path / "run")
-    check_same(train(make_inputs_in, tmp_path / "run", "loop", {"epochs": 2}, checkpoint=checkpoint, **parts)[1], twin)
+    check_same(train(make_inputs_in, tmp_path / "run", "loop", EAGER, checkpoint=checkpoint, **parts)[1], twin)
     assert len(list((tmp_path / "run" / RESUME).iterdir())) == 2
     written = [sorted(path.name for path in (tmp_path / name / "checkpoints").iterdir()) for name in ("run", "twin")]
     assert written[0] == written[1]
@@ -118,7 +117,7 @@ def test_a_training_that_ended_early_or_was_done_ends_the_same(make_inputs_in, t
 
 
 def test_a_checkpoint_of_another_model_is_refused(make_inputs_in, tmp_path):
-    train(make_inputs_in, tmp_path, "fit", {"epochs": 1})
+    train(make_inputs_in, tmp_path, "loop", EAGER | {"epochs": 1})
     other = ("cellnet", {"image_size": 32, "stem": 6, "widths": [8], "dropout": 0.3})
     with pytest.raises(RunFolderError, match="does not fit"):
-        train(make_inputs_in, tmp_path, "fit", {"epochs": 1}, checkpoint=read_last(tmp_path), model=other)
+        train(make_inputs_in, tmp_path, "loop", EAGER | {"epochs": 1}, checkpoint=read_last(tmp_path), model=other)
