@@ -18,9 +18,12 @@ SMALL = {"image_size": 32}
 MODELS = sorted(set(options("model")) - {"ensemble"})
 
 
+# The backbone of fewest layers; test_transfer.py has the others.
+OWN = {"resnet_functional": {"width": 4}, "resnet_subclassed": {"width": 4}, "transfer": {"backbone": "vgg16"}, "vit": {"depth": 2}}
+
+
 def params_of(name):
-    # The backbone of fewest layers; test_transfer.py has the others.
-    return SMALL | ({"backbone": "vgg16"} if name == "transfer" else {})
+    return SMALL | OWN.get(name, {})
 
 
 @lru_cache

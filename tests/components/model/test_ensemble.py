@@ -23,7 +23,8 @@ def runs(run_task, tmp_path_factory):
 
     root = tmp_path_factory.mktemp("members")
     first = run_task([*TINY, *TINY_CELLNET, "trainer.epochs=2"], root / "a")
-    second = run_task([*TINY, "model=lenet_functional", "model.image_size=32", "seed=1", "calibration=isotonic"], root / "b")
+    untrained = [item for item in TINY if not item.startswith("trainer.")]
+    second = run_task([*untrained, "trainer=none", "model=lenet_functional", "seed=1", "calibration=isotonic"], root / "b")
     return [first, second]
 
 
@@ -140,7 +141,7 @@ def test_members_are_not_for_users(params, said):
 @pytest.mark.parametrize("name", ["cellnet", "lenet_subclassed"])
 def test_models_of_one_name_keep_their_own_precision(name, tmp_path):
     importlib.import_module("malaria_exp.components.model.layers")
-    params = CELLNET if name == "cellnet" else {"image_size": 32}
+    params = CELLNET if name == "cellnet" else {"image_size": 32, "filters": 2, "filters_2": 4, "units": 8, "units_2": 4}
     members = [{"name": name, "params": params, "precision": precision} for precision in ("float32", "bfloat16")]
     model = build("model", "ensemble", {"members": members})
     assert [layer.dtype_policy.name for layer in model.layers[1:3]] == ["float32", "mixed_bfloat16"]

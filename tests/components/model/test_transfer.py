@@ -7,7 +7,7 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 from keras.src.utils import file_utils
 
-from malaria_exp.components.model._backbone_weights import imagenet_weights
+from malaria_exp.components.model._backbone_weights import KERAS_FILES
 from malaria_exp.components.model._backbones import BACKBONES, build_backbone
 from malaria_exp.components.model.layers.backbone_scaling import DEVIATION, MEAN, BackboneScaling
 from malaria_exp.config.registry import build
@@ -85,27 +85,40 @@ def test_with_imagenets_weights_it_is_the_net_that_keras_makes(imagenet_file, tm
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_builds_and_keeps_kerass_names(name):
-    net = build("model", "transfer", {"backbone": name, "image_size": 32})
-    assert net.layers[-1].name == "logit"
-    layers = net.get_layer("backbone").layers
+def test_what_is_known_of_a_backbone_is_what_keras_builds_and_fetches(name, monkeypatch):
+    asked = []
+
+    def note(fname, origin=None, **kwargs):
+        asked.append(origin)
+
+    monkeypatch.setattr(file_utils, "get_file", note)
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *args, **kwargs: None)
+    edge = max(BACKBONES[name].edges, default=32)
+    layers = application(name, "imagenet", edge).layers
+    assert asked == [KERAS_FILES + BACKBONES[name].weights.format(edge=edge)]
     assert LAST[name] in {layer.name for layer in layers}
     # Nothing is scaled twice: what scales inside gets pixel values, all others have nothing of the kind inside.
     inside = any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in layers)
     assert inside == (BACKBONES[name].scaling in ("raw", "efficientnet"))
-    momenta = {layer.momentum for layer in layers if isinstance(layer, keras.layers.BatchNormalization)}
-    assert momenta <= {0.9}
+
+
+def test_normalizations_of_a_backbone_follow_short_trainings_and_an_untrained_start_is_remarked():
+    net = build("model", "transfer", {"backbone": "mobilenet_v3_small", "image_size": 32})
+    assert net.layers[-1].name == "logit"
+    layers = net.get_layer("backbone").layers
+    assert {layer.momentum for layer in layers if isinstance(layer, keras.layers.BatchNormalization)} == {0.9}
+    assert "untrained" in net.remark
 
 
 def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task, tiny):
-    source = build_backbone("mobilenet_v3_small", 32, None)
+    source = build_backbone("vgg16", 32, None)
     source.set_weights([value + 0.01 for value in source.get_weights()])
     path = tmp_path / "mine.weights.h5"
     source.save_weights(path)
-    net = build("model", "transfer", {"backbone": "mobilenet_v3_small", "weights": str(path), "image_size": 32})
+    net = build("model", "transfer", {"backbone": "vgg16", "weights": str(path), "image_size": 32})
     for one, two in zip(net.get_layer("backbone").get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-    own = ["model=transfer", "model.backbone=mobilenet_v3_small", f"model.weights={path}", "trainer=none"]
+    own = ["model=transfer", "model.backbone=vgg16", f"model.weights={path}", "trainer=none"]
     folder = run_task([*(item for item in tiny if not item.startswith("trainer.")), *own, "limit_cells=16"], tmp_path / "run")
     path.unlink()
     saved = load_model(folder)
@@ -161,35 +174,16 @@ def _diverged(path):
     return path
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_the_message_names_the_file_that_keras_would_fetch(name, monkeypatch):
+def test_weights_that_cannot_be_fetched_are_said_with_keras_reason_and_another_way(monkeypatch):
     asked = []
 
     def refuse(fname, origin=None, **kwargs):
         asked.append(origin)
-        raise TimeoutError("timed out")
-
-    monkeypatch.setattr(file_utils, "get_file", refuse)
-    backbone = BACKBONES[name]
-    edge = max(backbone.edges, default=32)
-    with pytest.raises(ConfigError) as caught:
-        imagenet_weights(name, getattr(keras.applications, backbone.application), edge, backbone.weights.format(edge=edge))
-    for part in ("timed out", f"fetch {asked[0]} elsewhere", "model.weights=path", "model.weights=null"):
-        assert part in str(caught.value)
-
-
-def test_the_reason_is_what_keras_says(monkeypatch):
-    asked = []
-
-    def refuse(fname, *args, **kwargs):
-        asked.append(fname)
         raise Exception("URL fetch failure on https://example.org/a.h5: None -- [Errno -2] Name or service not known")
 
     monkeypatch.setattr(file_utils, "get_file", refuse)
-    with pytest.raises(ConfigError, match=r"could not be fetched or read \(\[Errno -2\] Name or service not known\)"):
+    with pytest.raises(ConfigError, match=r"could not be fetched or read \(\[Errno -2\] Name or service not known\)") as caught:
         build("model", "transfer", {"weights": "imagenet", "image_size": 64})
     assert "1.0_96_no_top" in asked[0]
-
-
-def test_the_untrained_start_is_remarked():
-    assert "untrained" in build("model", "transfer", {"backbone": "vgg16", "image_size": 32}).remark
+    for part in (f"fetch {asked[0]} elsewhere", "model.weights=path", "model.weights=null"):
+        assert part in str(caught.value)
