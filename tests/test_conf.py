@@ -6,7 +6,8 @@ import zipfile
 import pytest
 from conftest import ROOT, compose_app
 
-from malaria_exp.config.registry import GROUPS
+from malaria_exp.config.registry import GROUPS, build
+from malaria_exp.training.trainable_layers import set_trainable
 from malaria_exp.utils.errors import ConfigError
 
 CONF = ROOT / "conf"
@@ -29,30 +30,35 @@ SHORT = {"debug/one_step": ["limit_cells=16"], "experiment/averaged_weights": ["
 # cellnet's own numbers cannot be overridden where another model is chosen, nor fit's where another trainer is.
 SMALL = {
     "cellnet": ["model.stem=4", "model.widths=[8]"],
-    "resnet_functional": ["model.width=4"],
-    "transfer": ["model.weights=null"],
     "vit": ["model.depth=1", "model.width=16", "model.heads=2"],
 }
-# Presets of what no other run here has, and the options that are in them.
+# Presets of what no other run here has, two in a run; and the options that are in them.
 TRAINED = {
-    "debug/limit_data": (),
-    "debug/one_step": (),
-    "debug/profile": (),
-    "experiment/averaged_weights": (),
-    "experiment/residual_networks": ("model/resnet_functional",),
-    "experiment/saving_formats": (),
-    "experiment/transfer_learning": ("model/transfer", "trainer/staged"),
-    "experiment/vision_transformer": ("model/vit",),
-    "trainer/none": (),
+    ("debug/limit_data", "experiment/averaged_weights"): (),
+    ("debug/profile", "experiment/saving_formats"): (),
+    ("debug/one_step", "experiment/vision_transformer"): ("model/vit",),
+    ("trainer/none",): ("trainer/none",),
 }
 # Options of these groups go with each other: each is in one of the runs, in which several of a group are, or one.
 TOGETHER = (
     "aug", "calibration", "callback", "dataset", "explanation", "interval", "logger", "loss", "metric", "model", "ood", "optimizer", "sampling", "schedule", "split",
     "storage", "task", "threshold", "trainer",
 )  # fmt: skip
-# The same network as resnet_functional, layer by layer (test_resnet_subclassed.py): one of the two is trained.
-SAME_AS_ANOTHER = {"model/resnet_subclassed"}
-ROUNDS = 8
+# Options that other tests have in a run, or train as these runs would: here they are composed and checked.
+COMPOSED = {
+    # Graphs of many operations, built from the same defaults: components/aug/test_every_option.py.
+    *(f"aug/{name}" for name in ("augmix", "keras_layers", "rand_augment", "repeat5", "tf_image")),
+    # Runs that are logged: components/logger.
+    *(f"logger/{name}" for name in ("mlflow", "tensorboard", "wandb")),
+    # Each trains: components/loss/test_losses.py, components/optimizer/test_optimizers.py.
+    *("loss/custom_bce_factory", "loss/custom_bce_function", "optimizer/adam", "optimizer/rmsprop"),
+    # Trained and saved: components/model/test_all_models.py, runs/test_saved_model.py; in a run: test_transfer.py.
+    *(f"model/{name}" for name in ("lenet_callable", "lenet_custom_dense", "lenet_sequential")),
+    *(f"model/{name}" for name in ("resnet_functional", "resnet_subclassed", "transfer")),
+    # components/task/test_explore_schedule.py, evaluation/test_thresholds.py, components/trainer/test_staged.py.
+    *("schedule/exponential", "threshold/youden", "trainer/staged"),
+}
+ROUNDS = 4
 
 
 def test_each_left_out_has_a_test_of_its_own():
@@ -66,28 +72,24 @@ def test_every_group_is_tried():
     assert {*TOGETHER, "debug", "experiment", "hydra"} >= set(GROUPS)
 
 
-def rounds():
-    """Overrides of the runs that have all options of those groups in them."""
-    elsewhere = {*NEEDS_A_FILE, *SAME_AS_ANOTHER, *TRAINED, *(option for options in TRAINED.values() for option in options)}
-    options = {
-        group: [name.partition("/")[2] for name in FILES if name.startswith(f"{group}/") and name not in elsewhere] for group in TOGETHER
-    }
-    for number in range(ROUNDS):
+def rounds(names, count):
+    """Overrides that have all these options of those groups in them, in so many sets; of a group that has fewer the first comes again."""
+    options = {group: [name.partition("/")[2] for name in names if name.startswith(f"{group}/")] for group in TOGETHER}
+    for number in range(count):
         overrides = []
-        for group, names in options.items():
-            chosen = names[number::ROUNDS] or names[:1]
-            if GROUPS[group].many:
+        for group, own in options.items():
+            chosen = own[number::count] or own[:1]
+            if GROUPS[group].many and chosen:
                 overrides.append(f"{group}=[{','.join(chosen)}]")
-            else:
-                assert len(chosen) == 1, f"more runs are needed for the options of {group}"
+            elif chosen:
+                assert len(chosen) == 1, f"more sets are needed for the options of {group}"
                 overrides.append(f"{group}={chosen[0]}")
         yield overrides
 
 
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch):
-    """W&B's client remembers a key that another test of this process gave it, and would wait for its server."""
-    monkeypatch.setenv("WANDB_MODE", "offline")
+TRAINED_TOGETHER = [
+    name for name in FILES if name not in {*NEEDS_A_FILE, *COMPOSED, *(option for options in TRAINED.values() for option in options)}
+]
 
 
 def train(overrides, run_task, tiny, folder):
@@ -96,30 +98,47 @@ def train(overrides, run_task, tiny, folder):
     keys = composed.one("trainer").params
     own = [item for item in tiny if not item.startswith("trainer.") or item[8:].partition("=")[0] in keys]
     own = [item for item in own if item.partition("=")[0] not in {override.partition("=")[0] for override in overrides}]
-    if "stages" in keys:
-        own.append(f"trainer.stages=[{{epochs: 1, train: {json.dumps(keys['stages'][-1]['train'])}}}]")
     run_task([*overrides, *own, *SMALL.get(composed.one("model").name, [])], folder)
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
     assert "failed" not in (folder / "run.log").read_text() and (folder / "report.html").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("overrides", list(rounds()), ids=" ".join)
+@pytest.mark.parametrize("overrides", list(rounds(TRAINED_TOGETHER, ROUNDS)), ids=" ".join)
 def test_they_train_together(overrides, run_task, tiny, tmp_path):
     train(overrides, run_task, tiny, tmp_path / "outputs" / "run")
 
 
-@pytest.mark.parametrize("name", TRAINED)
-def test_it_trains(name, run_task, tiny, tmp_path):
-    overrides = [name.replace("/", "=")]
+@pytest.mark.parametrize("names", TRAINED, ids=" ".join)
+def test_they_train(names, run_task, tiny, tmp_path):
+    overrides = [name.replace("/", "=") for name in names]
     composed = compose_app(overrides, tmp_path).config
-    for group, option in (covered.split("/") for covered in TRAINED[name]):
+    for group, option in (covered.split("/") for covered in TRAINED[names]):
         assert composed.one(group).name == option
-    train([*overrides, *SHORT.get(name, [])], run_task, tiny, tmp_path / "run")
+    train([*overrides, *(item for name in names for item in SHORT.get(name, []))], run_task, tiny, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.startswith(("experiment/", "debug/")) and name not in TRAINED])
+PRESETS = [name for name in FILES if name.startswith(("experiment/", "debug/"))]
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in {one for names in TRAINED for one in names}])
 def test_a_preset_chooses_what_is_trained_elsewhere(name, tmp_path):
     compose_app([name.replace("/", "=")], tmp_path).config.check_components()
+
+
+def test_what_is_trained_elsewhere_is_composed(tmp_path):
+    most = max(sum(name.startswith(f"{group}/") for name in COMPOSED) for group in TOGETHER if not GROUPS[group].many)
+    for overrides in rounds(sorted(COMPOSED), most):
+        compose_app(overrides, tmp_path).config.check_components()
+
+
+def test_the_stages_of_transfer_learning_name_layers_of_its_model(tmp_path):
+    config = compose_app(["experiment=transfer_learning", "model.weights=null", "model.image_size=32"], tmp_path).config
+    model, stages = build("model", config.one("model").name, config.one("model").params), config.one("trainer").params["stages"]
+    trained = []
+    for number, stage in enumerate(stages):
+        set_trainable(model, stage["train"], freeze_norms=True, path=f"trainer.stages[{number}]")
+        trained.append(len(model.trainable_variables))
+    assert 0 < trained[0] < trained[1] < len(model.weights)
 
 
 @pytest.mark.parametrize("debug", ["limit_data", "profile"])
@@ -162,18 +181,18 @@ def test_overfit_batch_evaluates_the_weights_that_fit_the_batch_best(run_task, t
 
 def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_path):
     archive = make_nih_zip(tmp_path / "cell_images.zip", nih_files)
-    own = [item for item in tiny if not item.startswith("dataset.")]
-    overrides = ["dataset=nih", f"dataset.path={archive}", "split.val=0.25", "split.test=0.25", "split.train=0.5"]
-    folder = run_task([*overrides, *own, "model.stem=4", "model.widths=[8]"], tmp_path / "run", pictures=True)
+    own = [item for item in tiny if not item.startswith(("dataset.", "trainer."))]
+    overrides = ["dataset=nih", f"dataset.path={archive}", "split.val=0.25", "split.test=0.25", "split.train=0.5", "trainer=none"]
+    folder = run_task([*overrides, *own, "model.stem=4", "model.widths=[8]"], tmp_path / "run")
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
 
 
 def test_on_real_cells(run_task, tiny, real_zip, tmp_path):
     own = [item for item in tiny if not item.startswith(("dataset.", "batch_size", "trainer.epochs", "evaluation.batch_size"))]
-    net = ["model.stem=8", "model.widths=[16,32]", "batch_size=32", "trainer.epochs=6"]
+    net = ["model.stem=8", "model.widths=[16,32]", "batch_size=16", "trainer.epochs=6"]
     some = tmp_path / "cell_images.zip"
     with zipfile.ZipFile(real_zip) as archive, zipfile.ZipFile(some, "w") as kept:
-        for name in [name for name in archive.namelist() if name.endswith(".png")][::6]:
+        for name in [name for name in archive.namelist() if name.endswith(".png")][::12]:
             kept.writestr(name, archive.read(name))
     folder = run_task(["dataset=nih", f"dataset.path={some}", *own, *net], tmp_path / "run")
     headline = json.loads((folder / "status.json").read_text())["headline"]
