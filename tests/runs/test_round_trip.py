@@ -13,17 +13,18 @@ from malaria_exp.utils.errors import ConfigError
 def test_stored_scored_from_there_and_begun_from_there(finished_run, run_task, tiny_cellnet, tmp_path):
     url = f"memory://{tmp_path.name}/runs"
     kept = ["storage=fsspec", f"storage.url={url}"]
-    folder = run_task([*tiny_cellnet, "trainer.epochs=2", "model.input=raw", "save_as=[weights]", *kept], tmp_path / "outputs" / "first")
+    untrained = [*(item for item in tiny_cellnet if not item.startswith("trainer.")), "trainer=none"]
+    saved = ["model.input=raw", "save_as=[weights]"]
+    folder = run_task([*untrained, f"init_from={finished_run}", *saved, *kept], tmp_path / "outputs" / "first")
     there = f"{url}/first"
     status = json.loads((folder / "status.json").read_text())
     assert (status["status"], status["stored"]) == ("done", there)
-    # Training is the same whatever is saved.
+    # Scores are the same whatever is saved.
     assert (folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
     again = run_task(["task=evaluate", f"run={there}", "evaluation.resamples=20"], tmp_path / "again")
     np.testing.assert_array_equal(read(again / "predictions.csv").score, read(folder / "predictions.csv").score)
     assert json.loads((again / "metrics.json").read_text())["run"] == there
-    untrained = [item for item in tiny_cellnet if not item.startswith("trainer.")]
-    begun = run_task([*untrained, "trainer=none", f"init_from={there}"], tmp_path / "begun")
+    begun = run_task([*untrained, f"init_from={there}"], tmp_path / "begun")
     np.testing.assert_array_equal(read(begun / "predictions.csv").score, read(folder / "predictions.csv").score)
     report = json.loads((begun / "init_from.json").read_text())
     assert (report["source"], report["layers_not_loaded"]) == (there, 0)

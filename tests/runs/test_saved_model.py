@@ -14,6 +14,7 @@ from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.evaluation.calibration import Calibration
 from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.runs.saved_model import load_model, save_model
+from malaria_exp.training.calibrated_model import with_calibration
 from malaria_exp.utils.errors import ConfigError
 
 RULE = ResizeRule(32, "stretch")
@@ -33,9 +34,18 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (4, 45, 38, 3)).astype(np.uin
 PREPARED = np.stack([resize(image, RULE) for image in PIXELS]).astype(np.float32) * np.float32(1 / 255)
 
 
+# The backbone of fewest layers; test_transfer.py has the others. All others as small as they can be.
+SMALL = {
+    "cellnet": {"stem": 4, "widths": [8]},
+    "resnet_functional": {"width": 4},
+    "resnet_subclassed": {"width": 4},
+    "transfer": {"backbone": "vgg16"},
+    "vit": {"depth": 1, "width": 16, "heads": 2},
+}
+
+
 def params_of(name):
-    # The backbone of fewest layers; test_transfer.py has the others.
-    return PARAMS | ({"backbone": "vgg16"} if name == "transfer" else {})
+    return PARAMS | SMALL.get(name, {})
 
 
 def save(folder, model, name, takes="prepared", formats=("keras",)):
@@ -87,6 +97,9 @@ def saved(tmp_path_factory):
         np.save(root / f"{name}.npy", model(PREPARED, training=False).numpy())
         for takes in CALIBRATIONS:
             np.save(root / f"{takes}_{name}.npy", calibrated(root, takes, name))
+    images = keras.Input((2, 2, 3))
+    plain = keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(images)))
+    with_calibration(plain, CALIBRATIONS["raw"].map).save(root / "calibrated.keras")
     np.save(root / "raw.npy", PIXELS)
     np.save(root / "prepared.npy", PREPARED)
     return root
@@ -152,9 +165,10 @@ for takes, name in {SERVED}:
     logit = np.load(root / f"{{takes}}_{{name}}.npy")
     np.testing.assert_allclose(found["logit"], logit, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found["score"], 1 / (1 + np.exp(-logit)), rtol=1e-4, atol=1e-5)
-assert not [name for name in sys.modules if name.startswith("malaria_exp")]
-
 import keras
+keras.saving.load_model(root / "calibrated.keras", safe_mode=True)
+assert not [name for name in sys.modules if name.startswith("malaria_exp")], "a calibration needs no more than Keras"
+
 import malaria_exp.components.model.layers
 for takes, names in {{"prepared": {list(BOTH)}, "raw": {MODELS}}}.items():
     for name in names:

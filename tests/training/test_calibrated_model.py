@@ -1,7 +1,4 @@
-"""The calibrated Keras model computes what the map computes in numpy, in every precision, and is read by Keras alone."""
-
-import subprocess
-import sys
+"""The calibrated Keras model computes what the map computes in numpy, in every precision. Keras alone reads it: runs/test_saved_model.py."""
 
 import keras
 import numpy as np
@@ -45,12 +42,3 @@ def test_it_computes_the_map(model, name, tmp_path):
 
 def test_where_nothing_changes_it_is_the_model(model):
     assert with_calibration(model, LogitMap()) is model
-
-
-def test_keras_reads_it_without_the_package(tmp_path):
-    images = keras.Input((2, 2, 3))
-    whole = with_calibration(keras.Model(images, keras.layers.Dense(1)(keras.layers.Flatten()(images))), MAPS["knots"])
-    whole.save(tmp_path / "whole.keras")
-    program = f"import sys, keras; keras.saving.load_model({str(tmp_path / 'whole.keras')!r}); assert 'malaria_exp' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
