@@ -1,8 +1,10 @@
 """The Python API: the command line's results and messages, twice in one process, and nobody else's state touched."""
 
+import json
+
 import numpy as np
 import pytest
-from conftest import TINY, TINY_CELLNET
+from conftest import TINY_CELLNET, WITH_DETECTOR
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -11,15 +13,20 @@ from malaria_exp.config.registry import build
 from malaria_exp.main import compose_app
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
-EPOCHS = "trainer.epochs=2"
 
-
-def test_a_run_is_that_of_the_command_line_whatever_ran_in_the_process_before(finished_run, tmp_path):
-    other = ["seed=1", "trainer.precision=bfloat16", "model.dropout=0.3"]
-    for name, own in (("first", other), ("second", [EPOCHS])):
-        run = malaria_exp.run([*TINY, *TINY_CELLNET, *own, f"hydra.run.dir={tmp_path / name}"])
-        assert run.folder == tmp_path / name
-    assert (run.folder / "predictions.csv").read_bytes() == (finished_run / "predictions.csv").read_bytes()
+def test_a_run_is_that_of_the_command_line_and_the_seed_whatever_ran_in_the_process_before(finished_run, without_pictures, tmp_path):
+    other = ["seed=1", "trainer.precision=bfloat16", "model.dropout=0.3", "ood=none"]
+    with without_pictures():
+        for name, own in (("first", other), ("second", ["trainer.epochs=2"])):
+            # Each in a folder of its own, beside which it is alone in having opened the test subset.
+            run = malaria_exp.run([*WITH_DETECTOR, *TINY_CELLNET, *own, f"hydra.run.dir={tmp_path / name / 'run'}"])
+            assert run.folder == tmp_path / name / "run"
+    for name in ("split.csv", "predictions.csv", "ood.npz"):
+        assert (run.folder / name).read_bytes() == (finished_run / name).read_bytes(), name
+    both = [json.loads((folder / "metrics.json").read_text()) for folder in (run.folder, finished_run)]
+    for found in both:
+        del found["training"]["train_seconds"]
+    assert both[0] == both[1]
 
 
 def test_what_stands_in_a_run_is_read_from_its_folder(finished_run):

@@ -32,7 +32,7 @@ def runs(run_task, tiny_cellnet, tmp_path_factory):
     root = tmp_path_factory.mktemp("outputs")
     run_task([*tiny_cellnet, *RUN, "optimizer.learning_rate=0.003"], root / "first")
     tiny = [item for item in tiny_cellnet if not item.startswith("model.") or item == "model.image_size=32"]
-    run_task([*tiny, *RUN, "model=lenet_subclassed", "model.units=8", "optimizer.learning_rate=0.01"], root / "second")
+    run_task([*tiny, *RUN, "trainer.epochs=1", "model=lenet_subclassed", "model.units=8", "optimizer.learning_rate=0.01"], root / "second")
     return root
 
 

@@ -155,7 +155,7 @@ def test_the_factor_of_the_examples(name):
 
 
 def test_a_run_shows_them_all_and_one_of_ones_own_chooses_the_epoch(run_task, tiny_cellnet, tmp_path):
-    own = ["trainer.monitor=val_custom_accuracy_class", "trainer.epochs=2"]
+    own = ["trainer.monitor=val_custom_accuracy_class", "trainer.epochs=2", "trainer=loop", "trainer.eager=true"]
     folder = run_task([f"metric=[{','.join(NAMES)}]", *tiny_cellnet, *own], tmp_path / "run")
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert set(NAMES) <= set(rows[0])

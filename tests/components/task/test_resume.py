@@ -35,7 +35,7 @@ def killed(run_task, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("killed") / "run"
     with mock.patch.object(Session, "begin_step", kill), pytest.raises(KeyboardInterrupt):
-        run_task([*OVERRIDES, "trainer.checkpoint='2 steps'"], folder, pictures=True)
+        run_task([*OVERRIDES, "trainer.checkpoint='2 steps'"], folder)
     return folder
 
 
@@ -46,7 +46,7 @@ def cut_off(killed, tmp_path):
 
 
 def resume(run_task, folder, *more):
-    run_task(["task=resume", f"run={folder}", *more], folder.parent / "not used", pictures=True)
+    run_task(["task=resume", f"run={folder}", *more], folder.parent / "not used")
 
 
 def check_same(one, two):
