@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from malaria_exp.data.cell_table import CellTable, SomeOf
-from malaria_exp.data.readers.files import FileSource
+from malaria_exp.data.readers.files import HEAD, FileSource
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NAMES = ("file size", "image height", "image width", "image area", "bytes per pixel", "cell number", "position in the slide")
@@ -38,10 +38,7 @@ def shortcut_features(table: CellTable) -> ShortcutFeatures:
         source, rows = source.source, source.rows[rows]
     if not isinstance(source, FileSource):
         return ShortcutFeatures((), np.empty((len(table), 0)), f"the cells of '{table.name}' are not in files of their own")
-    try:
-        sizes = np.array([_sizes(*source.files.begin(index)) for index in source.indices[rows].tolist()])
-    except (OSError, RuntimeError, ValueError) as error:
-        return ShortcutFeatures((), np.empty((len(table), 0)), f"the files cannot be read again: {error}")
+    sizes = np.array([_sizes(*source.files.heads[index]) for index in source.indices[rows].tolist()])
     file, height, width = sizes.T
     numbers = [re.search(r"_cell_(\d{1,9})$", name) for name in table.cell_id.tolist()]
     number = np.array([float(found[1]) if found else np.nan for found in numbers])
@@ -52,7 +49,7 @@ def shortcut_features(table: CellTable) -> ShortcutFeatures:
 
 def _sizes(size: int, head: bytes) -> tuple[float, float, float]:
     """Returns a file's bytes and its image's height and width, which are nan of other formats than PNG."""
-    if len(head) < 24 or not head.startswith(PNG):
+    if len(head) < HEAD or not head.startswith(PNG):
         return size, np.nan, np.nan
     width, height = struct.unpack(">II", head[16:24])
     return size, height or np.nan, width or np.nan

@@ -43,19 +43,17 @@ class Files(Protocol):
         names: of the files, relative to the path, with "/", as `clean_name` writes them.
         folders: names of all folders, the empty ones too, relative to the path.
         unsafe: names that point outside of the folder or zip; they stand in no other list and are never read.
+        heads: size in bytes and first HEAD bytes of the files that `hash_files` has read, by number.
     """
 
     path: str
     names: list[str]
     folders: list[str]
     unsafe: list[str]
+    heads: dict[int, tuple[int, bytes]]
 
     def read(self, index: int) -> bytes:
         """Returns a file's bytes, at least one; raises BadImageError. Safe in several threads."""
-        ...
-
-    def begin(self, index: int) -> tuple[int, bytes]:
-        """Returns a file's size in bytes and its first bytes, as many as HEAD says or all; of one that could be read before."""
         ...
 
 
@@ -96,6 +94,7 @@ class FolderFiles:
         self.names: list[str] = []
         self.folders: list[str] = []
         self.unsafe: list[str] = []
+        self.heads: dict[int, tuple[int, bytes]] = {}
         # Texts, as a Path takes three times the memory.
         self._paths: list[str] = []
         above = set(path.resolve().parents)
@@ -126,11 +125,6 @@ class FolderFiles:
         """Returns a file's bytes, at least one."""
         return read_image_file(self._paths[index])
 
-    def begin(self, index: int) -> tuple[int, bytes]:
-        """Returns a file's size in bytes and its first bytes."""
-        with Path(self._paths[index]).open("rb") as file:
-            return os.fstat(file.fileno()).st_size, file.read(HEAD)
-
 
 class ZipFiles:
     """The files of a zip; see Files.
@@ -142,6 +136,7 @@ class ZipFiles:
 
     def __init__(self, path: Path, key: str = "dataset.path") -> None:
         self.path = str(path)
+        self.heads: dict[int, tuple[int, bytes]] = {}
         try:
             self._zip = zipfile.ZipFile(path)
             entries = self._zip.infolist()
@@ -180,12 +175,6 @@ class ZipFiles:
             raise BadImageError(f"cannot be read from the zip: {error}") from None
         except zlib.error as error:
             raise BadImageError(f"damaged in the zip: {error}") from None
-
-    def begin(self, index: int) -> tuple[int, bytes]:
-        """Returns a file's size in bytes and its first bytes."""
-        entry = self._entries[index]
-        with self._zip.open(entry) as file:
-            return entry.file_size, file.read(HEAD)
 
 
 def read_image_file(path: str | os.PathLike[str]) -> bytes:
@@ -253,13 +242,15 @@ def clean_name(name: str) -> str:
 
 
 def hash_files(files: Files, indices: Sequence[int]) -> tuple[dict[int, str], list[BadImage]]:
-    """Reads files and returns the SHA-256 of their bytes as hex by number, and those that cannot be read, with the reason."""
+    """Reads files and returns the SHA-256 of their bytes as hex by number, and those that cannot be read, with the reason; fills `files.heads`."""
 
     def digest(index: int) -> str | BadImage:
         try:
-            return hashlib.sha256(files.read(index)).hexdigest()
+            data = files.read(index)
         except BadImageError as error:
             return BadImage(files.names[index], str(error))
+        files.heads[index] = len(data), data[:HEAD]
+        return hashlib.sha256(data).hexdigest()
 
     with ThreadPoolExecutor() as pool:
         found = list(track(pool.map(digest, indices), "reading the files", total=len(indices)))

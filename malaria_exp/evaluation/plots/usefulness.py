@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from malaria_exp.evaluation.plots.style import (
     BLACK,
@@ -56,7 +57,7 @@ def subgroup_intervals(rows: Sequence[Mapping[str, Any]], everyone: Mapping[str,
             if cell["low"] is not None:
                 axes.plot([cell["low"], cell["high"]], [place] * 2, color=VERMILLION if differs else SKY, linewidth=3 if differs else 2.2)
             mark = {"markerfacecolor": VERMILLION} if differs else {"markerfacecolor": "white"}
-            axes.plot(cell["value"], place, "D" if differs else "o", markeredgecolor=BLACK, markersize=5, **mark)
+            axes.plot(cell["value"], place, "D" if differs else "o", markeredgecolor=BLACK, markersize=5, clip_on=False, zorder=3, **mark)
         dress(axes, rate.capitalize(), "Fraction of the group's cells", "")
         low = min((row[rate]["low"] for row in rows if row[rate]["low"] is not None), default=0.0)
         axes.set_xlim(max(0.0, min(low - 0.03, 0.9)), 1.01)
@@ -68,6 +69,8 @@ def subgroup_intervals(rows: Sequence[Mapping[str, Any]], everyone: Mapping[str,
                     -0.02, place, title, transform=axes.get_yaxis_transform(), ha="right", va="center", fontsize=TEXT - 1.5, weight="bold"
                 )
         axes.grid(visible=False, axis="y")
+        axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 
 
@@ -128,5 +131,5 @@ def decision_curves(
     top = max(float(np.nanmax(curve.model)), float(curve.everyone[0]), 0.05)
     axes.set(xlim=(0, 1), ylim=(-0.15 * top, 1.15 * top))
     dress(axes, "Decision curve", "Probability from which on one acts", "Net benefit a cell")
-    place_legend(axes, loc="lower left")
+    place_legend(axes, loc="best")
     return figure

@@ -45,11 +45,11 @@ def groupings(cells: Predictions) -> list[Grouping]:
     patients = cells.patient.tolist()
     found = [
         _sorted("infected", "Infected and healthy patients", *_health(cells)),
-        _sorted("parasites", "Infected patients by their parasitized cells in the data", *_parasites(cells)),
+        _sorted("parasites", "Infected, by parasitized cells", *_parasites(cells)),
         _sorted("month", "Month of the photograph", _known(captures, 0)),
         _sorted("kind", "Kind of slide, by its name", _known(captures, 1)),
         _sorted("clinic", "Clinic", np.array([name.rpartition("/")[0] for name in patients])),
-        _sorted("slide", "Slides of patients who have several", _slides(cells)),
+        _sorted("slide", "Slides of one patient", _slides(cells)),
     ]
     return [one for one in found if len(one.groups) > 1]
 
