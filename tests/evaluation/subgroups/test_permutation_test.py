@@ -24,6 +24,14 @@ def test_a_real_difference_is_found():
     assert test.difference < -0.2
 
 
+def test_many_patients_are_tested_without_permutations_and_as_before():
+    hits, patient, member = cohort(np.random.default_rng(2), shift=0.06, patients=1998)
+    by_permutation = compare_with_rest(hits, patient, member, 0, permutations=999).p
+    more = np.append(patient, [5000, 5001, 5002])
+    by_normal = compare_with_rest(np.append(hits, [True] * 3), more, np.append(member, [False] * 3), 0).p
+    assert abs(by_permutation - by_normal) < 0.05
+
+
 def test_few_patients_are_not_tested():
     hits, patient, member = cohort(np.random.default_rng(1), patients=9)
     assert compare_with_rest(hits, patient, member, 0).reason == "3 patients; a test needs 5"
