@@ -6,6 +6,8 @@ from typing import Any
 from malaria_exp.evaluation.reports.patient_chapter import percent
 
 LEVEL = 0.05
+# A shorter range of probabilities in which acting by the score is best may be chance.
+NARROW = 0.1
 SUBGROUP_CLOSING = (
     "A difference that is not shown is not shown to be absent: where intervals are wide, the groups may well differ. Groups overlap, and a group may"
     " differ for another reason than its name, such as how many cells its patients have."
@@ -61,7 +63,9 @@ def _too_few(rows: Sequence[Mapping[str, Any]]) -> str:
     if not few:
         return "Every group has patients enough for a test."
     names = "; ".join(f"{_name(row)} ({row['patients']})" for row in few)
-    return f"Of groups with fewer than five patients that have such cells, or whose rest has: {names}. Their numbers are those of single patients."
+    return (
+        f"Of groups with fewer than five patients that have such cells, or whose rest has: {names}. Their numbers rest on too few patients."
+    )
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -105,29 +109,29 @@ def _abstaining(found: Mapping[str, Any]) -> str:
 def _promise(rows: Sequence[Mapping[str, Any]] | None) -> str:
     if not rows:
         return "Not known: that takes infected patients of whom the model has scores and who are not those reported here, such as validation patients."
-    texts = []
-    for row in rows:
-        bound = f"{row['alpha']:.0%}"
-        if row["threshold"] is None:
-            least = 1 / (row["patients"] + 1)
-            texts.append(
-                f"No threshold can promise that at most {bound} of a new patient's parasitized cells are missed: that takes {row['needed']} infected"
-                f" patients to choose it on, and there are {row['patients']}. With so few, not even a model without a miss could promise less than"
-                f" {least:.0%}."
-            )
-            continue
+    texts = [
+        f"At the threshold {row['threshold']:.3g} at most {row['alpha']:.0%} of a new patient's parasitized cells are missed, on average over patients, as"
+        f" chosen on {row['patients']} other infected patients. In the patients here {percent(row['missed'])} were missed, and {percent(row['specificity'])} of the"
+        " uninfected cells were cleared."
+        for row in rows
+        if row["threshold"] is not None
+    ]
+    if refused := [row for row in rows if row["threshold"] is None]:
+        bounds, needed = (
+            " or ".join(found) for found in zip(*((f"{row['alpha']:.0%}", str(row["needed"])) for row in refused), strict=True)
+        )
+        patients = refused[0]["patients"]
         texts.append(
-            f"At the threshold {row['threshold']:.3g} at most {bound} of a new patient's parasitized cells are missed, on average over patients, as chosen on"
-            f" {row['patients']} other infected patients. In the patients here {percent(row['missed'])} were missed, and {percent(row['specificity'])} of the"
-            " uninfected cells were cleared."
+            f"No threshold can promise that at most {bounds} of a new patient's parasitized cells are missed: that takes {needed} infected patients to choose it"
+            f" on, and there are {patients}. Of so few, even a model that misses nothing in them could promise no less than {1 / (patients + 1):.0%}."
         )
     return " ".join(texts)
 
 
 def _decisions(found: Mapping[str, Any]) -> str:
-    if found["useful"] is None:
-        return "Not shown: at no probability does the band of its net benefit lie above both."
-    low, high = found["useful"]
+    low, high = found["useful"] or (0.0, 0.0)
+    if high - low < NARROW:
+        return "Not shown: over no range of probabilities does the band of its net benefit lie above both."
     row = next((row for row in found["rows"] if low <= row["threshold"] <= high), None)
     text = f"Yes, for whoever acts on cells from a probability between {low:.0%} and {high:.0%} on: there the whole band of its net benefit lies above both."
     if row:

@@ -33,6 +33,13 @@ def test_every_chapter_of_a_result_can_be_put_into_words():
     assert all(answer.endswith(".") for _, answer in words)
 
 
+def test_a_bound_that_cannot_be_promised_is_refused_in_words():
+    part = further_chapters(predictions(), 0.5, [predictions(1, patients=10)], **SETTINGS)
+    promise = dict(use_sentences(part))["Can it promise to miss few parasites?"]
+    assert "at most 5% or 10% of a new patient's parasitized cells are missed: that takes 19 or 9 infected patients" in promise
+    assert "there are 8" in promise or "there are 7" in promise
+
+
 def test_unknown_patients_have_no_groups_no_bound_and_no_band():
     cells = predictions()
     nobody = Predictions(cells.cell_id, *[np.full(len(cells), "unknown")] * 2, cells.label, cells.score, cells.subset)
