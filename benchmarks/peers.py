@@ -221,7 +221,7 @@ def intervals(scores: dict[str, float], manifest: Manifest) -> tuple[dict[str, f
     """Returns AUC and accuracy of the test cells, each as {"value", "low", "high"}, by the default's intervals over patients."""
     rows = manifest.rows("test")
     values = np.array([scores[name] for name in manifest.cell_id[rows]])
-    limits = build("interval", "clustered")(
+    limits = build("interval", "clustered", {})(
         manifest.label[rows], values, manifest.patient[rows], {"fixed": 0.5}, resamples=1000, confidence=0.95, seed=0
     )
     return limits["ranking"]["auc"], limits["at"]["fixed"]["accuracy"]

@@ -1,7 +1,7 @@
 """CellTable, the form in which every dataset gives its data: one row a cell."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -205,6 +205,17 @@ class CellTable:
 def of_patients(counts: Mapping[str, int], *, known: bool = True) -> str:
     """Returns "of 20 patients" for counts of cells, or "of unknown patients" if `known` is false."""
     return f"of {counts['patients']:,} patients" if known else "of unknown patients"
+
+
+def rows_by_patient(patient: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields each patient's name and rows, ascending, in the order of the names.
+
+    Args:
+        patient: of each cell, (N,).
+    """
+    order = np.argsort(patient, kind="stable")
+    names, starts = np.unique(patient[order], return_index=True)
+    yield from zip(names.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def count_cells(label: np.ndarray, patient: np.ndarray, infected: np.ndarray | None = None) -> dict[str, int]:

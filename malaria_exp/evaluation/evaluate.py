@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.data.cell_table import count_cells
+from malaria_exp.data.cell_table import count_cells, rows_by_patient
 from malaria_exp.evaluation.calibration_metrics import calibration_metrics
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN, IntervalMethod
 from malaria_exp.evaluation.metrics import count, rates
@@ -114,13 +114,12 @@ def per_patient(cells: Predictions, thresholds: Mapping[str, float]) -> list[dic
     "fn", and every rate}}}; a rate is nan where the patient lacks the cells for it.
     """
     rows = []
-    for name in np.unique(cells.patient):
-        own = cells.patient == name
+    for name, own in rows_by_patient(cells.patient):
         labels, scores = cells.label[own], cells.score[own]
         counts = {key: count(labels, scores, value) for key, value in thresholds.items()}
         rows.append(
             {
-                "patient": str(name),
+                "patient": name,
                 "cells": len(labels),
                 "parasitized": int((labels == 1).sum()),
                 "uninfected": int((labels == 0).sum()),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from malaria_exp.data.cell_table import rows_by_patient
 from malaria_exp.evaluation.shift import ShiftReference, fit_shift
 
 NONE = "none"
@@ -137,7 +138,7 @@ def fit_detector(
         held_out.append(new)
         parts.append(part)
     groups, own_groups = (
-        [distances[patient == name] for name in np.unique(patient)]
+        [distances[own] for _, own in rows_by_patient(patient)]
         for distances, patient in ((np.stack(left_out, axis=1), train.patient), (np.stack(held_out, axis=1), val.patient))
     )
     everyone = groups + own_groups
@@ -215,4 +216,4 @@ def _folds(patients: np.ndarray) -> np.ndarray:
 
 def _typical(distances: np.ndarray, patients: np.ndarray) -> float:
     """Returns the median over patients of their cells' median."""
-    return float(np.median([np.median(distances[patients == name]) for name in np.unique(patients)]))
+    return float(np.median([np.median(distances[own]) for _, own in rows_by_patient(patients)]))

@@ -13,8 +13,9 @@ from malaria_exp.evaluation.metrics import Ranking
 HALF = 0.5
 # Of the resampled validation patients by which a chance is estimated, and of those that a rule resamples itself.
 MOST_RESAMPLES = 200
-# Candidates among which the chance is estimated; the threshold itself is chosen among all scores.
-CANDIDATES = 512
+# Candidates among which the chance is estimated; the threshold itself is chosen among all scores, or so many of them that lie evenly over the
+# cells.
+CANDIDATES, MOST_CANDIDATES = 512, 10_000
 
 # How the rule of a threshold begins that could not be chosen.
 NOT_CHOSEN = f"{HALF:g}, as"
@@ -113,9 +114,12 @@ class _Curves:
 
     def __init__(self, labels: np.ndarray, scores: np.ndarray, number: np.ndarray, patients: int) -> None:
         ranking = Ranking(labels, scores)
-        own = np.eye(patients)[:, number]
-        self.candidates = ranking.thresholds
-        self.tp, self.fp = ranking.curve(own)
+        kept = _evenly(len(ranking.thresholds), MOST_CANDIDATES)
+        self.candidates = ranking.thresholds[kept]
+        # Of each cell the highest candidate at which it is predicted parasitized.
+        first = np.searchsorted(kept, ranking.step_of_cell)
+        own = [np.bincount((number * len(kept) + first)[labels == label], minlength=patients * len(kept)) for label in (1, 0)]
+        self.tp, self.fp = (counts.reshape(patients, -1).cumsum(axis=1).astype(np.float64) for counts in own)
         if self.candidates[0] < 1:
             # One more, at which no cell is predicted parasitized.
             self.candidates = np.append(np.nextafter(self.candidates[0], 2.0), self.candidates)
@@ -128,10 +132,8 @@ class _Curves:
 
     def thinned(self) -> "_Curves":
         """Returns the curves at CANDIDATES of the candidates, spread evenly over the cells."""
-        if len(self.candidates) <= CANDIDATES:
-            return self
         thin = object.__new__(_Curves)
-        keep = np.unique(np.linspace(0, len(self.candidates) - 1, CANDIDATES).astype(int))
+        keep = _evenly(len(self.candidates), CANDIDATES)
         thin.candidates, thin.tp, thin.fp = self.candidates[keep], self.tp[:, keep], self.fp[:, keep]
         return thin
 
@@ -172,6 +174,11 @@ class _Curves:
             if (found := rule.kept(at, at_half)) is not None:
                 kept.append(found)
         return float(np.mean(kept)) if kept else None
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """Returns indices below `count`, ascending, the first and the last among them: all, or `most` at equal distances."""
+    return np.arange(count) if count <= most else np.unique(np.linspace(0, count - 1, most).astype(int))
 
 
 def reached(rate: float, target: float) -> bool | None:
