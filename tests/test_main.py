@@ -93,33 +93,46 @@ def test_the_blocker_blocks(program, tmp_path):
     assert program(script=tmp_path / "import_it.py").returncode == BLOCKED
 
 
-@pytest.mark.parametrize(
-    ("arguments", "shown"),
-    [
+SEVERAL = f"""
+import contextlib, io, json, sys
+
+sys.path.insert(0, {str(ROOT)!r})
+from malaria_exp import main
+
+found = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = [{str(RUN)!r}, *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            main.main()
+        except SystemExit as ended:
+            found.append([ended.code or 0, out.getvalue(), err.getvalue()])
+print(json.dumps(found))
+"""
+
+
+def test_looking_around_needs_no_tensorflow(program, tmp_path):
+    """Several commands in one process, as each start takes a second."""
+    looks = [
         (["--help"], ["task=list", "Groups and their options", "model: "]),
         (["--cfg", "job", "model=lenet_sequential", "seed=3"], ["seed: 3", "name: lenet_sequential", "assurance:"]),
         (["task=list"], ["cellnet", "Trains, evaluates and reports (the default).", "aug=[first,second]"]),
         (["task=list", "task.show=trainer/fit"], ["trainer.epochs: a whole number >= 1, default "]),
-    ],
-)
-def test_looking_around_needs_no_tensorflow(program, arguments, shown):
-    done = program(*arguments)
+    ]
+    (tmp_path / "several.py").write_text(SEVERAL)
+    done = program(json.dumps([arguments for arguments, _ in looks]), script=tmp_path / "several.py")
     assert (done.returncode, done.stderr) == (0, "")
-    assert not [text for text in shown if text not in done.stdout]
+    for (_, shown), (code, out, err) in zip(looks, json.loads(done.stdout), strict=True):
+        assert (code, err) == (0, "")
+        assert not [text for text in shown if text not in out]
     assert files(Path.cwd()) == [], "nothing is written"
 
 
-@pytest.mark.parametrize(
-    ("line", "choices"),
-    [
-        ("python run.py model=", {"model=cellnet", "model=lenet_sequential"}),
-        ("python run.py model=lenet_sequential model.filters", {"model.filters=", "model.filters_2="}),
-    ],
-)
-def test_tab_completion_needs_no_tensorflow(program, line, choices):
+def test_tab_completion_needs_no_tensorflow(program):
+    line = "python run.py model=lenet_sequential model.filters"
     done = program("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
     assert (done.returncode, done.stderr) == (0, "")
-    assert choices <= set(done.stdout.split())
+    assert {"model.filters=", "model.filters_2="} <= set(done.stdout.split())
     assert files(Path.cwd()) == []
 
 

@@ -110,8 +110,9 @@ def test_content_is_equal_exactly_when_the_pixels_are(table, pictures):
         "softness": 2,
         "noise": 2,
     }
+    plain = set(small().content)
     for change in ({key: value} for key, value in changes.items()):
-        assert not set(small(**change).content) & set(small().content)
+        assert not set(small(**change).content) & plain
     assert set(small(contrast=1).content) == set(small(contrast=1.0).content)
 
 
@@ -282,7 +283,7 @@ EXTREMES = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(options=st.fixed_dictionaries(EXTREMES))
 def test_no_values_of_the_parameters_spoil_a_picture(options):
     table = build("dataset", "synthetic", {"infected_patients": 2, "healthy_patients": 2, "cells_per_patient": 4, **options})

@@ -113,7 +113,7 @@ def test_one_class_still_draws(label):
         patients.per_patient(rows(labels), threshold="fixed"),
         patients.worst_errors([], []),
     ):
-        assert png_bytes(figure)
+        figure.draw_without_rendering()
     assert "undefined" in words(results.roc(labels, SCORES, PATIENTS))
 
 

@@ -251,7 +251,7 @@ def test_a_launcher_of_the_same_name_elsewhere_changes_nothing(tmp_path):
         "@dataclass\nclass Schema:\n    _target_: str = 'other'\n    backend: str = 'loky'\n"
         "ConfigStore.instance().store(group='hydra/launcher', name='joblib', node=Schema, provider='other')\n"
     )
-    told = multirun(["hydra/launcher=joblib", "seed=abc,-1"], tmp_path / "out", PYTHONPATH=str(tmp_path))[1]
+    told = multirun(["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "seed=abc,-1"], tmp_path / "out", PYTHONPATH=str(tmp_path))[1]
     assert states(tmp_path / "out") == {0: "failed", 1: "failed"}
     assert "schema" not in told
 
