@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
 .PHONY: install install-dev run test lint bench clean
 
@@ -14,8 +14,9 @@ install-dev: $(VENV)/dev.stamp
 run: $(VENV)/run.stamp
 	$(VENV)/bin/python run.py $(ARGS)
 
+# A process that dies fails its test and is not begun again, as pytest-xdist may then wait forever. Files begin in the order of tests/conftest.py.
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .
