@@ -59,6 +59,18 @@ def no_shortcuts(reason: str) -> dict[str, Any]:
     return {"auc": None, "features": [], "reason": reason}
 
 
+def shortcut_line(found: Mapping[str, Any]) -> str:
+    """Returns the baseline's result in a line, or why there is none."""
+    auc = found["auc"]
+    if auc is None or auc["value"] is None:
+        return describe_shortcuts(found)
+    return f"AUC {auc['value']:.4f}{_limits(auc)} without looking at a cell, from its file alone; chance is .5"
+
+
+def _limits(auc: Mapping[str, Any]) -> str:
+    return "" if auc["low"] is None else f" ({auc['low']:.3f} to {auc['high']:.3f})"
+
+
 def describe_shortcuts(found: Mapping[str, Any]) -> str:
     """Returns what the baseline says of the data, in words.
 
@@ -69,8 +81,7 @@ def describe_shortcuts(found: Mapping[str, Any]) -> str:
     if auc is None or auc["value"] is None:
         reason = found["reason"] or "there are no cells of both classes"
         return f"No shortcut baseline, which guesses labels without looking at a cell: {reason}."
-    limits = "" if auc["low"] is None else f" ({auc['low']:.3f} to {auc['high']:.3f})"
-    text = f"Without looking at a cell, from {', '.join(found['features'])}, labels are guessed with an AUC of {auc['value']:.3f}{limits}."
+    text = f"Without looking at a cell, from {', '.join(found['features'])}, labels are guessed with an AUC of {auc['value']:.3f}{_limits(auc)}."
     if auc["low"] is None or auc["low"] <= 0.5 <= auc["high"]:
         return f"{text} That may be chance (.5): no shortcut was found."
     return (

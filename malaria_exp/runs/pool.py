@@ -19,7 +19,7 @@ from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, Sortab
 from malaria_exp.evaluation.reports.patient_cells import PAGE, anchor
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
-from malaria_exp.evaluation.shortcuts import describe_shortcuts, no_shortcuts, shortcut_entry
+from malaria_exp.evaluation.shortcuts import no_shortcuts, shortcut_entry, shortcut_line
 from malaria_exp.evaluation.summary import first_threshold, headline, shown_cells
 from malaria_exp.evaluation.usefulness.chapters import further_chapters
 from malaria_exp.runs import provenance
@@ -75,7 +75,7 @@ def show_results(results: Sequence[Result], folder: Path) -> None:
     console().print(terminal_table(results))
     log.log(RESULT, f"tables    {folder / 'table.csv'}, table.md, table.tex")
     for one in results:
-        log.log(RESULT, f"shortcut  {describe_shortcuts(one.metrics['subsets']['test']['shortcut'])}")
+        log.log(RESULT, f"shortcut  {shortcut_line(one.metrics['subsets']['test']['shortcut'])}")
         log.log(RESULT, f"pooled    {folder / one.folder.name if len(results) > 1 else folder}/report.html")
 
 

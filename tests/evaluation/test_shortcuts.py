@@ -1,7 +1,7 @@
 import numpy as np
 
 from malaria_exp.config.registry import build
-from malaria_exp.evaluation.shortcuts import describe_shortcuts, no_shortcuts, shortcut_entry, shortcut_scores
+from malaria_exp.evaluation.shortcuts import describe_shortcuts, no_shortcuts, shortcut_entry, shortcut_line, shortcut_scores
 
 SETTINGS = {"interval": build("interval", "clustered", {}), "resamples": 0, "confidence": 0.95, "seed": 0}
 
@@ -22,6 +22,7 @@ def test_labels_that_files_give_away_are_found_on_other_patients():
     found = entry(leak=2.0)
     assert found["auc"]["low"] > 0.8
     assert "give labels away" in describe_shortcuts(found)
+    assert shortcut_line(found).startswith(f"AUC {found['auc']['value']:.4f} (")
 
 
 def test_files_that_tell_nothing_are_said_to_tell_nothing():

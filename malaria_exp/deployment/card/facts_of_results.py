@@ -88,15 +88,17 @@ def errors(record: CardRecord) -> str | None:
 @fact("metrics.json: subsets.*.per_patient; plots/per_patient.png")
 def per_patient(record: CardRecord) -> str | None:
     """Patient by patient."""
-    found, first = record.metrics["subsets"][reported_subset(record.metrics)]["per_patient"], first_threshold(record.metrics)
-    texts = []
+    part, first = record.metrics["subsets"][reported_subset(record.metrics)], first_threshold(record.metrics)
+    found, texts = part["per_patient"], []
     for rate in ("sensitivity", "specificity"):
         values = sorted(value for one in found if (value := one["at"][first][rate]) is not None)
         if values:
             texts.append(
                 f"{rate} of {len(values)} patients from {values[0]:.3f} to {values[-1]:.3f}, median {values[len(values) // 2]:.3f}"
             )
-    return f"At the threshold {first}: {'; '.join(texts)}. No other subgroup is recorded." if texts else None
+    groups = ", ".join(dict.fromkeys(str(row["title"]).lower() for row in part.get("subgroups") or ()))
+    more = f"The report compares groups, with tests: {groups}." if groups else "No other subgroup is recorded."
+    return f"At the threshold {first}: {'; '.join(texts)}. {more}" if texts else None
 
 
 @fact("metrics.json of the evaluations given as runs=")

@@ -6,7 +6,7 @@ from typing import Any
 from malaria_exp.data.cell_table import of_patients
 from malaria_exp.evaluation.intervals.interval_interface import PATIENTS_UNKNOWN
 from malaria_exp.evaluation.reports.templates import number
-from malaria_exp.evaluation.shortcuts import describe_shortcuts
+from malaria_exp.evaluation.shortcuts import shortcut_line
 from malaria_exp.evaluation.summary import STAYED_SEALED, reported_subset
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "f1")
@@ -42,7 +42,7 @@ def results_table(metrics: Mapping[str, Any], *, leaky: bool = False) -> str:
             f"  in brackets: {metrics['interval']['confidence']:.0%} interval over patients{_worth(next(iter(part['at'].values())))}"
         )
     if "shortcut" in part:
-        lines.append(f"  shortcut  {describe_shortcuts(part['shortcut'])}")
+        lines.append(f"  shortcut  {shortcut_line(part['shortcut'])}")
     return "\n".join([*_validation(metrics, reported=subset, stamp="  LEAKY" if leaky else ""), *lines])
 
 
