@@ -76,7 +76,7 @@ class KerasModel:
     def __init__(self, facts: ModelFacts, saved: SavedModel) -> None:
         import tensorflow as tf
 
-        self.facts = facts
+        self.facts, self.saved = facts, saved
         from malaria_exp.training.ood_model import with_ood
 
         model, size = with_ood(saved.uncalibrated, LogitMap(), saved.detector, saved.views), facts.rule.size

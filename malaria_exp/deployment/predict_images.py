@@ -17,7 +17,7 @@ from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
-from malaria_exp.deployment.explanations.occlusion import MEANING, draw_map, occlusion_map
+from malaria_exp.deployment.explanations.draw_one import Drawer, map_drawer
 from malaria_exp.deployment.image_sources import NewImages, open_images
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
 from malaria_exp.deployment.prediction_page import render_page
@@ -55,7 +55,8 @@ class Settings:
         part: which of them this one is, from 0.
         patients: whose cells the images are.
         pictures: cells in each group of the page.
-        explain: of these, so many have an occlusion map.
+        explain: of these, so many have a map.
+        method: how maps are made, an option of the group `explanation`.
     """
 
     parts: PositiveInt = 1
@@ -63,6 +64,7 @@ class Settings:
     patients: Patients = "names"
     pictures: Pictures = 24
     explain: Pictures = 0
+    method: str = "occlusion"
 
     @classmethod
     def of(cls, config: Config) -> "Settings":
@@ -100,6 +102,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
 
         numbers = settings.numbers(len(images.names), batch_size)
         model = open_model(source)
+        drawer = map_drawer(model, settings.method, config) if settings.explain else None
         identity = {
             "images": _hash(images.names),
             "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE, OOD_FILE) if (source / name).is_file()],
@@ -111,7 +114,7 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
             log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
         try:
             score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers)
-            folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config, model=model)
+            folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config, drawer=drawer)
             part.finish()
         finally:
             part.close()
@@ -135,7 +138,7 @@ def write_results(
     numbers: range,
     config: Config,
     *,
-    model: DeployedModel | None = None,
+    drawer: Drawer | None = None,
     shown_at: Path | None = None,
 ) -> dict[str, Any]:
     """Writes what predictions come to: summary.json, patients.csv where patients are known, and the page.
@@ -147,17 +150,17 @@ def write_results(
         images: all of them.
         numbers: of those that were predicted.
         config: of the job.
-        model: that draws maps; None opens it if any are asked for.
+        drawer: of maps; None opens the model if any are asked for.
         shown_at: the folder's name for messages, where it is another one until it is whole.
 
     Returns:
         Plain values for status.json.
     """
     settings, decoded = Settings.of(config), images_decoder(images)
-    if settings.explain and model is None:
+    if settings.explain and drawer is None:
         from malaria_exp.deployment.open_model import open_model
 
-        model = open_model(facts.folder)
+        drawer = map_drawer(open_model(facts.folder), settings.method, config)
     counts = Counts(facts, settings.patients, settings.pictures)
     for image in read_rows(path, facts, numbers.start):
         counts.add(image)
@@ -189,12 +192,12 @@ def write_results(
         facts,
         counts,
         patients,
-        lambda image, place: pictures_of(decoded, image.number, facts.rule, model if place < settings.explain else None),
+        lambda image, place: pictures_of(decoded, image.number, facts.rule, drawer if place < settings.explain else None),
         title="Predictions",
         leaky=bool(metrics.get("leaky")),
         confidence=config.evaluation.confidence,
         rates=rates,
-        notes=[*_notes(facts, counts, images, numbers), *([together.words] if together else []), *([MEANING] if settings.explain else [])],
+        notes=[*_notes(facts, counts, images, numbers), *([together.words] if together else []), *([drawer.meaning] if drawer else [])],
     )
     write_text(folder / REPORT, page)
     first, threshold = next(iter(thresholds.items()))
@@ -255,10 +258,10 @@ def _notes(facts: ModelFacts, counts: Counts, images: NewImages, numbers: range)
     return notes
 
 
-def pictures_of(decoded: Decode, number: int, rule: ResizeRule, model: DeployedModel | None = None) -> list[tuple[bytes, str]]:
+def pictures_of(decoded: Decode, number: int, rule: ResizeRule, drawer: Drawer | None = None) -> list[tuple[bytes, str]]:
     """Returns the pictures of an image for the page, PNG bytes and what they show; none of one that can no longer be read.
 
-    With a model the second is its occlusion map.
+    With a drawer the second is its map.
     """
     try:
         pixels = resize(decoded(number), rule)
@@ -267,9 +270,8 @@ def pictures_of(decoded: Decode, number: int, rule: ResizeRule, model: DeployedM
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG")
     found = [(out.getvalue(), "the cell as the model sees it")]
-    if model is not None:
-        values = occlusion_map(lambda images: model(images).score, pixels)
-        found.append((draw_map(pixels, values), "the map of what speaks for parasitized, and what against"))
+    if drawer is not None:
+        found.append((drawer.draw(pixels), "the map of what speaks for parasitized, and what against"))
     return found
 
 

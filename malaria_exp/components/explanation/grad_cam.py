@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp.config.registry import register
+from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.deployment.explanations.explained_model import ExplainedModel, Explanation
+from malaria_exp.deployment.explanations.overlay import to_cell
 from malaria_exp.evaluation.layer_calls import replaced_calls
 from malaria_exp.utils.errors import ConfigError, did_you_mean
 
@@ -35,6 +37,7 @@ def grad_cam(*, layer: str | None = None) -> Explanation:
 @dataclass(frozen=True)
 class _GradCam:
     layer: str | None
+    least = 1e-6
     unit = "weighted features"
     caption = (
         "Grad-CAM takes the features of a late layer, weighs each by how much the score grows with it, and adds them up. Its places are"
@@ -64,8 +67,10 @@ class _GradCam:
         gradients = tape.gradient(logits, outputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         # Members that look at several views of a cell have it as it lies first.
         maps = [_weigh(output[: len(images)], gradient[: len(images)]) for output, gradient in zip(outputs, gradients, strict=True)]
+        # Members may have maps of different sizes.
         edge = max(one.shape[1] for one in maps)
-        return np.sum([one.repeat(edge // one.shape[1], axis=1).repeat(edge // one.shape[1], axis=2) for one in maps], axis=0)
+        rule = ResizeRule(edge, "stretch")
+        return np.sum([[to_cell(values, (edge, edge), rule) for values in one] for one in maps], axis=0)
 
 
 def _weigh(output: "tf.Tensor", gradient: "tf.Tensor") -> np.ndarray:

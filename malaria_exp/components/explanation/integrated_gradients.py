@@ -36,6 +36,7 @@ class _IntegratedGradients:
     baseline: Baseline
     steps: int
     blur: float
+    least = 0.02
     unit = "log-odds added by a pixel"
     caption = (
         "Integrated gradients change the cell step by step from its mean color to what it is, and note what each pixel adds to the log-odds."

@@ -8,7 +8,7 @@ import numpy as np
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Range
 from malaria_exp.deployment.explanations.explained_model import ExplainedModel, Explanation
-from malaria_exp.deployment.explanations.occlusion import PATCH, STRIDE, occlusion_map
+from malaria_exp.deployment.explanations.occlusion import FULL, PATCH, STRIDE, occlusion_map
 
 Part = Annotated[float, Range(low=0.01, high=1)]
 
@@ -28,6 +28,7 @@ def occlusion(*, patch: Part = PATCH, stride: Part = STRIDE) -> Explanation:
 class _Occlusion:
     patch: float
     stride: float
+    least = FULL
     unit = "log-odds lost when hidden"
     caption = (
         "Occlusion hides one patch after the other under the cell's mean color and notes how much the log-odds of parasitized fall. It only"

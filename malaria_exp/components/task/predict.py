@@ -23,6 +23,7 @@ def predict(
     patients: Patients = "names",  # noqa: ARG001
     pictures: Pictures = 24,  # noqa: ARG001
     explain: Pictures = 0,  # noqa: ARG001
+    method: str = "occlusion",  # noqa: ARG001
 ) -> None:
     """Scores new images (run=outputs/... or a bundle, images=a file, folder, zip, list, pattern or URL): a CSV, counts, a page.
 
@@ -33,6 +34,7 @@ def predict(
             are of one patient).
         pictures: cells in each group of the page: the highest and lowest scores, the least certain, and those unlike the training data.
         explain: so many of them have a map of what speaks for parasitized and what against; a map takes as long as about 300 cells.
+        method: how maps are made, an option of the group explanation; a bundle gives scores alone, of which occlusion makes maps.
     """
     from malaria_exp.deployment.predict_images import predict_images
     from malaria_exp.runs.storage import keep_copy

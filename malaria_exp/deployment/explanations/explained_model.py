@@ -74,10 +74,12 @@ class Explanation(Protocol):
     Attributes:
         unit: what its numbers are, in a few words, for the scale beside a map.
         caption: in plain words, what a map shows and how it is made.
+        least: the value that is drawn in full color where a map has none above it, so that noise stays faint.
     """
 
     unit: str
     caption: str
+    least: float
 
     def __call__(self, model: ExplainedModel, images: np.ndarray) -> np.ndarray:
         """Computes a map of each cell.

@@ -87,17 +87,18 @@ def _log_odds(scores: np.ndarray) -> np.ndarray:
     return np.log(scores) - np.log1p(-scores)
 
 
-def draw_map(image: np.ndarray, values: np.ndarray) -> bytes:
+def draw_map(image: np.ndarray, values: np.ndarray, *, least: float = FULL) -> bytes:
     """Draws a map over its cell; `MEANING` says in words what it shows.
 
     Args:
         image: the cell, RGB, uint8 (size, size, 3).
         values: its map, (size, size).
+        least: value in full color, or the largest of the map if that is larger.
 
     Returns:
         A PNG, each pixel of the cell repeated a whole number of times, to an edge of about 192 pixels.
     """
-    pixels = overlay(image, values / max(FULL, float(np.abs(values).max())))
+    pixels = overlay(image, values / max(least, float(np.abs(values).max())))
     factor = max(1, round(EDGE / len(image)))
     out = io.BytesIO()
     Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1)).save(out, "PNG")

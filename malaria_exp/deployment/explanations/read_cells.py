@@ -103,10 +103,12 @@ def given_cells(config: Config, rule: ResizeRule, model: ExplainedModel) -> Cell
             raise ConfigError(
                 f"images: {len(images.names):,} images; task=explain takes at most {MOST_IMAGES}. Name those you want to look at."
             )
-        try:
-            pixels = {name: decode(images.read(number)) for number, name in enumerate(images.names)}
-        except BadImageError as error:
-            raise DataError(f"images: an image cannot be used: {error}.") from None
-    scores = model.score(np.stack([resize(image, rule) for image in pixels.values()]))
-    cells = [ShownCell.of(name, image, rule, float(score)) for (name, image), score in zip(pixels.items(), scores, strict=True)]
+        pixels = []
+        for number, name in enumerate(images.names):
+            try:
+                pixels.append(decode(images.read(number)))
+            except BadImageError as error:
+                raise DataError(f"images: '{name}' cannot be used: {error}.") from None
+    scores = model.score(np.stack([resize(image, rule) for image in pixels]))
+    cells = [ShownCell.of(name, image, rule, float(score)) for name, image, score in zip(images.names, pixels, scores, strict=True)]
     return Cells({"images": cells}, [], [], "images given")

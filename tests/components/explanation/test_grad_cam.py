@@ -51,6 +51,14 @@ def test_the_members_of_an_ensemble_are_added_up_also_if_they_look_at_several_vi
     assert maps(together).shape == maps(network).shape
 
 
+def test_members_may_have_maps_of_different_sizes():
+    members = [build("model", name, {"image_size": 32, **SMALL.get(name, {})}) for name in ("lenet_functional", "cellnet")]
+    edges = {maps(member).shape[1] for member in members}
+    inputs = keras.Input((32, 32, 3))
+    together = keras.Model(inputs, MeanLogit("probability")([member(inputs) for member in members]))
+    assert len(edges) == 2 and maps(together).shape[1] == max(edges)
+
+
 def test_features_are_weighed_by_their_mean_gradients():
     inputs = keras.Input((32, 32, 3))
     features = layers.Conv2D(4, 4, 4, name="features")(inputs)

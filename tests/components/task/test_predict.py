@@ -15,7 +15,7 @@ from PIL import Image
 
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment import open_model
-from malaria_exp.deployment.explanations.occlusion import MEANING
+from malaria_exp.deployment.explanations.draw_one import COLORS
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
 HOSTILE = '=HYPERLINK("x")<script>alert(1)</script>.png'
@@ -94,7 +94,14 @@ def test_maps_stand_beside_the_first_cells_of_each_group(predict):
     maps = [place for place, words in enumerate(shows) if words.startswith("the map")]
     # Three groups have more than two cells, and one image is foreign.
     assert len(maps) == 3 * 2 + 1
-    assert maps[:2] == [1, 3] and MEANING in page.text
+    assert maps[:2] == [1, 3] and COLORS in page.text
+
+
+def test_a_method_that_scores_alone_do_not_allow_is_refused_before_any_cell_is_scored(predict, model):
+    for name, words in (("grad_cam", "task.method: it needs the run's own model"), ("occlusions", "Did you mean 'occlusion'")):
+        with pytest.raises(ConfigError, match=words):
+            predict(name, "task.explain=2", f"task.method={name}")
+    assert model.batches == []
 
 
 def test_parasitaemia_is_told_of_each_patient_that_is_known(predict, cells):

@@ -73,6 +73,13 @@ def test_given_images_are_explained_without_labels_the_same_each_time(run_task, 
     assert json.loads((folders[0] / "explanations.json").read_text())["pointing_game"] is None
 
 
+def test_the_page_of_new_images_has_maps_by_another_method(run_task, finished_run, tmp_path):
+    (tmp_path / "cell.png").write_bytes(png_bytes(np.random.default_rng(0).integers(60, 255, (40, 40, 3), dtype=np.uint8)))
+    command = ["task=predict", f"run={finished_run}", f"images={tmp_path}/cell.png", "task.explain=1", "task.method=integrated_gradients"]
+    page = (run_task(command, tmp_path / "out") / "report.html").read_text()
+    assert "Integrated gradients change the cell" in page and "the map of what speaks" in page
+
+
 def test_what_cannot_be_explained_is_one_message(run_task, finished_run, tmp_path):
     for overrides, error, words in (
         ([], ConfigError, "run: missing"),
