@@ -29,7 +29,8 @@ def grad_cam(*, layer: str | None = None) -> Explanation:
     """Grad-CAM: where the features that the logit grows with are found, in a late layer's coarse map.
 
     Args:
-        layer: name or path of the layer whose output is weighed; null for the last one that still has at least 7 x 7 places.
+        layer: name or path of the layer whose output is weighed; null for the last one that still has at least 7 x 7 places and is no
+            convolution before its activation.
     """
     return _GradCam(layer)
 
@@ -123,8 +124,17 @@ def _choose(part: "keras.Model", image: np.ndarray, name: str | None) -> "keras.
                 f" Those that do: {', '.join(names)}."
             )
         return own[-1]
-    least = min(PLACES, max(edge for _, edge in found))
-    return next(layer for layer, edge in reversed(found) if edge >= least)
+    done = [one for one in found if not _unfinished(one[0])] or found
+    least = min(PLACES, max(edge for _, edge in done))
+    return next(layer for layer, edge in reversed(done) if edge >= least)
+
+
+def _unfinished(layer: "keras.Layer") -> bool:
+    """Tells whether a layer's output is on the way to features: a convolution without activation, or the padding before one."""
+    import keras
+
+    bare = hasattr(layer, "kernel_size") and getattr(layer, "activation", None) is keras.activations.linear
+    return bare or isinstance(layer, keras.layers.ZeroPadding2D)
 
 
 def _edge(shape: tuple[int | None, ...]) -> int:

@@ -59,6 +59,15 @@ def test_members_may_have_maps_of_different_sizes():
     assert len(edges) == 2 and maps(together).shape[1] == max(edges)
 
 
+def test_the_layer_is_the_last_with_enough_places_and_its_activation_done():
+    network = build("model", "cellnet", {"image_size": 64, "stem": 4, "widths": [8, 8, 8]})
+    images = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)
+    # Stages of 16, 8 and 4 places; the third begins with a convolution that still has 8, before pooling.
+    added = [layer.name for layer in network.layers if isinstance(layer, layers.Add)]
+    assert np.allclose(maps(network, images), maps(network, images, layer=added[1]))
+    assert maps(network, images).shape == (1, 8, 8)
+
+
 def test_features_are_weighed_by_their_mean_gradients():
     inputs = keras.Input((32, 32, 3))
     features = layers.Conv2D(4, 4, 4, name="features")(inputs)
