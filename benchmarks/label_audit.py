@@ -1,13 +1,14 @@
 """Which ranking finds wrong labels that were planted: the audit's, or cleanlab's? And what training on the audited labels changes.
 
     python -m pip install cleanlab
-    python benchmarks/label_audit.py cell_images.zip [--plantings 4] [--patients 40] [--cells 60] [--rate 0.05]
+    python benchmarks/label_audit.py cell_images.zip [--plantings 5] [--patients 36] [--cells 50] [--rate 0.05]
     python benchmarks/label_audit.py cell_images.zip --effect --plantings 2
     python benchmarks/label_audit.py                      # synthetic cells alone
 
-Of each planting other patients and other cells are drawn. Uniform: labels of any cells are turned; look-alikes: labels of cells whose score,
-by models of the labels as they were, is nearest to the other class. Models of a few epochs are trained on folds of the patients, and both sides
-rank the cells by the same models. A real set has mistakes of its own, which count as false alarms on both sides.
+Of each planting other patients and other cells are drawn. Uniform: labels of any cells are turned; look-alikes: labels of cells whose
+score, by the models of the uniform planting that never saw the patient, is nearest to the other class. Models of a few epochs are trained on
+folds of the patients, and both sides rank the cells by the same models. A real set has mistakes of its own, which count as false alarms on both
+sides.
 
 With --effect a fourth of the patients, whose labels stay as they were, is held out of planting and audit, and a model is trained on the others'
 labels: as planted, with the audit's weights, with contradicted cells dropped or relabeled, and as they were before.
@@ -23,6 +24,7 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from malaria_exp.config.durations import RunLength
 from malaria_exp.config.registry import build
 from malaria_exp.data.cell_table import CellTable
 from malaria_exp.data.open_batches import training_batches
@@ -33,10 +35,7 @@ from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.calibration import fit_calibration
 from malaria_exp.evaluation.label_audit import LabelAudit, join_models
 from malaria_exp.evaluation.predictions import sigmoid
-from malaria_exp.tracking.logger_queue import Loggers
-from malaria_exp.tracking.tracker import Tracker
 from malaria_exp.training.predict import Scorer
-from malaria_exp.training.trainer_interface import TrainerInputs
 from malaria_exp.training.views import with_views
 from malaria_exp.utils.machine import machine
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
@@ -44,6 +43,7 @@ from malaria_exp.utils.tensorflow_setup import load_tensorflow
 KINDS = ("uniform", "look-alikes")
 # Of each class, the fraction of cells, those nearest to the other class, among which look-alikes are planted.
 NEAREST = 0.15
+BATCH, VIEWS = 64, (1, 4)
 OURS, ALONE = "task=audit", "models that never saw the patient, 4 views"
 EFFECTS = ("as planted", "weighted", "dropped", "relabeled", "as they were")
 
@@ -52,7 +52,7 @@ def main() -> None:
     """Prints a table for each data set and kind of planting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", nargs="?", help="NIH's cell_images.zip; synthetic cells alone without it")
-    for name, value in {"plantings": 4, "patients": 40, "cells": 60, "folds": 3, "size": 32, "epochs": 5, "seed": 0}.items():
+    for name, value in {"plantings": 5, "patients": 36, "cells": 50, "folds": 3, "size": 32, "epochs": 5, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--rate", type=float, default=0.05, help="fraction of labels that are turned")
     parser.add_argument("--effect", action="store_true", help="what training on the audited labels changes, instead of the rankings")
@@ -69,25 +69,28 @@ def main() -> None:
     sources = {"synthetic": build("dataset", "synthetic", {"infected_patients": 60, "healthy_patients": 20})}
     if asked.archive:
         sources["nih"] = build("dataset", "nih", {"path": asked.archive})
+    model = SmallModel(asked.size, asked.epochs * asked.patients * asked.cells * (asked.folds - 1) // (asked.folds * BATCH))
     with tempfile.TemporaryDirectory() as folder:
         for table in sources.values():
-            study(table, open_pixel_cache(table, ResizeRule(asked.size, "pad"), Path(folder)), asked)
+            study(table, open_pixel_cache(table, ResizeRule(asked.size, "pad"), Path(folder)), model, asked)
 
 
-def study(table: CellTable, pixels: PixelCache, asked: argparse.Namespace) -> None:
+def study(table: CellTable, pixels: PixelCache, model: "SmallModel", asked: argparse.Namespace) -> None:
     """Plants and audits, and prints what was found."""
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for number in range(asked.plantings):
         started = time.time()
         rng = np.random.default_rng([asked.seed, number])
         rows = draw(table, rng, asked)
-        some = Sample(table.select(rows), pixels.select(rows), rng, asked)
+        some = Sample(table.select(rows), pixels.select(rows), model, rng, asked)
         clean = some.table.label.astype(np.int64)
-        before = some.fold_logits(clean, 0)
-        for kind in KINDS:
-            planted = plant(kind, clean, before[some.fold, np.arange(len(clean))], some.held_out, asked.rate, rng)
+        before = np.zeros(len(clean))
+        for seed, kind in enumerate(KINDS):
+            planted = plant(kind, clean, before, some.held_out, asked.rate, rng)
             label = np.where(planted, 1 - clean, clean)
-            found[kind].append(some.effect(label, clean) if asked.effect else some.rankings(label, planted))
+            plain, flips = some.fold_logits(label, seed)
+            before = flips[some.fold, np.arange(len(clean))]
+            found[kind].append(some.effect(label, clean, flips) if asked.effect else some.rankings(label, planted, plain, flips))
         print(
             f"  {table.name}, planting {number + 1} of {asked.plantings}: {len(clean):,} cells, {time.time() - started:.0f} s", flush=True
         )
@@ -116,18 +119,51 @@ def plant(kind: str, clean: np.ndarray, logit: np.ndarray, held_out: np.ndarray,
     return planted
 
 
+class SmallModel:
+    """A model that is trained many times; it is built and compiled once, which takes longer than a training.
+
+    Args:
+        size: edge of its images in pixels.
+        steps: of a training.
+    """
+
+    def __init__(self, size: int, steps: int) -> None:
+        self.steps = steps
+        self._build = lambda: build("model", "cellnet", {"image_size": size, "stem": 8, "widths": [16, 32, 64], "momentum": 0.6})
+        self.model = self._build()
+        multiplier = build("schedule", "triangular", {}, RunLength(1, steps, BATCH))
+        self.optimizer = build("optimizer", "adamw", {"learning_rate": 6e-3, "weight_decay": 0.02}, multiplier)
+        self.optimizer.build(self.model.trainable_variables)
+        self.fresh = [variable.numpy() for variable in self.optimizer.variables]
+        self.model.compile(self.optimizer, build("loss", "bce", {}), jit_compile=False)
+        self.scorers = {views: Scorer(with_views(self.model, views), 512) for views in VIEWS}
+
+    def train(self, batches: Any, seed: int) -> None:
+        """Trains new weights on endless batches."""
+        import keras
+
+        keras.utils.set_random_seed(seed)
+        self.model.set_weights(self._build().get_weights())
+        for variable, value in zip(self.optimizer.variables, self.fresh, strict=True):
+            variable.assign(value)
+        self.model.fit(batches, steps_per_epoch=self.steps, epochs=1, verbose=0)
+
+
 class Sample:
     """Cells of some patients, dealt to folds.
 
     Args:
         table: the cells.
         pixels: their images.
+        model: is trained again and again.
         rng: deals the patients.
         asked: the command line.
     """
 
-    def __init__(self, table: CellTable, pixels: PixelCache, rng: np.random.Generator, asked: argparse.Namespace) -> None:
-        self.table, self.pixels, self.asked, self.seed = table, pixels, asked, int(rng.integers(2**31))
+    def __init__(
+        self, table: CellTable, pixels: PixelCache, model: "SmallModel", rng: np.random.Generator, asked: argparse.Namespace
+    ) -> None:
+        self.table, self.pixels, self.model, self.asked, self.seed = table, pixels, model, asked, int(rng.integers(2**31))
         names = rng.permutation(np.unique(table.patient))
         outside = len(names) // 4 if asked.effect else 0
         number = {name: -1 if place < outside else place % asked.folds for place, name in enumerate(names.tolist())}
@@ -135,54 +171,29 @@ class Sample:
         self.held_out = dealt < 0
         self.fold = np.maximum(dealt, 0)
 
-    def train(self, label: np.ndarray, rows: np.ndarray, seed: int, weight: np.ndarray | None = None) -> Any:
-        """Returns a model trained on some cells with these labels."""
-        import keras
-
-        keras.utils.clear_session()
+    def train(self, label: np.ndarray, rows: np.ndarray, seed: int, weight: np.ndarray | None = None) -> None:
+        """Trains the model anew, on some cells with these labels."""
         cells = Cells("train", rows, label[rows].astype(np.int8), self.pixels)
-        with tempfile.TemporaryDirectory() as folder:
-            inputs = TrainerInputs(
-                build_model=lambda: build(
-                    "model", "cellnet", {"image_size": self.asked.size, "stem": 8, "widths": [16, 32, 64], "momentum": 0.6}
-                ),
-                loss=build("loss", "bce", {}),
-                build_multiplier=lambda length: build("schedule", "triangular", {}, length),
-                build_optimizer=lambda multiplier: build("optimizer", "adamw", {"learning_rate": 6e-3, "weight_decay": 0.02}, multiplier),
-                batches=training_batches(
-                    cells,
-                    batch_size=64,
-                    augmentations=[build("aug", "dihedral", {})],
-                    seed=seed,
-                    resident_gb=4,
-                    sampling=UNIFORM.weighted(weight),
-                    epochs=self.asked.epochs,
-                ),
-                val=Cells("val", rows[:64], label[rows[:64]].astype(np.int8), self.pixels),
-                tracker=Tracker(Loggers({})),
-                folder=Path(folder),
-                seed=seed,
-                eval_batch_size=512,
-                identity="label_audit",
-                cache=Path(folder),
-            )
-            settings = {"epochs": self.asked.epochs, "precision": "float32", "checkpoint": None, "keep": "last"}
-            return build("trainer", "fit", settings).train(inputs).model
-
-    def logits(self, model: Any, views: int) -> np.ndarray:
-        """Returns the logits of all cells."""
-        return Scorer(with_views(model, views), 512).logits(
-            Cells("all", np.arange(len(self.table)), np.zeros(len(self.table), np.int8), self.pixels)
+        sampling = UNIFORM.weighted(np.ones(len(rows), np.float32) if weight is None else weight)
+        self.model.train(
+            training_batches(
+                cells, batch_size=BATCH, augmentations=[build("aug", "dihedral", {})], seed=seed, resident_gb=4, sampling=sampling, epochs=1
+            ).dataset(),
+            seed,
         )
 
-    def fold_logits(self, label: np.ndarray, seed: int, views: tuple[int, ...] = (4,)) -> np.ndarray:
-        """Returns the logits (folds, N) of the folds' models for all cells; for several numbers of views (views, folds, N)."""
+    def logits(self, views: int) -> np.ndarray:
+        """Returns the trained model's logits of all cells."""
+        cells = Cells("all", np.arange(len(self.table)), np.zeros(len(self.table), np.int8), self.pixels)
+        return self.model.scorers[views].logits(cells)
+
+    def fold_logits(self, label: np.ndarray, seed: int) -> np.ndarray:
+        """Returns the logits of the folds' models for all cells, of one view and of four, (2, folds, N)."""
         found = []
         for fold in range(self.asked.folds):
-            model = self.train(label, np.flatnonzero((self.fold != fold) & ~self.held_out), self.seed + 100 * seed + fold)
-            found.append([self.logits(model, number) for number in views])
-        stacked = np.array(found).swapaxes(0, 1)
-        return stacked[0] if len(views) == 1 else stacked
+            self.train(label, np.flatnonzero((self.fold != fold) & ~self.held_out), self.seed + 100 * seed + fold)
+            found.append([self.logits(views) for views in VIEWS])
+        return np.array(found).swapaxes(0, 1)
 
     def audit(self, label: np.ndarray, logits: np.ndarray) -> tuple[LabelAudit, float]:
         """Returns the audit of the cells that are not held out, as task=audit makes it."""
@@ -197,12 +208,11 @@ class Sample:
         joined, doubt = join_models(np.stack([scale(one[own]) for scale, one in zip(maps, logits, strict=True)]), tested, given)
         return LabelAudit(given, joined), doubt
 
-    def rankings(self, label: np.ndarray, planted: np.ndarray) -> dict[str, Any]:
+    def rankings(self, label: np.ndarray, planted: np.ndarray, plain: np.ndarray, flips: np.ndarray) -> dict[str, Any]:
         """Returns by ranking how doubtful each label is (higher: more), with what the issues lists hold."""
         from cleanlab.filter import find_label_issues
         from cleanlab.rank import get_label_quality_scores
 
-        plain, flips = self.fold_logits(label, 1, (1, 4))
         places = np.arange(len(label))
         found: dict[str, Any] = {"planted": planted}
         alone = flips[self.fold, places]
@@ -219,9 +229,9 @@ class Sample:
         found["list: task=audit, contradicted"] = audit.contradicted
         return found
 
-    def effect(self, label: np.ndarray, clean: np.ndarray) -> dict[str, float]:
+    def effect(self, label: np.ndarray, clean: np.ndarray, flips: np.ndarray) -> dict[str, float]:
         """Returns the AUC on the patients held out, by what the model was trained on."""
-        audit, _ = self.audit(label, self.fold_logits(label, 1))
+        audit, _ = self.audit(label, flips)
         own = np.flatnonzero(~self.held_out)
         relabeled = label.copy()
         relabeled[own[audit.contradicted]] = 1 - label[own[audit.contradicted]]
@@ -234,7 +244,8 @@ class Sample:
         }
         found = {}
         for name, (labels, rows, weight) in trained.items():
-            logits = self.logits(self.train(labels, rows, self.seed + 7, weight), 4)
+            self.train(labels, rows, self.seed + 7, weight)
+            logits = self.logits(4)
             found[name] = float(roc_auc_score(clean[self.held_out], logits[self.held_out]))
         return found
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def folds(cells, run_task, tiny_cellnet, tmp_path_factory):
     """Two of three folds of an untrained model: nothing here asks how good it is."""
     own = [item for item in tiny_cellnet if not item.startswith(("dataset.", "trainer."))]
     where = ["dataset=folder", f"dataset.path={cells}"]
-    shared = [*own, *where, "trainer=none", "split=patient_kfold", "split.k=3", "calibration=none"]
+    shared = [*own, *where, "trainer=none", "split=patient_kfold", "split.k=3", "calibration=none", "sampling=hard_examples"]
     root = tmp_path_factory.mktemp("folds")
     return [run_task([*shared, f"split.fold={fold}"], root / f"fold{fold}") for fold in range(FOLDS)]
 
@@ -77,7 +78,12 @@ def test_its_lists_are_read_back(audited, cells, folds):
 
 def test_the_page_shows_cells_of_both_classes_beside_others(audited):
     page = (audited / "audit.html").read_text(encoding="utf-8")
-    assert "weighted.csv" in page and "INCOMPLETE: fold 2 of 3 is missing" in page and "keep label and weight" in page
+    assert (
+        "sampling=hard_examples" in page
+        and "weighted.csv" in page
+        and "INCOMPLETE: fold 2 of 3 is missing" in page
+        and "keep label and weight" in page
+    )
     assert page.count('class="doubtful"') == 8
     assert page.count("data:image/jpeg") == 8 * 5
     assert "http" not in page.replace("http-equiv", "")
@@ -88,3 +94,10 @@ def test_what_cannot_be_audited_is_refused(run_task, folds, finished_run, tmp_pa
         run_task(["task=audit"], tmp_path / "none")
     with pytest.raises(RunFolderError, match=r"^runs: expected the finished folds of one configuration; received none.*patient_kfold"):
         run_task(["task=audit", f"runs=[{finished_run}]"], tmp_path / "one")
+    for fold in folds:
+        shutil.copytree(fold, tmp_path / "leaky" / fold.name)
+    status = tmp_path / "leaky" / folds[1].name / "status.json"
+    status.write_text(json.dumps(json.loads(status.read_text()) | {"leaky": True}))
+    with pytest.raises(RunFolderError, match=r"^runs: LEAKY: fold1\. A model that has seen a cell's patient repeats that cell's label"):
+        run_task(["task=audit", f"runs={tmp_path}/leaky"], tmp_path / "audit")
+    assert not (tmp_path / "audit" / "audit.html").exists()

@@ -1,6 +1,7 @@
 """What is written is the same whoever writes it, goes on where it stopped, and never replaces what is not its own."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,13 @@ def test_true_labels_go_along(tmp_path):
     order = np.argsort(table.cell_id)
     assert np.array_equal(found.truth, truth[order[np.searchsorted(table.cell_id[order], found.cell_id)]])
     assert (found.truth != found.label).sum() == 5
+
+
+def test_weights_are_refused_as_shards_hold_none(tmp_path):
+    table = draw()
+    with pytest.raises(DataError, match=r"^dataset\.csv: shards hold no weights"):
+        write(replace(table, weight=np.full(len(table), 0.5, np.float32)), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_stopped(tmp_path):
