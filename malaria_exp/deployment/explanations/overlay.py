@@ -11,7 +11,7 @@ FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # vermillion and blue of Okabe and I
 OPACITY = 0.8
 
 
-def to_cell(values: np.ndarray, shape: tuple[int, int], rule: ResizeRule) -> np.ndarray:
+def to_cell(values: np.ndarray, shape: tuple[int, ...], rule: ResizeRule) -> np.ndarray:
     """Brings a map of the square that the model takes to the cell's own size, bilinear between its places.
 
     Args:

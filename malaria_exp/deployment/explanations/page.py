@@ -151,5 +151,6 @@ def write_numbers(folder: Path, findings: Findings) -> None:
 
 def _write_maps(path: Path, maps: Mapping[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: values.astype(np.float32) for name, values in maps.items()})  # type: ignore[arg-type]
+    arrays: dict[str, Any] = {name: values.astype(np.float32) for name, values in maps.items()}
+    np.savez_compressed(buffer, **arrays)
     write_bytes(path, buffer.getvalue())

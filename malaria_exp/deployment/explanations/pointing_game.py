@@ -39,7 +39,7 @@ class Target:
 
     def hit(self, values: np.ndarray, rule: ResizeRule) -> bool:
         """Tells whether the largest value of a map (m, m) within the cell is on a parasite."""
-        own = to_cell(values, self.parasites.shape, rule)  # type: ignore[arg-type]
+        own = to_cell(values, self.parasites.shape, rule)
         return bool(self.wide(rule).ravel()[np.where(inside(self.image), own, -np.inf).argmax()])
 
 

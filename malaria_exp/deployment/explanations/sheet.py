@@ -94,8 +94,8 @@ def draw_sheet(
     edge = max(LEAST_EDGE, *(max(cell.image.shape[:2]) for cell in cells))
     rows = []
     for place, cell in enumerate(cells):
-        known = cell.parasites is not None and bool(cell.parasites.any())
-        tiles: list[Tile | None] = [Tile(_framed(outlined(cell.image, cell.parasites) if known else cell.image, edge))]  # type: ignore[arg-type]
+        known = cell.parasites is not None and cell.parasites.any()
+        tiles: list[Tile | None] = [Tile(_framed(outlined(cell) if known else cell.image, edge))]
         for name, values in maps.items():
             strength = np.clip(to_cell(values[place], cell.image.shape[:2], rule) / full[name], -1, 1)
             tiles.append(Tile(_framed(overlay(cell.image, strength), edge)))
@@ -105,12 +105,12 @@ def draw_sheet(
     return sheet(rows, title, columns=columns, scales=scales, goal=edge, leaky=leaky)
 
 
-def outlined(image: np.ndarray, parasites: np.ndarray) -> np.ndarray:
-    """Returns the cell with a white line around its parasites."""
+def outlined(cell: ShownCell) -> np.ndarray:
+    """Returns the picture of a cell with a white line around its parasites, which are known."""
     from scipy.ndimage import binary_dilation  # imported late, as in `clopper_pearson`
 
-    around = binary_dilation(parasites, iterations=3)
-    return np.where((around & ~binary_dilation(parasites, iterations=2))[..., None], np.uint8(WHITE), image)
+    line = binary_dilation(cell.parasites, iterations=3) & ~binary_dilation(cell.parasites, iterations=2)
+    return np.where(line[..., None], np.uint8(WHITE), cell.image)
 
 
 def _framed(image: np.ndarray, edge: int) -> np.ndarray:
