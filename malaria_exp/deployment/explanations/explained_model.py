@@ -9,12 +9,13 @@ import numpy as np
 
 from malaria_exp.data.seeds import to_unit
 from malaria_exp.evaluation.predictions import sigmoid
-from malaria_exp.runs.saved_model import SavedModel
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from malaria_exp.runs.saved_model import SavedModel
 
 # Pixels up to this brightness (the largest of red, green, blue) are the black that surrounds a cell.
 DARKEST = 12
@@ -35,7 +36,7 @@ class ExplainedModel:
     score: Callable[[np.ndarray], np.ndarray]
 
     @classmethod
-    def of(cls, saved: SavedModel) -> "ExplainedModel":
+    def of(cls, saved: "SavedModel") -> "ExplainedModel":
         """Returns a run's model, ready to be explained."""
         import tensorflow as tf
 

@@ -9,7 +9,6 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
 from malaria_exp.deployment.explanations.explained_model import inside
 from malaria_exp.deployment.explanations.overlay import overlay
@@ -98,6 +97,8 @@ def draw_map(image: np.ndarray, values: np.ndarray, *, least: float = FULL) -> b
     Returns:
         A PNG, each pixel of the cell repeated a whole number of times, to an edge of about 192 pixels.
     """
+    from PIL import Image  # imported late: every start of the program reads this file
+
     pixels = overlay(image, values / max(least, float(np.abs(values).max())))
     factor = max(1, round(EDGE / len(image)))
     out = io.BytesIO()
