@@ -49,7 +49,9 @@ Draw = Callable[[np.ndarray], np.ndarray]
 def examples(saved: SavedModel, model: ExplainedModel, cells: int) -> tuple[list[Target], list[str], list[np.ndarray]]:
     """Returns parasitized cells that the model finds, their patients, and others that it clears, as it takes them: at most so many of each."""
     table = synthetic(seed=77, infected_patients=40, healthy_patients=4, cells_per_patient=20)
-    found, patients, cleared = [], [], []
+    found: list[Target] = []
+    patients: list[str] = []
+    cleared: list[np.ndarray] = []
     for index in np.random.default_rng(0).permutation(len(table)).tolist():
         image, parasites = table.source.read(index), parasites_of(table.source, index)
         positive = model.score(resize(image, saved.rule)[None])[0] >= HALF
@@ -129,7 +131,7 @@ def main() -> None:
         print(f"{'method':<36}{'hit':>6} {'(95 %)':<14}{'random':>9}{'on parasite':>13}{'by itself':>11}{'ms':>7}")
         if arguments.occlusion:
             for fill, patch, stride in TRIES:
-                draw = partial(occlusion_map, model.score, patch=patch, stride=stride, fill=FILLS[fill])
+                draw: Draw = partial(occlusion_map, model.score, patch=patch, stride=stride, fill=FILLS[fill])
                 measure(f"{fill}, patch {patch:.3f}, step {stride:.3f}", draw, saved, found, patients, cleared, "")
         else:
             methods = {name: build("explanation", name, {}) for name in options("explanation")}

@@ -8,6 +8,7 @@ CELLS has the folders train, val and test, each with Parasitized and Uninfected.
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -68,7 +69,7 @@ def main(side: str, cells: Path, out: Path) -> None:
     size, batch, epochs = SETTINGS[side]
     keras.utils.set_random_seed(SEED)
 
-    def open_folder(name: str, *, shuffle: bool) -> object:
+    def open_folder(name: str, *, shuffle: bool) -> Any:
         return keras.utils.image_dataset_from_directory(
             cells / name,
             class_names=["Uninfected", "Parasitized"],

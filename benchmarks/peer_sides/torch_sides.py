@@ -8,6 +8,7 @@ CELLS has the folders train, val and test, each with Parasitized and Uninfected.
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ def read(folder: Path) -> tuple[list[str], torch.Tensor, torch.Tensor]:
 
 def save(out: Path, **found: object) -> None:
     """Writes val_files, val_scores (epochs, N), epoch_seconds (epochs,), test_files, test_scores, train_seconds, parameters."""
-    np.savez(out, **{name: np.asarray(value) for name, value in found.items()})
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in found.items()}
+    np.savez(out, **arrays)
 
 
 def timm_side(network: str, epochs: int, cells: Path, out: Path) -> None:

@@ -51,8 +51,17 @@ def same_pixels(table: CellTable) -> dict[int, str]:
         return {}
     _, inverse, counts = np.unique(table.pixels, return_inverse=True, return_counts=True)
     rows = np.flatnonzero((counts[inverse.reshape(-1)] > 1) & (table.pixels != "")).tolist()
-    columns = (table.cell_id, table.patient, table.slide, table.field)
-    cells = [Cell(row, CLASS_NAMES[table.label[row]], *(str(column[row]) for column in columns)) for row in rows]
+    cells = [
+        Cell(
+            row,
+            CLASS_NAMES[table.label[row]],
+            str(table.cell_id[row]),
+            str(table.patient[row]),
+            str(table.slide[row]),
+            str(table.field[row]),
+        )
+        for row in rows
+    ]
     return find_doubtful({row: str(table.file[row]) for row in rows}, cells, {row: str(table.pixels[row]) for row in rows})
 
 

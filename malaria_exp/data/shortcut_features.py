@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from malaria_exp.data.cell_table import CellTable, SomeOf
+from malaria_exp.data.cell_table import CellTable, ImageSource, SomeOf
 from malaria_exp.data.readers.files import HEAD, FileSource
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -33,10 +33,12 @@ class ShortcutFeatures(NamedTuple):
 
 def shortcut_features(table: CellTable) -> ShortcutFeatures:
     """Returns the features of all cells of a table; none of cells that do not come from files of their own."""
-    source, rows = table.source, np.arange(len(table))
+    source: ImageSource = table.source
+    rows = np.arange(len(table))
     while isinstance(source, SomeOf):
-        source, rows = source.source, source.rows[rows]
-    if not isinstance(source, FileSource):
+        rows = source.rows[rows]
+        source = source.source
+    if not isinstance(source, FileSource) or not source.files.heads:
         return ShortcutFeatures((), np.empty((len(table), 0)), f"the cells of '{table.name}' are not in files of their own")
     sizes = np.array([_sizes(*source.files.heads[index]) for index in source.indices[rows].tolist()])
     file, height, width = sizes.T

@@ -127,7 +127,7 @@ def expected_width(measured: Measured, patients: int, cells: int, confidence: fl
         cells: of each class and patient.
         confidence: of the interval, in (0, 1).
     """
-    spread = Spread(np.float64(measured.variance(cells) / patients), np.float64(patients - 1), np.float64(patients))
+    spread = Spread(np.array(measured.variance(cells) / patients), np.array(patients - 1.0), np.array(float(patients)))
     if measured.metric == "auc":
         limits = scale_limits(measured.value, spread, LOGIT, confidence)
         return limits[1] - limits[0] if limits else 1.0

@@ -162,6 +162,8 @@ class Records:
         self.names = [f"record {index}" for index in range(builder.info.splits["train"].num_examples)]
         self.folders: list[str] = []
         self.unsafe: list[str] = []
+        # Records have no files of their own, whose sizes could tell anything.
+        self.heads: dict[int, tuple[int, bytes]] = {}
         self._builder = builder
         self._bytes: list[bytes] = []
         self._reads = 0

@@ -126,10 +126,16 @@ def _point(
     targets, rule = cells.targets, saved.rule
     maps = _draw(model, methods, np.stack([resize(target.image, rule) for target in targets]), "pointing")
     choice, patients = config.one("interval"), np.array(cells.patients)
-    keys = {"resamples": config.evaluation.resamples, "confidence": config.evaluation.confidence, "seed": config.seed}
     found = {}
     for name, values in maps.items():
         hits = np.array([target.hit(one, rule) for target, one in zip(targets, values, strict=True)])
-        found[name] = hit_rate(hits, patients, build("interval", choice.name, choice.params), **keys)
+        found[name] = hit_rate(
+            hits,
+            patients,
+            build("interval", choice.name, choice.params),
+            resamples=config.evaluation.resamples,
+            confidence=config.evaluation.confidence,
+            seed=config.seed,
+        )
     chance = float(np.mean([target.chance(rule) for target in targets]))
     return {"methods": found, "chance": {"value": chance}, "cells": {"value": len(targets), "patients": len(set(cells.patients))}}

@@ -60,7 +60,8 @@ def chosen_cells(config: Config, run: FinishedRun, rule: ResizeRule, threshold: 
         return ShownCell.of(cell, image, rule, float(predictions.score[row]), **about)
 
     by_name = {group.name: [shown(row) for row in group.rows] for group in groups}
-    targets, patients = [], []
+    targets: list[Target] = []
+    patients: list[str] = []
     if any(cell.parasites is not None for cells in by_name.values() for cell in cells):
         for row in _found(predictions, threshold, config.seed):
             if len(targets) == settings.point:
