@@ -1,11 +1,12 @@
 # make run: the main job on synthetic cells.  make test: all tests.  Both make .venv and install into it first.
+# make docs: the site, docs/_build/html.
 # make install, make install-dev: only that. The Dockerfile and the devcontainer call them.
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: install install-dev run test lint bench clean
+.PHONY: install install-dev run test lint docs bench clean
 
 install: $(VENV)/run.stamp
 
@@ -24,6 +25,9 @@ lint: $(VENV)/dev.stamp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+docs: $(VENV)/dev.stamp
+	$(VENV)/bin/python docs/site/build.py $(ARGS)
+
 bench: $(VENV)/run.stamp
 	$(VENV)/bin/python benchmarks/synthetic_cells.py
 	$(VENV)/bin/python benchmarks/decode_cells.py
@@ -31,7 +35,7 @@ bench: $(VENV)/run.stamp
 	$(VENV)/bin/python benchmarks/start_up.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed; this is %d.%d. Name one: make PYTHON=python3.12" % sys.version_info[:2])'

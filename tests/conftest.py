@@ -36,6 +36,8 @@ REAL_ZIP = Path(os.environ.get("MALARIA_EXP_NIH_ZIP", ROOT.parent / "shared" / "
 
 # Files that take over half a minute on one core: of these each process of the tests begins the first, so that none is waited for at the end.
 LONG = (
+    "test_site.py",
+    "test_tour.py",
     "sweeps/search/test_wandb_engine.py",
     "test_conf.py",
     "test_main.py",

@@ -2,12 +2,11 @@
 
 import json
 import re
-import shutil
 from types import SimpleNamespace
 
 import pytest
+from chromium import open_chromium
 
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 EVIL = '</td><script>document.title="taken"</script>'
 
 
@@ -62,14 +61,8 @@ def test_the_results_come_before_the_settings_and_many_settings_are_a_list_on_pa
         assert ("learning_rate: 0.1" in text.partition('<div class="paper">')[2]) == bool(listed)
 
 
-@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver (apt-get install chromium chromium-driver)")
 def test_sorting_and_filtering_in_a_browser(page):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = open_chromium((1400, 1000))
     try:
         driver.get(page.as_uri())
         table = _Table(driver)

@@ -4,11 +4,11 @@ import base64
 import csv
 import io
 import re
-import shutil
 import zipfile
 
 import numpy as np
 import pytest
+from chromium import open_chromium, show_in
 from PIL import Image
 from scipy.stats import beta
 from tiny_bundle import PARTS, cell, file_of, score_of
@@ -16,7 +16,6 @@ from tiny_bundle import PARTS, cell, file_of, score_of
 from malaria_exp.deployment.service.app import PAGE
 from malaria_exp.evaluation.reports.templates import STYLE
 
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 EVIL = "<img src=x onerror=document.title='taken'>.png"
 TOKEN = "sesame-sesame-sesame"
 
@@ -42,15 +41,7 @@ def downloads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(downloads):
     """One Chromium for all tests."""
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver (apt-get install chromium chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,1200"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver = open_chromium((1000, 1200), downloads)
     yield driver
     driver.quit()
 
@@ -235,8 +226,7 @@ def test_a_drop_an_explanation_and_the_keyboard_alone(browser, live, tmp_path):
     assert not page.one("#explanation").is_displayed()
     assert browser.switch_to.active_element.accessible_name == "Explain dropped.png"
     # On a narrow screen nothing sticks out, in the dark neither.
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 420, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    show_in(browser, "dark", 420)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
     assert page.rows()[0]["looks"] == "yes" and page.one("#rows tr").rect["width"] <= 420
