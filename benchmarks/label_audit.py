@@ -192,18 +192,21 @@ class Sample:
             found.append([self.logits(views) for views in VIEWS])
         return np.array(found).swapaxes(0, 1)
 
+    def calibrated(self, label: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """Returns the folds' logits (folds, N), calibrated by the cells of their fold, as runs are by validation patients."""
+        tested = (self.fold == np.arange(self.asked.folds)[:, None]) & ~self.held_out
+        maps = [
+            fit_calibration("temperature", build("calibration", "temperature", {}), one[test], label[test]).map
+            for one, test in zip(logits, tested, strict=True)
+        ]
+        return np.stack([scale(one) for scale, one in zip(maps, logits, strict=True)])
+
     def audit(self, label: np.ndarray, logits: np.ndarray) -> tuple[LabelAudit, float]:
         """Returns the audit of the cells that are not held out, as task=audit makes it."""
         own = ~self.held_out
         tested = self.fold[own] == np.arange(self.asked.folds)[:, None]
-        given = label[own]
-        # The runs that task=audit takes were calibrated on validation patients.
-        maps = [
-            fit_calibration("temperature", build("calibration", "temperature", {}), one[own][test], given[test]).map
-            for one, test in zip(logits, tested, strict=True)
-        ]
-        joined, doubt = join_models(np.stack([scale(one[own]) for scale, one in zip(maps, logits, strict=True)]), tested, given)
-        return LabelAudit(given, joined), doubt
+        joined, doubt = join_models(self.calibrated(label, logits)[:, own], tested, label[own])
+        return LabelAudit(label[own], joined), doubt
 
     def rankings(self, label: np.ndarray, planted: np.ndarray, plain: np.ndarray, flips: np.ndarray) -> dict[str, Any]:
         """Returns by ranking how doubtful each label is (higher: more), with what the issues lists hold."""
@@ -214,7 +217,8 @@ class Sample:
         found: dict[str, Any] = {"planted": planted}
         alone = flips[self.fold, places]
         found[ALONE] = np.where(label == 1, -alone, alone)
-        for words, logit in (("", plain[self.fold, places]), (", 4 views", alone)):
+        calibrated = self.calibrated(label, flips)[self.fold, places]
+        for words, logit in (("", plain[self.fold, places]), (", 4 views", alone), (", 4 views, calibrated", calibrated)):
             scores = sigmoid(logit)
             both = np.stack([1 - scores, scores], axis=1)
             for adjusted in (False, True):
