@@ -45,7 +45,7 @@ CONTENTS = {
     "Start": "getting-started from-notebooks python-api run-folder metrics-json",
     "Data": "data own-cells splits explore synthetic-cells synthetic-worth large-data billion-cells",
     "Training": "training models lenet augmentation augmentation-study sampling callbacks debugging saving several-devices",
-    "Evaluation": "evaluation intervals interval-coverage test-subset calibration thresholds views patients fields-of-view audit pooling",
+    "Evaluation": "evaluation intervals interval-coverage test-subset calibration thresholds views patients subgroups usefulness plan-study fields-of-view audit pooling",
     "Many runs": "grids comparing-runs comparison-tests sweeps sweep-example sweeps-wandb reliability scale cluster-tests many-runs",
     "Tracking": "tracking tracking-costs own-logger",
     "Deployment": "deployment predict foreign-images explain occlusion-maps export bundle serve serve-measured model-card",

@@ -19,7 +19,7 @@ from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.explanations.draw_one import Drawer, map_drawer
 from malaria_exp.deployment.image_sources import NewImages, open_images
-from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitaemia
+from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitemia
 from malaria_exp.deployment.prediction_page import render_page
 from malaria_exp.deployment.predictions_file import PART, PartFile, columns, read_rows, to_row
 from malaria_exp.deployment.score_images import Decode, score_images
@@ -167,7 +167,7 @@ def write_results(
     together = counts.together(counts.all)
     metrics = read_metrics(facts.folder) if (facts.folder / METRICS).is_file() else {}
     rates = rates_of(metrics)
-    patients = parasitaemia(counts, config.evaluation.confidence, rates)
+    patients = parasitemia(counts, config.evaluation.confidence, rates)
     if patients:
         write_csv(folder / PATIENTS, list(patients[0]), [list(row.values()) for row in patients])
     found = {"images": counts.images, "scored": counts.all.scored, "errors": counts.errors}

@@ -1,4 +1,4 @@
-"""What a prediction comes to: cells counted at each threshold, the parasitaemia of each patient, and which images a page shows.
+"""What a prediction comes to: cells counted at each threshold, the parasitemia of each patient, and which images a page shows.
 
 Everything is collected in one pass over the rows, and memory holds no more than the patients and the images that are shown.
 """
@@ -121,7 +121,7 @@ class Counts:
         return self._ood.together(cells.log_sums, cells.scored) if self._ood and cells.log_sums.size else None
 
 
-def parasitaemia(counts: Counts, confidence: float, rates: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
+def parasitemia(counts: Counts, confidence: float, rates: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Returns a row for each patient and threshold: the fraction of cells that is predicted parasitized, with its exact interval.
 
     The cells of one patient are independent draws from this patient's blood, so their number is binomial and needs no other patients. The

@@ -66,7 +66,7 @@ def render_page(
     Args:
         facts: of the model.
         counts: what was predicted.
-        patients: as `parasitaemia` returns them.
+        patients: as `parasitemia` returns them.
         pictures: what is shown of an image and its place in a group: PNG bytes, and what they show, in words.
         title: of the page.
         leaky: the model was trained on a split in which patients are on both sides.

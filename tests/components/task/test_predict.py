@@ -104,7 +104,7 @@ def test_a_method_that_scores_alone_do_not_allow_is_refused_before_any_cell_is_s
     assert model.batches == []
 
 
-def test_parasitaemia_is_told_of_each_patient_that_is_known(predict, cells):
+def test_parasitemia_is_told_of_each_patient_that_is_known(predict, cells):
     named, one = (rows(predict(how, f"task.patients={how}"), "patients.csv") for how in ("names", "one"))
     assert [row["cells"] for row in named] == ["20", "20"] and named[0]["patient"] == parse_name(NIH[:-4]).patient
     assert [(row["threshold"], row["cells"]) for row in one] == [("fixed", "21"), ("target_sensitivity", "21")]

@@ -115,7 +115,7 @@ function draw() {
   byId("bad").textContent = items.length - good.length;
   const [low, high] = counted.length ? interval(hits, counted.length) : [];
   byId("fraction").textContent = counted.length
-    ? `Parasitaemia of these ${counted.length} cells: ${percent(hits / counted.length)} predicted parasitized, 95 % interval ${percent(low)} to ${percent(high)}.`
+    ? `Parasitemia of these ${counted.length} cells: ${percent(hits / counted.length)} predicted parasitized, 95 % interval ${percent(low)} to ${percent(high)}.`
       + " The interval is that of a sample of this many cells; it does not know the model's errors, nor where the cells come from."
     : "No cell to count.";
   table.draw(items, threshold());
