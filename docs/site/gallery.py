@@ -77,7 +77,7 @@ def make_gallery(folder: Path) -> None:
         (Path(temporary) / "sweep.yaml").write_text(SWEEP, encoding="utf-8")
         _do("first", runs, *TINY, f"trainer.epochs={EPOCHS}")
         _do("second", runs, *TINY, f"trainer.epochs={EPOCHS}", "optimizer.learning_rate=0.0005")
-        _do("explore", runs, *TINY, "task=explore", "task.samples=12")
+        _do("explore", runs, *TINY, "task=explore", "task.samples=12", "task.others=false", "aug=[dihedral,stain,cutmix]")
         _do("compare", runs, "task=compare", f"runs=[{runs}/first,{runs}/second]")
         _do("sweep", runs, *TINY, f"trainer.epochs={EPOCHS_OF_A_TRIAL}", "task=sweep", f"file={temporary}/sweep.yaml")
         _do("predicted", runs, "task=predict", f"run={runs}/first", f"images={cells}", "task.pictures=4", "task.explain=2")

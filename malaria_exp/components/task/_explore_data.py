@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from malaria_exp.runs.run_folder import RunFolder
 
 
-def explore_data(config: Config, folder: "RunFolder", *, samples: int) -> None:
+def explore_data(config: Config, folder: "RunFolder", *, samples: int, others: bool) -> None:
     """Writes data_report.html and plots/.
 
     Args:
         config: of the run that the report is about.
         folder: of this task.
         samples: cells of each class in the grids of samples.
+        others: augmentations that the run does not use are shown, too.
     """
     from malaria_exp.evaluation.reports.data_report.report import write_data_report
     from malaria_exp.runs.load_data import load_and_decode
@@ -33,7 +34,7 @@ def explore_data(config: Config, folder: "RunFolder", *, samples: int) -> None:
     table, pixel_cache, excluded = load_and_decode(config, one_class=True)
     write_excluded(folder, excluded)
     data = _subsets(config, table, pixel_cache, folder)
-    folder.facts |= write_data_report(folder.path, config, table, data, chain, excluded=len(excluded), samples=samples)
+    folder.facts |= write_data_report(folder.path, config, table, data, chain, excluded=len(excluded), samples=samples, others=others)
 
 
 def _subsets(config: Config, table: "CellTable", pixel_cache: "PixelCache", folder: "RunFolder") -> "Data":

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 @register("task", "explore")
 def explore(
-    app: "App", /, *, what: Literal["data", "schedule", "model"] = "data", samples: Annotated[int, Range(low=1, high=600)] = 48
+    app: "App",
+    /,
+    *,
+    what: Literal["data", "schedule", "model"] = "data",
+    samples: Annotated[int, Range(low=1, high=600)] = 48,
+    others: bool = True,
 ) -> None:
     """Draws what a run is made of, without training: a report of data and augmentation, the learning rate, or the model.
 
@@ -24,10 +29,11 @@ def explore(
             schedule.png and schedule.csv, the learning rate of every step; model: model.png and model.csv, with shapes, parameters
             and FLOPs.
         samples: cells of each class in the data report's grids of samples.
+        others: the data report also shows augmentations that the run does not use, which takes most of its time.
     """
     with claim_run(app.output_dir, config_text=app.config_text, overrides=app.overrides, task="explore") as folder:
         app.config.check_components()
         if what == "data":
-            explore_data(app.config, folder, samples=samples)
+            explore_data(app.config, folder, samples=samples, others=others)
         else:
             {"schedule": explore_schedule, "model": explore_model}[what](app.config, folder)

@@ -7,7 +7,7 @@ from hydra.core.config_store import ConfigStore
 
 from malaria_exp.config import plugins, registry
 
-PAGE = ROOT / "docs" / "training.md"
+PAGE = ROOT / "docs" / "callbacks.md"
 
 
 def test_the_example_of_the_docs_runs(run_task, tiny_cellnet, tmp_path, monkeypatch, capsys):

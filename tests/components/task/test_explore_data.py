@@ -227,9 +227,10 @@ def test_unknown_patients_a_leaky_split_and_odd_names(run_task, few_options, und
 
 def test_one_class_is_shown_without_a_split(run_task, few_options, undrawn, monkeypatch, tmp_path):
     changed_table(monkeypatch, lambda table: (np.flatnonzero(table.label == 0), {}))
-    folder = run_task([*DATA, "aug=[mix]"], tmp_path / "run")
+    folder = run_task([*DATA, "aug=[mix]", "task.others=false"], tmp_path / "run")
     assert "All cells are uninfected" in read(folder).text and "samples_parasitized" not in pictures(folder)
     assert {"aug_mix", "mixed_mix", "batch", "mean_cells"} <= set(pictures(folder))
+    assert "aug_dihedral" not in pictures(folder) and "This run's augmentations" in read(folder).text
 
 
 def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, monkeypatch, tmp_path):
@@ -241,7 +242,9 @@ def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, mo
     monkeypatch.setattr(augmentation_chapters, "TriedOption", refuse)
     pixels, names = np.random.default_rng(0).integers(0, 256, (16, 12, 12, 3), dtype=np.uint8), np.array(["P"] * 16)
     sample = Sample(np.arange(16), pixels, np.arange(16, dtype=np.int8) % 2, names, names, 16)
-    chapter = augmentation_chapters._options_chapter(compose_app(DATA, tmp_path).config, sample, RunLength(1, 1, 16), leaky=False)
+    chapter = augmentation_chapters._options_chapter(
+        compose_app(DATA, tmp_path).config, sample, RunLength(1, 1, 16), leaky=False, others=True
+    )
     assert [section.title for section in chapter.sections] == ["", "dihedral (in this run's chain)", "Not shown"]
     assert chapter.sections[-1].tables[0].rows == [["mix", "aug.mix: needs a spoon. pip install spoon"]]
 

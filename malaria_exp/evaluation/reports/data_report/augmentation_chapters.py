@@ -21,7 +21,9 @@ TREATED, MIXED = 8, 16
 MOST_OF_BATCH = 96
 
 
-def augmentation_chapters(config: Config, data: Data, cells: Cells, sample: Sample, chain: list[Augmentation]) -> tuple[Chapter, Chapter]:
+def augmentation_chapters(
+    config: Config, data: Data, cells: Cells, sample: Sample, chain: list[Augmentation], *, others: bool
+) -> tuple[Chapter, Chapter]:
     """Returns the chapters of all augmentations one by one, and of the first training batch.
 
     Args:
@@ -30,26 +32,26 @@ def augmentation_chapters(config: Config, data: Data, cells: Cells, sample: Samp
         cells: the training cells.
         sample: of them.
         chain: the run's augmentations, built.
+        others: augmentations that the run does not use are shown, too.
     """
     trainer = config.one("trainer")
     epochs = build("trainer", trainer.name, trainer.params).settings.epochs
     batch, length = _batch_chapter(config, data, cells, chain, epochs)
-    return _options_chapter(config, sample, length, leaky=data.manifest.leaky), batch
+    return _options_chapter(config, sample, length, leaky=data.manifest.leaky, others=others), batch
 
 
-def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky: bool) -> Chapter:
-    """Returns the chapter with a section for each registered option; the run's own come first, with the run's parameters."""
+def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky: bool, others: bool) -> Chapter:
+    """Returns the chapter with a section for each option; the run's own come first, with the run's parameters."""
     own = {choice.name: choice.params for choice in config.choices["aug"] if choice.name != "none"}
     helps = {name: text for name, text in options("aug").items() if name != "none"}
     few, more = (_subjects(config, sample, length, number) for number in (TREATED, MIXED))
     sections, missing = [], []
+    rest = sorted(set(helps) - set(own)) if others else []
+    then = ", then all others with their defaults" if others else "; task.others=true shows all others, too"
     intro = Section(
-        text=[
-            "Each option by itself, on the same training cells: first those of this run's chain with the run's parameters, then all others with"
-            " their defaults."
-        ]
+        text=[f"Each option by itself, on the same training cells: first those of this run's chain with the run's parameters{then}."]
     )
-    for name in track([*own, *sorted(set(helps) - set(own))], "trying augmentations", total=len(helps)):
+    for name in track([*own, *rest], "trying augmentations", total=len(own) + len(rest)):
         try:
             trial, of_more = (TriedOption(name, own.get(name, {}), subjects) for subjects in (few, more))
         except UserError as error:
@@ -61,7 +63,7 @@ def _options_chapter(config: Config, sample: Sample, length: RunLength, *, leaky
         sections.append(section)
     if missing:
         sections.append(Section("Not shown", tables=[Table("Options that could not be built", ["Option", "Why"], missing)]))
-    return Chapter("Every augmentation", "augmentation", [intro, *sections])
+    return Chapter("Every augmentation" if others else "This run's augmentations", "augmentation", [intro, *sections])
 
 
 def _subjects(config: Config, sample: Sample, length: RunLength, number: int) -> Subjects:

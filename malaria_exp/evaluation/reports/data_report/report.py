@@ -19,7 +19,7 @@ NO_SPLIT = "none"
 
 
 def write_data_report(
-    folder: Path, config: Config, table: CellTable, data: Data, chain: list[Augmentation], *, excluded: int, samples: int
+    folder: Path, config: Config, table: CellTable, data: Data, chain: list[Augmentation], *, excluded: int, samples: int, others: bool
 ) -> dict[str, Any]:
     """Writes the page and its pictures.
 
@@ -33,6 +33,7 @@ def write_data_report(
         chain: its augmentations, built.
         excluded: number of bad images that are not in the table.
         samples: cells of each class in the grids of samples.
+        others: augmentations that the run does not use are shown, too.
 
     Returns:
         The facts for status.json.
@@ -50,7 +51,7 @@ def write_data_report(
             data_chapter(table, data, sample),
             cells_chapter(data, sample, samples=samples, seed=config.seed),
             split_chapter(data),
-            *augmentation_chapters(config, data, cells, sample, chain),
+            *augmentation_chapters(config, data, cells, sample, chain, others=others),
         ],
         facts=_facts(config, table, data, sample),
     )
