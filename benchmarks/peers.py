@@ -6,7 +6,7 @@ Sides: the notebooks' LeNet at 224 px (images decoded in every epoch), the netwo
 PyTorch loop (images in memory, one cycle of the learning rate, bfloat16 where the processor computes in it), fastai's learner, and this project's default,
 `experiment=speedrun` and one fold of `experiment=accuracy_record`. All are trained from random weights. The program makes an environment for PyTorch
 and one for Keras in --work, with the versions below; this project runs in that of the caller. Sides take turns, each a process of its own with nothing
-decoded before.
+decoded before. What a turn gave is kept in --work, so a program that was stopped goes on; begin in another folder to measure anew.
 
 Of each: seconds of training (with the scoring of validation patients after each epoch) and of the whole process, CPU seconds, peak memory, AUC and
 accuracy on test patients with intervals over patients, and seconds of training until the AUC of validation patients reached .985 and .990. With --docs it
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.metrics import Ranking
 from malaria_exp.evaluation.plots.style import BLUE, VERMILLION, dress, new_axes, save_png
 from malaria_exp.evaluation.predictions import read
-from malaria_exp.utils.atomic_files import write_between
+from malaria_exp.utils.atomic_files import write_between, write_json
 from malaria_exp.utils.machine import instructions, machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,10 +107,14 @@ def main() -> int:
         for side in sides:
             print(f"round {turn + 1} of {asked.rounds}: {side}", flush=True)
             out = asked.work / f"{side.replace(' ', '_')}_{turn}"
-            if side in PEERS:
-                found[side].append(run_peer(python[PEERS[side]], side, asked.work / "cells", out.with_suffix(".npz"), manifest))
-            else:
-                found[side].append(run_own(side, asked.archive, out))
+            kept = out.with_suffix(".json")
+            if not kept.exists():
+                if side in PEERS:
+                    measured = run_peer(python[PEERS[side]], side, asked.work / "cells", out.with_suffix(".npz"), manifest)
+                else:
+                    measured = run_own(side, asked.archive, out)
+                write_json(kept, asdict(measured))
+            found[side].append(Measured(**json.loads(kept.read_text(encoding="utf-8"))))
     lines = table(found, manifest)
     print("\n".join(lines))
     if asked.docs:
