@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from malaria_exp.config.validation import Pattern
 from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN
@@ -98,14 +99,16 @@ def choose_thresholds(
     resamples = min(resamples, MOST_RESAMPLES) if len(names) > 1 and UNKNOWN not in names else 0
     curves = _Curves(labels, scores, number, len(names))
     chosen = {}
-    for name, rule in rules.items():
-        if missing := next((name for name in rule.needs if not curves.has(name)), None):
-            chosen[name] = Threshold(HALF, f"{NOT_CHOSEN} the validation patients have no {missing} cell")
-        else:
-            rng = np.random.default_rng([seed, len(chosen)])
-            value = curves.choose(rule, np.ones(len(names)), resamples, rng)
-            chance = curves.thinned().chance(rule, resamples, rng)
-            chosen[name] = Threshold(value, rule.words, rule.promise, chance)
+    # Threads of BLAS make these many small products twenty times slower.
+    with threadpool_limits(1, user_api="blas"):
+        for name, rule in rules.items():
+            if missing := next((name for name in rule.needs if not curves.has(name)), None):
+                chosen[name] = Threshold(HALF, f"{NOT_CHOSEN} the validation patients have no {missing} cell")
+            else:
+                rng = np.random.default_rng([seed, len(chosen)])
+                value = curves.choose(rule, np.ones(len(names)), resamples, rng)
+                chance = curves.thinned().chance(rule, resamples, rng)
+                chosen[name] = Threshold(value, rule.words, rule.promise, chance)
     return chosen
 
 
