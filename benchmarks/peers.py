@@ -27,6 +27,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from malaria_exp.config.registry import build
 from malaria_exp.data.split_manifest import Manifest
@@ -118,7 +119,7 @@ def main() -> int:
     lines = table(found, manifest)
     print("\n".join(lines))
     if asked.docs:
-        head = f"{facts['processor']}, {facts['cores']} cores, {' '.join(instructions())}; {asked.rounds} round(s)."
+        head = f"{facts['processor']}, {facts['cores']} cores, {' '.join(instructions())}; rounds: {asked.rounds}."
         write_between(asked.docs / "peers.md", "peers", "\n".join([head, "", *lines]))
         plot(found, manifest, asked.docs / "images" / "peers.png")
     return 0
@@ -234,13 +235,21 @@ def intervals(scores: dict[str, float], manifest: Manifest) -> tuple[dict[str, f
 def plot(found: dict[str, list[Measured]], manifest: Manifest, path: Path) -> None:
     """Draws the test AUC of each side with its interval over the seconds of its training."""
     figure, axes = new_axes(False, (6.4, 4.2))
+
+    def seconds(side: str) -> float:
+        return statistics.median(turn.train_seconds for turn in found[side])
+
     for side, turns in found.items():
         cell = intervals(turns[0].scores, manifest)[0]
-        x = statistics.median(turn.train_seconds for turn in turns)
+        x = seconds(side)
         errors = [[cell["value"] - cell["low"]], [cell["high"] - cell["value"]]]
         axes.errorbar(x, cell["value"], errors, marker="o" if side in OWN else "s", color=VERMILLION if side in OWN else BLUE, capsize=3)
         axes.annotate(side, (x, cell["value"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
     axes.set_xscale("log")
+    axes.set_xlim(0.5 * min(map(seconds, found)), 3 * max(map(seconds, found)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     dress(
         axes,
         "Round: this project. Square: others. Bars: 95 % intervals over patients",
