@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN, CellTable
+from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN, CellTable, rows_by_patient
 from malaria_exp.data.pixel_cache import PixelCache
 from malaria_exp.evaluation.label_audit import LabelAudit
 from malaria_exp.evaluation.reports.page_elements import jpeg_source
@@ -99,11 +99,11 @@ class AuditPage:
 
     def _patients(self) -> list[tuple[str, int, int, int]]:
         """Returns the patients with the most contradicted labels: name, cells, and contradicted ones labeled parasitized and uninfected."""
-        patient, label = self.table.patient[self.rows], self.audit.label
         found = self.audit.contradicted
+        positive, negative = found & (self.audit.label == 1), found & (self.audit.label == 0)
         rows = [
-            (name, int((patient == name).sum()), *(int((found & (patient == name) & (label == own)).sum()) for own in (1, 0)))
-            for name in np.unique(patient).tolist()
+            (name, len(cells), int(positive[cells].sum()), int(negative[cells].sum()))
+            for name, cells in rows_by_patient(self.table.patient[self.rows])
             if name != UNKNOWN
         ]
         return sorted((row for row in rows if row[2] + row[3]), key=lambda row: -(row[2] + row[3]))[:MOST_PATIENTS]

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from malaria_exp.data.cell_table import rows_by_patient
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.page_elements import jpeg_source
@@ -54,9 +55,9 @@ def write_patient_cells(
     threshold = part["at"][first]["threshold"]
     most = int(np.clip(ALL_CELLS // len(part["per_patient"]), FEWEST_CELLS, MOST_CELLS))
     fractions = (part["patient_level"] or {}).get("fractions") or [None] * len(part["per_patient"])
-    sections = []
+    rows_of, sections = dict(rows_by_patient(shown.patient)), []
     for row, fraction in zip(part["per_patient"], fractions, strict=True):
-        own = np.flatnonzero(shown.patient == row["patient"])
+        own = rows_of[row["patient"]]
         groups = _groups(shown.label[own] == 1, shown.score[own], threshold, most)
         sections.append(
             {
