@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from malaria_exp.evaluation.predictions import Predictions
+from malaria_exp.evaluation.usefulness.risk_coverage import certainty
 
 TITLES = {
     "missed": (
@@ -59,15 +60,13 @@ def choose(predictions: Predictions, threshold: float, *, errors: int, doubtful:
         seed: of the draw.
     """
     score, parasitized = predictions.score, predictions.label == 1
-    odds = np.log(np.clip(score, 1e-12, None)) - np.log(np.clip(1 - score, 1e-12, None))
-    border = np.log(max(threshold, 1e-12)) - np.log(max(1 - threshold, 1e-12))
     predicted, everyone = score >= threshold, np.ones(len(score), bool)
     drawn = np.random.default_rng(seed).permutation(len(score))
     groups, left = [], everyone.copy()
     for name, which, order, most in (
         ("missed", parasitized & ~predicted, score, errors),
         ("alarms", ~parasitized & predicted, -score, errors),
-        ("doubtful", everyone, np.abs(odds - border), doubtful),
+        ("doubtful", everyone, certainty(score, threshold), doubtful),
         ("random", everyone, drawn, random),
     ):
         rows = np.flatnonzero(which & left)

@@ -71,3 +71,9 @@ def make_cell(value: float, limits: tuple[float, float] | None, patients: float 
     """Returns a metric as it stands in metrics.json; a value of nan becomes None."""
     low, high = limits or (None, None)
     return {"value": None if np.isnan(value) else float(value), "low": low, "high": high, "patients": patients}
+
+
+def complement(cell: Mapping[str, Any]) -> dict[str, float | None]:
+    """Returns the cell of 1 minus a rate, such as the error of an accuracy, of the rate's cell."""
+    limits = None if cell["low"] is None else (1 - cell["high"], 1 - cell["low"])
+    return make_cell(np.nan if cell["value"] is None else 1 - cell["value"], limits, cell["patients"])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS, IntervalMethod, make_cell
+from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS, IntervalMethod, complement
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF
 
@@ -73,8 +73,5 @@ def conformal(
             continue
         predicted = (cells.score >= np.array(known)[sets]).astype(np.float64)
         found = interval(cells.label, predicted, cells.patient, {"own": HALF}, **settings)["at"]["own"]
-        kept = found[MISSED]
-        limits = None if kept["low"] is None else (1 - kept["high"], 1 - kept["low"])
-        missed = make_cell(np.nan if kept["value"] is None else 1 - kept["value"], limits, kept["patients"])
-        rows.append(row | {"threshold": float(np.mean(known)), "missed": missed, "specificity": found["specificity"]})
+        rows.append(row | {"threshold": float(np.mean(known)), "missed": complement(found[MISSED]), "specificity": found["specificity"]})
     return rows

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod, make_cell
+from malaria_exp.evaluation.intervals.interval_interface import IntervalMethod, complement
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.thresholds import HALF
 
@@ -50,24 +50,24 @@ def risk_coverage(cells: Predictions, threshold: np.ndarray | float, *, interval
         numbers of cells, "error": cell}, ...]} with cell as in `IntervalMethod`. With equal scores, more cells are answered than asked for.
     """
     predicted = cells.score >= threshold
-    wrong, sure = predicted != (cells.label == 1), certainty(cells.score, threshold)
+    positive = cells.label == 1
+    wrong, sure = predicted != positive, certainty(cells.score, threshold)
     coverage, risk = risk_curve(wrong, sure)
     error = float(wrong.mean())
     rows = []
     for wanted in COVERAGES:
-        least = -np.partition(-sure, max(int(np.ceil(wanted * len(sure))), 1) - 1)[max(int(np.ceil(wanted * len(sure))), 1) - 1]
+        last = max(int(np.ceil(wanted * len(sure))), 1) - 1
+        least = -np.partition(-sure, last)[last]
         kept = sure >= least
         decided = predicted[kept].astype(np.float64)
         right = interval(cells.label[kept], decided, cells.patient[kept], {"own": HALF}, **settings)["at"]["own"]["accuracy"]
-        limits = None if right["low"] is None else (1 - right["high"], 1 - right["low"])
-        positive = cells.label == 1
         rows.append(
             {
                 "coverage": wanted,
                 "answered": int(kept.sum()),
                 "missed": int((kept & positive & wrong).sum()),
                 "alarms": int((kept & ~positive & wrong).sum()),
-                "error": make_cell(1 - right["value"], limits, right["patients"]),
+                "error": complement(right),
             }
         )
     best = error + (1 - error) * np.log(1 - error) if error < 1 else 1.0
