@@ -179,8 +179,14 @@ def cpu_elsewhere() -> float:
         return 0.0
     seconds = 0.0
     for thread in threading.enumerate():
-        if thread.ident is not None and thread is not threading.current_thread():
-            seconds += time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+        if thread is threading.current_thread():
+            continue
+        try:
+            # A thread may have ended since it was listed; the clock of an ended thread is no error but undefined.
+            nanoseconds = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text(encoding="utf-8").split()[0]
+        except OSError:
+            continue
+        seconds += int(nanoseconds) / 1e9
     found: dict[int, tuple[int, int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,5 +1,9 @@
 """The program that measures what loggers cost: who has a turn when, what is counted, and the table made of it."""
 
+import threading
+import time
+from pathlib import Path
+
 import pytest
 
 from malaria_exp.config.durations import RunLength
@@ -50,3 +54,29 @@ def test_the_cost_is_that_against_the_turns_of_none_beside_it(loggers):
     ]
     row = loggers.describe(turns, "bfloat16", 85).splitlines()[-1]
     assert row == "| csv | +10.0 (+10.0 to +10.0) | 1.00 | 0.00 | 0.8 | 0.25 |"
+
+
+def test_the_processor_time_of_a_thread_that_works_is_counted_and_one_that_has_ended_does_no_harm(loggers, monkeypatch):
+    """A thread may end between being listed and being read."""
+    go_on, ended = threading.Event(), threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+
+    def work():
+        while not go_on.is_set():
+            sum(range(1000))
+
+    busy = threading.Thread(target=work)
+    before = loggers.cpu_elsewhere()
+    busy.start()
+    listed = [*threading.enumerate(), ended]
+    monkeypatch.setattr(loggers.threading, "enumerate", lambda: listed)
+    try:
+        until = time.monotonic() + 20
+        while loggers.cpu_elsewhere() <= before and time.monotonic() < until:
+            time.sleep(0.01)
+        if Path("/proc/self/stat").exists():
+            assert loggers.cpu_elsewhere() > before
+    finally:
+        go_on.set()
+        busy.join()
