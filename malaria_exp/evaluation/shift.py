@@ -77,14 +77,16 @@ class ShiftReference:
         found = _unusual(mean, count, np.array(self.mean), np.array(self.between), np.array(self.within), len(self.unusual))
         part, patients = parts[int(np.argmax(found))], len(self.unusual)
         p_value = (1 + sum(other >= found.max() for other in self.unusual)) / (patients + 1)
-        cells = f"{count:,} cells" if count > 1 else "1 cell"
+        cells, do, look = (f"{count:,} cells", "do", "look") if count > 1 else ("1 cell", "does", "looks")
         if p_value <= ALPHA:
-            words = f"As a whole, the {cells} do not look like a patient's of the training data, least of all in {part}"
+            words = f"As a whole, the {cells} {do} not look like a patient's of the training data, least of all in {part}"
             return Shift(LOOKS_FOREIGN, p_value, part, f"{words} (p = {p_value:.3f}, {patients} patients compared).")
         if 1 / (patients + 1) > ALPHA:
-            words = f"Whether the {cells} as a whole look like the training data cannot be told: only {patients} patients to compare with."
+            words = (
+                f"Whether the {cells} as a whole {look} like the training data cannot be told: only {patients} patients to compare with."
+            )
             return Shift(CANNOT_TELL, p_value, part, words)
-        words = f"As a whole, the {cells} look like a patient's of the training data (p = {p_value:.2f}, {patients} patients compared)."
+        words = f"As a whole, the {cells} {look} like a patient's of the training data (p = {p_value:.2f}, {patients} patients compared)."
         return Shift(LOOKS_KNOWN, p_value, part, words)
 
 

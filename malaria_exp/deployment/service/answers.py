@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from malaria_exp.deployment.deployed_model import ModelFacts
 from malaria_exp.deployment.explanations.occlusion import MEANING
 from malaria_exp.deployment.score_images import ImageScore
-from malaria_exp.deployment.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES, Limits
+from malaria_exp.deployment.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES, Limits, ServiceError
 from malaria_exp.evaluation.shift import log_scores
 
 USE = "For research use only. Not for diagnosis, and not a medical device."
@@ -37,6 +37,14 @@ class PredictAnswer(BaseModel):
     together: str | None = Field(
         description="Whether the cells of this request, taken for one patient's, look like those of a patient of the training data; in words."
     )
+    ood_log_sums: list[float] | None = Field(description="Sums over the scored cells, for /together; null as `together`.")
+
+
+class TogetherAnswer(BaseModel):
+    """Whether cells, taken for one patient's, look like those of a patient of the training data."""
+
+    verdict: str | None = Field(description="foreign, known or cannot tell; null if the model knows nothing of that.")
+    words: str | None = Field(description="The same in a sentence.")
 
 
 class ThresholdAnswer(BaseModel):
@@ -96,6 +104,7 @@ EXAMPLE = {
     "model": "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea",
     "cells": [CELL, FOREIGN, BAD],
     "together": TOGETHER,
+    "ood_log_sums": [-2.31, -4.02],
 }
 
 
@@ -112,11 +121,31 @@ def cell_answer(facts: ModelFacts, file: str, found: ImageScore) -> dict[str, An
     }
 
 
-def together(facts: ModelFacts, found: Sequence[ImageScore]) -> str | None:
-    """Returns what is said of the cells of a request together; None if there is nothing to say."""
+def predict_answer(facts: ModelFacts, digest: str, cells: list[dict[str, Any]], found: Sequence[ImageScore]) -> dict[str, Any]:
+    """Returns a `PredictAnswer` of the answers for its cells as plain values."""
     scores = [one.ood for one in found if one.ood]
-    shift = facts.ood.together(log_scores(np.array(scores)).sum(axis=0), len(scores)) if facts.ood and scores else None
-    return shift.words if shift else None
+    sums = log_scores(np.array(scores)).sum(axis=0) if scores else np.zeros(0)
+    shift = facts.ood.together(sums, len(scores)) if facts.ood and scores else None
+    said = {"together": shift.words, "ood_log_sums": sums.tolist()} if shift else dict.fromkeys(("together", "ood_log_sums"))
+    return {"use": USE, "model": digest, "cells": cells, **said}
+
+
+def together_answer(facts: ModelFacts, log_sums: Sequence[float], count: int) -> dict[str, Any]:
+    """Returns a `TogetherAnswer` as plain values.
+
+    Args:
+        facts: of the model.
+        log_sums: sums over the cells of the requests, one a part of the detector.
+        count: number of the cells, at least 1.
+
+    Raises:
+        ServiceError: these are no such sums.
+    """
+    parts = len(facts.ood.parts) if facts.ood else 0
+    if len(log_sums) != parts:
+        raise ServiceError(400, f"log_sums: expected {parts} numbers, one a part of the model's detector; received {len(log_sums)}.")
+    shift = facts.ood.together(np.array(log_sums), count) if facts.ood else None
+    return {"verdict": shift.verdict, "words": shift.words} if shift else dict.fromkeys(TogetherAnswer.model_fields)
 
 
 def model_answer(facts: ModelFacts, digest: str, limits: Limits) -> dict[str, Any]:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import FiniteFloat
 from starlette.exceptions import HTTPException
 
 from malaria_exp.deployment.deployed_model import DeployedModel
@@ -20,9 +22,11 @@ from malaria_exp.deployment.service.answers import (
     ModelAnswer,
     PredictAnswer,
     State,
+    TogetherAnswer,
     cell_answer,
     model_answer,
-    together,
+    predict_answer,
+    together_answer,
 )
 from malaria_exp.deployment.service.cells import cells_of
 from malaria_exp.deployment.service.guard import Guard
@@ -38,6 +42,8 @@ KINDS = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
 # Images scored in one call for an explanation; cells that come meanwhile wait for one such call.
 EXPLAIN_BATCH = 16
 STOP_SECONDS = 20.0
+# Of which is told whether they look like the training data together.
+MOST_CELLS = 1_000_000_000
 
 FILES = {
     "required": True,
@@ -117,7 +123,18 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
         metrics.cells.labels("scored").inc(len(answers) - bad)
         metrics.unlike.inc(sum(answer["looks_like_training_data"] is False for answer in answers))
         scores = [one for one in found if not isinstance(one, bytes)]
-        return JSONResponse({"use": USE, "model": digest, "cells": answers, "together": together(facts, scores)})
+        return JSONResponse(predict_answer(facts, digest, answers, scores))
+
+    @app.get(
+        "/together",
+        summary="Tells whether the cells of several requests together look like those of a patient of the training data",
+        responses={200: {"model": TogetherAnswer}, 422: {"model": ErrorAnswer}, **{status: REFUSALS[status] for status in (400, 401)}},
+    )
+    async def of_several(
+        count: Annotated[int, Query(ge=1, le=MOST_CELLS, description="Number of scored cells.")],
+        log_sums: Annotated[list[FiniteFloat], Query(description="ood_log_sums of the requests, added up.")] = [],  # noqa: B006 - never changed
+    ) -> Response:
+        return JSONResponse(together_answer(facts, log_sums, count))
 
     @app.post(
         "/explain",
@@ -161,6 +178,10 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
         if error.status == 408:
             headers["Connection"] = "close"
         return JSONResponse({"error": error.message}, error.status, headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def no_such_value(_: Request, error: RequestValidationError) -> Response:
+        return JSONResponse({"error": "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())}, 422)
 
     @app.exception_handler(HTTPException)
     async def no_such_thing(_: Request, error: HTTPException) -> Response:

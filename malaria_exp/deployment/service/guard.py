@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # These need the token, if there is one. The page and the two signs of life do not.
-GUARDED = ("/predict", "/explain", "/model", "/metrics")
+GUARDED = ("/predict", "/together", "/explain", "/model", "/metrics")
 OPEN = ("/", "/health", "/ready", "/openapi.json")
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self';"

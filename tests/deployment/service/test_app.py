@@ -46,6 +46,24 @@ def test_every_file_gets_its_own_answer(service):
     assert again == answer
 
 
+def test_cells_of_several_requests_are_taken_together_as_those_of_one(service):
+    client, files = service(), [(f"{red}.png", png_bytes(cell(red, 120, 250))) for red in range(0, 256, 5)]
+    whole, *parts = (send(client, *some).json() for some in (files, files[:20], [*files[20:], ("bad.png", b"")]))
+    sums = np.sum([part["ood_log_sums"] for part in parts], axis=0)
+    found = client.get("/together", params={"count": len(files), "log_sums": sums.tolist()})
+    assert found.json() == {"verdict": "foreign", "words": whole["together"]} and "do not look like" in whole["together"]
+    nothing = send(client, ("bad.png", b"")).json()
+    assert (nothing["together"], nothing["ood_log_sums"]) == (None, None)
+    for params, status, words in (
+        ({"count": 3, "log_sums": [1.0]}, 400, "expected 2 numbers"),
+        ({"count": 0, "log_sums": [1.0, 2.0]}, 422, "count: Input should be greater"),
+        ({"count": 3, "log_sums": ["nan", 2.0]}, 422, "finite"),
+        ({"log_sums": [1.0, 2.0]}, 422, "count: Field required"),
+    ):
+        refused = client.get("/together", params=params)
+        assert refused.status_code == status and words in refused.json()["error"], refused.text
+
+
 def test_images_are_read_and_resized_as_a_run_does(service, model):
     from malaria_exp.data.decode import decode
     from malaria_exp.data.resize import resize
@@ -103,7 +121,7 @@ def test_the_model_tells_what_it_is_and_nothing_of_single_cells(service, model):
 def test_the_description_has_an_example_of_every_answer(service):
     client = service()
     paths = client.get("/openapi.json").json()["paths"]
-    assert set(paths) == {"/predict", "/explain", "/model", "/health", "/ready", "/metrics"}
+    assert set(paths) == {"/predict", "/together", "/explain", "/model", "/health", "/ready", "/metrics"}
     example = paths["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
     answer = send(client, ("a.png", png_bytes(cell(200)))).json()
     # FastAPI leaves out what is null.
@@ -144,7 +162,7 @@ def test_only_who_has_the_token_gets_in(service):
     right = {"authorization": "Bearer sesame-sesame-sesame"}
     for wrong in ({}, {"authorization": "Bearer sesame"}, {"authorization": "sesame-sesame-sesame"}, {"authorization": b"Bearer \xff"}):
         assert send(client, ("a.png", png_bytes(cell(9))), headers=wrong).status_code == 401
-        for path in ("/model", "/metrics"):
+        for path in ("/model", "/metrics", "/together"):
             response = client.get(path, headers=wrong)
             assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
         assert client.post("/explain", headers=wrong).status_code == 401

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from chromium import open_chromium, show_in
+from fake_model import SHIFT
 from PIL import Image
 from scipy.stats import beta
 from tiny_bundle import PARTS, cell, file_of, score_of
@@ -94,13 +95,19 @@ def _files(folder):
     return [*paths, folder / "=notes.txt"]
 
 
-def test_cells_are_scored_sorted_filtered_and_downloaded(browser, downloads, live, tmp_path):
+def _together(model, colors):
+    """Returns what is said of cells of these colors together."""
+    return SHIFT.test(model(np.stack([cell(*color) for color in colors])).ood, PARTS).words
+
+
+def test_cells_are_scored_sorted_filtered_and_downloaded(browser, downloads, live, model, tmp_path):
     page = _Page(browser, live()[0])
     page.add(*_files(tmp_path / "cells"))
     page.done("7 files done, 1 of them could not be used.")
     rows = {row["file"]: row for row in page.rows()}
     assert list(rows) == ["cell40.png", "cell200.png", "cell130.png", "cell100.png", "blue.jpg", EVIL, "=notes.txt"]
     assert rows["cell200.png"]["number"] == f"{score_of(200):.3f}"
+    assert page.one("#together").text == _together(model, [(40,), (200,), (130,), (100,), (90, 120, 250), (220,)])
     assert rows["cell200.png"] | {"number": ""} == {
         "file": "cell200.png",
         "number": "",
@@ -158,7 +165,7 @@ def test_cells_are_scored_sorted_filtered_and_downloaded(browser, downloads, liv
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-def test_a_zip_is_read_in_the_browser_with_its_pictures(browser, live, tmp_path):
+def test_a_zip_is_read_in_the_browser_with_its_pictures(browser, live, model, tmp_path):
     path = tmp_path / "cells.zip"
     inner = io.BytesIO()
     zipfile.ZipFile(inner, "w").writestr("x.png", b"x")
@@ -172,6 +179,9 @@ def test_a_zip_is_read_in_the_browser_with_its_pictures(browser, live, tmp_path)
     page = _Page(browser, live()[0])
     page.add(path)
     page.done("126 files done, 1 of them could not be used.")
+    # Of four requests.
+    assert page.one("#together").text == _together(model, [(red,) for red in range(0, 250, 2)])
+    assert page.one("#together").get_attribute("class") == ""
     rows = page.rows()
     assert len(rows) == 100
     assert [row["number"] for row in rows] == [f"{np.float32(score_of(red)):.3f}" for red in range(0, 200, 2)]
@@ -185,6 +195,12 @@ def test_a_zip_is_read_in_the_browser_with_its_pictures(browser, live, tmp_path)
     page.done("126 files done")
     page.one("#clear").click()
     assert not page.one("#results").is_displayed()
+    # What was cleared is not among them.
+    page.add(*(file_of(cell(red, 120, 250), tmp_path / f"blue{red}.png") for red in (80, 90)))
+    page.done("2 files done.")
+    said = page.one("#together")
+    assert said.text == _together(model, [(80, 120, 250), (90, 120, 250)]) and "2 cells do not look like a patient's" in said.text
+    assert (said.get_attribute("class"), said.aria_role) == ("note", "status")
 
 
 def test_a_drop_an_explanation_and_the_keyboard_alone(browser, live, tmp_path):

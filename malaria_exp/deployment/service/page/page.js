@@ -9,6 +9,8 @@ const FILES = 32, BYTES = 8e6, DRAW_MS = 400;
 const byId = id => document.getElementById(id);
 const items = [], waiting = [];
 let model, working, stopped;
+// Added up over the answers, by which the service tells whether all cells together look like the training data.
+let sums = [];
 const table = new Table(explain);
 
 const say = text => { byId("status").textContent = text; };
@@ -50,6 +52,7 @@ async function add(files) {
 
 async function send() {
   stopped = new AbortController();
+  byId("together").textContent = "";
   byId("stop").hidden = byId("progress").hidden = false;
   const before = items.length;
   let drawn = 0;
@@ -66,6 +69,7 @@ async function send() {
   waiting.length = 0;
   byId("stop").hidden = byId("progress").hidden = true;
   draw();
+  await together();
   const done = items.length - before, bad = items.slice(before).filter(item => item.error !== null).length;
   say(`${stopped.signal.aborted ? "Stopped. " : ""}${done} file${done === 1 ? "" : "s"} done${bad ? `, ${bad} of them could not be used` : ""}.`);
 }
@@ -93,8 +97,10 @@ async function scored(images) {
   if (usable.length) {
     try {
       const body = form(usable.map(({ content, name }) => ({ blob: content, name })));
-      answers = (await (await ask("predict", { method: "POST", body, signal: stopped.signal })).json()).cells;
-      if (answers.length !== usable.length) throw new Error("The service answered for another number of files.");
+      const said = await (await ask("predict", { method: "POST", body, signal: stopped.signal })).json();
+      if (said.cells.length !== usable.length) throw new Error("The service answered for another number of files.");
+      answers = said.cells;
+      sums = said.ood_log_sums?.map((sum, part) => sum + (sums[part] ?? 0)) ?? sums;
     } catch (error) {
       refused = error.name === "AbortError" ? "stopped" : error.message;
     }
@@ -119,6 +125,17 @@ function draw() {
       + " The interval is that of a sample of this many cells; it does not know the model's errors, nor where the cells come from."
     : "No cell to count.";
   table.draw(items, threshold());
+}
+
+// Says of all cells together what no single one shows; nothing where the service cannot be asked.
+async function together() {
+  const count = items.filter(item => item.score !== null).length;
+  if (!sums.length) return;
+  try {
+    const { verdict, words } = await (await ask(`together?${new URLSearchParams([["count", count], ...sums.map(sum => ["log_sums", sum])])}`)).json();
+    byId("together").className = verdict === "foreign" ? "note" : "";
+    byId("together").textContent = words;
+  } catch { /* The cells have their own answers. */ }
 }
 
 async function explain(item) {
@@ -158,6 +175,7 @@ byId("stop").onclick = () => stopped.abort();
 byId("clear").onclick = () => {
   for (const item of items) URL.revokeObjectURL(item.url);
   items.length = 0;
+  sums = [];
   draw();
   say("Cleared.");
   byId("files").focus();
