@@ -59,6 +59,7 @@ class EvaluationConfig:
     batch_size: BatchSize
     worst: Annotated[int, Range(low=0, high=1000)]
     views: Views
+    subgroups: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

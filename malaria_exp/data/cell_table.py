@@ -1,5 +1,6 @@
 """CellTable, the form in which every dataset gives its data: one row a cell."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -97,6 +98,7 @@ class CellTable:
         pixels: fingerprints of the decoded images (str), by which they are the same whatever their files; None until they are decoded.
         truth: int8, the true label, where `label` holds mistakes that were put in on purpose; None where no label is known to be wrong.
         weight: float32, what each cell weighs in training, at least 0; None where all weigh the same.
+        further: what else the user's CSV says, str (N,) by the name of the column, "" where it says nothing.
         bad: files that were found to be bad and have no row.
         policy: what becomes of bad images.
         notes: what a reader of a report on this data should know, whichever of its cells are used.
@@ -115,13 +117,14 @@ class CellTable:
     pixels: np.ndarray | None = None
     truth: np.ndarray | None = None
     weight: np.ndarray | None = None
+    further: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     bad: tuple[BadImage, ...] = ()
     policy: BadImagePolicy = STOP
     notes: tuple[str, ...] = ()
     mended_by: str = ""
 
     def __post_init__(self) -> None:
-        lengths = {name: len(column) for name, column in self._columns().items()}
+        lengths = {name: len(column) for name, column in {**self._columns(), **self.further}.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"Expected columns of one length. Received: {lengths}")
         if not len(self.cell_id):
@@ -145,7 +148,8 @@ class CellTable:
     def select(self, rows: np.ndarray) -> "CellTable":
         """Returns the table of these rows (int64), in this order."""
         columns: dict[str, Any] = {name: column[rows] for name, column in self._columns().items()}
-        return replace(self, **columns, source=SomeOf(self.source, np.asarray(rows)))
+        further = {name: column[rows] for name, column in self.further.items()}
+        return replace(self, **columns, further=further, source=SomeOf(self.source, np.asarray(rows)))
 
     @property
     def unknown_patients(self) -> int:

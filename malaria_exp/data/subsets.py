@@ -1,5 +1,6 @@
 """The cells of a subset, and the seal on the test subset."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,12 +42,14 @@ class Data:
         manifest: the split.
         pixel_cache: the decoded images, row by row of the manifest.
         weight: of each cell of the manifest in training, float32 (N,); None where all weigh the same.
+        columns: of each cell of the manifest, str (N,), by name: what subgroups are made of beside names and labels.
         access_log: name of each subset that evaluation opened, with the reason, in order.
     """
 
     manifest: Manifest
     pixel_cache: PixelCache
     weight: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     access_log: list[dict[str, str]] = field(default_factory=list)
 
     def training(self) -> tuple[Cells, Cells]:
@@ -61,6 +64,11 @@ class Data:
     def training_weights(self) -> np.ndarray | None:
         """Returns what the training cells weigh, float32 (N,); None where all weigh the same."""
         return None if self.weight is None else self.weight[self.manifest.rows("train")]
+
+    def columns_of(self, subsets: Sequence[Cells]) -> dict[str, np.ndarray]:
+        """Returns the columns of the cells of subsets, str (M,), one after the other."""
+        rows = np.concatenate([cells.rows for cells in subsets])
+        return {name: column[rows] for name, column in self.columns.items()}
 
     def open(self, subset: str, reason: str) -> Cells:
         """Opens a subset for evaluation and records it."""

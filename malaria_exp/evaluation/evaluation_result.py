@@ -42,6 +42,7 @@ class EvaluationResult:
         nih: whether cells of the NIH set were scored.
         own_thresholds: of joined runs, the threshold of each cell, float64 (N,), by name; only those that are not one number.
         shortcut_scores: of the shortcut baseline, float64 (N,); None without one.
+        columns: of each scored cell, str (N,), by name: what subgroups are made of beside names and labels.
     """
 
     subject: str
@@ -59,6 +60,7 @@ class EvaluationResult:
     nih: bool = False
     own_thresholds: dict[str, np.ndarray] = field(default_factory=dict)
     shortcut_scores: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of_training(
@@ -119,6 +121,7 @@ class EvaluationResult:
             best_epoch=training["best_epoch"],
             objective=best if math.isfinite(best) else None,
             notes=[*notes, *manifest.details.get("warnings", ())],
+            columns=data.columns_of(cells),
         )
 
     def note_data(self, table: CellTable, excluded: list[BadImage]) -> None:

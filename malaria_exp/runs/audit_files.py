@@ -48,11 +48,12 @@ def write_lists(folder: Path, table: CellTable, rows: np.ndarray, audit: LabelAu
         weight *= table.weight
     label = names[table.label]
     listed = [table.file, table.patient, table.slide, table.field]
+    further = table.further.values()
     for name, kept, own in (
         (WEIGHTED, np.full(len(table), True), label),
         (DROPPED, ~contradicted, label),
         (RELABELED, np.full(len(table), True), np.where(contradicted, names[1 - table.label], label)),
     ):
-        parts = [column[kept].tolist() for column in (*listed, own)]
+        parts = [column[kept].tolist() for column in (*listed, own, *further)]
         more = [weight[kept].round(4).tolist()] if name == WEIGHTED else []
-        write_csv(folder / name, (*COLUMNS, *(["weight"] if more else [])), zip(*parts, *more, strict=True))
+        write_csv(folder / name, (*COLUMNS, *table.further, *(["weight"] if more else [])), zip(*parts, *more, strict=True))

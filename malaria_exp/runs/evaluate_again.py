@@ -9,6 +9,7 @@ from malaria_exp.data.cell_table import UNKNOWN, CellTable
 from malaria_exp.data.split_manifest import TABLE_COLUMNS, Manifest
 from malaria_exp.data.subsets import Data
 from malaria_exp.evaluation.evaluation_result import EvaluationResult, describe_never_tested
+from malaria_exp.evaluation.subgroups.columns import subgroup_columns
 from malaria_exp.runs import provenance
 from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.detect_foreign import open_detector
@@ -53,7 +54,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     Raises:
         ConfigError: no run is given.
         RunFolderError: the run is not finished or damaged.
-        DataError: the run's own data has changed.
+        DataError: the run's own data has changed, or a column that evaluation.subgroups names makes no subgroups.
         LeakError: other data shares patients or images with the run's training or validation cells.
     """
     if config.run is None:
@@ -71,7 +72,9 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
             f"run: the data is no longer what '{run.path}' was trained on. To score other data, name it: dataset=... dataset.path=..."
         )
     leaks = {} if own else _guard_against_leaks(table, run, allow_leak=config.allow_leak)
-    data = Data(_own_split(table, run) if own else _all_external(table), pixel_cache)
+    data = Data(
+        _own_split(table, run) if own else _all_external(table), pixel_cache, columns=subgroup_columns(table, config.evaluation.subgroups)
+    )
 
     load_tensorflow()
     saved = load_model(run.path)
@@ -84,7 +87,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     scorer = Scorer(saved.averaged, config.evaluation.batch_size)
     thresholds = thresholds_of(run.metrics)
     foreign = open_detector(saved.uncalibrated, saved.detector, config.evaluation.batch_size)
-    predictions, metrics = score_and_measure(config, scorer, saved.calibration, data.manifest, cells, thresholds, foreign)
+    predictions, metrics = score_and_measure(config, scorer, saved.calibration, data, cells, thresholds, foreign)
 
     leaky, split = bool(leaks) or run.manifest.leaky, run.metrics.get("split", {})
     about = {
@@ -98,6 +101,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
     subject = f"{saved.record['model']['name']} of run {run.path.name} on {table.name}"
     held_out = _describe_held_out(run, table, own, leaks, subsets)
     result = EvaluationResult(subject, cells, predictions, about | metrics, run.manifest.protocol, leaky, held_out)
+    result.columns = data.columns_of(cells)
     if own and (never_tested := split.get("never_tested")):
         result.held_out += f" {describe_never_tested(never_tested)}"
     if access:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.data.subsets import Cells, Data
 from malaria_exp.evaluation.calibration import NONE, Calibration, fit_calibration
 from malaria_exp.evaluation.evaluate import evaluate
@@ -43,9 +42,7 @@ def evaluate_trained(
     cells = [data.open("val", "choose the threshold")]
     if config.evaluation.test:
         cells.append(data.open("test", "final evaluation"))
-    predictions, metrics = score_and_measure(
-        config, _scorer(config, trained), calibration, data.manifest, cells, threshold_rules(config), foreign
-    )
+    predictions, metrics = score_and_measure(config, _scorer(config, trained), calibration, data, cells, threshold_rules(config), foreign)
     return EvaluationResult.of_training(
         f"{config.one('model').name} on {config.one('dataset').name}",
         data,
@@ -79,7 +76,7 @@ def score_and_measure(
     config: Config,
     scorer: Scorer,
     calibration: Calibration,
-    manifest: Manifest,
+    data: Data,
     cells: list[Cells],
     thresholds: Mapping[str, ThresholdRule | Threshold],
     foreign: ForeignCells | None,
@@ -88,7 +85,7 @@ def score_and_measure(
 
     With a detector, it also counts the cells that do not look like the training data, of subsets by which that was not fitted.
     """
-    predictions, uncalibrated = predict(scorer, manifest, cells, calibration.map)
+    predictions, uncalibrated = predict(scorer, data.manifest, cells, calibration.map)
     intervals = interval_settings(config)
     metrics = evaluate(
         predictions,
@@ -101,6 +98,7 @@ def score_and_measure(
         predictions.select(shown),
         metrics["thresholds"][first_threshold(metrics)]["value"],
         [predictions.select("val")] if shown == "test" and "val" in predictions.subsets else [],
+        columns=data.columns_of([one for one in cells if one.subset == shown]),
         **intervals,
     )
     about: dict[str, Any] = {"calibration": {"name": calibration.name, "parameters": asdict(calibration.map)}, "ood": None}
@@ -108,5 +106,5 @@ def score_and_measure(
         about["ood"] = {"name": foreign.detector.name, "false_warnings": foreign.detector.false_warnings}
         for subset in cells:
             if subset.subset != "val":
-                metrics["subsets"][subset.subset]["ood"] = foreign.count(subset, manifest.patient)
+                metrics["subsets"][subset.subset]["ood"] = foreign.count(subset, data.manifest.patient)
     return predictions, about | metrics

@@ -13,6 +13,7 @@ from malaria_exp.data.pixel_cache import PixelCache, open_pixel_cache
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.data.split_manifest import Manifest, guard_against_leaks
 from malaria_exp.data.subsets import Data
+from malaria_exp.evaluation.subgroups.columns import subgroup_columns
 from malaria_exp.runs.ensemble_members import member_folders, members_rule
 from malaria_exp.runs.finished_runs import PARENT_SPLIT_FILE, read_parent_splits
 from malaria_exp.runs.initial_weights import InitialWeights
@@ -108,8 +109,10 @@ def split(config: Config, table: CellTable, pixel_cache: PixelCache, folder: Run
         initial: the weights that training starts from, if it does.
 
     Raises:
+        DataError: a column that evaluation.subgroups names makes no subgroups.
         LeakError: patients or images are in two subsets, or parent runs have learned from validation or test cells.
     """
+    columns = subgroup_columns(table, config.evaluation.subgroups)
     choice = config.one("split")
     manifest: Manifest = build("split", choice.name, choice.params, table)
     guard_against_leaks(manifest, patients_may_cross=choice.name == "cell_level_leaky", allow_leak=config.allow_leak)
@@ -125,7 +128,7 @@ def split(config: Config, table: CellTable, pixel_cache: PixelCache, folder: Run
     log.info(f"split     {manifest.protocol}{' LEAKY' if manifest.leaky else ''}: {subsets} ({manifest.hash[:12]})")
     for warning in manifest.details.get("warnings", ()):
         log.warning(f"split     {warning}")
-    return Data(manifest, pixel_cache, table.weight)
+    return Data(manifest, pixel_cache, table.weight, columns)
 
 
 def ensemble_run_folders(config: Config) -> list[Path]:

@@ -97,6 +97,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     row_runs = first.row_runs
     own = own_thresholds([run.thresholds for run in first.runs], row_runs)
     chosen = first_threshold(evaluated[0])
+    subgroup_columns = first.columns(config.evaluation.subgroups)
     evaluated[0]["subsets"]["test"] |= further_chapters(
         first.predictions,
         own.get(chosen, evaluated[0]["thresholds"][chosen]["value"]),
@@ -104,6 +105,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         [first.predictions.at(row_runs != fold) for fold in range(len(first.runs))] if len(first.runs) > 1 else [],
         row_runs,
         interval=method,
+        columns=subgroup_columns,
         **settings,
     )
     shortcut_scores, evaluated[0]["subsets"]["test"]["shortcut"] = _shortcuts(first, interval=method, **settings)
@@ -141,6 +143,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         nih=first.runs[0].setting("dataset") == NIH,
         own_thresholds=own,
         shortcut_scores=shortcut_scores,
+        columns=subgroup_columns,
     )
     names = np.array([run.run.name for run in first.runs])
     folds = np.array(["" if run.setting(FOLD) is None else str(run.setting(FOLD)) for run in first.runs])

@@ -1,7 +1,7 @@
 """Which runs become one result: folds that together test every patient once, and repetitions of that by other seeds or splits."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import combinations
 from typing import Any
 
@@ -11,9 +11,18 @@ from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import SEEDS, Configuration, compare_configs, configurations
+from malaria_exp.evaluation.subgroups.columns import SUBGROUP
 from malaria_exp.evaluation.thresholds import Threshold
-from malaria_exp.runs.read_files import PROVENANCE, read_json, read_metrics, read_predictions, read_shortcut_scores, thresholds_of
-from malaria_exp.utils.errors import RunFolderError, listing
+from malaria_exp.runs.read_files import (
+    PROVENANCE,
+    read_json,
+    read_metrics,
+    read_predictions,
+    read_shortcut_scores,
+    read_subgroup_columns,
+    thresholds_of,
+)
+from malaria_exp.utils.errors import RunFolderError, did_you_mean, listing
 
 FOLD = "split.fold"
 
@@ -32,6 +41,7 @@ class TestedRun:
         thresholds: its thresholds by name.
         data_hash: of all cells that it was trained, validated and tested on; None if it is not known.
         shortcut_scores: of the shortcut baseline on its test cells, float64 (N,); None without one.
+        columns: that subgroups of its test cells are also made of, str (N,), by name.
     """
 
     run: ComparedRun
@@ -40,6 +50,7 @@ class TestedRun:
     thresholds: dict[str, Threshold]
     data_hash: str | None
     shortcut_scores: np.ndarray | None = None
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def read(cls, run: ComparedRun) -> "TestedRun":
@@ -52,7 +63,8 @@ class TestedRun:
             )
         known = read_json(run.path / PROVENANCE).get("data_hash")
         tested, shortcut_scores = read_predictions(run.path).select("test"), read_shortcut_scores(run.path, "test")
-        return cls(run, metrics, tested, thresholds_of(metrics), None if known is None else str(known), shortcut_scores)
+        columns = read_subgroup_columns(run.path, "test")
+        return cls(run, metrics, tested, thresholds_of(metrics), None if known is None else str(known), shortcut_scores, columns)
 
     def setting(self, key: str) -> Any:
         """Returns a value of the configuration, a list as text; None without such a key."""
@@ -86,6 +98,25 @@ class Repetition:
         return Predictions(
             **{column.name: np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Predictions)}
         )
+
+    def columns(self, asked: Sequence[str]) -> dict[str, np.ndarray]:
+        """Returns the columns that subgroups are also made of, str (N,) by name, row by row of the predictions.
+
+        Args:
+            asked: their names; without any, those that all runs have.
+
+        Raises:
+            RunFolderError: a run has none of an asked name.
+        """
+        for run in self.runs:
+            for name in asked:
+                if name.lower() not in run.columns:
+                    raise RunFolderError(
+                        f"evaluation.subgroups: '{name}': '{run.run.name}' was trained without it, so its predictions.csv has no column"
+                        f" {SUBGROUP}{name}.{did_you_mean(name, run.columns)} Train the runs with evaluation.subgroups=[{name}], or pool without it."
+                    )
+        names = [name.lower() for name in asked] or [name for name in self.runs[0].columns if all(name in run.columns for run in self.runs)]
+        return {name: np.concatenate([run.columns[name] for run in self.runs]) for name in names}
 
     @property
     def row_runs(self) -> np.ndarray:

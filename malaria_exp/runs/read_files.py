@@ -22,6 +22,7 @@ from malaria_exp.data.split_manifest import Manifest
 from malaria_exp.evaluation.predictions import SUBSETS, Predictions
 from malaria_exp.evaluation.predictions import read as read_scores
 from malaria_exp.evaluation.shortcuts import COLUMN
+from malaria_exp.evaluation.subgroups.columns import SUBGROUP
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.utils.csv_files import read_csv
@@ -163,9 +164,15 @@ def read_predictions(folder: Path) -> Predictions:
 
 def read_shortcut_scores(folder: Path, subset: str) -> np.ndarray | None:
     """Returns the scores of the shortcut baseline on a subset's cells, float64 (N,), in the order of `read_predictions`; None without any."""
-    rows = [row for _, row in _of_csv(folder / PREDICTIONS, lambda path: read_csv(path, ("subset",)))]
-    scores = np.array([_float(row.get(COLUMN)) for row in rows if row["subset"] == subset])
+    scores = np.array([_float(row.get(COLUMN)) for row in _rows(folder, subset)])
     return scores if len(scores) and ((scores >= 0) & (scores <= 1)).all() else None
+
+
+def read_subgroup_columns(folder: Path, subset: str) -> dict[str, np.ndarray]:
+    """Returns what subgroups of a subset's cells are made of beside names and labels, str (N,) by name, in the order of `read_predictions`."""
+    rows = _rows(folder, subset)
+    names = [name.removeprefix(SUBGROUP) for name in (rows[0] if rows else ()) if name.startswith(SUBGROUP)]
+    return {name: np.array([row[f"{SUBGROUP}{name}"] for row in rows]) for name in names}
 
 
 def read_split(path: Path, protocol: str) -> Manifest:
@@ -196,6 +203,11 @@ class _NoAliasLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"it refers to another place of the file (*{self.peek_event().anchor}), which no run writes")
         return super().compose_node(parent, index)
+
+
+def _rows(folder: Path, subset: str) -> list[dict[str, str]]:
+    rows = _of_csv(folder / PREDICTIONS, lambda path: read_csv(path, ("subset",)))
+    return [row for _, row in rows if row["subset"] == subset]
 
 
 def _of_csv(path: Path, read: Callable[[Path], Read]) -> Read:

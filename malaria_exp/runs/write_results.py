@@ -13,6 +13,7 @@ from malaria_exp.data.cell_table import BadImage
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.reports.results_table import results_table
 from malaria_exp.evaluation.shortcuts import COLUMN
+from malaria_exp.evaluation.subgroups.columns import SUBGROUP
 from malaria_exp.evaluation.summary import cautions, first_threshold, headline, reported_subset
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.atomic_files import write_bytes, write_csv, write_json
@@ -71,7 +72,7 @@ def write_evaluation(
     from malaria_exp.evaluation.reports.patient_cells import write_patient_cells
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
-    more = dict(columns or {})
+    more = dict(columns or {}) | {f"{SUBGROUP}{name}": column for name, column in result.columns.items()}
     if result.shortcut_scores is not None:
         more[COLUMN] = np.array([repr(score) for score in result.shortcut_scores.tolist()])
     result.predictions.write(folder / "predictions.csv", more)

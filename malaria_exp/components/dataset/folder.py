@@ -59,8 +59,9 @@ def folder(
         negative: name of the folder with uninfected cells, or a list; null to find them (uninfected, healthy, negative, normal ...). If
             one of the two is null, no other folder with images may lie beside those that are found.
         csv: a CSV with a header and the columns file (below path) and any of patient, slide, field, label, weight; with labels no class
-            folders are needed, and files that are not listed are left out. A weight counts in training alone. Without a CSV, patients are
-            read from NIH file names; without patients no split by patient is possible.
+            folders are needed, and files that are not listed are left out. A weight counts in training alone. Further columns can be
+            subgroups of the report (evaluation.subgroups). Without a CSV, patients are read from NIH file names; without patients no
+            split by patient is possible.
         patients_of: clinic whose patients these are; its name is put in front of theirs ("clinic_b/1"), so that they do not count as another
             clinic's patients of the same names. Patients that the NIH index knows by content keep their names.
         on_bad_image: error stops before any training and lists all bad images; skip excludes and records them.
@@ -88,7 +89,8 @@ def folder(
     cells, notes = _with_nih_patients(cells, hashes)
     bad = [*layout.bad, *unreadable, *(listed.missing if listed else ())]
     policy = BadImagePolicy(on_bad_image, max_bad_fraction)
-    table = assemble("folder", files, cells, hashes, bad=bad, policy=policy, notes=[*layout.notes, *notes])
+    further = listed.further if listed else ()
+    table = assemble("folder", files, cells, hashes, bad=bad, policy=policy, notes=[*layout.notes, *notes], further=further)
     return replace(table, mended_by=f"What would mend it is to fill in the column patient of {csv} for every file" if csv else MENDED_BY)
 
 
@@ -147,8 +149,9 @@ def _with_patients(files: Files, layout: Layout, listed: CellList | None, class_
         parts = parse_name(class_prefix(PurePosixPath(name).name, class_of)[1]) if by_name else None
         patient = row.get("patient") or (parts.patient if parts else UNKNOWN)
         slide = row.get("slide") or (parts.slide if parts else patient)
+        more = tuple(row.get(name, "") for name in listed.further) if listed else ()
         field = row.get("field") or (parts.field if parts else slide)
-        cells.append(Cell(index, class_name, cell_id, patient, slide, field, float(row.get("weight", 1))))
+        cells.append(Cell(index, class_name, cell_id, patient, slide, field, float(row.get("weight", 1)), more))
     return cells
 
 

@@ -12,7 +12,10 @@ from malaria_exp.utils.errors import DataError, by_reason, listing
 
 
 class Cell(NamedTuple):
-    """One image file with what is known of it; `number` is the file's, the others are CellTable's columns, where weight is None if all are 1."""
+    """One image file with what is known of it; `number` is the file's, the others are CellTable's columns, where weight is None if all are 1.
+
+    The values of `further` are in the order of `assemble`'s names.
+    """
 
     number: int
     class_name: str
@@ -21,6 +24,7 @@ class Cell(NamedTuple):
     slide: str
     field: str
     weight: float = 1.0
+    further: tuple[str, ...] = ()
 
 
 def assemble(
@@ -32,6 +36,7 @@ def assemble(
     bad: Sequence[BadImage],
     policy: BadImagePolicy,
     notes: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> CellTable:
     """Builds the table of a dataset that lies in files.
 
@@ -45,6 +50,7 @@ def assemble(
         bad: files that were found to be bad before.
         policy: what becomes of bad images.
         notes: what a reader of a report should know.
+        further: names of the table's further columns.
 
     Raises:
         DataError: nothing is left of a class that had images.
@@ -75,6 +81,7 @@ def assemble(
         bad=tuple(sorted(every_bad)),
         policy=policy,
         notes=tuple(notes),
+        further={name: np.array([cell.further[place] for cell in kept]) for place, name in enumerate(further)},
     )
 
 

@@ -1,4 +1,4 @@
-"""The user's CSV of a folder dataset: which patient, slide, field and class each file has, and what it weighs in training."""
+"""The user's CSV of a folder dataset: which patient, slide, field and class each file has, what it weighs in training, and more."""
 
 import math
 from collections import defaultdict
@@ -22,14 +22,17 @@ class CellList(NamedTuple):
 
     Attributes:
         path: of the CSV.
-        rows: by file number, those of the columns patient, slide, field (text, empty if unknown), label (a class name) and weight (a number) that there are.
-        columns: which there are.
+        rows: by file number, those of the columns patient, slide, field (text, empty if unknown), label (a class name) and weight (a number) that there
+            are, and of further ones (text, empty if unknown).
+        columns: which of those five there are.
+        further: names of the others.
         missing: files that are listed and do not exist, or could be several.
     """
 
     path: str
     rows: dict[int, dict[str, str]]
     columns: tuple[str, ...]
+    further: tuple[str, ...]
     missing: list[BadImage]
 
 
@@ -39,7 +42,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
     Args:
         path: a CSV with a header; the column `file` holds paths below the dataset's path, or bare names where they are unique; the
             ending may be missing.
-            Nothing, NA, nan, none, null and unknown all mean that a patient, slide or field is not known.
+            Nothing, NA, nan, none, null and unknown all mean that a patient, slide, field or further value is not known.
         files: of the dataset.
         class_of: class name by label as `class_word` writes it.
 
@@ -55,6 +58,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
     if not rows:
         raise DataError(f"{where}: it has a header and no rows.")
     given = tuple(name for name in COLUMNS if name in rows[0][1])
+    further = tuple(name for name in rows[0][1] if name and name not in ("file", *COLUMNS))
     if not given:
         raise DataError(
             f"{where}: expected a column {', '.join(COLUMNS[:-1])} or {COLUMNS[-1]} beside file; received {', '.join(rows[0][1])}."
@@ -72,7 +76,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
         index = indices[0]
         if index in found:
             raise DataError(f"{where}, line {number}: '{row['file']}' stands in line {line_of[index]} already.")
-        values = {name: "" if row[name].strip().lower() in NOTHING else row[name].strip() for name in given}
+        values = {name: "" if row[name].strip().lower() in NOTHING else row[name].strip() for name in (*given, *further)}
         if "label" in values:
             class_name = class_of.get(class_word(row["label"]))
             if class_name is None:
@@ -89,7 +93,7 @@ def read_cell_list(path: str, files: Files, class_of: Mapping[str, str]) -> Cell
             f"{where}: none of its {len(rows):,} files lies in '{files.path}':\n{listing([item.file for item in missing], 3)}\nExpected paths"
             f" below that, or bare names that are unique there, such as {files.names[0]}."
         )
-    return CellList(path, found, given, missing)
+    return CellList(path, found, given, further, missing)
 
 
 def _weight(text: str, where: str) -> str:

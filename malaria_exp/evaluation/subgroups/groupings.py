@@ -1,5 +1,7 @@
 """Ways to divide cells into groups, from what is known of them: names, slides, patients and labels."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +34,7 @@ class Grouping:
     of_cell: np.ndarray
 
 
-def groupings(cells: Predictions) -> list[Grouping]:
+def groupings(cells: Predictions, columns: Mapping[str, np.ndarray] | None = None) -> list[Grouping]:
     """Returns the groupings that have at least two groups.
 
     Month and kind of slide are read from names of the NIH form, the clinic from patients such as "clinic_b/12". A slide is a group of its own only
@@ -40,10 +42,12 @@ def groupings(cells: Predictions) -> list[Grouping]:
 
     Args:
         cells: of one subset, with known patients.
+        columns: str (N,), by name; each is a grouping by its values, before all others.
     """
     captures = [parse_capture(name.rpartition("/")[2]) for name in cells.cell_id.tolist()]
     patients = cells.patient.tolist()
     found = [
+        *(_sorted(f"column:{name}", f"Column {name}", column, _in_order(column)) for name, column in (columns or {}).items()),
         _sorted("infected", "Infected and healthy patients", *_health(cells)),
         _sorted("parasites", "Infected, by parasitized cells", *_parasites(cells)),
         _sorted("month", "Month of the photograph", _known(captures, 0)),
@@ -62,6 +66,11 @@ def _sorted(name: str, title: str, of_cell: np.ndarray, order: tuple[str, ...] =
         order = (*sorted(set(present.tolist()) - set(few.tolist())), OTHERS)
     groups = tuple(group for group in order if group in of_cell) or tuple(present.tolist())
     return Grouping(name, title, groups, of_cell)
+
+
+def _in_order(column: np.ndarray) -> tuple[str, ...]:
+    """Returns the values as a reader sorts them: "5 to 14" before "15 to 40"."""
+    return tuple(sorted(set(column.tolist()), key=lambda value: re.sub(r"\d+", lambda number: number[0].zfill(9), value)))
 
 
 def _known(captures: list[Capture | None], place: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The subgroup table: rates of each group of patients with intervals, and whether they differ from those of all others."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,21 @@ from malaria_exp.evaluation.thresholds import HALF
 TESTED = {"sensitivity": 1, "specificity": 0}
 
 
-def subgroups(cells: Predictions, predicted: np.ndarray, *, interval: IntervalMethod, seed: int, **settings: Any) -> list[dict[str, Any]]:
+def subgroups(
+    cells: Predictions,
+    predicted: np.ndarray,
+    columns: Mapping[str, np.ndarray] | None = None,
+    *,
+    interval: IntervalMethod,
+    seed: int,
+    **settings: Any,
+) -> list[dict[str, Any]]:
     """Returns the subgroup table.
 
     Args:
         cells: of one subset, with known patients.
         predicted: bool (N,), predicted parasitized.
+        columns: that groups are also made of, see `groupings`.
         interval: how intervals are computed.
         seed: of what is resampled and permuted.
         **settings: resamples and confidence of `interval`.
@@ -31,7 +41,7 @@ def subgroups(cells: Predictions, predicted: np.ndarray, *, interval: IntervalMe
         tests of the table. Of a grouping with two groups the second has the same tests as the first, and none of its own.
     """
     found = []
-    for grouping in groupings(cells):
+    for grouping in groupings(cells, columns):
         for place, group in enumerate(grouping.groups):
             member = grouping.of_cell == group
             row = _row(cells, predicted, member, interval, seed=seed, **settings)

@@ -1,6 +1,6 @@
 """The chapters of a result that look beyond its headline: subgroups, abstaining, a bound on misses, decisions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ def further_chapters(
     *,
     interval: IntervalMethod,
     confidence: float,
+    columns: Mapping[str, np.ndarray] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Returns the entries CHAPTERS of a subset, see there, plain Python ready for JSON.
@@ -35,6 +36,7 @@ def further_chapters(
         sets: which of them each cell uses, int (N,); by default the first.
         interval: how intervals are computed.
         confidence: in (0, 1).
+        columns: that subgroups are also made of, str (N,), by name.
         **settings: resamples and seed of `interval`.
     """
     with_interval: dict[str, Any] = {"interval": interval, "confidence": confidence, **settings}
@@ -42,7 +44,7 @@ def further_chapters(
     places = np.zeros(len(cells), np.int64) if sets is None else sets
     curve = decision_curve(cells.label, cells.score, None if unknown else cells.patient, confidence=confidence)
     found = {
-        "subgroups": None if unknown else subgroups(cells, cells.score >= threshold, **with_interval),
+        "subgroups": None if unknown else subgroups(cells, cells.score >= threshold, columns or {}, **with_interval),
         "risk_coverage": risk_coverage(cells, threshold, **with_interval),
         "conformal": conformal(cells, calibration, places, **with_interval) if calibration and not unknown else None,
         "decision_curve": summarize(curve),

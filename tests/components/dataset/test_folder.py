@@ -373,6 +373,14 @@ def test_weights_of_a_csv_reach_the_table_and_change_its_hash(write, write_csv):
     assert even.weight is None and even.data_hash == folder(path=path).data_hash != table.data_hash
 
 
+def test_further_columns_of_a_csv_stay_with_their_cells(write, write_csv):
+    path = write("infected/a.png", "infected/b.png", "healthy/c.png")
+    table = folder(path=path, csv=write_csv("File,Patient,Site", "c.png,P3,south", "a.png,P1, north ", "b.png,P2,NA"))
+    assert dict(zip(table.patient.tolist(), table.further["site"].tolist(), strict=True)) == {"P1": "north", "P2": "", "P3": "south"}
+    assert table.select(np.array([2])).further["site"].tolist() == ["south"]
+    assert table.data_hash == folder(path=path, csv=write_csv("file,patient", "c.png,P3", "a.png,P1", "b.png,P2")).data_hash
+
+
 def test_labels_of_one_class_are_enough(write, write_csv):
     table = folder(path=write("a.png", "b.png"), csv=write_csv("file,label", "a.png,infected", "b.png,P. vivax"))
     assert labels(table) == {"a.png": "parasitized", "b.png": "parasitized"}

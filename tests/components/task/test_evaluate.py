@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 import shutil
@@ -221,6 +222,27 @@ def test_cells_of_unknown_patients_are_scored_without_intervals_and_the_report_s
     report = " ".join((folder / "report.html").read_text().split())
     assert "its patients are not known, so nobody knows whether they are others" in report
     assert "no patients are known" in report
+
+
+def test_columns_of_the_users_csv_are_subgroups_of_a_finished_run(finished_run, nameless, run_task, tmp_path):
+    files = sorted(path.relative_to(nameless).as_posix() for path in nameless.rglob("*.png"))
+    rows = [f"{file},Q{number % 4},{'north' if number % 4 < 2 else 'south'}" for number, file in enumerate(files)]
+    (tmp_path / "cells.csv").write_text("\n".join(["file,patient,Site", *rows]) + "\n")
+    data = ["dataset=folder", f"dataset.path={nameless}", f"dataset.csv={tmp_path / 'cells.csv'}", "evaluation.resamples=20"]
+    run = ["task=evaluate", f"run={finished_run}", *data]
+    folder = run_task([*run, "evaluation.subgroups=[site]"], tmp_path / "groups", pictures=True)
+    found = json.loads((folder / "metrics.json").read_text())["subsets"]["external"]["subgroups"][:2]
+    assert [(row["title"], row["group"], row["patients"]) for row in found] == [("Column site", "north", 2), ("Column site", "south", 2)]
+    with (folder / "predictions.csv").open(newline="") as file:
+        assert {(row["patient"], row["subgroup_site"]) for row in csv.DictReader(file)} == {
+            ("Q0", "north"),
+            ("Q1", "north"),
+            ("Q2", "south"),
+            ("Q3", "south"),
+        }
+    assert "Column site" in (folder / "report.html").read_text()
+    with pytest.raises(DataError, match="Did you mean 'site'"):
+        run_task([*run, "evaluation.subgroups=[sites]"], tmp_path / "other")
 
 
 # One class

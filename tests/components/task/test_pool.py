@@ -30,10 +30,10 @@ def make(config, tmp_path):
 
 @pytest.fixture
 def pooled(run_task, tmp_path):
-    """pooled(runs) -> folder of task=pool."""
+    """pooled(runs, ...) -> folder of task=pool."""
 
-    def pool(runs, name="pooled"):
-        return run_task(["task=pool", f"runs={json.dumps([str(run) for run in runs])}", "evaluation.resamples=20"], tmp_path / name)
+    def pool(runs, name="pooled", *more):
+        return run_task(["task=pool", f"runs={json.dumps([str(run) for run in runs])}", "evaluation.resamples=20", *more], tmp_path / name)
 
     return pool
 
@@ -213,3 +213,19 @@ def test_the_pooled_result_has_the_chapters_and_the_shortcut_baseline_of_all_fol
     report = (folder / "report.html").read_text()
     for text in ("For whom it is better or worse", "What it is good for", "Error against coverage", "From the files alone"):
         assert text in report
+
+
+def test_columns_of_the_users_csv_are_subgroups_of_the_pooled_result(make, pooled):
+    runs = [make(f"fold{fold}", fold=fold) for fold in range(FOLDS)]
+    for run in runs:
+        predictions = read(run / "predictions.csv")
+        predictions.write(run / "predictions.csv", {"subgroup_site": np.where(predictions.patient < "P06", "north", "south")})
+    folder = pooled(runs)
+    rows = [row for row in metrics_of(folder)["subsets"]["test"]["subgroups"] if row["title"] == "Column site"]
+    assert [(row["group"], row["patients"]) for row in rows] == [("north", 6), ("south", 6)]
+    assert {(row["patient"] < "P06", row["subgroup_site"]) for row in rows_of(folder / "predictions.csv")} == {
+        (True, "north"),
+        (False, "south"),
+    }
+    with pytest.raises(RunFolderError, match=r"'sit': 'fold0' was trained without it.* Did you mean 'site'\?"):
+        pooled(runs, "other", "evaluation.subgroups=[sit]")

@@ -40,3 +40,10 @@ def test_too_many_groups_become_one_with_all_of_their_cells():
     found = next(one for one in groupings(cells_of([f"c{i}" for i in range(400)], patients, np.arange(400) % 2)) if one.name == "clinic")
     assert len(found.groups) == MOST_GROUPS
     assert (found.of_cell == OTHERS).sum() == 400 - 10 * (MOST_GROUPS - 1)
+
+
+def test_columns_of_the_user_come_first_in_the_order_that_a_reader_expects():
+    patients = np.repeat([f"P{i}" for i in range(6)], 2)
+    ages = np.repeat(["15 to 40", "5 to 14", "over 40"], 4)
+    found = groupings(cells_of([f"c{i}" for i in range(12)], patients, [1, 0] * 6), {"age": ages, "site": np.full(12, "north")})
+    assert [(one.name, one.groups) for one in found] == [("column:age", ("5 to 14", "15 to 40", "over 40"))]
