@@ -36,7 +36,7 @@ def write_run(folder: Path, config: dict, *, fold=0, seed=0, split_seed=0, chang
     patient = np.repeat([f"P{number:02}" for number in range(PATIENTS)], CELLS)
     label = (np.arange(PATIENTS * CELLS) % 2 == 0) & (np.repeat(np.arange(PATIENTS), CELLS) % 4 != 0)
     label = label.astype(np.int8)
-    cell = np.array([f"{one}_{number % CELLS}" for number, one in enumerate(patient)])
+    cell = np.array([f"C1{one}ThinF_IMG_20150918_144104_cell_{number % CELLS}" for number, one in enumerate(patient)])
     fold_of = np.random.default_rng(split_seed).permutation(PATIENTS) % FOLDS
     of_cell = np.repeat((fold_of - fold) % FOLDS, CELLS)
     subset = np.select([of_cell == 0, of_cell == 1], ["test", "val"], "train")

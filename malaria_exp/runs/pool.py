@@ -16,7 +16,7 @@ from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import REPEATS
 from malaria_exp.evaluation.reports.comparison.page import relative_link, report_link
 from malaria_exp.evaluation.reports.page_elements import Cell, Head, Row, SortableTable, number_cell
-from malaria_exp.evaluation.reports.patient_cells import PAGE, anchor
+from malaria_exp.evaluation.reports.patient_cells import PAGE, patient_links
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
 from malaria_exp.evaluation.shortcuts import no_shortcuts, shortcut_entry, shortcut_line
@@ -161,7 +161,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
         columns=columns,
         drawn=drawn,
         runs=_one_by_one(one, folder),
-        patient_links=_patient_links(first, folder),
+        pooled_links=_patient_links(first, folder),
     )
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
@@ -210,7 +210,7 @@ def _patient_links(repetition: Repetition, folder: Path) -> dict[str, str]:
     for number, run in enumerate(repetition.runs):
         if page := relative_link(run.run.path / PAGE, folder):
             tested = np.unique(repetition.predictions.patient[repetition.row_runs == number]).tolist()
-            links |= {patient: f"{page}#{anchor(patient)}" for patient in tested}
+            links |= patient_links(tested, page)
     return links
 
 

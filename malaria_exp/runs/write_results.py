@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,9 +52,9 @@ def write_evaluation(
     columns: Mapping[str, np.ndarray] | None = None,
     drawn: EvaluationResult | None = None,
     runs: "SortableTable | None" = None,
-    patient_links: Mapping[str, str] | None = None,
+    pooled_links: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Writes predictions.csv, metrics.json, plots/*.png, report.html and, where there are images, patients.html and fields.html; returns the report's path.
+    """Writes predictions.csv, metrics.json, plots/*.png, report.html, and as far as images and names allow patients.html and fields.html; returns the report's path.
 
     Args:
         folder: that they are written to.
@@ -65,11 +66,11 @@ def write_evaluation(
         columns: further columns of predictions.csv.
         drawn: what the figures show, if it is not all of the result.
         runs: of a pooled result, a table with a row for each run.
-        patient_links: of a pooled result, where a patient's cells are shown, by patient.
+        pooled_links: of a pooled result, where a patient's cells are shown, by patient.
     """
     from malaria_exp.evaluation.plots.run_figures import draw_plots
     from malaria_exp.evaluation.reports.field_cells import write_field_cells
-    from malaria_exp.evaluation.reports.patient_cells import write_patient_cells
+    from malaria_exp.evaluation.reports.patient_cells import patient_links, write_patient_cells
     from malaria_exp.evaluation.reports.run_report import ReportData, write_report
 
     more = dict(columns or {}) | {f"{SUBGROUP}{name}": column for name, column in result.columns.items()}
@@ -81,12 +82,14 @@ def write_evaluation(
     for name, png in plots.items():
         write_bytes(folder / "plots" / f"{name}.png", png)
     subset, first = reported_subset(result.metrics), first_threshold(result.metrics)
-    links = dict(patient_links or {})
-    for cells in result.cells:
-        if cells.subset == subset:
-            shown, part = result.predictions.select(subset), result.metrics["subsets"][subset]
-            with_fields = write_field_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky)
-            links |= write_patient_cells(folder, shown, cells, part, first, subject=result.subject, leaky=result.leaky, fields=with_fields)
+    shown, part = result.predictions.select(subset), result.metrics["subsets"][subset]
+    cells = next((one for one in result.cells if one.subset == subset), None)
+    links = pooled_links if cells is None else patient_links(row["patient"] for row in part["per_patient"])
+    threshold = result.own_thresholds.get(first, part["at"][first]["threshold"])
+    about: dict[str, Any] = {"subject": result.subject, "leaky": result.leaky}
+    fields = write_field_cells(folder, shown, threshold, first, cells=cells, patient_links=links, **about)
+    if cells:
+        write_patient_cells(folder, shown, cells, part, first, fields=fields, **about)
     return write_report(
         folder / "report.html",
         ReportData(
@@ -105,6 +108,7 @@ def write_evaluation(
             command=record["command"],
             runs=runs,
             patient_links=links,
+            fields=fields,
         ),
     )
 

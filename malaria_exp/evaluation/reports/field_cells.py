@@ -1,4 +1,4 @@
-"""The page with each slide's fields of view: fields.html, beside patients.html. It loads nothing.
+"""The page with each slide's fields of view: fields.html, beside the report. It loads nothing.
 
 Names of the NIH set tell slide, photograph and number of a cell, and nothing of where in the photograph it was: docs/fields-of-view.md.
 """
@@ -6,7 +6,6 @@ Names of the NIH set tell slide, photograph and number of a cell, and nothing of
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from malaria_exp.data.readers.names import parse_name
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.page_elements import jpeg_source
-from malaria_exp.evaluation.reports.patient_cells import PAGE as PATIENTS
-from malaria_exp.evaluation.reports.patient_cells import anchor
 from malaria_exp.evaluation.reports.templates import template
 from malaria_exp.utils.atomic_files import write_text
 
@@ -87,16 +84,25 @@ def error_clusters(error: np.ndarray, places: Places, seed: int = 0) -> tuple[fl
 
 
 def write_field_cells(
-    folder: Path, shown: Predictions, cells: Cells, part: Mapping[str, Any], first: str, *, subject: str, leaky: bool
+    folder: Path,
+    shown: Predictions,
+    threshold: np.ndarray | float,
+    first: str,
+    *,
+    cells: Cells | None,
+    patient_links: Mapping[str, str],
+    subject: str,
+    leaky: bool,
 ) -> bool:
     """Writes fields.html: of each slide its photographs in the order of time, in each its cells in the order of their numbers.
 
     Args:
         folder: that it is written to.
         shown: the scored cells of one subset.
-        cells: their images, in the same order.
-        part: of metrics.json, of that subset.
-        first: the threshold, by name, at which they are predicted.
+        threshold: at which they are predicted, of all cells or of each, (N,).
+        first: its name.
+        cells: their images, in the same order, for pictures of errors; None where they are not at hand.
+        patient_links: where a patient's cells are shown, by patient.
         subject: which model on which data.
         leaky: stamps the page.
 
@@ -106,7 +112,6 @@ def write_field_cells(
     places = Places.read(shown.cell_id)
     if places is None:
         return False
-    threshold = part["at"][first]["threshold"]
     positive = shown.label == 1
     error = (shown.score >= threshold) != positive
     names, slide = np.unique(places.slide, return_inverse=True)
@@ -121,9 +126,9 @@ def write_field_cells(
         for field in np.unique(places.field[own]).tolist():
             inside = own[places.field[own] == field]
             inside = inside[np.argsort(places.number[inside], kind="stable")]
-            wrong = inside[error[inside]][:pictures]
+            wrong = inside[error[inside]][: pictures if cells else 0]
             pictures -= len(wrong)
-            sources = [jpeg_source(image) for image in cells.pixel_cache.take(cells.rows[wrong])] if len(wrong) else []
+            sources = [jpeg_source(image) for image in cells.pixel_cache.take(cells.rows[wrong])] if cells and len(wrong) else []
             rows.append(
                 {
                     "time": _time(field),
@@ -139,16 +144,18 @@ def write_field_cells(
             {
                 "slide": names[number],
                 "patient": patient,
-                "link": f"{PATIENTS}#{anchor(patient)}",
+                "link": patient_links.get(patient),
                 "fields": rows,
                 "errors": int(errors[number]),
                 "cells": len(own),
             }
         )
+    same = ", each run's own" if isinstance(threshold, np.ndarray) else f" = {threshold:.3g}"
     page = template("field_cells.html.j2").render(
         title=f"{subject}: fields of view",
-        subtitle=f"{len(names):,} slides, {len(np.unique(places.field)):,} photographs, at the threshold {first} = {threshold:.3g}",
+        subtitle=f"{len(names):,} slides, {len(np.unique(places.field)):,} photographs, at the threshold {first}{same}",
         leaky=leaky,
+        pictures=cells is not None,
         sections=sections,
         without=len(names) - len(sections),
         clusters=error_clusters(error, places),

@@ -1,6 +1,6 @@
 """The page with each patient's cells: patients.html, beside the report, whose tables lead to it. It loads nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,14 @@ def anchor(patient: str) -> str:
     return f"patient-{quote(patient, safe='')}"
 
 
+def patient_links(patients: Iterable[str], page: str = PAGE) -> dict[str, str]:
+    """Returns the address of each patient's section of a page, by patient."""
+    return {patient: f"{page}#{anchor(patient)}" for patient in patients}
+
+
 def write_patient_cells(
     folder: Path, shown: Predictions, cells: Cells, part: Mapping[str, Any], first: str, *, subject: str, leaky: bool, fields: bool = False
-) -> dict[str, str]:
+) -> None:
     """Writes patients.html: of each patient the errors, the worst first, and cells between the surest and the least sure.
 
     Args:
@@ -48,9 +53,6 @@ def write_patient_cells(
         subject: which model on which data.
         leaky: stamps the page.
         fields: whether fields.html stands beside it.
-
-    Returns:
-        The address of each patient's section, relative to the folder.
     """
     threshold = part["at"][first]["threshold"]
     most = int(np.clip(ALL_CELLS // len(part["per_patient"]), FEWEST_CELLS, MOST_CELLS))
@@ -76,7 +78,6 @@ def write_patient_cells(
         fields=fields,
     )
     write_text(folder / PAGE, page)
-    return {section["row"]["patient"]: f"{PAGE}#{section['anchor']}" for section in sections}
 
 
 def _groups(parasitized: np.ndarray, scores: np.ndarray, threshold: float, most: int) -> list[tuple[str, int, np.ndarray]]:

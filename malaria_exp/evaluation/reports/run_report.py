@@ -133,6 +133,7 @@ class ReportData:
         command: the command line that repeats the run.
         runs: of a pooled result, a table with a row for each run.
         patient_links: where a patient's cells are shown, by patient.
+        fields: whether fields.html, with each slide's photographs, stands beside it.
     """
 
     title: str
@@ -150,6 +151,7 @@ class ReportData:
     command: str = ""
     runs: SortableTable | None = None
     patient_links: Mapping[str, str] = field(default_factory=dict)
+    fields: bool = False
 
 
 def flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

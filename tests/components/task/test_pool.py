@@ -76,6 +76,8 @@ def test_folds_are_joined_and_every_patient_counts_once(make, pooled):
     page = (folder / "report.html").read_text()
     assert "Folds and seeds one by one" in page
     assert all(f"../fold{fold}/report.html" in page for fold in range(FOLDS))
+    fields = (folder / "fields.html").read_text()
+    assert fields.count("<section>") == PATIENTS and fields.count(' title="cell ') == len(joined) and 'href="fields.html"' in page
     # Cells are shown by the runs that tested them.
     assert page.count('href="../fold1/patients.html#patient-') == len(np.unique(parts[1].patient)) and "../fold0/patients.html" not in page
     assert metrics["pooled"]["what"] == "3 folds"

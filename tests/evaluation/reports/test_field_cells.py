@@ -35,13 +35,13 @@ def test_errors_in_few_photographs_are_no_chance_and_errors_anywhere_are(togethe
     assert error_clusters(error, Places(slide, slide, np.arange(360))) is None
 
 
-def page(folder, cell_id, label, score):
+def page(folder, cell_id, label, score, threshold=0.5, pictures=True):
     count = len(cell_id)
     shown = Predictions(cell_id, np.array(["P<1>"] * count), np.array(["S"] * count), label, score, np.array(["test"] * count))
     images = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
     cells = Cells("test", np.arange(count), label, SimpleNamespace(take=lambda rows: images[rows]))
-    part = {"at": {"fixed": {"threshold": 0.5}}}
-    written = write_field_cells(folder, shown, cells, part, "fixed", subject="a model", leaky=False)
+    about = {"cells": cells if pictures else None, "patient_links": {"P<1>": "a.html"}, "subject": "a model", "leaky": False}
+    written = write_field_cells(folder, shown, threshold, "fixed", **about)
     return (folder / "fields.html").read_text(encoding="utf-8") if written else None
 
 
@@ -61,3 +61,12 @@ def test_the_page_has_every_cell_in_order_and_a_picture_of_each_error(tmp_path):
     assert "P&lt;1&gt;" in text and "<1>" not in text
     assert page(tmp_path / "other", np.array(["a", "b", "c", "d"]), np.array([0, 1, 1, 0]), np.full(4, 0.4)) is None
     assert not (tmp_path / "other").exists()
+
+
+def test_joined_folds_have_thresholds_of_their_own_and_no_pictures(tmp_path):
+    names = np.array([NAME.format(patient=1, day=2, number=number) for number in (5, 30)])
+    text = page(tmp_path, names, np.array([0, 1]), np.array([0.4, 0.4]), np.array([0.5, 0.3]), pictures=False)
+    strip = text.split('class="strip"')[1]
+    assert strip.count('class="cleared"') == strip.count('class="found"') == 1
+    assert "at the threshold fixed, each run&#39;s own" in text and '<a href="a.html">Patient P&lt;1&gt;</a>' in text
+    assert "data:image" not in text and "patients.html" not in text
