@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from malaria_exp.config.registry import register
 from malaria_exp.config.validation import Count, Pattern, Positive, PositiveInt, Range
+from malaria_exp.deployment.explanations.occlusion import OCCLUSION
 from malaria_exp.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def serve(
     max_cells: PositiveInt = 2000,
     max_waiting: PositiveInt = 4000,
     timeout: Positive = 60.0,
+    method: str = OCCLUSION,
 ) -> None:
     """Serves a finished run or a bundle (run=...) over HTTP: predictions, and a page for the browser.
 
@@ -36,7 +38,9 @@ def serve(
         max_cells: images in a request.
         max_waiting: images of all requests that may wait to be scored; more are answered with 429.
         timeout: seconds from a request to its answer.
+        method: how maps of cells are made, an option of the group explanation. Others than occlusion need a run, which is then served on TensorFlow.
     """
+    from malaria_exp.deployment.explanations.draw_one import map_drawer
     from malaria_exp.deployment.service.limits import Limits
     from malaria_exp.deployment.service.serve import check_packages, read_token
     from malaria_exp.deployment.service.serve import serve as start
@@ -57,4 +61,5 @@ def serve(
         token=read_token(token_file),
         limits=Limits(max_cells, max_waiting, timeout),
         threads=threads,
+        drawer_of=None if method == OCCLUSION else lambda model: map_drawer(model, method, config),
     )

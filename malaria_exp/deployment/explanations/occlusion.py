@@ -13,6 +13,8 @@ import numpy as np
 from malaria_exp.deployment.explanations.explained_model import inside
 from malaria_exp.deployment.explanations.overlay import overlay
 
+# The option of the group `explanation` that needs scores alone, and so works with a bundle.
+OCCLUSION = "occlusion"
 # Fractions of the image's edge: the best of those that benchmarks/explanations.py --occlusion tries.
 PATCH, STRIDE = 1 / 6, 1 / 16
 # Scores are kept this far from 0 and 1, so that their log-odds are finite.

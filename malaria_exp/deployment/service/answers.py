@@ -7,7 +7,6 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from malaria_exp.deployment.deployed_model import ModelFacts
-from malaria_exp.deployment.explanations.occlusion import MEANING
 from malaria_exp.deployment.score_images import ImageScore
 from malaria_exp.deployment.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES, Limits, ServiceError
 from malaria_exp.evaluation.shift import log_scores
@@ -148,8 +147,8 @@ def together_answer(facts: ModelFacts, log_sums: Sequence[float], count: int) ->
     return {"verdict": shift.verdict, "words": shift.words} if shift else dict.fromkeys(TogetherAnswer.model_fields)
 
 
-def model_answer(facts: ModelFacts, digest: str, limits: Limits) -> dict[str, Any]:
-    """Returns a `ModelAnswer` as plain values."""
+def model_answer(facts: ModelFacts, digest: str, limits: Limits, meaning: str) -> dict[str, Any]:
+    """Returns a `ModelAnswer` as plain values; `meaning` says how maps are read."""
     ood = facts.ood
     return {
         "use": USE,
@@ -158,7 +157,7 @@ def model_answer(facts: ModelFacts, digest: str, limits: Limits) -> dict[str, An
         "thresholds": {name: {"value": threshold.value, "rule": threshold.rule} for name, threshold in facts.thresholds.items()},
         "ood": {"name": ood.name, "parts": list(ood.parts), "false_warnings": ood.false_warnings} if ood else None,
         "input": facts.rule.to_dict(),
-        "explanation": MEANING,
+        "explanation": meaning,
         "limits": {"request_bytes": REQUEST_BYTES, "file_bytes": FILE_BYTES, "pixels": PIXELS, "cells": limits.cells},
         "record": {key: facts.record[key] for key in SHOWN if key in facts.record},
     }

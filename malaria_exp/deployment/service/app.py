@@ -14,7 +14,7 @@ from pydantic import FiniteFloat
 from starlette.exceptions import HTTPException
 
 from malaria_exp.deployment.deployed_model import DeployedModel
-from malaria_exp.deployment.explanations.occlusion import draw_map, occlusion_map
+from malaria_exp.deployment.explanations.occlusion import MEANING, draw_map, occlusion_map
 from malaria_exp.deployment.service.answers import (
     EXAMPLE,
     USE,
@@ -33,7 +33,7 @@ from malaria_exp.deployment.service.guard import Guard
 from malaria_exp.deployment.service.limits import ServiceError, Settings
 from malaria_exp.deployment.service.metrics import Metrics
 from malaria_exp.deployment.service.uploads import Held, uploads
-from malaria_exp.deployment.service.worker import Found, Worker
+from malaria_exp.deployment.service.worker import Explain, Found, Worker
 from malaria_exp.evaluation.reports.templates import STYLE
 from malaria_exp.utils.version import __version__
 
@@ -85,7 +85,7 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
         digest: SHA-256 of its file.
         settings: how it is run.
     """
-    facts, limits = model.facts, settings.limits
+    facts, limits, drawer = model.facts, settings.limits, settings.drawer
     metrics, held = Metrics(), Held()
     worker = Worker(model, limits, metrics.batch.observe)
     metrics.waiting.set_function(lambda: worker.waiting)
@@ -103,7 +103,8 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
     )
     app.add_middleware(Guard, token=settings.token, hosts=settings.hosts, metrics=metrics)
     # Never changes; made once.
-    about = model_answer(facts, digest, limits)
+    about = model_answer(facts, digest, limits, drawer.meaning if drawer else MEANING)
+    make_map: Explain = (lambda _, image: drawer.draw(image)) if drawer else _explain
 
     @app.post(
         "/predict",
@@ -147,7 +148,7 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
         async with uploads(request, held, limits) as files:
             if len(files) != 1 or files[0].is_zip:
                 raise ServiceError(400, "One cell is explained at a time: send one image.")
-            found = (await _unless_gone(request, worker.score(cells_of(files, limits), _explain)))[0]
+            found = (await _unless_gone(request, worker.score(cells_of(files, limits), make_map)))[0]
         if not isinstance(found, bytes):
             raise ServiceError(400, found.error)
         return Response(found, media_type="image/png")

@@ -1,6 +1,10 @@
 """What the service takes, and the errors by which it says no."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from malaria_exp.deployment.explanations.draw_one import Drawer
 
 # Bytes of one image file: that of a cell has some ten thousand.
 FILE_BYTES = 16_000_000
@@ -39,11 +43,13 @@ class Settings:
         token: that requests have to bring; None for none.
         hosts: names under which it may be asked for; None for any.
         limits: of requests.
+        drawer: how maps of cells are drawn; None: by occlusion, whose many scores other requests need not wait for.
     """
 
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] | None = None
     limits: Limits = Limits()
+    drawer: "Drawer | None" = None
 
 
 class ServiceError(Exception):

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from malaria_exp.utils.terminal_log import log
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from malaria_exp.deployment.explanations.draw_one import Drawer
 
 TOKEN_VARIABLE = "MALARIA_EXP_SERVE_TOKEN"  # noqa: S105 - the variable's name
 SHORTEST_TOKEN = 16
@@ -70,29 +73,40 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def serve(source: Path, *, host: str, port: int, token: str | None, limits: Limits, threads: int) -> None:
+def serve(
+    source: Path,
+    *,
+    host: str,
+    port: int,
+    token: str | None,
+    limits: Limits,
+    threads: int,
+    drawer_of: "Callable[[DeployedModel], Drawer] | None" = None,
+) -> None:
     """Serves a run or a bundle until SIGTERM or Ctrl-C; requests in progress are answered first.
 
     Args:
-        source: the run's folder, or the bundle's. Of a run that has been exported its bundle is served.
+        source: the run's folder, or the bundle's. Of a run that has been exported its bundle is served, if that can make the maps.
         host: address to listen on.
         port: 0 for any that is free.
         token: that requests have to bring; None for none.
         limits: of requests.
         threads: that compute scores; 0 for one a core.
+        drawer_of: from the model to what draws maps of cells, where that takes a run's own model; None: occlusion.
 
     Raises:
-        ConfigError: a package is missing, or the address cannot be had.
+        ConfigError: a package is missing, the address cannot be had, or the model cannot be explained so.
         RunFolderError: there is no model.
     """
     check_packages()
-    if (source / IN_RUN / file_name("onnx", "float32")).is_file():
+    if drawer_of is None and (source / IN_RUN / file_name("onnx", "float32")).is_file():
         source /= IN_RUN
     # Before the model is read, which takes longer.
     with listen(host, port) as listener:
         model = open_model(source, threads=threads)
-        server = make_server(model, Settings(token, frozenset(LOOPBACK) if host in LOOPBACK else None, limits))
-        if MODELS not in model.facts.record:
+        drawer = drawer_of(model) if drawer_of else None
+        server = make_server(model, Settings(token, frozenset(LOOPBACK) if host in LOOPBACK else None, limits, drawer))
+        if MODELS not in model.facts.record and drawer is None:
             log.info(
                 f"note      a run is served on TensorFlow; its bundle starts faster in less memory: {program()} task=export run={source}"
             )

@@ -10,6 +10,7 @@ from conftest import png_bytes
 from PIL import Image
 from tiny_bundle import PARTS, SIZE, THRESHOLDS, cell, score_of
 
+from malaria_exp.deployment.explanations.draw_one import Drawer
 from malaria_exp.deployment.service.limits import Limits
 
 
@@ -108,6 +109,13 @@ def test_an_explanation_is_a_picture_of_one_cell(service):
     bad = client.post("/explain", files=[("files", ("a.png", b"nothing"))])
     assert (two.status_code, bad.status_code) == (400, 400)
     assert "one image" in two.json()["error"] and "not a PNG" in bad.json()["error"]
+
+
+def test_another_method_draws_the_map_and_says_how_it_is_read(service):
+    drawn = []
+    client = service(drawer=Drawer(lambda image: drawn.append(image.shape) or b"a map", "how it is read"))
+    assert client.post("/explain", files=[("files", ("a.png", png_bytes(cell(200))))]).content == b"a map"
+    assert drawn == [(SIZE, SIZE, 3)] and client.get("/model").json()["explanation"] == "how it is read"
 
 
 def test_the_model_tells_what_it_is_and_nothing_of_single_cells(service, model):

@@ -19,6 +19,7 @@ from conftest import ROOT, compose_app, png_bytes
 from tiny_bundle import cell, score_of
 
 from malaria_exp.config.registry import build
+from malaria_exp.deployment.explanations.draw_one import Drawer
 from malaria_exp.deployment.service import serve as module
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 
@@ -129,6 +130,17 @@ def test_of_a_run_that_has_been_exported_the_bundle_is_served(bundle, said, tmp_
     (tmp_path / "run" / "model.json").write_text("that of the run")
     module.serve(tmp_path / "run", host="127.0.0.1", port=0, token=None, limits=module.Limits(), threads=1)
     assert said[0][0].facts.folder == tmp_path / "run" / "bundle"
+
+
+def test_a_method_that_needs_the_runs_own_model_does_not_take_the_bundle_in_the_run(bundle, said, serve, tmp_path, monkeypatch):
+    shutil.copytree(bundle, tmp_path / "run" / "bundle")
+    opened, model = [], module.open_model(bundle)
+    monkeypatch.setattr(module, "open_model", lambda source, threads: opened.append(source) or model)
+    limits, drawer = module.Limits(), Drawer(bytes, "a meaning")
+    module.serve(tmp_path / "run", host="127.0.0.1", port=0, token=None, limits=limits, threads=1, drawer_of=lambda model: drawer)
+    assert opened == [tmp_path / "run"] and said[0][1].drawer is drawer
+    with pytest.raises(ConfigError, match="a bundle gives scores alone"):
+        serve(f"run={bundle}", "task.port=0", "task.method=grad_cam")
 
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
