@@ -27,6 +27,7 @@ from malaria_exp.deployment.image_sources import NewImages, open_images
 from malaria_exp.deployment.open_model import open_model
 from malaria_exp.deployment.predict_images import images_decoder, score_into
 from malaria_exp.deployment.predictions_file import PartFile, columns
+from malaria_exp.deployment.trained_on import read_guard
 from malaria_exp.utils.machine import machine
 
 BATCH, ROUNDS, SYNTHETIC = 256, 5, 3000
@@ -68,6 +69,7 @@ def speed(model: DeployedModel, images: NewImages, count: int, folder: Path) -> 
     session = model._session  # type: ignore[attr-defined]
     times: dict[str, list[tuple[float, float]]] = {"decoding": [], "onnxruntime": [], "prediction": []}
     decoded: list[np.ndarray] = []
+    guard = read_guard(model.facts)
 
     def decode_all() -> None:
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -80,7 +82,7 @@ def speed(model: DeployedModel, images: NewImages, count: int, folder: Path) -> 
     def predict() -> None:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             part = PartFile(Path(place), columns(model.facts), {}, BATCH)
-            score_into(part, model, images, range(count), batch_size=BATCH, workers=0)
+            score_into(part, model, images, range(count), batch_size=BATCH, workers=0, guard=guard)
             part.finish()
 
     for _ in range(ROUNDS + 1):
@@ -118,7 +120,7 @@ def memory_of_many(model: DeployedModel, images: NewImages, count: int, folder: 
 
     part.append = look  # type: ignore[method-assign, assignment]
     start = time.perf_counter()
-    score_into(part, model, many, range(count), batch_size=BATCH, workers=0)
+    score_into(part, model, many, range(count), batch_size=BATCH, workers=0, guard=read_guard(model.facts))
     part.finish()
     done, used = np.array(seen).T
     late = done >= min(SETTLED, count / 2)

@@ -1,6 +1,7 @@
 """A model for tests that need none: the redder a cell, the higher its score; bright ones look like nothing it has seen."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,16 @@ SHIFT = ShiftReference([-1.5, -7.0], [0.1, 0.1], [0.1, 0.1], [float(number) / 10
 class FakeModel:
     """See `malaria_exp.deployment.deployed_model.DeployedModel`."""
 
-    def __init__(self, folder: Path, *, ood: bool = True) -> None:
+    def __init__(self, folder: Path, *, ood: bool = True, guard: Sequence[str] = ()) -> None:
         thresholds = {"fixed": Threshold(0.5, "given"), "target_sensitivity": Threshold(0.25, "chosen")}
         (folder / "model.json").write_text(json.dumps({"fake": True}))
         self.facts = ModelFacts(
-            folder, ResizeRule(8, "pad"), CLASS_NAMES, thresholds, OodFacts("knn", PARTS, 0.04, SHIFT) if ood else None, {}
+            folder,
+            ResizeRule(8, "pad"),
+            CLASS_NAMES,
+            thresholds,
+            OodFacts("knn", PARTS, 0.04, SHIFT) if ood else None,
+            {"models": [], "guard": list(guard)},
         )
         self.batches: list[int] = []
 

@@ -74,7 +74,7 @@ def write_bundle(folder: Path) -> Path:
             }
         ],
         "training_data": {"cells": 88, "patients": 11},
-        "guard": ["f" * 160],
+        "guard": ["f" * 32],
         "versions": {"malaria_exp": "0"},
     }
     (folder / "model.json").write_text(json.dumps(record))

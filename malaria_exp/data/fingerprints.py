@@ -24,10 +24,15 @@ CHUNK = 1024
 
 def fingerprint(image: np.ndarray) -> str:
     """Returns the fingerprint of a decoded image, RGB, uint8 (height, width, 3)."""
+    gray = np.rint(resize(image, THUMBNAIL).mean(axis=2)).astype(np.uint8)
+    return pixel_hash(image) + gray.tobytes().hex()
+
+
+def pixel_hash(image: np.ndarray) -> str:
+    """Returns the first part of the fingerprint of a decoded image, RGB, uint8 (height, width, 3), which equal pixels have alone."""
     digest = hashlib.sha256(f"{image.shape[0]} {image.shape[1]} ".encode())
     digest.update(np.ascontiguousarray(image).data)
-    gray = np.rint(resize(image, THUMBNAIL).mean(axis=2)).astype(np.uint8)
-    return digest.hexdigest()[:DIGITS] + gray.tobytes().hex()
+    return digest.hexdigest()[:DIGITS]
 
 
 def near_duplicates(these: np.ndarray, those: np.ndarray | None = None) -> list[tuple[int, int]] | None:

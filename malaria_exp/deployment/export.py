@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from malaria_exp.config.run_config import Config
-from malaria_exp.data.fingerprints import DIGITS
 from malaria_exp.deployment import predict_file
 from malaria_exp.deployment.bundle import IN_RUN, MODELS, ExportedModel, Format, Numbers, read_facts
 from malaria_exp.deployment.card.write_card import MARKDOWN_FILE, write_card
@@ -18,6 +17,7 @@ from malaria_exp.deployment.export_table import TABLE, Row, use_section, write_r
 from malaria_exp.deployment.exporter import EXPORTED, Exporter
 from malaria_exp.deployment.formats import PACKAGES, check_packages
 from malaria_exp.deployment.parity import CheckCells
+from malaria_exp.deployment.trained_on import GUARD, guard_of
 from malaria_exp.runs.finished_runs import FinishedRun
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.saved_model import MODEL_RECORD, load_model
@@ -128,8 +128,6 @@ def _int8_cells(own: RunCells | UserError, settings: ExportSettings) -> list[np.
 def _record(facts: ModelFacts, run: FinishedRun, cells: CheckCells, models: list[ExportedModel]) -> dict[str, Any]:
     """Returns the bundle's model.json: the run's, and what a user needs who has no run."""
     manifest = run.manifest
-    # Of the fingerprints the hashes alone: they tell a cell by its pixels, and show nothing of it.
-    guard = {image[:DIGITS] for image in manifest.image[manifest.rows("train")].tolist()}
     return {
         **facts.record,
         "thresholds": {name: asdict(item) for name, item in facts.thresholds.items()},
@@ -142,6 +140,6 @@ def _record(facts: ModelFacts, run: FinishedRun, cells: CheckCells, models: list
             "split_hash": manifest.hash,
             "subsets": manifest.counts(),
         },
-        "guard": sorted(guard),
+        GUARD: guard_of(manifest),
         "versions": {name: installed_version(name) for name in sorted({"malaria_exp", "tensorflow", "keras", *sum(PACKAGES.values(), ())})},
     }

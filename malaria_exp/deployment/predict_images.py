@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,11 +21,12 @@ from malaria_exp.deployment.explanations.draw_one import Drawer, map_drawer
 from malaria_exp.deployment.image_sources import NewImages, open_images
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitemia
 from malaria_exp.deployment.prediction_page import render_page
-from malaria_exp.deployment.predictions_file import PART, PartFile, columns, read_rows, to_row
+from malaria_exp.deployment.predictions_file import PART, TRAINED_ON, PartFile, columns, read_rows, to_row
 from malaria_exp.deployment.score_images import Decode, score_images
+from malaria_exp.deployment.trained_on import read_guard
 from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS
 from malaria_exp.runs import provenance
-from malaria_exp.runs.read_files import METRICS, PREDICTIONS, PROVENANCE, read_metrics
+from malaria_exp.runs.read_files import METRICS, PREDICTIONS, PROVENANCE, SPLIT, read_metrics
 from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import MODEL_RECORD
@@ -105,26 +106,30 @@ def predict_images(config: Config, folder: RunFolder, overrides: list[str]) -> N
         drawer = map_drawer(model, settings.method, config) if settings.explain else None
         identity = {
             "images": _hash(images.names),
-            "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE, OOD_FILE) if (source / name).is_file()],
+            "model": [file_sha256(source / name) for name in (MODEL_RECORD, MODEL_FILE, OOD_FILE, SPLIT) if (source / name).is_file()],
             "numbers": [numbers.start, numbers.stop],
             "batch_size": batch_size,
         }
+        guard = read_guard(model.facts)
         part = PartFile(folder.path, columns(model.facts), identity, batch_size)
         if part.done:
             log.info(f"resume    {part.done:,} of {len(numbers):,} images are scored already")
         try:
-            score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers)
+            score_into(part, model, images, numbers, batch_size=batch_size, workers=config.cache.workers, guard=guard)
             folder.facts |= write_results(folder.path, folder.path / PART, model.facts, images, numbers, config, drawer=drawer)
             part.finish()
         finally:
             part.close()
 
 
-def score_into(part: PartFile, model: DeployedModel, images: NewImages, numbers: range, *, batch_size: int, workers: int) -> None:
+def score_into(
+    part: PartFile, model: DeployedModel, images: NewImages, numbers: range, *, batch_size: int, workers: int, guard: Container[str]
+) -> None:
     """Scores the images of these numbers that have no row yet, and writes their rows batch by batch; see `score_images`."""
     with progress_bar() as bar:
         task = bar.add_task("scoring", total=len(numbers), completed=part.done)
-        for batch in score_images(model, images_decoder(images), numbers[part.done :], batch_size=batch_size, workers=workers):
+        decoder, left = images_decoder(images), numbers[part.done :]
+        for batch in score_images(model, decoder, left, batch_size=batch_size, workers=workers, guard=guard):
             start = numbers.start + part.done
             part.append([to_row(model.facts, images.names[start + place], found) for place, found in enumerate(batch)])
             bar.advance(task, len(batch))
@@ -179,6 +184,7 @@ def write_results(
         found
         | {
             "unlike_training_data": counts.all.foreign if facts.ood else None,
+            "trained_on": counts.trained_on,
             "together": asdict(together) if together else None,
             "thresholds": thresholds,
             "patients": len(counts.of_patient),
@@ -206,6 +212,8 @@ def write_results(
     log.info(
         f"predicted {counts.all.scored:,} cells, {threshold['parasitized']:,} of them parasitized at {first} = {threshold['value']:.3g}{foreign}{bad}"
     )
+    if counts.trained_on:
+        log.warning(f"trained   on {counts.trained_on:,} of these cells: {PREDICTIONS} has them in the column {TRAINED_ON}")
     if together:
         log.info(f"          {together.words}")
     log.info(f"          {(shown_at or folder) / PREDICTIONS}\n          {(shown_at or folder) / REPORT}")
@@ -248,6 +256,11 @@ def _notes(facts: ModelFacts, counts: Counts, images: NewImages, numbers: range)
         notes.append(NO_DETECTOR)
     elif facts.ood.false_warnings is not None:
         notes.append(f"Of cells like those it was trained on, the model takes {facts.ood.false_warnings:.1%} for unlike them.")
+    if counts.trained_on:
+        notes.append(
+            f"The model was trained on {counts.trained_on:,} of these cells. How it scores them says little of how it scores new cells:"
+            f" leave them out by the column {TRAINED_ON} of {PREDICTIONS}."
+        )
     if len(numbers) < len(images.names):
         notes.append(f"These are {len(numbers):,} of {len(images.names):,} images; other jobs have the others.")
     if images.ignored:

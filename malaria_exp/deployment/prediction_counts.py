@@ -85,6 +85,7 @@ class Counts:
         images: number of all.
         all: counts of the scored cells.
         of_patient: the same by patient, where the patient is known.
+        trained_on: number of scored cells that the model was trained on; None if nothing is known of that.
         errors: number of images that cannot be used.
         listed: the first of them, (file, reason).
         shown: images by group: "high", "unsure", "low" and "foreign". Only the last one holds images that do not look like the training data.
@@ -95,6 +96,7 @@ class Counts:
         self._ood = facts.ood
         self._patient_of = _patient_of(patients)
         self.images = self.errors = 0
+        self.trained_on: int | None = None
         self.all = Cells()
         self.of_patient: dict[str, Cells] = {}
         self.listed: list[tuple[str, str]] = []
@@ -109,6 +111,8 @@ class Counts:
                 self.listed.append((image.file, image.error))
             return
         self.all.add(image, image.score, self._thresholds)
+        if image.trained_on is not None:
+            self.trained_on = (self.trained_on or 0) + image.trained_on
         if patient := self._patient_of(image.file):
             self.of_patient.setdefault(patient, Cells()).add(image, image.score, self._thresholds)
         first = next(iter(self._thresholds.values()))

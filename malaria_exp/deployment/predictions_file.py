@@ -19,7 +19,7 @@ from malaria_exp.utils.errors import RunFolderError
 
 # In the folder `resume`, as long as it is not finished: the rows so far, and what they are rows of.
 PART, IDENTITY = Path(RESUME) / PREDICTIONS, Path(RESUME) / RESUME_PREDICTION
-LOOKS, OOD_SCORES, YES, NO = "looks_like_training_data", "ood_scores", "yes", "no"
+LOOKS, OOD_SCORES, TRAINED_ON, YES, NO = "looks_like_training_data", "ood_scores", "trained_on", "yes", "no"
 
 
 class PredictedImage(NamedTuple):
@@ -33,6 +33,7 @@ class PredictedImage(NamedTuple):
         why_not: in which respects, in words.
         error: why it cannot be used; empty if it can.
         ood: its OOD scores, one a part of the detector.
+        trained_on: whether the model was trained on it; None if nothing is known of that.
     """
 
     number: int
@@ -42,6 +43,7 @@ class PredictedImage(NamedTuple):
     why_not: str
     error: str
     ood: tuple[float, ...] = ()
+    trained_on: bool | None = None
 
 
 def threshold_column(name: str) -> str:
@@ -51,16 +53,26 @@ def threshold_column(name: str) -> str:
 
 def columns(facts: ModelFacts) -> list[str]:
     """Returns the columns of predictions.csv: file, score, the predicted class at each threshold, what of the training data, error."""
-    return ["file", "score", *map(threshold_column, facts.thresholds), LOOKS, "why_not", OOD_SCORES, "error"]
+    return ["file", "score", *map(threshold_column, facts.thresholds), LOOKS, "why_not", OOD_SCORES, TRAINED_ON, "error"]
 
 
 def to_row(facts: ModelFacts, file: str, found: ImageScore) -> list[Any]:
     """Returns the row of an image; scores are written so that reading them gives the same float64 again."""
     if found.score is None:
-        return [file, None, *[None] * len(facts.thresholds), None, None, None, found.error]
+        return [file, None, *[None] * len(facts.thresholds), None, None, None, None, found.error]
     looks = None if found.warnings is None else NO if found.warnings else YES
     ood = " ".join(f"{value:.7g}" for value in found.ood) or None
-    return [file, found.score, *facts.predicted(found.score).values(), looks, "; ".join(found.warnings or ()) or None, ood, None]
+    trained_on = {True: YES, False: NO}.get(found.trained_on)
+    return [
+        file,
+        found.score,
+        *facts.predicted(found.score).values(),
+        looks,
+        "; ".join(found.warnings or ()) or None,
+        ood,
+        trained_on,
+        None,
+    ]
 
 
 class PartFile:
@@ -148,6 +160,7 @@ def read_rows(path: Path, facts: ModelFacts, start: int = 0) -> Iterator[Predict
                     from_cell(values["why_not"]),
                     from_cell(values["error"]),
                     tuple(map(float, values[OOD_SCORES].split())),
+                    {YES: True, NO: False}.get(values[TRAINED_ON]),
                 )
         except (csv.Error, ValueError) as error:
             raise RunFolderError(f"run: '{path}', line {rows.line_num}: {error}.") from None

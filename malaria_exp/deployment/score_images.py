@@ -2,15 +2,17 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from malaria_exp.data.cell_table import BadImageError
+from malaria_exp.data.fingerprints import pixel_hash
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.utils.errors import DataError
@@ -30,15 +32,26 @@ class ImageScore:
         warnings: in which respects it does not look like the training data, in words; None if nothing is known of that.
         error: why it cannot be used; empty if it can.
         ood: its OOD scores, one a part of the detector.
+        trained_on: whether the model was trained on it; None if nothing is known of that.
     """
 
     score: float | None = None
     warnings: tuple[str, ...] | None = None
     error: str = ""
     ood: tuple[float, ...] = ()
+    trained_on: bool | None = None
 
 
-def score_images(model: DeployedModel, decode: Decode, numbers: range, *, batch_size: int, workers: int = 0) -> Iterator[list[ImageScore]]:
+class _Prepared(NamedTuple):
+    """An image as the model takes it, or the reason why not; and its `trained_on`."""
+
+    image: np.ndarray | str
+    trained_on: bool | None = None
+
+
+def score_images(
+    model: DeployedModel, decode: Decode, numbers: range, *, batch_size: int, workers: int = 0, guard: Container[str] = ()
+) -> Iterator[list[ImageScore]]:
     """Yields the scores of images, a batch at a time and in order.
 
     A batch is made of the same images whenever it is computed, so its scores are the same to the bit, whatever came before it.
@@ -49,14 +62,15 @@ def score_images(model: DeployedModel, decode: Decode, numbers: range, *, batch_
         numbers: of the images.
         batch_size: images in a batch, those that cannot be used included.
         workers: threads that decode; 0 for one a core.
+        guard: `pixel_hash` of the cells that the model was trained on; empty if nothing is known of them.
 
     Raises:
         DataError: the model gives no number for an image.
     """
-    batches = deque[list[Future[list[np.ndarray | str]]]]()
+    batches = deque[list[Future[list[_Prepared]]]]()
     # Images are resized side by side already; threads of BLAS within each would only compete with them and with the model.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        prepare = partial(_prepare, decode, model.facts.rule)
+        prepare = partial(_prepare, decode, model.facts.rule, guard)
         try:
             for batch in _cut(numbers, batch_size):
                 batches.append([pool.submit(prepare, chunk) for chunk in _cut(batch, CHUNK)])
@@ -72,22 +86,25 @@ def _cut(numbers: range, size: int) -> Iterator[range]:
     return (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 
-def _prepare(decode: Decode, rule: ResizeRule, numbers: Sequence[int]) -> list[np.ndarray | str]:
-    """Returns images as the model takes them, or the reason why not."""
-    found: list[np.ndarray | str] = []
+def _prepare(decode: Decode, rule: ResizeRule, guard: Container[str], numbers: Sequence[int]) -> list[_Prepared]:
+    found = []
     for number in numbers:
         try:
-            found.append(resize(decode(number), rule))
+            image = decode(number)
+            found.append(_Prepared(resize(image, rule), pixel_hash(image) in guard if guard else None))
         except BadImageError as error:
-            found.append(" ".join(str(error).split()) or "cannot be read")
+            found.append(_Prepared(" ".join(str(error).split()) or "cannot be read"))
     return found
 
 
-def _score(model: DeployedModel, chunks: Sequence[Future[list[np.ndarray | str]]]) -> list[ImageScore]:
+def _score(model: DeployedModel, chunks: Sequence[Future[list[_Prepared]]]) -> list[ImageScore]:
     prepared = [item for chunk in chunks for item in chunk.result()]
-    images = [item for item in prepared if not isinstance(item, str)]
+    images = [item.image for item in prepared if not isinstance(item.image, str)]
     scored = iter(_scored(model, np.stack(images)) if images else ())
-    return [ImageScore(error=item) if isinstance(item, str) else next(scored) for item in prepared]
+    return [
+        ImageScore(error=item.image) if isinstance(item.image, str) else replace(next(scored), trained_on=item.trained_on)
+        for item in prepared
+    ]
 
 
 def _scored(model: DeployedModel, images: np.ndarray) -> list[ImageScore]:

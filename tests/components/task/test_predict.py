@@ -13,6 +13,8 @@ from fake_model import PARTS, SHIFT, FakeModel
 from html_page import Page
 from PIL import Image
 
+from malaria_exp.config.registry import build
+from malaria_exp.data.fingerprints import pixel_hash
 from malaria_exp.data.readers.names import parse_name
 from malaria_exp.deployment import open_model
 from malaria_exp.deployment.explanations.draw_one import COLORS
@@ -22,15 +24,20 @@ HOSTILE = '=HYPERLINK("x")<script>alert(1)</script>.png'
 NIH = "C100P61ThinF_IMG_20150918_144104_cell_162.png"
 
 
+def red(number):
+    """Returns the cell with this number; its redness rises with it."""
+    image = np.zeros((12, 10, 3), np.uint8)
+    image[..., 0] = number * 12
+    return image
+
+
 @pytest.fixture
 def cells(tmp_path):
     """A folder of 23 images: 20 of rising redness, a bright one with a hostile name, an empty file and a text that calls itself a PNG."""
     folder = tmp_path / "cells"
     folder.mkdir()
     for number in range(20):
-        image = np.zeros((12, 10, 3), np.uint8)
-        image[..., 0] = number * 12
-        (folder / NIH.replace("162", str(number))).write_bytes(png_bytes(image))
+        (folder / NIH.replace("162", str(number))).write_bytes(png_bytes(red(number)))
     (folder / HOSTILE.replace("/", "_")).write_bytes(png_bytes(np.full((8, 8, 3), 255, np.uint8)))
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_bytes(b"no image at all")
@@ -41,7 +48,7 @@ def cells(tmp_path):
 def model(tmp_path, monkeypatch):
     """A model that every run folder gives."""
     (tmp_path / "run").mkdir()
-    found = FakeModel(tmp_path / "run")
+    found = FakeModel(tmp_path / "run", guard=[pixel_hash(red(number)) for number in (3, 7)])
     monkeypatch.setattr(open_model, "open_model", lambda source, **_: found)
     return found
 
@@ -125,6 +132,47 @@ def test_cells_are_compared_with_patients_as_a_whole(predict, tmp_path, cells, m
     assert [(row["together"], float(row["p_value"])) for row in rows(folder, "patients.csv")] == [("foreign", expected.p_value)] * 2
     assert expected.words in Page((folder / "report.html").read_text()).text
     assert json.loads((predict("known") / "summary.json").read_text())["together"]["verdict"] == "known"
+
+
+def test_cells_that_the_model_was_trained_on_are_told(predict, model):
+    folder = predict("out")
+    found = {row["file"]: row["trained_on"] for row in rows(folder)}
+    assert {file for file, value in found.items() if value == "yes"} == {NIH.replace("162", str(number)) for number in (3, 7)}
+    assert (found["empty.png"], list(found.values()).count("no")) == ("", 19)
+    assert json.loads((folder / "summary.json").read_text())["trained_on"] == 2
+    assert "trained on 2 of these cells" in Page((folder / "report.html").read_text()).text
+    model.facts.record["guard"].clear()
+    assert json.loads((predict("unknown") / "summary.json").read_text())["trained_on"] is None
+    model.facts.record["guard"].append("../x")
+    with pytest.raises(RunFolderError, match=r"guard\[0\]: expected 32 hexadecimal digits"):
+        predict("damaged")
+
+
+def test_a_bundle_says_what_its_run_says(run_task, finished_run, bundle, tmp_path):
+    table = build("dataset", "synthetic", {"infected_patients": 8, "healthy_patients": 3, "cells_per_patient": 8, "cell_size": 40})
+    subset_of = {row["cell_id"]: row["subset"] for row in rows(finished_run, "split.csv")}
+    (tmp_path / "cells").mkdir()
+    for row in range(0, len(table), 3):
+        (tmp_path / "cells" / f"{table.cell_id[row]}.png").write_bytes(png_bytes(table.source.read(row)))
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    (tmp_path / "cells" / "noise.png").write_bytes(png_bytes(noise))
+    for name, source in (("of_run", finished_run), ("of_bundle", bundle)):
+        run_task(["task=predict", f"run={source}", f"images={tmp_path / 'cells'}"], tmp_path / name)
+    own, exported = rows(tmp_path / "of_run"), rows(tmp_path / "of_bundle")
+    numbers = {"score": (1e-5, 1e-5), "ood_scores": (1e-3, 1e-3)}
+    for one, other in zip(own, exported, strict=True):
+        # The cell that sets a limit lies on it: its score is 1 but for the last bits.
+        at_limit = any(abs(float(value) - 1) < 1e-5 for value in one["ood_scores"].split())
+        words = one.keys() - numbers.keys() - ({"looks_like_training_data", "why_not"} if at_limit else set())
+        assert {key: one[key] for key in words} == {key: other[key] for key in words}
+        assert one["trained_on"] == ("yes" if subset_of.get(one["file"].removesuffix(".png")) == "train" else "no")
+        for key, (relative, absolute) in numbers.items():
+            np.testing.assert_allclose(*(np.array(row[key].split(), float) for row in (other, one)), rtol=relative, atol=absolute)
+    assert own[-1]["file"] == "noise.png" and own[-1]["looks_like_training_data"] == "no"
+    assert {row["trained_on"] for row in own} == {"yes", "no"}
+    said = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("of_run", "of_bundle")]
+    assert all(said[0][key] == said[1][key] for key in ("scored", "trained_on", "thresholds", "patients"))
+    assert said[0]["together"]["verdict"] == said[1]["together"]["verdict"]
 
 
 def test_a_killed_job_goes_on_and_ends_as_one_that_nobody_touched(predict, model, run_task, tmp_path):

@@ -123,7 +123,7 @@ def test_the_model_tells_what_it_is_and_nothing_of_single_cells(service, model):
     assert found["thresholds"]["fixed"] == {"value": 0.5, "rule": "0.5, as given"}
     assert found["ood"] == {"name": "mahalanobis", "parts": PARTS, "false_warnings": 0.03}
     assert found["record"]["training_data"] == {"cells": 88, "patients": 11} and "not for diagnosis" in found["use"].lower()
-    assert "guard" in model.facts.record and "f" * 160 not in str(found)
+    assert "guard" in model.facts.record and "f" * 32 not in str(found)
 
 
 def test_the_description_has_an_example_of_every_answer(service):
