@@ -68,17 +68,17 @@ def load_run(folder: str | PathLike[str]) -> "DeployedRun":
     """Returns a finished run, to read its metrics, history, predictions and model, and to predict with it.
 
     Args:
-        folder: the run folder, or its URL (gs://..., s3://...), from where what reading it takes is fetched into the cache folder; or the
-            folder of a bundle, which only predicts.
+        folder: the run folder, or that of a bundle, which only predicts; or its URL (gs://..., s3://...), from where what reading it takes
+            is fetched into the cache folder.
 
     Raises:
         RunFolderError: there is no finished run, and no bundle.
     """
     from malaria_exp.deployment.deployed_run import DeployedRun
+    from malaria_exp.deployment.local_model import local_model
     from malaria_exp.main import compose_app
-    from malaria_exp.runs.remote_runs import local_run
 
-    return DeployedRun(local_run(str(folder), compose_app([]).config.cache.path))
+    return DeployedRun(local_model(str(folder), compose_app([]).config.cache.path))
 
 
 def list_components(group: str | None = None) -> dict[str, str]:

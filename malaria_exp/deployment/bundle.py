@@ -92,6 +92,16 @@ def read_models(facts: ModelFacts) -> list[ExportedModel]:
         raise RunFolderError(f"run: '{facts.folder / MODEL_RECORD}': {error}") from None
 
 
+def onnx_of(facts: ModelFacts) -> ExportedModel:
+    """Returns the model of a bundle that this program uses: ONNX, float32 if there is such a one; a RunFolderError if there is none."""
+    found = {model.numbers: model for model in read_models(facts) if model.format == "onnx"}
+    if not found:
+        raise RunFolderError(
+            f"run: the bundle '{facts.folder}' has no ONNX model, which this program reads. Export one: task=export task.formats=[onnx]"
+        )
+    return found.get("float32") or found["int8"]
+
+
 def read_model_file(facts: ModelFacts, model: ExportedModel) -> bytes:
     """Returns the content of a model that is one file, which must be the one that was exported.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from malaria_exp.data.seeds import to_unit
-from malaria_exp.deployment.bundle import MODELS, read_facts, read_model_file, read_models
+from malaria_exp.deployment.bundle import MODELS, onnx_of, read_facts, read_model_file
 from malaria_exp.deployment.deployed_model import INPUT, LOGIT, OOD, SCORE, CellScores, DeployedModel, ModelFacts
 from malaria_exp.evaluation.logit_map import LogitMap
 from malaria_exp.evaluation.predictions import sigmoid
@@ -39,16 +39,11 @@ def open_model(source: Path, *, threads: int = 0) -> DeployedModel:
 
 
 class _OnnxModel:
-    """A bundle's ONNX model on onnxruntime; float32 if there are both."""
+    """A bundle's ONNX model on onnxruntime."""
 
     def __init__(self, facts: ModelFacts, threads: int) -> None:
-        found = {model.numbers: model for model in read_models(facts) if model.format == "onnx"}
-        if not found:
-            raise RunFolderError(
-                f"run: the bundle '{facts.folder}' has no ONNX model, which this program reads. Export one: task=export task.formats=[onnx]"
-            )
         self.facts = facts
-        self._session = onnx_session(read_model_file(facts, found.get("float32") or found["int8"]), threads, str(facts.folder))
+        self._session = onnx_session(read_model_file(facts, onnx_of(facts)), threads, str(facts.folder))
         parts = len(facts.ood.parts) if facts.ood else 0
         inputs = {item.name: (item.type, len(item.shape)) for item in self._session.get_inputs()}
         outputs = {item.name: item.shape[-1:] for item in self._session.get_outputs()}

@@ -19,6 +19,7 @@ from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.explanations.draw_one import Drawer, map_drawer
 from malaria_exp.deployment.image_sources import NewImages, open_images
+from malaria_exp.deployment.local_model import local_model
 from malaria_exp.deployment.prediction_counts import Counts, Patients, parasitemia
 from malaria_exp.deployment.prediction_page import render_page
 from malaria_exp.deployment.predictions_file import PART, TRAINED_ON, PartFile, columns, read_rows, to_row
@@ -27,7 +28,6 @@ from malaria_exp.deployment.trained_on import read_guard
 from malaria_exp.evaluation.intervals.interval_interface import MEANS_OF_PATIENTS
 from malaria_exp.runs import provenance
 from malaria_exp.runs.read_files import METRICS, PREDICTIONS, PROVENANCE, SPLIT, read_metrics
-from malaria_exp.runs.remote_runs import local_run
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.runs.saved_model import MODEL_RECORD
 from malaria_exp.runs.storage import open_storage
@@ -224,7 +224,7 @@ def model_folder(config: Config) -> Path:
     """Returns the local folder of the run or bundle that `run` names; a ConfigError if it names none."""
     if config.run is None:
         raise ConfigError("run: missing; task=predict needs a finished run or a bundle: run=outputs/... images=...")
-    return local_run(config.run, config.cache.path)
+    return local_model(config.run, config.cache.path)
 
 
 def images_decoder(images: NewImages) -> Decode:

@@ -159,7 +159,7 @@ def read_rows(path: Path, facts: ModelFacts, start: int = 0) -> Iterator[Predict
                     {YES: False, NO: True}.get(looks),
                     from_cell(values["why_not"]),
                     from_cell(values["error"]),
-                    tuple(map(float, values[OOD_SCORES].split())),
+                    tuple(map(float, from_cell(values[OOD_SCORES]).split())),
                     {YES: True, NO: False}.get(values[TRAINED_ON]),
                 )
         except (csv.Error, ValueError) as error:

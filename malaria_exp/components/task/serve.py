@@ -41,10 +41,10 @@ def serve(
         method: how maps of cells are made, an option of the group explanation. Others than occlusion need a run, which is then served on TensorFlow.
     """
     from malaria_exp.deployment.explanations.draw_one import map_drawer
+    from malaria_exp.deployment.local_model import local_model
     from malaria_exp.deployment.service.limits import Limits
     from malaria_exp.deployment.service.serve import check_packages, read_token
     from malaria_exp.deployment.service.serve import serve as start
-    from malaria_exp.runs.remote_runs import local_run
 
     config = app.config
     if config.run is None:
@@ -55,7 +55,7 @@ def serve(
         )
     check_packages()
     start(
-        local_run(config.run, config.cache.path),
+        local_model(config.run, config.cache.path),
         host=host,
         port=port,
         token=read_token(token_file),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malaria_exp.config.run_files import MODEL_FILE
-from malaria_exp.deployment.bundle import IN_RUN, MODELS, content_hash, file_name, read_models
+from malaria_exp.deployment.bundle import IN_RUN, MODELS, content_hash, file_name, onnx_of
 from malaria_exp.deployment.deployed_model import DeployedModel, ModelFacts
 from malaria_exp.deployment.open_model import open_model
 from malaria_exp.deployment.service.limits import Limits, Settings
@@ -149,5 +149,4 @@ def _digest(facts: ModelFacts) -> str:
     """Returns the SHA-256 of the model's file as hex."""
     if MODELS not in facts.record:
         return content_hash(facts.folder / MODEL_FILE)
-    found = {model.numbers: model.sha256 for model in read_models(facts) if model.format == "onnx"}
-    return found.get("float32") or found["int8"]
+    return onnx_of(facts).sha256
