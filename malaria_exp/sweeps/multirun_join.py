@@ -1,18 +1,26 @@
-"""The end of a multirun whose jobs shared the images of one prediction: their results become one, in joined/."""
+"""The end of a multirun whose jobs shared the images of one prediction, or the shards of one set: their results become one."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from malaria_exp.config.run_config import Config
+from malaria_exp.deployment.join_parts import join_parts
+from malaria_exp.runs.prepare_shards import prepare_shards
+from malaria_exp.runs.read_files import read_config
 from malaria_exp.sweeps.multirun_pool import attempt
+from malaria_exp.utils.errors import RunFolderError
 from malaria_exp.utils.terminal_log import log
 
 JOINED, KEY = "joined", "task.part"
+TASKS = ("predict", "prepare")
 
 
 def join_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> None:
-    """Joins the jobs of a multirun that differ in task.part alone, of each model into a folder of its own; what prevents it is said.
+    """Joins the jobs of a multirun that differ in task.part alone; what prevents it is said.
+
+    The predictions of each model get a folder of their own, joined/; shards lie where they belong already, and the set is finished there.
 
     Args:
         folder: of the multirun.
@@ -21,7 +29,7 @@ def join_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
     groups: dict[tuple[str, ...], list[tuple[int, str, str]]] = {}
     for name, status, overrides in jobs:
         values = dict(item.lstrip("+").split("=", 1) for item in overrides if "=" in item)
-        if values.get("task") == "predict" and KEY in values:
+        if values.get("task") in TASKS and KEY in values:
             rest = tuple(item for item in overrides if not item.lstrip("+").startswith(f"{KEY}="))
             groups.setdefault(rest, []).append((int(values[KEY]), name, status))
     for parts in groups.values():
@@ -31,11 +39,17 @@ def join_jobs(folder: Path, jobs: Sequence[tuple[str, str, Sequence[str]]]) -> N
         if left := [name for _, name, status in sorted(parts) if status != "done"]:
             log.warning(f"joined    not made, as jobs did not end well: {', '.join(left[:20])}. It is made when resume=true has run them")
             continue
-        names = [name for _, name, _ in sorted(parts)]
+        names = {part: name for part, name, _ in sorted(parts)}
         attempt("joined", "the same command with resume=true", partial(_join, folder, names, target))
 
 
-def _join(folder: Path, names: Sequence[str], target: Path) -> None:
-    from malaria_exp.deployment.join_parts import join_parts
-
-    join_parts([folder / name for name in names], target)
+def _join(folder: Path, names: Mapping[int, str], target: Path) -> None:
+    config = Config.from_plain(read_config(folder / next(iter(names.values()))))
+    task = config.one("task")
+    parts = task.params["parts"]
+    if missing := sorted(set(range(parts)) - names.keys()):
+        raise RunFolderError(f"of the {parts} parts, {', '.join(map(str, missing[:20]))} are not in this multirun.")
+    if task.name == "prepare":
+        prepare_shards(config, whole=True)
+    else:
+        join_parts([folder / name for name in names.values()], target)

@@ -1,12 +1,16 @@
 """The end of a multirun of parts: its jobs become what one job writes, to the byte, or it is said why not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import png_bytes
+from conftest import compose_app, png_bytes
 from fake_model import FakeModel
+from fallible_cells import contents
 
+from malaria_exp.config.registry import build
+from malaria_exp.data.shards.format import MARKER
 from malaria_exp.deployment import join_parts, open_model
 from malaria_exp.sweeps.multirun_join import JOINED, join_jobs
 
@@ -46,6 +50,22 @@ def test_parts_are_joined_as_one_job_writes_them(multirun, caplog):
     (multirun.parent / "cells" / "new.png").write_bytes(b"")
     join_jobs(multirun, jobs(multirun, "done", "done", "done"))
     assert "has predictions of 10 images where 11 are there now" in caplog.text and not (multirun / JOINED).exists()
+
+
+def test_shards_that_jobs_shared_are_finished_as_one_job_finishes_them(run_task, tiny_cellnet, tmp_path, caplog):
+    base = ["task=prepare", *tiny_cellnet, "task.size=96", "task.shard_mb=1"]
+    run_task([*base, f"task.to={tmp_path / 'whole'}"], tmp_path)
+    own = [*base, f"task.to={tmp_path / 'set'}", "task.parts=2"]
+    for part in range(2):
+        # As a job of a multirun.
+        app = replace(compose_app([*own, f"task.part={part}"], tmp_path / "multirun" / str(part)), may_resume=True)
+        build("task", "prepare", app.config.one("task").params, app)
+    done = [(str(part), "done", [*own, f"task.part={part}"]) for part in range(2)]
+    join_jobs(tmp_path / "multirun", done[1:])
+    assert "of the 2 parts, 0 are not in this multirun" in caplog.text and not (tmp_path / "set" / MARKER).exists()
+    join_jobs(tmp_path / "multirun", done)
+    assert contents(tmp_path / "set") == contents(tmp_path / "whole") and len(contents(tmp_path / "set")) > 1 + 2
+    assert not (tmp_path / "multirun" / JOINED).exists()
 
 
 def test_other_multiruns_are_left_alone(tmp_path):

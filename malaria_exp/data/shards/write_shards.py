@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -25,10 +25,22 @@ from malaria_exp.utils.terminal_log import log
 
 # Bytes of a record beside the pixels, about: names, patient, slide, field, content hash and framing.
 RECORD_TEXT = 300
+# The part of a set, see `write_shards`, that is all of it.
+WHOLE = (0, 1)
 
 
-def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, shard_mb: int, seed: int, workers: int, root: Path) -> None:
-    """Writes the table's cells, decoded and resized, as shards; what a killed run has written already is kept.
+def write_shards(
+    table: CellTable,
+    filesystem: Filesystem,
+    rule: ResizeRule,
+    *,
+    shard_mb: int,
+    seed: int,
+    workers: int,
+    root: Path,
+    part: tuple[int, int] = WHOLE,
+) -> None:
+    """Writes the table's cells, decoded and resized, as shards; what a killed run or other jobs have written already is kept.
 
     Args:
         table: the cells.
@@ -37,7 +49,8 @@ def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, 
         shard_mb: megabytes of a shard, about.
         seed: of the order in which cells are dealt to shards.
         workers: shards written at a time; 0 for one a core.
-        root: the cache folder, for the lock that keeps two processes of a machine from writing one set.
+        root: the cache folder, for the lock that keeps two processes of a machine from writing one set, or one part of it.
+        part: (number, parts): only every parts-th shard is written, from this number on, and the set is not finished. Shards do not depend on it.
 
     Raises:
         DataError: the folder holds another set or cannot be written, cells have weights, or images are bad.
@@ -51,22 +64,26 @@ def write_shards(table: CellTable, filesystem: Filesystem, rule: ResizeRule, *, 
     record = rule.size * rule.size * 3 + RECORD_TEXT
     count = max(1, round(len(table) * record / (shard_mb * 1e6)))
     plan = Plan(table.name, table.data_hash, rule.size, rule.mode, rule.version, seed, min(count, len(table)))
-    lock = FileLock(root / f".prepare-{hashlib.sha256(filesystem.url.encode()).hexdigest()[:20]}.lock")
+    locked = filesystem.url if part == WHOLE else f"{filesystem.url} {part}"
+    lock = FileLock(root / f".prepare-{hashlib.sha256(locked.encode()).hexdigest()[:20]}.lock")
     try:
         root.mkdir(parents=True, exist_ok=True)
         with lock.acquire(timeout=0):
-            _write_locked(table, filesystem, plan, rule, order, workers)
+            _write_locked(table, filesystem, plan, rule, order, workers, part)
     except Timeout:
         raise DataError(f"task.to: another process is writing to '{filesystem.url}'.") from None
     except OSError as error:
         raise cannot_write(error, f"cache.root: cannot write to '{root}': {error}. Choose another folder: cache.root=...") from None
 
 
-def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int) -> None:
+def _write_locked(
+    table: CellTable, filesystem: Filesystem, plan: Plan, rule: ResizeRule, order: np.ndarray, workers: int, part: tuple[int, int]
+) -> None:
+    numbers = range(part[0], plan.shards, part[1])
     check_policy(table, all_bad_images(table, {}))
     sizes = filesystem.sizes()
     finished = _refuse_other(filesystem, plan, sizes)
-    _remove_left_overs(filesystem)
+    _remove_left_overs(filesystem, None if part == WHOLE else {plan.shard_name(number) for number in numbers})
     rows_of = np.array_split(order, plan.shards)
     done: dict[int, Shard] = {}
     bad: dict[int, str] = {}
@@ -85,8 +102,8 @@ def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: Re
     # The shards are written in parallel already; threads of BLAS within each would only compete with them.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         try:
-            futures = [pool.submit(work, number) for number in range(plan.shards)]
-            for future in track(as_completed(futures), "writing shards", total=plan.shards):
+            futures = [pool.submit(work, number) for number in numbers]
+            for future in track(as_completed(futures), "writing shards", total=len(numbers)):
                 number, shard, reasons, is_new = future.result()
                 bad |= reasons
                 written += is_new
@@ -102,6 +119,11 @@ def _write_locked(table: CellTable, filesystem: Filesystem, plan: Plan, rule: Re
         log.warning(
             f"excluded  {describe(excluded, total_images(table))}: {', '.join(item.file for item in excluded[:5])}{' ...' * (len(excluded) > 5)}"
         )
+    if part != WHOLE:
+        log.info(
+            f"prepared  {len(numbers)} of {plan.shards} shards, {written} of them written now: {filesystem.url}; other jobs have the others"
+        )
+        return
     good = table if not bad else table.select(np.setdiff1d(np.arange(len(table)), np.array(sorted(bad))))
     notes = list(table.notes)
     if excluded:
@@ -138,11 +160,12 @@ def _refuse_other(filesystem: Filesystem, plan: Plan, sizes: dict[str, int]) -> 
     return None
 
 
-def _remove_left_overs(filesystem: Filesystem) -> None:
-    """Deletes the temporary files of killed runs from a local folder; under the lock nobody else writes there."""
+def _remove_left_overs(filesystem: Filesystem, shards: Set[str] | None) -> None:
+    """Deletes the temporary files that killed runs left in a local folder, of these shards or of all; under the lock nobody else writes them."""
     folder = filesystem.beside()
     for path in folder.glob(".????????.cells-*") if folder else ():
-        path.unlink(missing_ok=True)
+        if shards is None or path.name.split(".")[2] in shards:
+            path.unlink(missing_ok=True)
 
 
 def _kept(filesystem: Filesystem, plan: Plan, name: str, sizes: dict[str, int], finished: ShardSet | None) -> Shard | None:

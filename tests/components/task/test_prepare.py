@@ -48,6 +48,16 @@ def test_a_sample_is_read_as_the_official_set(run_task, make_nih_zip, tiny, tmp_
     assert build("split", "patient_holdout", {}, second).hash == subsets[0].hash
 
 
+def test_parts_that_cannot_be_are_refused(run_task, tiny, tmp_path):
+    for keys, words in (
+        (["task.parts=2", "task.part=2"], "task.part: expected 0 to 1"),
+        (["task.parts=2", "task.what=sample"], "task.parts: received 2; a sample is written by one job"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run_task(["task=prepare", f"task.to={tmp_path / 'set'}", *keys, *tiny], tmp_path)
+    assert not (tmp_path / "set").exists()
+
+
 def test_a_folder_that_holds_anything_is_left_alone(run_task, tiny, tmp_path):
     (tmp_path / "mine").mkdir()
     write_sample(draw(), tmp_path / "mine", 20, 0)

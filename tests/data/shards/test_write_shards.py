@@ -14,17 +14,16 @@ from malaria_exp.components.dataset.shards import shards
 from malaria_exp.data.cell_table import BadImageError, BadImagePolicy
 from malaria_exp.data.resize import ResizeRule, resize
 from malaria_exp.data.shards.format import MARKER
-from malaria_exp.data.shards.write_shards import write_shards
+from malaria_exp.data.shards.write_shards import WHOLE, write_shards
 from malaria_exp.utils.errors import DataError
 from malaria_exp.utils.filesystems import open_filesystem
 
 RULE = ResizeRule(8, "pad")
 
 
-def write(table, path, *, seed=0, shard_mb=0.005, workers=2, rule=RULE):
-    write_shards(
-        table, open_filesystem(str(path), "task.to"), rule, shard_mb=shard_mb, seed=seed, workers=workers, root=Path(path).parent / "cache"
-    )
+def write(table, path, *, seed=0, shard_mb=0.005, workers=2, rule=RULE, part=WHOLE):
+    filesystem, root = open_filesystem(str(path), "task.to"), Path(path).parent / "cache"
+    write_shards(table, filesystem, rule, shard_mb=shard_mb, seed=seed, workers=workers, root=root, part=part)
 
 
 def test_the_same_cells_give_the_same_bytes(tmp_path):
@@ -101,6 +100,30 @@ def test_a_run_that_was_cut_off_goes_on_where_it_stopped(tmp_path):
     assert contents(tmp_path / "set") == contents(tmp_path / "whole")
     assert len(again.source.reads) < len(table), "shards that were whole were not written again"
     assert {name: (tmp_path / "set" / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_jobs_that_share_the_shards_write_those_of_one(tmp_path):
+    table, bad = draw(), {7: BadImageError("broken"), 60: BadImageError("broken")}
+    lenient = replace(draw(bad), policy=BadImagePolicy("skip", 0.5))
+    for name, cells in (("good", table), ("bad", lenient)):
+        write(cells, tmp_path / f"{name}_whole")
+        own = []
+        for part in (2, 0, 1):
+            # What another job is writing meanwhile stays.
+            (tmp_path / name).mkdir(exist_ok=True)
+            other = tmp_path / name / f".0123abcd.cells-{(part + 1) % 3:05d}-of-00007.tfrecord"
+            other.write_bytes(b"half of it")
+            before = set(contents(tmp_path / name))
+            write(cells, tmp_path / name, part=(part, 3))
+            assert other.read_bytes() == b"half of it" and not (tmp_path / name / MARKER).exists()
+            other.unlink()
+            own.append({file.partition(".")[0] for file in set(contents(tmp_path / name)) - before})
+        assert sum(map(len, own)) == len(set.union(*own)) == 7
+        reads = len(cells.source.reads)
+        write(cells, tmp_path / name)
+        assert contents(tmp_path / name) == contents(tmp_path / f"{name}_whole")
+        # Only the shards without their bad images are written once more, to know the reasons.
+        assert len(cells.source.reads) - reads <= (0 if name == "good" else 2 * -(-len(table) // 7))
 
 
 def test_damaged_shards_are_written_again_and_the_others_kept(tmp_path):
