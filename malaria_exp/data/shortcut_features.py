@@ -4,7 +4,6 @@ A model that is good because of such traces has learned how the data were made, 
 https://doi.org/10.1038/s42256-020-00257-z).
 """
 
-import re
 import struct
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from malaria_exp.data.cell_table import CellTable, ImageSource, SomeOf
 from malaria_exp.data.readers.files import HEAD, FileSource
+from malaria_exp.data.readers.names import cell_number
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NAMES = ("file size", "image height", "image width", "image area", "bytes per pixel", "cell number", "position in the slide")
@@ -42,8 +42,8 @@ def shortcut_features(table: CellTable) -> ShortcutFeatures:
         return ShortcutFeatures((), np.empty((len(table), 0)), f"the cells of '{table.name}' are not in files of their own")
     sizes = np.array([_sizes(*source.files.heads[index]) for index in source.indices[rows].tolist()])
     file, height, width = sizes.T
-    numbers = [re.search(r"_cell_(\d{1,9})$", name) for name in table.cell_id.tolist()]
-    number = np.array([float(found[1]) if found else np.nan for found in numbers])
+    # None becomes nan.
+    number = np.array([cell_number(name) for name in table.cell_id.tolist()], np.float64)
     columns = np.stack([file, height, width, height * width, file / (height * width), number, _positions(table)], axis=1)
     known = np.isfinite(columns).any(axis=0)
     return ShortcutFeatures(tuple(name for name, kept in zip(NAMES, known, strict=True) if kept), columns[:, known], "")

@@ -15,6 +15,9 @@ NAME = re.compile(
 )
 
 
+CELL = re.compile(r"_cell_(\d{1,9})$")
+
+
 class NameParts(NamedTuple):
     """What a cell's name says: patient ("P061", or "C7" where the name has no patient), slide, field of view."""
 
@@ -31,6 +34,12 @@ def parse_name(cell_id: str) -> NameParts | None:
     number = match["patient"]
     patient = f"P{int(number):03d}" if number else f"C{int(match['case'])}"
     return NameParts(patient, match["slide"], cell_id.rpartition("_cell_")[0])
+
+
+def cell_number(cell_id: str) -> int | None:
+    """Returns the number of a cell in its photograph by the end of its name, also of one that does not follow the grammar else; None without any."""
+    match = CELL.search(cell_id)
+    return int(match[1]) if match else None
 
 
 class Capture(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from malaria_exp.data.readers.names import parse_name
+from malaria_exp.data.readers.names import cell_number, parse_name
 from malaria_exp.data.subsets import Cells
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.page_elements import jpeg_source
@@ -40,10 +40,9 @@ class Places:
     def read(cls, cell_id: np.ndarray) -> "Places | None":
         """Returns what names of the NIH grammar say, also below folders; None if any of them follows another."""
         names = [name.rpartition("/")[2] for name in cell_id.tolist()]
-        parts = [parse_name(name) for name in names]
-        if None in parts:
+        parts, numbers = [parse_name(name) for name in names], [cell_number(name) for name in names]
+        if None in parts or None in numbers:
             return None
-        numbers = [int(name.rpartition("_cell_")[2]) for name in names]
         return cls(np.array([part.slide for part in parts if part]), np.array([part.field for part in parts if part]), np.array(numbers))
 
 
