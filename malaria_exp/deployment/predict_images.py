@@ -12,7 +12,7 @@ from PIL import Image
 from malaria_exp.config.registry import check_params
 from malaria_exp.config.run_config import Config
 from malaria_exp.config.run_files import MODEL_FILE, OOD_FILE
-from malaria_exp.config.validation import PositiveInt, Range
+from malaria_exp.config.validation import Range
 from malaria_exp.data.cell_table import BadImageError
 from malaria_exp.data.decode import decode
 from malaria_exp.data.resize import ResizeRule, resize
@@ -60,12 +60,12 @@ class Settings:
         method: how maps are made, an option of the group `explanation`.
     """
 
-    parts: PositiveInt = 1
-    part: int = 0
-    patients: Patients = "names"
-    pictures: Pictures = 24
-    explain: Pictures = 0
-    method: str = "occlusion"
+    parts: int
+    part: int
+    patients: Patients
+    pictures: int
+    explain: int
+    method: str
 
     @classmethod
     def of(cls, config: Config) -> "Settings":

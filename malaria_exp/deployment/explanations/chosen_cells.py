@@ -27,12 +27,12 @@ Subset = Literal["val", "test"]
 class Settings:
     """The keys of task=explain, as components/task/explain.py says what they are."""
 
-    errors: int = 6
-    doubtful: int = 6
-    random: int = 6
-    subset: Subset | None = None
-    check: int = 4
-    point: int = 40
+    errors: int
+    doubtful: int
+    random: int
+    subset: Subset | None
+    check: int
+    point: int
 
 
 @dataclass(frozen=True)
