@@ -10,7 +10,7 @@ from malaria_exp.data.cell_table import CLASS_NAMES
 from malaria_exp.deployment.deployed_model import ModelFacts, OodFacts
 from malaria_exp.evaluation.shift import read_shift
 from malaria_exp.evaluation.thresholds import Threshold, ThresholdName
-from malaria_exp.runs.read_files import check_file, read_metrics, thresholds_of
+from malaria_exp.runs.read_files import check_file, read_metrics
 from malaria_exp.runs.saved_model import MODEL_RECORD, read_record
 from malaria_exp.utils.errors import ConfigError, RunFolderError
 from malaria_exp.utils.filesystems import file_sha256
@@ -77,7 +77,10 @@ def read_facts(folder: Path) -> ModelFacts:
         classes = check("classes", record.get("classes"), list[str])
         if classes != list(CLASS_NAMES):
             raise ConfigError(f"classes: expected {list(CLASS_NAMES)}, received {classes}.")
-        thresholds = _thresholds(record) if MODELS in record else thresholds_of(read_metrics(folder))
+        found = record.get("thresholds") if MODELS in record else read_metrics(folder)["thresholds"]
+        thresholds = check("thresholds", found, dict[ThresholdName, Threshold])
+        if not thresholds:
+            raise ConfigError("thresholds: it holds none.")
         return ModelFacts(folder, rule, CLASS_NAMES, thresholds, _ood(record.get("ood")), record)
     except ConfigError as error:
         raise RunFolderError(f"{where}: {error}") from None
@@ -118,15 +121,6 @@ def read_model_file(facts: ModelFacts, model: ExportedModel) -> bytes:
         f"run: '{path}' is damaged, or another file than was exported: its SHA-256 differs from {MODEL_RECORD}'s. Copy the bundle"
         " again, or export it again: task=export run=..."
     )
-
-
-def _thresholds(record: dict[str, Any]) -> dict[str, Threshold]:
-    found = check("thresholds", record.get("thresholds"), dict[ThresholdName, Threshold])
-    if not found:
-        raise ConfigError("thresholds: it holds none.")
-    for name, threshold in found.items():
-        check(f"thresholds.{name}.value", threshold.value, Probability)
-    return dict(found)
 
 
 def _ood(value: Any) -> OodFacts | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from malaria_exp.config.validation import Pattern
+from malaria_exp.config.validation import Pattern, Probability
 from malaria_exp.data.cell_table import CLASS_NAMES, UNKNOWN
 from malaria_exp.evaluation.metrics import Ranking
 
@@ -48,10 +48,10 @@ class Threshold:
         chance: fraction of resampled validation patients on whose left-out patients the promise was kept; None if it is not known.
     """
 
-    value: float
+    value: Probability
     rule: str
     promise: str | None = None
-    chance: float | None = None
+    chance: Probability | None = None
 
 
 @dataclass(frozen=True)

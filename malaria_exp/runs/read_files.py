@@ -10,6 +10,7 @@ import json
 import math
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -66,12 +67,11 @@ NEVER_TESTED_KEYS: dict[str, Any] = {"patients": Count, "largest": Positive, "pa
 METRICS_KEYS: dict[str, Any] = {
     "leaky": bool,
     "split_hash": str,
-    "thresholds": dict[ThresholdName, dict[str, Any]],
+    "thresholds": dict[ThresholdName, Threshold],
     "training": dict[str, Any],
     "split": dict[str, Any],
     "subsets": dict[Literal[SUBSETS], dict[str, Any]],  # type: ignore[valid-type]
 }
-THRESHOLD_KEYS: dict[str, Any] = {"value": Probability, "rule": str, "promise": str | None, "chance": Probability | None}
 SUBSET_KEYS: dict[str, Any] = {
     "at": dict[ThresholdName, dict[str, float | Numbers | None]],
     "ranking": dict[str, Numbers],
@@ -115,8 +115,8 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     for name in ("thresholds", "subsets"):
         if not metrics[name]:
             raise RunFolderError(f"run: '{path}': {name}: it holds none.")
-    for name, threshold in metrics["thresholds"].items():
-        _checked(path, threshold, THRESHOLD_KEYS, f"thresholds.{name}", needed=tuple(THRESHOLD_KEYS))
+    # Keys that are missing get their defaults.
+    metrics["thresholds"] = {name: asdict(threshold) for name, threshold in thresholds_of(metrics).items()}
     first = next(iter(metrics["thresholds"]))
     for name, subset in metrics["subsets"].items():
         _checked(path, subset, SUBSET_KEYS, f"subsets.{name}", needed=("at", "ranking"))
@@ -127,7 +127,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def thresholds_of(metrics: Mapping[str, Any]) -> dict[str, Threshold]:
     """Returns the thresholds of a run by name, from its metrics.json as `read_metrics` gives it."""
-    return {name: Threshold(**{key: found[key] for key in THRESHOLD_KEYS}) for name, found in metrics["thresholds"].items()}
+    return {name: Threshold(**found) for name, found in metrics["thresholds"].items()}
 
 
 def read_history(path: Path, *, finished: bool = True) -> list[dict[str, float]]:
