@@ -1,6 +1,5 @@
 """Starting from the weights of another model (init_from): finds the file, and copies the weights of layers that match in name and shape."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from malaria_exp.runs.weights_file import ENDINGS, StoredLayer, WeightsFileError
 from malaria_exp.training.save_weights import save_weights
 from malaria_exp.utils.atomic_files import write_json
 from malaria_exp.utils.errors import ConfigError, RunFolderError, did_you_mean, listing
-from malaria_exp.utils.filesystems import local_path, open_filesystem, scheme_of
+from malaria_exp.utils.filesystems import file_sha256, local_path, open_filesystem, scheme_of
 from malaria_exp.utils.http import public_url
 from malaria_exp.utils.replaced_files import stands_for
 from malaria_exp.utils.terminal_log import log
@@ -155,11 +154,9 @@ class InitialWeights:
             )
         paired = {id(layer) for pair in pairs for layer in pair}
         loaded = _parameters(mine for mine, _ in fitting)
-        with self.file.open("rb") as binary:
-            sha256 = hashlib.file_digest(binary, "sha256").hexdigest()
         self.report = {
             "source": self.source,
-            "sha256": sha256,
+            "sha256": file_sha256(self.file),
             "layers_loaded": len(fitting),
             "layers_not_loaded": len(layers) - len(fitting),
             "parameters_loaded": loaded,

@@ -5,13 +5,13 @@ part of) and `<name>.lock` (one download at a time), and afterwards `<name>.ok` 
 """
 
 import contextlib
-import hashlib
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from malaria_exp.utils.atomic_files import human_bytes, write_json
 from malaria_exp.utils.errors import DataError, cannot_write
+from malaria_exp.utils.filesystems import file_sha256
 from malaria_exp.utils.http import public_url
 from malaria_exp.utils.resuming_download import RemoteFile, ResumingDownload, beside, read_json
 from malaria_exp.utils.terminal_log import log
@@ -67,8 +67,7 @@ def _is_there(path: Path, remote: RemoteFile) -> bool:
     found = f"{checked['size']:,} bytes"
     if checked["size"] == remote.size:
         log.info(f"download  checking {path} ({human_bytes(remote.size)})")
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     if found != checked["sha256"]:
         raise DataError(
             f"'{path}' is not the file of {public_url(remote.url)}: expected {remote.size:,} bytes with sha256 {checked['sha256']}; "

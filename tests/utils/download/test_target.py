@@ -21,14 +21,14 @@ def test_a_file_that_is_there_is_read_once_and_then_remembered(site, path, messa
     put(path, CONTENT)
     arrives(site.remote(), path)
     assert json.loads(path.with_name("cells.zip.ok").read_text())["sha256"] == sha256(CONTENT)
-    monkeypatch.setattr(download.hashlib, "file_digest", lambda *arguments: pytest.fail("read again"))
+    monkeypatch.setattr(download, "file_sha256", lambda *arguments: pytest.fail("read again"))
     arrives(site.remote(), path)
     assert messages() == [f"download  checking {path} (300 kB)"]
     assert site.requests == []
 
 
 def test_a_downloaded_file_is_not_read_again(site, path, monkeypatch):
-    monkeypatch.setattr(download.hashlib, "file_digest", lambda *arguments: pytest.fail("read"))
+    monkeypatch.setattr(download, "file_sha256", lambda *arguments: pytest.fail("read"))
     for _ in range(3):
         arrives(site.remote(), path)
     assert len(site.requests) == 1
