@@ -81,10 +81,10 @@ def describe_shortcuts(found: Mapping[str, Any]) -> str:
     if auc is None or auc["value"] is None:
         reason = found["reason"] or "there are no cells of both classes"
         return f"No shortcut baseline, which guesses labels without looking at a cell: {reason}."
-    text = f"Without looking at a cell, from {', '.join(found['features'])}, labels are guessed with an AUC of {auc['value']:.3f}{_limits(auc)}."
+    text = f"without looking at a cell, from {', '.join(found['features'])}, labels are guessed with an AUC of {auc['value']:.3f}{_limits(auc)}"
     if auc["low"] is None or auc["low"] <= 0.5 <= auc["high"]:
-        return f"{text} That may be chance (.5): no shortcut was found."
+        return f"No shortcut was found: {text}. That may be chance (.5)."
     return (
-        f"{text} Chance is .5, so these files give labels away. A part of that may be the parasite itself, as its image compresses less well; but how"
+        f"These files give labels away: {text}; chance is .5. A part of that may be the parasite itself, as its image compresses less well; but how"
         " cells were picked, cut out and stored may also help the model, and such help is missing in other data."
     )

@@ -360,7 +360,7 @@ class Session:
             when = "every epoch: the weights are those of the last one" if self.settings.keep == "best" else "the last epoch"
             notes.append(f"{self.settings.monitor} was undefined in {when}.")
         elif self.settings.keep == "best" and self.progress.best_epoch == self.settings.epochs > 1:
-            notes.append(f"The best epoch was the last: {self.settings.monitor} may still have been getting better.")
+            notes.append(f"More epochs may give a better model: the best one was the last (by {self.settings.monitor}).")
         whole = self.length.whole_epochs
         if self.cell_losses and whole is not None and whole < self.settings.epochs:
             notes.append(f"After epoch {whole} the training loss and metrics are those of the cells with the highest losses, not of all.")

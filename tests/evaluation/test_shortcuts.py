@@ -28,7 +28,7 @@ def test_labels_that_files_give_away_are_found_on_other_patients():
 def test_files_that_tell_nothing_are_said_to_tell_nothing():
     found = entry(leak=0.0)
     assert found["auc"]["low"] < 0.5 < found["auc"]["high"]
-    assert "no shortcut was found" in describe_shortcuts(found)
+    assert "No shortcut was found" in describe_shortcuts(found)
 
 
 def test_a_missing_baseline_says_why():

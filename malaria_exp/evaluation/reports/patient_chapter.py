@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from malaria_exp.evaluation.thresholds import HALF
+
 # Among the signs of severe falciparum malaria in the WHO's guidelines is a parasitemia above this.
 SEVERE = 0.1
-# From here on a limit of detection is said to be high.
+# From here on a limit of detection is said to be high; and a fraction at which parasites are rare.
 LIGHT = 0.01
+# Of a patient's cells: an example.
+EXAMPLE = 0.2
 NO_DIAGNOSIS = (
     "This is no diagnosis. Cells were picked for these data, so their fraction is not that of the patient's blood, and all numbers are"
     " of patients, stain and microscope like these. A laboratory that wants to use the model has to measure it on patients of its own."
@@ -53,28 +57,32 @@ def _detection(detection: Mapping[str, Any], counted: Mapping[str, int]) -> str:
     if blank["value"] is None:
         return "Not known: that takes two or more healthy patients."
     healthy = counted["healthy_patients"]
-    text = (
+    blanks = (
         f"Healthy patients have false alarms, too: in 95% of them, up to {percent(blank)} of the cells (limit of blank). {above['infected']} of the"
-        f" {counted['infected_patients']} infected and {above['healthy']} of the {healthy} healthy patients lie above it."
+        f" {counted['infected_patients']} infected and {above['healthy']} of the {healthy} healthy patients lie above it"
     )
     if limit["value"] is None:
-        return text
+        return f"{blanks}."
     if limit["value"] >= 1:
-        return f"{text} No fraction of parasitized cells is large enough to be told from that with certainty."
-    text += (
-        f" To lie above it in 95 of 100 cases, a patient needs {percent(limit)} parasitized cells (limit of detection, at"
+        return f"No number of parasitized cells is large enough to tell an infected patient from a healthy one with certainty. {blanks}."
+    text = (
+        f"At least {percent(limit)} of a patient's cells must be parasitized, or the infection may be overlooked (limit of detection, at"
         f" {detection['cells']} cells a patient)."
     )
     if limit["value"] > LIGHT:
-        text += f" More than {SEVERE:.0%} is a sign of severe malaria (WHO): from so few cells, a light infection cannot be told from none."
-    return text
+        text += f" That is much: above {SEVERE:.0%} is a sign of severe malaria (WHO), so a light infection cannot be told from none."
+    return f"{text} {blanks}; of patients with {limit['value']:.1%} parasitized cells, 95 of 100 would."
 
 
 def _agreement(found: Mapping[str, Any], fractions: list[Mapping[str, Any]]) -> str:
     raw, corrected = found["predicted"], found["corrected"]
     if raw is None:
         return "Not known from one patient."
-    text = f"The predicted fraction is {_points(raw)}."
+    low, high = (min(max(EXAMPLE + raw[end]["value"], 0), 1) for end in ("lower_limit", "upper_limit"))
+    text = (
+        f"Of a patient with {EXAMPLE:.0%} parasitized cells it may say anything from {low:.0%} to {high:.0%}: the predicted fraction is {_points(raw)} (limits of"
+        " agreement)."
+    )
     if corrected is not None:
         held = [row["low"] <= row["labeled"] <= row["high"] for row in fractions if row["corrected"] is not None]
         text += (
@@ -87,7 +95,7 @@ def _agreement(found: Mapping[str, Any], fractions: list[Mapping[str, Any]]) -> 
 def _points(found: Mapping[str, Any]) -> str:
     bias, low, high = (found[name]["value"] for name in ("bias", "lower_limit", "upper_limit"))
     mean = "right on average" if abs(bias) < 0.0005 else f"{100 * abs(bias):.1f} points too {'high' if bias > 0 else 'low'} on average"
-    return f"{mean}, and for about 95 of 100 patients between {_side(low)} and {_side(high)} the labeled one (limits of agreement)"
+    return f"{mean}, and for about 95 of 100 patients between {_side(low)} and {_side(high)} the labeled one"
 
 
 def _side(value: float) -> str:
@@ -102,9 +110,10 @@ def _predictive_values(rows: list[Mapping[str, Any]]) -> str:
         for row in rows
         if row["prevalence"] in (0.5, 0.01, 0.001)
     ]
+    rare = next(row["ppv"]["value"] for row in rows if row["prevalence"] == LIGHT)
     return (
-        f"That depends on how many parasites there are: yes for {', '.join(texts)}. Accuracy among picked cells, half of them"
-        " parasitized, says little about blood."
+        f"Where parasites are rare, as in most blood, {'mostly not' if rare < HALF else 'mostly yes'}. Yes for {', '.join(texts)}. Accuracy among picked"
+        " cells, half of them parasitized, says little about blood."
     )
 
 

@@ -22,7 +22,13 @@ from malaria_exp.evaluation.shortcuts import describe_shortcuts
 from malaria_exp.evaluation.summary import first_threshold, reported_subset, shown_cells
 from malaria_exp.utils.atomic_files import write_text
 
-TILES = ("auc", "sensitivity", "specificity", "accuracy")
+# What the tiles show, in plain words.
+TILES = {
+    "auc": "pairs of which the parasitized cell has the higher score",
+    "sensitivity": "parasitized cells found",
+    "specificity": "uninfected cells cleared",
+    "accuracy": "cells judged right",
+}
 # By the beginning of their names: plots that the page shows unfolded, in this order, and those that need its whole width.
 SHOWN = ("roc", "reliability", "worst_errors")
 WIDE = ("training_curves", "per_patient", "worst_errors", "patient_detection", "patient_agreement", "subgroups")
@@ -51,9 +57,9 @@ CAPTIONS: dict[str, tuple[str, str]] = {
     ),
     "reliability": (
         "Reliability",
-        "Of the cells with a score of .8, eight in ten should be parasitized: then the curve lies on the dotted diagonal. Steeper than it, the "
-        "scores are not sure enough; flatter, they are too sure. The band says how far each point moves with other patients; between 0 "
-        "and 1 there are few cells, as the bars below show, and it is wide.",
+        "Of the cells with a score of .8, eight in ten should be parasitized: then the curve lies on the dotted diagonal. Steeper than it (slope above 1), "
+        "the scores are not sure enough; flatter, they are too sure. ECE is how far off they are on average. The band says how far each point moves "
+        "with other patients; between 0 and 1 there are few cells, as the bars below show, and it is wide.",
     ),
     "score_histogram": (
         "Scores by class",
@@ -190,7 +196,7 @@ def render(data: ReportData) -> str:
         shown=shown,
         first=first,
         answer=_answer(metrics, shown),
-        tiles=_tiles([(METRICS[name].label, cells[name]) for name in TILES]),
+        tiles=_tiles([(METRICS[name].label, words, cells[name]) for name, words in TILES.items()]),
         effective=None if effective is None else f"{effective:.1f}",
         foreign=describe_foreign(SUBSET_NAMES[shown].lower(), part["ood"]) if part.get("ood") else "",
         shortcut=describe_shortcuts(part["shortcut"]) if "shortcut" in part else "",
@@ -228,17 +234,17 @@ def _answer(metrics: Mapping[str, Any], shown: str) -> str:
         if cell["value"] is not None
     ]
     patients = of_patients(counted, known=part["no_interval"] != PATIENTS_UNKNOWN)
-    whose = "by whom epoch and thresholds were chosen" if shown == "val" else "that were not trained on"
+    whose = "by whom epoch and thresholds were chosen" if shown == "val" else "that it has not learned from"
     said = " and ".join(rates) or "has nothing to find"
     return (
-        f"At the threshold {first} = {metrics['thresholds'][first]['value']:.3g} the model {said}: {counted['cells']:,} {SUBSET_NAMES[shown].lower()}"
-        f" cells {patients} {whose}."
+        f"The model {said}, in {counted['cells']:,} {SUBSET_NAMES[shown].lower()} cells {patients} {whose}. It judges single cells and makes no diagnosis;"
+        " what it is good for, and what not, stands below."
     )
 
 
-def _tiles(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Returns label, value and interval of each tile, and where its bar begins and ends, in percent of a scale that all tiles share."""
-    lowest = min((cell["value"] if cell["low"] is None else cell["low"] for _, cell in cells if cell["value"] is not None), default=0.0)
+def _tiles(cells: Sequence[tuple[str, str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Returns label, words, value and interval of each tile, and where its bar begins and ends, in percent of a scale that all tiles share."""
+    lowest = min((cell["value"] if cell["low"] is None else cell["low"] for _, _, cell in cells if cell["value"] is not None), default=0.0)
     floor = min(0.9, math.floor(lowest * 10) / 10)
 
     def place(value: float | None) -> float | None:
@@ -247,12 +253,13 @@ def _tiles(cells: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any
     return [
         {
             "label": label,
+            "words": words,
             "value": number(cell["value"]),
             "interval": interval(cell) or "no interval",
             "floor": f"{floor:g}",
             **{key: place(cell[name]) for key, name in (("at", "value"), ("low", "low"), ("high", "high"))},
         }
-        for label, cell in cells
+        for label, words, cell in cells
     ]
 
 

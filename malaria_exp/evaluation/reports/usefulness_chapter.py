@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from malaria_exp.evaluation.intervals.interval_interface import complement
 from malaria_exp.evaluation.reports.patient_chapter import percent
+from malaria_exp.evaluation.subgroups.groupings import COLUMN
+from malaria_exp.evaluation.subgroups.permutation_test import FEWEST
 
 LEVEL = 0.05
+# Of which cells a rate is a fraction, and what the model does with those that it counts.
+CELLS, DOES = {"sensitivity": "parasitized", "specificity": "uninfected"}, {"sensitivity": "finds", "specificity": "clears"}
 # A shorter range of probabilities in which acting by the score is best may be chance.
 NARROW = 0.1
 SUBGROUP_CLOSING = (
@@ -39,15 +44,16 @@ def _differences(rows: Sequence[Mapping[str, Any]]) -> str:
     found = [(row, rate, test) for row, rate, test in tests if test["p_holm"] < LEVEL]
     if not found:
         return (
-            f"No group was shown to differ from all others in sensitivity or specificity: {len(tests)} tests over patients, together wrong in at most"
-            f" {LEVEL:.0%} of cases (Holm)."
+            "That is not shown for any group: what differs here between groups, in parasitized cells found or uninfected cells cleared, may be chance"
+            f" ({len(tests)} tests over patients; in {100 * (1 - LEVEL):.0f} of 100 such tables not one would find a difference that is not there, by Holm's"
+            " correction)."
         )
     texts = [
-        f"{_name(row)}: {rate} {abs(100 * test['difference']):.1f} points {'above' if test['difference'] > 0 else 'below'} all others"
-        f" (p = {test['p_holm']:.3g})"
+        f"of 100 {CELLS[rate]} cells it {DOES[rate]} {abs(100 * test['difference']):.1f} {'more' if test['difference'] > 0 else 'fewer'} for {_name(row)} than"
+        f" for all others ({rate}, p = {test['p_holm']:.3g})"
         for row, rate, test in found
     ]
-    return f"Yes: {'; '.join(texts)}. {len(tests)} tests over patients, corrected for their number (Holm)."
+    return f"There are differences beyond chance: {'; '.join(texts)}. {len(tests)} tests over patients, corrected for their number (Holm)."
 
 
 def _weakest(rows: Sequence[Mapping[str, Any]], at: Mapping[str, Any], rate: str) -> str:
@@ -55,7 +61,7 @@ def _weakest(rows: Sequence[Mapping[str, Any]], at: Mapping[str, Any], rate: str
     if not known:
         return ""
     row = min(known, key=lambda row: float(row[rate]["value"]))
-    return f"{rate.capitalize()} is lowest for {_name(row)}: {percent(row[rate])}, over all {percent(at[rate])}."
+    return f"Of the {CELLS[rate]} cells it {DOES[rate]} the fewest for {_name(row)}: {percent(row[rate])}, for all patients {percent(at[rate])} ({rate})."
 
 
 def _too_few(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -63,12 +69,12 @@ def _too_few(rows: Sequence[Mapping[str, Any]]) -> str:
     if not few:
         return "Every group has patients enough for a test."
     names = "; ".join(f"{_name(row)} ({row['patients']})" for row in few)
-    return (
-        f"Of groups with fewer than five patients that have such cells, or whose rest has: {names}. Their numbers rest on too few patients."
-    )
+    return f"Of groups in which fewer than {FEWEST} patients have such cells, or {FEWEST} of all others: {names}. Their numbers rest on too few patients."
 
 
 def _name(row: Mapping[str, Any]) -> str:
+    if row["grouping"].startswith(COLUMN):
+        return f"{row['grouping'].removeprefix(COLUMN)} {row['group']}"
     words = {
         "infected": "{} patients",
         "parasites": "patients with {} parasitized cells",
@@ -99,10 +105,10 @@ def _abstaining(found: Mapping[str, Any]) -> str:
     errors, kept = whole["missed"] + whole["alarms"], last["missed"] + last["alarms"]
     text = f"It is wrong in {percent(whole['error'])} of all cells, {', '.join(texts)}."
     if errors:
-        text += (
-            f" So a person who looks at the {whole['answered'] - last['answered']:,} most doubtful of {whole['answered']:,} cells can correct"
-            f" {errors - kept:,} of {errors:,} errors; the others are made in cells of which the model is sure."
+        person = (
+            f"A person who looks at the {whole['answered'] - last['answered']:,} most doubtful of {whole['answered']:,} cells can correct"
         )
+        return f"{person} {errors - kept:,} of {errors:,} errors; the others are made in cells of which the model is sure. {text}"
     return text
 
 
@@ -110,9 +116,9 @@ def _promise(rows: Sequence[Mapping[str, Any]] | None) -> str:
     if not rows:
         return "Not known: that takes infected patients of whom the model has scores and who are not those reported here, such as validation patients."
     texts = [
-        f"At the threshold {row['threshold']:.3g} at most {row['alpha']:.0%} of a new patient's parasitized cells are missed, on average over patients, as"
-        f" chosen on {row['patients']} other infected patients. In the patients here {percent(row['missed'])} were missed, and {percent(row['specificity'])} of the"
-        " uninfected cells were cleared."
+        f"At the threshold {row['threshold']:.3g} at most {row['alpha']:.0%} of a new patient's parasitized cells are missed, on average over patients; the"
+        f" price are false alarms in {percent(complement(row['specificity']))} of the uninfected cells. The threshold was chosen on {row['patients']} infected"
+        f" patients; in others, those here, {percent(row['missed'])} were missed."
         for row in rows
         if row["threshold"] is not None
     ]
@@ -122,22 +128,24 @@ def _promise(rows: Sequence[Mapping[str, Any]] | None) -> str:
         )
         patients = refused[0]["patients"]
         texts.append(
-            f"No threshold can promise that at most {bounds} of a new patient's parasitized cells are missed: that takes {needed} infected patients to choose it"
-            f" on, and there are {patients}. Of so few, even a model that misses nothing in them could promise no less than {1 / (patients + 1):.0%}."
+            f"{'But no' if texts else 'No: no'} threshold can promise that at most {bounds} of a new patient's parasitized cells are missed: that takes {needed}"
+            f" infected patients to choose it on, and there are {patients}. Of so few, even a model that misses nothing in them could promise no less than"
+            f" {1 / (patients + 1):.0%}."
         )
-    return " ".join(texts)
+    return ("Yes. " if rows[-1]["threshold"] is not None else "") + " ".join(texts)
 
 
 def _decisions(found: Mapping[str, Any]) -> str:
     low, high = found["useful"] or (0.0, 0.0)
     if high - low < NARROW:
-        return "Not shown: over no range of probabilities does the band of its net benefit lie above both."
+        return "That is not shown: it may be no better than one of the two (over no range of probabilities does the band of its net benefit lie above both)."
     row = next((row for row in found["rows"] if low <= row["threshold"] <= high), None)
     text = f"Yes, for whoever acts on cells from a probability between {low:.0%} and {high:.0%} on: there the whole band of its net benefit lies above both."
     if row:
         one = round((1 - row["threshold"]) / row["threshold"])
-        text += (
-            f" Example: acting from {row['threshold']:.0%} on holds one missed parasite for as bad as {one} false alarm{'s' if one > 1 else ''}. Then the"
-            f" score is worth {row['fewer_alarms']:,.0f} false alarms less in 1,000 such cells than the better of the two, without a miss more."
+        text = (
+            f"Yes. For example, whoever holds one missed parasite for as bad as {one} false alarm{'s' if one > 1 else ''} acts from {row['threshold']:.0%} on,"
+            f" and has {row['fewer_alarms']:,.0f} false alarms fewer in 1,000 such cells than by the better of the two, without a miss more. It holds"
+            f"{text.removeprefix('Yes,')}"
         )
     return text

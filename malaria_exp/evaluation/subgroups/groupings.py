@@ -11,6 +11,8 @@ from malaria_exp.evaluation.predictions import Predictions
 
 # The cell stands in no group of this grouping.
 NONE = ""
+# What names of groupings by columns of the user begin with.
+COLUMN = "column:"
 # More groups than this are a table that nobody reads: those with the fewest cells become one.
 MOST_GROUPS, OTHERS = 16, "all others"
 # Of parasitized cells of a patient among those of the data: upper ends of the groups.
@@ -47,7 +49,7 @@ def groupings(cells: Predictions, columns: Mapping[str, np.ndarray] | None = Non
     captures = [parse_capture(name.rpartition("/")[2]) for name in cells.cell_id.tolist()]
     patients = cells.patient.tolist()
     found = [
-        *(_sorted(f"column:{name}", f"Column {name}", column, _in_order(column)) for name, column in (columns or {}).items()),
+        *(_sorted(f"{COLUMN}{name}", f"Column {name}", column, _in_order(column)) for name, column in (columns or {}).items()),
         _sorted("infected", "Infected and healthy patients", *_health(cells)),
         _sorted("parasites", "Infected, by parasitized cells", *_parasites(cells)),
         _sorted("month", "Month of the photograph", _known(captures, 0)),

@@ -82,8 +82,9 @@ def test_the_answer_comes_first_then_cautions_then_figures():
     test = metrics()["subsets"]["test"]
     found, cleared = (test["at"]["fixed"][name] for name in ("sensitivity", "specificity"))
     answer = (
-        f"At the threshold fixed = 0.5 the model finds {found['value']:.1%} of the parasitized cells ({found['low']:.1%} to {found['high']:.1%}) and clears"
-        f" {cleared['value']:.1%} of the uninfected cells ({cleared['low']:.1%} to {cleared['high']:.1%}): 90 test cells of 6 patients that were not trained on."
+        f"The model finds {found['value']:.1%} of the parasitized cells ({found['low']:.1%} to {found['high']:.1%}) and clears"
+        f" {cleared['value']:.1%} of the uninfected cells ({cleared['low']:.1%} to {cleared['high']:.1%}), in 90 test cells of 6 patients that it has"
+        " not learned from."
     )
     places = [text.index(said) for said in (answer, "Only three patients.", "never trained on", "ROC curve.", "Confusion matrix (youden).")]
     assert places == sorted(places)
