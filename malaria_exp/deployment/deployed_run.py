@@ -13,6 +13,7 @@ from malaria_exp.data.decode import decode
 from malaria_exp.deployment.deployed_model import DeployedModel
 from malaria_exp.deployment.image_sources import open_images
 from malaria_exp.deployment.score_images import Decode, score_images
+from malaria_exp.deployment.trained_on import read_guard
 from malaria_exp.runs.run import Run
 from malaria_exp.runs.run_folder import STATUS
 from malaria_exp.runs.saved_model import MODEL_RECORD
@@ -32,6 +33,7 @@ class ImagePredictions:
         predicted: by threshold, the predicted classes, str (N,); "" of an image that cannot be used.
         looks_like_training_data: True or False of each image; None where nothing is known of that.
         why_not: of each image, in which respects it does not, in words.
+        trained_on: whether the model was trained on an image of these very pixels, True or False of each; None where nothing is known of that.
         error: why it cannot be used; "" of one that can.
     """
 
@@ -40,6 +42,7 @@ class ImagePredictions:
     predicted: dict[str, np.ndarray]
     looks_like_training_data: list[bool | None]
     why_not: list[tuple[str, ...]]
+    trained_on: list[bool | None]
     error: list[str]
 
     def __len__(self) -> int:
@@ -74,6 +77,10 @@ class DeployedRun(Run):
 
         return open_model(self.folder)
 
+    @cached_property
+    def _guard(self) -> frozenset[str]:
+        return read_guard(self._model.facts)
+
     def predict(self, images: AnyImage | Sequence[AnyImage], *, batch_size: int = 256) -> ImagePredictions:
         """Scores new images, as task=predict does.
 
@@ -95,7 +102,8 @@ class DeployedRun(Run):
         with open_images(paths if len(paths) > 1 else paths[0]) if paths else nullcontext() as opened:
             names = list(opened.names) if opened else [str(number) for number in range(len(several))]
             decoder: Decode = (lambda number: decode(opened.read(number))) if opened else _of_memory(several)
-            found = [one for batch in score_images(self._model, decoder, range(len(names)), batch_size=batch_size) for one in batch]
+            batches = score_images(self._model, decoder, range(len(names)), batch_size=batch_size, guard=self._guard)
+            found = [one for batch in batches for one in batch]
         facts = self._model.facts
         score = np.array([np.nan if one.score is None else one.score for one in found], dtype=np.float64)
         # Of nan no comparison is true.
@@ -104,7 +112,8 @@ class DeployedRun(Run):
             for name, threshold in facts.thresholds.items()
         }
         looks = [None if one.warnings is None else not one.warnings for one in found]
-        return ImagePredictions(names, score, classes, looks, [one.warnings or () for one in found], [one.error for one in found])
+        why_not, trained_on = [one.warnings or () for one in found], [one.trained_on for one in found]
+        return ImagePredictions(names, score, classes, looks, why_not, trained_on, [one.error for one in found])
 
 
 def _of_memory(images: Sequence[AnyImage]) -> Decode:

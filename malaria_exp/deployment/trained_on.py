@@ -30,13 +30,14 @@ def read_guard(facts: ModelFacts) -> frozenset[str]:
     """Returns `pixel_hash` of the cells that a model was trained on: of a bundle those in its model.json, of a run those of its split.
 
     Returns:
-        The hashes; empty where none are known.
+        The hashes; empty where none are known, as without split.csv.
 
     Raises:
         RunFolderError: model.json or split.csv is damaged.
     """
     if MODELS not in facts.record:
-        return frozenset(guard_of(read_split(facts.folder / SPLIT, "of the run")))
+        split = facts.folder / SPLIT
+        return frozenset(guard_of(read_split(split, "of the run"))) if split.exists() else frozenset()
     try:
         return frozenset(check(GUARD, facts.record.get(GUARD, []), list[Digits]))
     except ConfigError as error:

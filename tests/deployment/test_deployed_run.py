@@ -5,6 +5,7 @@ import pytest
 from conftest import png_bytes
 from fake_model import FakeModel
 
+from malaria_exp.data.fingerprints import pixel_hash
 from malaria_exp.deployment import open_model
 from malaria_exp.deployment.deployed_run import DeployedRun
 from malaria_exp.utils.errors import DataError, RunFolderError
@@ -14,7 +15,7 @@ from malaria_exp.utils.errors import DataError, RunFolderError
 def run(tmp_path, monkeypatch):
     """A bundle with a model that sees red."""
     (tmp_path / "bundle").mkdir()
-    model = FakeModel(tmp_path / "bundle")
+    model = FakeModel(tmp_path / "bundle", guard=[pixel_hash(np.full((6, 6, 3), 255, np.uint8))])
     monkeypatch.setattr(open_model, "open_model", lambda source, **_: model)
     return DeployedRun(tmp_path / "bundle")
 
@@ -36,6 +37,7 @@ def test_an_image_that_cannot_be_used_does_not_stop_the_others(run):
     found = run.predict([b"", bright, png_bytes(bright)[:60]])
     assert np.isnan(found.score).tolist() == [True, False, True] and found.predicted["fixed"].tolist() == ["", "parasitized", ""]
     assert found.looks_like_training_data == [None, False, None] and found.why_not[1] == ("brightness",)
+    assert found.trained_on == [None, True, None] and run.predict(bright[:5]).trained_on == [False]
     assert "empty" in found.error[0] and "truncated" in found.error[2] and "2 cannot be used" in repr(found)
 
 
