@@ -55,7 +55,7 @@ class Writer:
             if format == "saved_model":
                 self._served.write_saved_model(path)
             elif format == "litert":
-                path.write_bytes(self._served.to_litert(self._images if numbers == "int8" else ()))
+                path.write_bytes(self._served.litert if numbers == "float32" else self._served.to_litert_int8(self._images))
             else:
                 model = self._onnx if numbers == "float32" else self._onnx_int8
                 path.write_bytes(model) if format == "onnx" else _write_openvino(model, path)

@@ -1,7 +1,9 @@
 """What is exported: one function from raw images to logit, score and OOD scores. It imports TensorFlow: import it late."""
 
+import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,34 +70,42 @@ class ServedModel:
                 node.attr["value"].tensor.CopyFrom(value)
         return graph
 
-    def write_saved_model(self, folder: Path) -> None:
-        """Writes a SavedModel, which TensorFlow reads without Keras and without this package."""
+    @cached_property
+    def _kept(self) -> Path:
+        """The folder of a SavedModel, which is written once: that takes seconds. It goes with this object."""
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name) / "model"
         archive = keras.export.ExportArchive()
         archive.track(self.model)
         archive.add_endpoint("serve", self.serve.python_function, input_signature=self.signature)
         archive.write_out(str(folder), verbose=False)
+        return folder
 
-    def to_litert(self, images: Sequence[np.ndarray] = ()) -> bytes:
-        """Returns a model for LiteRT (TensorFlow Lite).
+    def write_saved_model(self, folder: Path) -> None:
+        """Writes a SavedModel, which TensorFlow reads without Keras and without this package."""
+        shutil.copytree(self._kept, folder)
+
+    @cached_property
+    def litert(self) -> bytes:
+        """The model for LiteRT (TensorFlow Lite), in float32."""
+        # Converted from its function, without the way through a file, a model may give nan.
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(str(self._kept)).convert())
+
+    def to_litert_int8(self, images: Sequence[np.ndarray]) -> bytes:
+        """Returns a model for LiteRT in int8.
 
         Args:
-            images: training cells at their own sizes, uint8 (H, W, 3) each, by which it is made int8; float32 without any.
+            images: training cells at their own sizes, uint8 (H, W, 3) each, by which it is calibrated.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            # Converted from its function, without the way through a file, a model may give nan.
-            self.write_saved_model(Path(folder) / "model")
-            converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder) / "model"))
-            model = converter.convert()
-            if not images:
-                return bytes(model)
-            # The last step stays float32 too, as int8 has only 256 scores; and divisions, as an image's size in int8 may be 0.
-            tensors = [item["name"] for item in tf.lite.Interpreter(model_content=model).get_tensor_details()]
-            options = tf.lite.experimental.QuantizationDebugOptions(
-                denylisted_nodes=[name for name in tensors if any(part in name for part in NOT_INT8)], denylisted_ops=["LOGISTIC", "DIV"]
-            )
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([image[None]] for image in images)
-            debugger = tf.lite.experimental.QuantizationDebugger(
-                converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
-            )
-            return bytes(debugger.get_nondebug_quantized_model())
+        # The last step stays float32 too, as int8 has only 256 scores; and divisions, as an image's size in int8 may be 0.
+        tensors = [item["name"] for item in tf.lite.Interpreter(model_content=self.litert).get_tensor_details()]
+        options = tf.lite.experimental.QuantizationDebugOptions(
+            denylisted_nodes=[name for name in tensors if any(part in name for part in NOT_INT8)], denylisted_ops=["LOGISTIC", "DIV"]
+        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(self._kept))
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
+        )
+        return bytes(debugger.get_nondebug_quantized_model())
