@@ -11,9 +11,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0
 # A client that takes nothing of its answer for so long is gone.
 CHECK_SECONDS = 5.0
-# Connections at once. When there are more, the one that has been sending its request for the longest has to go; if none is sending, that which
-# has been at its request for the longest.
-MOST = 128
+# Connections at once. When there are more, the one that has been sending its request for the longest has to go. Whole requests are answered; only
+# when there are so many that memory is at stake goes that which has waited for the longest.
+MOST, MOST_IN_ALL = 128, 2048
 # Who has to go is decided so much later: by then what has arrived is read, so a whole request is not taken for one that is still being sent,
 # and connections that sent no HTTP are closed.
 DECIDE_SECONDS = 0.05
@@ -48,8 +48,9 @@ class Connection(H11Protocol):
     def _make_room(self) -> None:
         there = [other for other in self.connections if isinstance(other, Connection) and not other.transport.is_closing()]
         if len(there) > MOST:
-            sending = [other for other in there if other.conn.their_state in SENDING]
-            min(sending or there, key=lambda other: other._waits_since).transport.abort()
+            may_go = [other for other in there if other.conn.their_state in SENDING] or (there if len(there) > MOST_IN_ALL else [])
+            if may_go:
+                min(may_go, key=lambda other: other._waits_since).transport.abort()
 
     def _close_if_slow(self) -> None:
         unsent = self.transport.get_write_buffer_size()
