@@ -61,12 +61,12 @@ def test_harm_in_a_file_is_one_message_that_names_it(tmp_path, name, text, messa
         "predictions.csv": read_files.read_predictions,
         "split.csv": lambda folder: read_files.read_split(folder / name, "patient_holdout"),
     }[name]
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(RunFolderError, match=message) as raised:
         read(tmp_path)
     assert name in str(raised.value)
     assert len(str(raised.value)) < 1000
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

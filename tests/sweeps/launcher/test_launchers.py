@@ -116,6 +116,7 @@ def kill_when(folder, job, times):
     return thread
 
 
+@pytest.mark.long
 def test_with_joblib_a_worker_that_is_killed_fails_its_own_job_alone(tmp_path):
     folder = tmp_path / "out"
     # Killed again when it is run alone: it is this job's own fault.
@@ -134,6 +135,7 @@ def test_with_joblib_a_worker_that_is_killed_fails_its_own_job_alone(tmp_path):
     assert "at work" in (folder / "0" / "run.log").read_text()
 
 
+@pytest.mark.long
 def test_ray_begins_a_job_again_whose_worker_was_killed(tmp_path):
     pytest.importorskip("ray")
     folder = tmp_path / "out"

@@ -12,7 +12,7 @@ from sweep_file import write_sweep
 
 from malaria_exp.sweeps.search.file import read_sweep
 from malaria_exp.sweeps.search.local_engine import run_local_sweep
-from malaria_exp.sweeps.search.local_study import open_study
+from malaria_exp.sweeps.search.local_study import ENDED, INTERRUPTED, open_study
 from malaria_exp.sweeps.search.trials import read_trials
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -143,8 +143,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc"
 def goes_on(sweep, folder, in_place=0):
     """A search that was stopped has left no process, and its trials come again, some in their own folders; returns all of them."""
     wait_until(lambda: not processes_of(folder))
-    before = read_trials(folder, sweep.metric)
-    under_way = [trial for trial in before if trial.status == "interrupted"]
+    # By the study, as a trial may have been chosen whose folder was not there yet.
+    trials = open_study(sweep, folder, 0).trials
+    under_way = [trial for trial in trials if trial.state.name == "RUNNING" or trial.user_attrs.get(ENDED) == INTERRUPTED]
     assert under_way
     after = run((sweep, folder), agents=2)
     assert len(after) == 6 + len(under_way) - in_place

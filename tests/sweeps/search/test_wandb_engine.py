@@ -140,6 +140,7 @@ def processes_of(session):
     return processes.session(session)
 
 
+@pytest.mark.long
 def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begin, tmp_path, said):
     """One is stopped by the server, one is stopped and resumed, one's agent is killed, one is killed itself, one cannot begin."""
     folder = tmp_path / "sweep"
@@ -190,6 +191,7 @@ def test_a_grid_is_run_to_its_end_whatever_happens_to_single_trials(server, begi
     assert KEY not in said.text
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_trials_and_agents_and_the_sweep_goes_on_later(server, begin, tmp_path, said):
     folder = tmp_path / "sweep"
     agents = []
@@ -213,6 +215,7 @@ def test_ctrl_c_ends_trials_and_agents_and_the_sweep_goes_on_later(server, begin
     assert list(server.sweeps) == ["s0"], "the same sweep, no second one"
 
 
+@pytest.mark.long
 def test_a_server_that_goes_away_lets_trials_end_and_is_then_an_error(server, begin, tmp_path, monkeypatch, said):
     """The agents hold out while they have a trial, then die; new ones cannot log in."""
     folder = tmp_path / "sweep"
@@ -224,6 +227,7 @@ def test_a_server_that_goes_away_lets_trials_end_and_is_then_an_error(server, be
     assert "another takes its place" in said.text
 
 
+@pytest.mark.long
 def test_trials_that_all_fail_end_the_sweep_with_their_reason(server, begin, tmp_path, monkeypatch):
     monkeypatch.setattr(wandb_watch, "MOST_FAILED", 2)
     with pytest.raises(RunFolderError, match="the first 2 trials have all failed; the last one: OSError: no such cells"):
