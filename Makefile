@@ -1,4 +1,4 @@
-# make run: the main job on synthetic cells.  make test: all tests.  Both make .venv and install into it first.
+# make run: the main job on synthetic cells.  make test: the tests but for the long ones.  make test-all: these too.  Each makes .venv and installs into it first.
 # make docs: the site, docs/_build/html.
 # make install, make install-dev: only that. The Dockerfile and the devcontainer call them.
 PYTHON ?= python3
@@ -6,7 +6,7 @@ VENV ?= .venv
 ARGS ?=
 PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: install install-dev run test lint docs bench clean
+.PHONY: install install-dev run test test-all lint docs bench clean
 
 install: $(VENV)/run.stamp
 
@@ -18,6 +18,9 @@ run: $(VENV)/run.stamp
 # A process that dies fails its test and is not begun again, as pytest-xdist may then wait forever. Files begin in the order of tests/conftest.py.
 test: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart=0 $(ARGS)
+
+test-all:
+	$(MAKE) test ARGS="-m 'long or not long' $(ARGS)"
 
 lint: $(VENV)/dev.stamp
 	$(VENV)/bin/ruff check .

@@ -18,6 +18,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from malaria_exp.utils.machine import cores
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Every process of the tests has a core; with threads for all cores in each they would wait for each other.
@@ -53,6 +55,11 @@ LONG = (
     "data/test_streamed_batches.py",
     "components/task/test_explore_data.py",
 )
+
+
+def pytest_xdist_auto_num_workers():
+    """One process more than cores: a third of the time tests wait, for programs that they start, servers and browsers."""
+    return cores() + 1
 
 
 def pytest_collection_modifyitems(items):

@@ -83,6 +83,7 @@ def test_a_dead_link_fails(tmp_path):
     assert done.returncode != 0 and "nowhere.md" in done.stderr
 
 
+@pytest.mark.long
 def test_every_component_stands_in_it_with_its_keys(html):
     from malaria_exp.config.registry import GROUPS, options
 
@@ -93,6 +94,7 @@ def test_every_component_stands_in_it_with_its_keys(html):
     assert "mahalanobis" in (html / "searchindex.js").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_no_page_of_the_gallery_loads_or_leads_elsewhere(html):
     for name in GALLERY[:-1]:
         text = (html / "gallery" / name).read_text(encoding="utf-8")
@@ -101,6 +103,7 @@ def test_no_page_of_the_gallery_loads_or_leads_elsewhere(html):
         assert len(text) < 4e6, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GALLERY)
 def test_the_programs_pages_are_accessible_and_fit_a_phone(browser, address, name):
     for scheme, width in (("light", 1280), ("dark", 420)):
@@ -118,6 +121,7 @@ def test_the_programs_pages_are_accessible_and_fit_a_phone(browser, address, nam
     assert [message for message in severe if "favicon.ico" not in message] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_of_the_site_fit_a_phone(browser, address, name):
     show_in(browser, "light", 420)

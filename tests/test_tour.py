@@ -41,6 +41,7 @@ def environment(tmp_path, monkeypatch):
             os.kill(json.loads(note.read_text())["pid"], signal.SIGTERM)
 
 
+@pytest.mark.long
 def test_it_runs_from_start_to_end(environment, tmp_path):
     import nbformat
     from nbclient import NotebookClient

@@ -32,11 +32,13 @@ TINY = (
     "dataset.cells_per_patient=20",
     "dataset.cell_size=80",
     "model.image_size=32",
+    "model.stem=8",
+    "model.widths=[16,32]",
     "batch_size=32",
     "trainer.precision=float32",
     "evaluation.resamples=20",
 )
-EPOCHS, EPOCHS_OF_A_TRIAL = 8, 2
+EPOCHS, EPOCHS_OF_A_TRIAL = 6, 2
 SWEEP = """\
 program: run.py
 name: learning_rate

@@ -41,6 +41,7 @@ def cells():
     return [*(table.source.read(row) for row in range(7)), *odd]
 
 
+@pytest.mark.long
 def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cells):
     run = open_model(finished_run)
     keras = [run(resize(image, run.facts.rule)[None]) for image in cells]
@@ -62,6 +63,7 @@ def test_every_model_scores_raw_images_as_the_run_does(whole, finished_run, cell
         np.testing.assert_allclose(1 / (1 + np.exp(-logits)), scores, atol=1e-5 if exact else 0.02, err_msg=model.file)
 
 
+@pytest.mark.long
 def test_the_record_says_what_was_written_and_what_it_learned_from(whole, finished_run):
     record, run = read_json(whole / "model.json"), read_json(finished_run / "model.json")
     assert {key: record[key] for key in run} == run
@@ -76,6 +78,7 @@ def test_the_record_says_what_was_written_and_what_it_learned_from(whole, finish
     assert not re.search("P50[0-9]{2}", json.dumps(record))
 
 
+@pytest.mark.long
 def test_the_table_stands_in_a_csv_and_in_the_readme(whole):
     with (whole / "exports.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -86,6 +89,7 @@ def test_the_table_stands_in_a_csv_and_in_the_readme(whole):
     assert "| litert | int8 |" in text and "target_sensitivity" in text and re.search(r"By \d+ validation cells of the run", text)
 
 
+@pytest.mark.long
 def test_predict_scores_a_folder_with_numpy_pillow_and_a_runtime_alone(whole, finished_run, cells, tmp_path):
     folder = tmp_path / "cells"
     folder.mkdir()
@@ -131,6 +135,7 @@ def test_predict_scores_a_folder_with_numpy_pillow_and_a_runtime_alone(whole, fi
         (["task.to={new}", "run=nowhere"], RunFolderError, "nowhere"),
     ],
 )
+@pytest.mark.long
 def test_a_mistake_is_told_before_anything_is_written(run_task, finished_run, whole, tmp_path, overrides, kind, said):
     given = ["task=export", f"run={finished_run}", f"task.to={whole}", *(item.format(new=tmp_path / "new") for item in overrides)]
     with pytest.raises(kind) as caught:

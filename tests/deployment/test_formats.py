@@ -51,6 +51,7 @@ def float32():
     keras.utils.set_random_seed(0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_exported(name, tmp_path):
     params, formats = MODELS[name]

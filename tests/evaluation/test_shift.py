@@ -15,6 +15,7 @@ def patients(count, seed, *, cells=20, shift=0.0):
     return [np.exp(draw.normal(-0.7, 0.4, 2) + draw.normal(shift, 0.2, (cells, 2)) - (0, shift)) for _ in range(count)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cells", [2, 200])
 def test_new_patients_are_foreign_as_often_as_promised_whatever_their_number_of_cells(cells):
     found = [

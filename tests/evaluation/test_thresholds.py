@@ -66,6 +66,7 @@ def cohort(patients, seed):
     return np.repeat([1, 0], 20 * patients), scores, np.tile(np.repeat(np.arange(patients), 20), 2).astype(str)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "rate"), [("target_sensitivity", "sensitivity"), ("target_specificity", "specificity")])
 def test_an_assurance_is_kept_on_new_patients_and_the_chance_says_how_often(name, rate):
     new = cohort(3000, 99)

@@ -153,6 +153,7 @@ def test_a_record_from_before_raw_input_and_calibration_is_read(saved, tmp_path,
     np.testing.assert_array_equal(load_model(folder).model(PREPARED, training=False), np.load(saved / "cellnet.npy"))
 
 
+@pytest.mark.long
 def test_tensorflow_alone_serves_a_saved_model_and_keras_reads_every_model_after_one_import(saved):
     run_program(f"""
 import pathlib, sys

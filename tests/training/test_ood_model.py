@@ -30,6 +30,7 @@ def detector_of(model, name):
     return fit_detector(name, build("ood", name, {}), parts_of(taps), taps, train, val, seed=0), values
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_is_looked_into_at_four_depths_and_is_as_it_was_before(name):
     model = build("model", name, {"image_size": 32} | ({"backbone": "vgg16"} if name == "transfer" else {}))

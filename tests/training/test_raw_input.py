@@ -51,6 +51,7 @@ def test_pixels_are_those_of_the_pixel_cache_except_for_ties_of_rounding(prepare
     assert (off > 1e-3).mean() <= 0.01
 
 
+@pytest.mark.long
 def test_on_real_cells_hardly_a_pixel_differs(prepare, real_zip):
     with zipfile.ZipFile(real_zip) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".png"))

@@ -67,6 +67,7 @@ def imagenet_file(monkeypatch, tmp_path):
     return write
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*input_shape.* is undefined")
 def test_with_imagenets_weights_it_is_the_net_that_keras_makes(imagenet_file, tmp_path):
     """Downloaded, from the same file, and read back; Keras divides once more inside EfficientNet for downloaded weights alone."""
@@ -84,6 +85,7 @@ def test_with_imagenets_weights_it_is_the_net_that_keras_makes(imagenet_file, tm
     np.testing.assert_array_equal(again(images()), downloaded(images()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BACKBONES)
 def test_what_is_known_of_a_backbone_is_what_keras_builds_and_fetches(name, monkeypatch):
     asked = []

@@ -14,6 +14,7 @@ def test_what_cannot_be_drawn_is_said(run_task, tmp_path):
 
 
 # One of each way of writing a model; that the others have the same layers: tests/evaluation/test_model_summary.py.
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["cellnet", "lenet_subclassed", "lenet_layer", "resnet_subclassed", "vit", "transfer"])
 def test_every_kind_of_model_is_drawn_without_data(model, run_task, tmp_path):
     nowhere = ["dataset=nih", f"dataset.path={tmp_path / 'nowhere'}"]

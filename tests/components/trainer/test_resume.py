@@ -76,6 +76,7 @@ CASES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_a_training_that_was_cut_off_ends_as_its_twin(case, make_inputs_in, tmp_path):
     trainer, params, parts = CASES[case]
@@ -93,6 +94,7 @@ def test_a_training_that_was_cut_off_ends_as_its_twin(case, make_inputs_in, tmp_
         assert told.tracker.recorder.steps == whole.tracker.recorder.steps[cut_at:]
 
 
+@pytest.mark.long
 def test_a_training_may_be_killed_again_and_again(make_inputs_in, tmp_path):
     parts = {"callbacks": ("checkpoints",)}
     _, twin = train(make_inputs_in, tmp_path / "twin", "loop", EAGER, **parts)

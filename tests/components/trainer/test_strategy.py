@@ -34,6 +34,7 @@ def free_ports(count):
     return ports
 
 
+@pytest.mark.long
 def test_two_workers_train_as_one_process_does_and_only_the_chief_writes_the_run(tmp_path, tiny, run_task):
     """Two processes of the same command, as a user starts them. The average of the weights is that of equal weights only if they are equal."""
     own = ["trainer=loop", "trainer.ema=0.9", "model=vit", "model.width=16", "model.depth=1", "model.heads=2", "model.dropout=0"]

@@ -14,6 +14,7 @@ from tests.clustered_cells import clustered_cells
 METHOD = ClusteredIntervals()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patients", [9, 20])
 def test_at_least_93_of_100_intervals_hold_the_truth(patients):
     rng, runs = np.random.default_rng(patients), 250

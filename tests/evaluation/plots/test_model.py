@@ -29,6 +29,7 @@ def facts_of(name, **params):
         ("transfer", {"image_size": 32, "backbone": "efficientnet_b0"}, 10),
     ],
 )
+@pytest.mark.long
 def test_boxes_hold_the_whole_model_and_are_few(name, params, most):
     facts = facts_of(name, **params)
     boxes = boxes_of(facts)
