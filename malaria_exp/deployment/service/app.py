@@ -129,7 +129,7 @@ def make_app(model: DeployedModel, digest: str, settings: Settings) -> FastAPI:
     @app.get(
         "/together",
         summary="Tells whether the cells of several requests together look like those of a patient of the training data",
-        responses={200: {"model": TogetherAnswer}, 422: {"model": ErrorAnswer}, **{status: REFUSALS[status] for status in (400, 401)}},
+        responses={200: {"model": TogetherAnswer}, 400: REFUSALS[400], 401: REFUSALS[401], 422: {"model": ErrorAnswer}},
     )
     async def of_several(
         count: Annotated[int, Query(ge=1, le=MOST_CELLS, description="Number of scored cells.")],
