@@ -33,7 +33,7 @@ from malaria_exp.utils.tensorflow_setup import load_tensorflow
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, SCORED, BATCH = 7, 1000, 250
-RECIPE = ["model.image_size=64", "optimizer.learning_rate=0.001", "trainer.precision=float32"]
+RECIPE = ["experiment=plain_training", "model.image_size=64", "optimizer.learning_rate=0.001", "trainer.precision=float32"]
 # The other backbones take minutes an epoch on two cores.
 BACKBONES = ["mobilenet_v2", "efficientnet_b0"]
 MULTIRUNS = {

@@ -290,7 +290,7 @@ COMPONENT_MISTAKES = {
         ["trainer=staged", "trainer.stages=[{epochs: 1, train: [conv2d_1, logits]}]"],
         ["no layer 'logits'", "Did you mean 'logit'?"],
     ),
-    "warm-up": (["schedule.warmup='11 epochs'"], ["schedule.warmup: '11 epochs' is longer than the run (10 epochs)."]),
+    "warm-up": (["schedule.warmup='13 epochs'"], ["schedule.warmup: '13 epochs' is longer than the run (12 epochs)."]),
     "monitor": (
         ["callback=early_stopping", "callback.early_stopping.monitor=val_x"],
         ["callback.early_stopping.monitor: unknown metric 'val_x'"],

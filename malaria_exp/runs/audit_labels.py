@@ -28,7 +28,7 @@ from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import RESULT, log
 
-HOW = "python run.py -m split=patient_kfold 'split.fold=range(5)' dataset=... makes them, and task=audit runs=outputs/multirun-... audits them"
+HOW = "python run.py -m split=patient_kfold 'split.fold=range(5)' sampling=uniform trainer.epochs=6 dataset=... makes them, and task=audit runs=outputs/multirun-... audits them"
 HARD = "hard_examples"
 
 
@@ -162,7 +162,7 @@ def _notes(found: PooledConfiguration, table: CellTable, rows: np.ndarray, doubt
     if any(run.setting("sampling") == HARD for run in found.runs):
         notes.append(
             f"The models were trained with sampling={HARD}. They give hard cells, among which wrong labels are, more room, and find fewer of"
-            " them: the default sampling=uniform is better for an audit."
+            " them: sampling=uniform is better for an audit."
         )
     if doubt < LEAST_DOUBT:
         notes.append(

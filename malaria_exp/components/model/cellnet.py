@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 @register("model", "cellnet")
 def cellnet(
     *,
-    image_size: Annotated[int, Range(low=16, high=1024)] = 64,
-    stem: PositiveInt = 16,
+    image_size: Annotated[int, Range(low=16, high=1024)] = 48,
+    stem: PositiveInt = 24,
     widths: list[PositiveInt] = [32, 64, 128],  # noqa: B006 - never changed, and shown as the default by task=list
     dropout: Annotated[float, Range(low=0, below=1)] = 0.0,
-    momentum: Annotated[float, Range(low=0, below=1)] = 0.8,
+    momentum: Annotated[float, Range(low=0, below=1)] = 0.6,
 ) -> "keras.Model":
     """Small fast residual network: 0.29M parameters at the default widths.
 

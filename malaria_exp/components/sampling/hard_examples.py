@@ -15,7 +15,7 @@ def hard_examples(
     patients: np.ndarray | None,  # noqa: ARG001
     /,
     *,
-    warm_epochs: Count = 1,
+    warm_epochs: Count = 2,
     fraction: Annotated[float, Range(above=0, high=1)] = 0.3,
     noise: NonNegative = 0.15,
 ) -> Sampling:

@@ -9,7 +9,7 @@ from malaria_exp.training.learning_rate_multiplier import Multiplier, progress, 
 
 
 @register("schedule", "triangular")
-def triangular(length: RunLength, /, *, warmup: Duration = "30%", floor: Probability = 0.0) -> Multiplier:
+def triangular(length: RunLength, /, *, warmup: Duration = "25%", floor: Probability = 0.02) -> Multiplier:
     """One cycle: linear climb to the full rate, then a straight line down to `floor`.
 
     Args:

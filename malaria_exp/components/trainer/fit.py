@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @register("trainer", "fit")
 @with_parameters(TrainingParameters)
-def fit(shared: TrainingParameters, /, *, epochs: PositiveInt = 10) -> Trainer:
+def fit(shared: TrainingParameters, /, *, epochs: PositiveInt = 12) -> Trainer:
     """Trains with Keras fit; the weights of the best epoch are kept, or of the last.
 
     Args:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @register("trainer", "loop")
 @with_parameters(TrainingParameters)
-def loop(shared: TrainingParameters, /, *, epochs: PositiveInt = 10) -> Trainer:
+def loop(shared: TrainingParameters, /, *, epochs: PositiveInt = 12) -> Trainer:
     """Trains with a custom loop that shows each step; its results are those of trainer=fit.
 
     Args:
