@@ -17,7 +17,7 @@ def cellnet(
     stem: PositiveInt = 24,
     widths: list[PositiveInt] = [32, 64, 128],  # noqa: B006 - never changed, and shown as the default by task=list
     dropout: Annotated[float, Range(low=0, below=1)] = 0.0,
-    momentum: Annotated[float, Range(low=0, below=1)] = 0.6,
+    momentum: Annotated[float, Range(low=0, below=1)] = 0.8,
 ) -> "keras.Model":
     """Small fast residual network: 0.29M parameters at the default widths.
 
