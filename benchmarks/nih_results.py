@@ -21,16 +21,21 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("outputs") / "nih_results"
 METRICS = ("test_auc", "test_accuracy", "test_sensitivity", "test_specificity", "seconds")
 SEEDS = ["seed=0,1,2,3,4", "split.seed=${seed}"]
+PLAIN = "experiment=plain_cellnet"
 # Row: what it is, and its overrides.
 ROWS: dict[str, tuple[str, list[str]]] = {
     "cellnet_kfold": (
-        "cellnet, 5 patient folds: everyone tested once",
+        "the default, 5 patient folds: everyone tested once",
         ["split=patient_kfold", "split.fold=range(5)"],
     ),
-    "cellnet": ("cellnet, 5 seeds, each with test patients of its own", SEEDS),
-    "cellnet_leaky": (
-        "cellnet, cells split instead of patients, 2 seeds: LEAKY",
-        ["split=cell_level_leaky", "seed=0,1", "split.seed=${seed}"],
+    "plain_kfold": (
+        "the plain cellnet, the same folds",
+        [PLAIN, "split=patient_kfold", "split.fold=range(5)"],
+    ),
+    "plain": ("the plain cellnet, 5 seeds, each with test patients of its own", [PLAIN, *SEEDS]),
+    "plain_leaky": (
+        "the plain cellnet, cells split instead of patients, 2 seeds: LEAKY",
+        [PLAIN, "split=cell_level_leaky", "seed=0,1", "split.seed=${seed}"],
     ),
     "lenet_notebook": ("the notebooks' LeNet at 224 px, five epochs", ["experiment=lenet_notebook", "seed=0"]),
 }
