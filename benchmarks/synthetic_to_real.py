@@ -65,7 +65,7 @@ def alone(path: Path) -> None:
     lines, values = [], []
     for seed in range(SEEDS):
         simulated = [*(f"dataset.{key}={value}" for key, value in SYNTHETIC_ALONE.items()), f"dataset.seed={seed}"]
-        trained = run(f"alone-{seed}", [*simulated, f"seed={seed}", f"split.seed={seed}"])
+        trained = run(f"alone-{seed}", ["experiment=plain_cellnet", *simulated, f"seed={seed}", f"split.seed={seed}"])
         scored = run(f"alone-{seed}-scored", ["task=evaluate", f"run={trained.folder}", "dataset=nih", f"dataset.path={path}"])
         values.append((scored.auc("external"), scored.auc("external", even=True)))
         cells = [show(trained.auc("test")), *(show(value) for value in values[-1])]
@@ -104,7 +104,7 @@ def few(path: Path) -> None:
                 subset |= dict.fromkeys(picked[:validating], "val") | dict.fromkeys(picked[validating:], "train")
                 manifest = write_split(FOLDER / f"few-{count}-{choice}-{side}.csv", subset)
                 data = ["dataset=nih", f"dataset.path={both}", "split=by_manifest", f"split.path={manifest}", "evaluation.resamples=100"]
-                found[side] = run(f"few-{count}-{choice}-{side}", [*data, f"seed={choice}", f"trainer.epochs={epochs[side]}"])
+                found[side] = run(f"few-{count}-{choice}-{side}", ["experiment=plain_cellnet", *data, f"seed={choice}", f"trainer.epochs={epochs[side]}"])
             row = [found[side].auc("test", even=even)[0] for even in (False, True) for side in ("alone", "synthetic")]
             rows.append(row)
             print(f"| {count} | {', '.join(picked)} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
