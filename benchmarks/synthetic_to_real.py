@@ -104,7 +104,9 @@ def few(path: Path) -> None:
                 subset |= dict.fromkeys(picked[:validating], "val") | dict.fromkeys(picked[validating:], "train")
                 manifest = write_split(FOLDER / f"few-{count}-{choice}-{side}.csv", subset)
                 data = ["dataset=nih", f"dataset.path={both}", "split=by_manifest", f"split.path={manifest}", "evaluation.resamples=100"]
-                found[side] = run(f"few-{count}-{choice}-{side}", ["experiment=plain_cellnet", *data, f"seed={choice}", f"trainer.epochs={epochs[side]}"])
+                found[side] = run(
+                    f"few-{count}-{choice}-{side}", ["experiment=plain_cellnet", *data, f"seed={choice}", f"trainer.epochs={epochs[side]}"]
+                )
             row = [found[side].auc("test", even=even)[0] for even in (False, True) for side in ("alone", "synthetic")]
             rows.append(row)
             print(f"| {count} | {', '.join(picked)} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)

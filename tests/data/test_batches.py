@@ -281,7 +281,7 @@ def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(data, resident_gb
 @pytest.mark.parametrize("copies", [1, 2])
 def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(data, copies):
     as_it_is = Copies((lambda images, labels, _: (images, labels),) * copies)
-    sampling = build("sampling", "hard_examples", {"fraction": 0.5, "noise": 0}, *data.training_labels())
+    sampling = build("sampling", "hard_examples", {"warm_epochs": 1, "fraction": 0.5, "noise": 0}, *data.training_labels())
     cells = data.training()[0]
     made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=1, resident_gb=1, sampling=sampling, epochs=3)
     assert [made.length.steps_in(epoch) for epoch in range(3)] == [5 * copies, int(2.5 * copies), int(2.5 * copies)]

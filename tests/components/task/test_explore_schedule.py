@@ -16,6 +16,7 @@ EPOCHS = 6
 DATA = [
     "task=explore",
     "task.what=schedule",
+    "sampling=uniform",
     "dataset.infected_patients=8",
     "dataset.healthy_patients=3",
     "dataset.cells_per_patient=8",
@@ -64,7 +65,7 @@ def test_augmentations_that_repeat_the_cells_make_the_run_longer(run_task, tmp_p
 def test_each_stage_runs_through_the_schedule_at_its_own_rate(run_task, tmp_path):
     stages = "trainer.stages=[{epochs: 1, train: [logit]}, {epochs: 2, train: ['*'], learning_rate: 0.1}]"
     overrides = [item for item in DATA if not item.startswith("trainer.")]
-    rows = rows_of(run_task([*overrides, "trainer=staged", stages, "optimizer.learning_rate=0.02"], tmp_path / "run"))
+    rows = rows_of(run_task([*overrides, "trainer=staged", stages, "schedule=cosine", "optimizer.learning_rate=0.02"], tmp_path / "run"))
     third = len(rows) // 3
     assert max(row["learning_rate"] for row in rows[:third]) == pytest.approx(0.02)
     assert max(row["learning_rate"] for row in rows[third:]) == pytest.approx(0.002)

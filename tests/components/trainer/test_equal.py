@@ -38,12 +38,12 @@ def weights_of_patients(data):
 CASES = {
     "float16": ({}, {"precision": "float16", "epochs": 1}, ["loop"]),
     "penalties, dropout, sample weights, accumulation, average and clipping": (
-        {"sampling": "weights", "clip_norm": 1.0},
+        {"sampling": "weights", "clip_norm": 1.0, "weight_decay": 0.05},
         {"accumulate": 3, "ema": 0.8},
         ["loop", "eager"],
     ),
     "the cells that are not yet easy": (
-        {"optimizer": "sgd", "sampling": build("sampling", "hard_examples", {"fraction": 0.5}, np.zeros(0), None)},
+        {"optimizer": "sgd", "sampling": build("sampling", "hard_examples", {"warm_epochs": 1, "fraction": 0.5}, np.zeros(0), None)},
         {"epochs": 3},
         ["loop", "eager"],
     ),

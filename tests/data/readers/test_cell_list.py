@@ -49,7 +49,8 @@ def test_rows_find_their_files_by_path_or_by_a_name_that_is_unique(end, encoding
         "Größe.png,P5,70",
     ]
     listed = read(end.join(rows), encoding)
-    assert listed.rows == {0: {"patient": "P1"}, 3: {"patient": "P2"}, 2: {"patient": "P3"}, 1: {"patient": "P4"}, 4: {"patient": "P5"}}
+    ages = {0: ("P1", "30"), 3: ("P2", "40"), 2: ("P3", "50"), 1: ("P4", "60"), 4: ("P5", "70")}
+    assert listed.rows == {place: {"patient": patient, "age": age} for place, (patient, age) in ages.items()}
     assert listed.columns == ("patient",) and listed.missing == []
 
 
