@@ -62,7 +62,7 @@ def to_row(facts: ModelFacts, file: str, found: ImageScore) -> list[Any]:
         return [file, None, *[None] * len(facts.thresholds), None, None, None, None, found.error]
     looks = None if found.warnings is None else NO if found.warnings else YES
     ood = " ".join(f"{value:.7g}" for value in found.ood) or None
-    trained_on = {True: YES, False: NO}.get(found.trained_on)
+    trained_on = None if found.trained_on is None else YES if found.trained_on else NO
     return [
         file,
         found.score,

@@ -28,7 +28,10 @@ from malaria_exp.utils.errors import DataError, RunFolderError
 from malaria_exp.utils.tensorflow_setup import load_tensorflow
 from malaria_exp.utils.terminal_log import RESULT, log
 
-HOW = "python run.py -m split=patient_kfold 'split.fold=range(5)' sampling=uniform trainer.epochs=6 dataset=... makes them, and task=audit runs=outputs/multirun-... audits them"
+HOW = (
+    "python run.py -m split=patient_kfold 'split.fold=range(5)' sampling=uniform trainer.epochs=6 dataset=... makes them, and"
+    " task=audit runs=outputs/multirun-... audits them"
+)
 HARD = "hard_examples"
 
 
