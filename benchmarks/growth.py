@@ -183,7 +183,7 @@ def draw(found: dict[int, dict[str, tuple[float, float]]], path: Path) -> None:
 
     colors = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BLACK, GRAY, BLUE)
     sizes = sorted(found)
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     axes: Any = figure.subplots(1, 2)
     markers = "os^Dv<>Pp"
     for place, (what, scale) in enumerate((("seconds", 1.0), ("peak memory, GB", 1e-3))):
@@ -192,7 +192,8 @@ def draw(found: dict[int, dict[str, tuple[float, float]]], path: Path) -> None:
             axes[place].plot(sizes, values, marker=markers[number % len(markers)], color=colors[number % len(colors)], label=stage)
         axes[place].set(xscale="log", yscale="log", xlabel="cells", ylabel=what)
         axes[place].grid(alpha=0.3)
-    axes[0].legend(fontsize=7)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=110)
 
 
