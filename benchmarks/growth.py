@@ -42,14 +42,14 @@ ROOT = Path(__file__).parents[1]
 # The stages of a training run; each ends with a line of run.log that begins so, or with the writing of a file.
 STAGES: dict[str, str] = {
     "start, table": "dataset ",
-    "draw or open cache, split": "split ",
+    "draw cells, split": "split ",
     "train": "trained ",
     "calibrate, fit OOD detector, save": "access ",
     "score, evaluate": "metrics.json",
     "report": "",
 }
 # The second run finds the cells in the pixel cache.
-WARM = "the same with the cache filled"
+WARM = "open filled cache, split"
 
 
 def main() -> None:
@@ -85,7 +85,7 @@ def measure(size: int, folder: Path, overrides: list[str]) -> dict[str, tuple[fl
         if seed == 0:
             found |= stages
         else:
-            found[WARM] = stages["draw or open cache, split"]
+            found[WARM] = stages["draw cells, split"]
     runs = f"runs=[{folder / 'outputs' / '0'},{folder / 'outputs' / '1'}]"
     for task in ("compare", "pool"):
         watched = Watched([f"task={task}", runs, f"hydra.run.dir={folder / 'outputs' / task}"], folder)

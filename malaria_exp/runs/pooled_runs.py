@@ -15,11 +15,10 @@ from malaria_exp.evaluation.subgroups.columns import SUBGROUP
 from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.runs.read_files import (
     PROVENANCE,
+    read_further_columns,
     read_json,
     read_metrics,
     read_predictions,
-    read_shortcut_scores,
-    read_subgroup_columns,
     thresholds_of,
 )
 from malaria_exp.utils.errors import RunFolderError, did_you_mean, listing
@@ -62,8 +61,8 @@ class TestedRun:
                 " Run it again with evaluation.test=true."
             )
         known = read_json(run.path / PROVENANCE).get("data_hash")
-        tested, shortcut_scores = read_predictions(run.path).select("test"), read_shortcut_scores(run.path, "test")
-        columns = read_subgroup_columns(run.path, "test")
+        tested = read_predictions(run.path).select("test")
+        shortcut_scores, columns = read_further_columns(run.path, "test")
         return cls(run, metrics, tested, thresholds_of(metrics), None if known is None else str(known), shortcut_scores, columns)
 
     def setting(self, key: str) -> Any:

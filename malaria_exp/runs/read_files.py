@@ -162,17 +162,19 @@ def read_predictions(folder: Path) -> Predictions:
     return _of_csv(folder / PREDICTIONS, read_scores)
 
 
-def read_shortcut_scores(folder: Path, subset: str) -> np.ndarray | None:
-    """Returns the scores of the shortcut baseline on a subset's cells, float64 (N,), in the order of `read_predictions`; None without any."""
-    scores = np.array([_float(row.get(COLUMN)) for row in _rows(folder, subset)])
-    return scores if len(scores) and ((scores >= 0) & (scores <= 1)).all() else None
+def read_further_columns(folder: Path, subset: str) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """Returns what predictions.csv says of a subset's cells beside labels and scores, in the order of `read_predictions`.
 
-
-def read_subgroup_columns(folder: Path, subset: str) -> dict[str, np.ndarray]:
-    """Returns what subgroups of a subset's cells are made of beside names and labels, str (N,) by name, in the order of `read_predictions`."""
-    rows = _rows(folder, subset)
+    Returns:
+        The scores of the shortcut baseline, float64 (N,), None without any; and what subgroups are made of beside names and labels,
+        str (N,) by name.
+    """
+    read = _of_csv(folder / PREDICTIONS, lambda path: read_csv(path, ("subset",)))
+    rows = [row for _, row in read if row["subset"] == subset]
+    scores = np.array([_float(row.get(COLUMN)) for row in rows])
     names = [name.removeprefix(SUBGROUP) for name in (rows[0] if rows else ()) if name.startswith(SUBGROUP)]
-    return {name: np.array([row[f"{SUBGROUP}{name}"] for row in rows]) for name in names}
+    columns = {name: np.array([row[f"{SUBGROUP}{name}"] for row in rows]) for name in names}
+    return scores if len(scores) and ((scores >= 0) & (scores <= 1)).all() else None, columns
 
 
 def read_split(path: Path, protocol: str) -> Manifest:
@@ -203,11 +205,6 @@ class _NoAliasLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError(f"it refers to another place of the file (*{self.peek_event().anchor}), which no run writes")
         return super().compose_node(parent, index)
-
-
-def _rows(folder: Path, subset: str) -> list[dict[str, str]]:
-    rows = _of_csv(folder / PREDICTIONS, lambda path: read_csv(path, ("subset",)))
-    return [row for _, row in rows if row["subset"] == subset]
 
 
 def _of_csv(path: Path, read: Callable[[Path], Read]) -> Read:
