@@ -57,6 +57,7 @@ LONG = (
 )
 
 
+@pytest.hookimpl(optionalhook=True)  # the wheel's test has no pytest-xdist
 def pytest_xdist_auto_num_workers():
     """One process more than cores: a third of the time tests wait, for programs that they start, servers and browsers."""
     return cores() + 1
