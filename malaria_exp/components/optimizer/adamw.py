@@ -16,7 +16,7 @@ def adamw(
     multiplier: Multiplier,
     /,
     *,
-    learning_rate: Positive = 0.005,
+    learning_rate: Positive = 0.006,
     weight_decay: NonNegative = 0.02,
     beta_1: Annotated[float, Range(low=0, below=1)] = 0.9,
     beta_2: Annotated[float, Range(low=0, below=1)] = 0.999,
