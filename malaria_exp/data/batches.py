@@ -46,7 +46,9 @@ class TrainingBatches:
         self.length = sampling.length(epochs, len(cells), chain.copies, self.batch_size)
         self.seed = seed
         losses = np.full(len(cells), np.nan, np.float32)
-        self.epoch_cells = EpochCells(sampling, np.arange(len(cells)), losses, seed=seed, least=-(-self.batch_size // chain.copies))
+        least = -(-self.batch_size // chain.copies)
+        whole = self.length.whole_epochs
+        self.epoch_cells = EpochCells(sampling, np.arange(len(cells)), losses, seed=seed, whole_epochs=whole, least=least)
         size = cells.pixel_cache.rule.size
         self.shape = (size, size, 3)
         self.resident = len(cells) * size * size * 3 <= resident_gb * 1e9

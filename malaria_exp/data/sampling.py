@@ -22,6 +22,7 @@ class Sampling:
         weights: of the cells in the loss, float32 (N,), mean 1; None where all weigh the same.
         by_loss: whether `choose` looks at losses. An epoch's cells are then known only when the epoch before is done.
         whole_epochs: how many epochs hold as many cells as there are, before they get shorter; None: all of them.
+        whole_steps: batches that those epochs hold at least; of few cells more epochs are whole.
         fraction: of the cells that each later epoch holds.
     """
 
@@ -29,6 +30,7 @@ class Sampling:
     weights: np.ndarray | None = None
     by_loss: bool = False
     whole_epochs: int | None = None
+    whole_steps: int = 0
     fraction: float = 1.0
 
     def weighted(self, weights: np.ndarray | None) -> "Sampling":
@@ -51,7 +53,9 @@ class Sampling:
     def length(self, epochs: int, cells: int, copies: int, batch_size: int) -> RunLength:
         """Returns the length of a run over so many cells, each `copies` times in an epoch."""
         later = self.later_cells(cells, -(-batch_size // copies)) * copies // batch_size
-        return RunLength(epochs, cells * copies // batch_size, batch_size, self.whole_epochs, later)
+        steps = cells * copies // batch_size
+        whole = None if self.whole_epochs is None else max(self.whole_epochs, -(-self.whole_steps // steps))
+        return RunLength(epochs, steps, batch_size, whole, later)
 
 
 UNIFORM = Sampling()
@@ -64,6 +68,7 @@ class EpochCells:
         sampling: see Sampling.
         candidates: int64 (n,), places among the training cells.
         seed: of the run.
+        whole_epochs: see RunLength.
         least: cells that make a batch.
         stream: number of the worker, which draws other numbers than the next.
 
@@ -71,14 +76,24 @@ class EpochCells:
         losses: the latest loss of each training cell, float32 (N,), nan before it has one; whoever trains keeps them up to date.
     """
 
-    def __init__(self, sampling: Sampling, candidates: np.ndarray, losses: np.ndarray, *, seed: int, least: int, stream: int = 0) -> None:
+    def __init__(
+        self,
+        sampling: Sampling,
+        candidates: np.ndarray,
+        losses: np.ndarray,
+        *,
+        seed: int,
+        whole_epochs: int | None,
+        least: int,
+        stream: int = 0,
+    ) -> None:
         self.sampling, self.candidates, self.losses = sampling, candidates, losses
-        self._seed, self._least, self._stream = seed, least, stream
+        self._seed, self._whole_epochs, self._least, self._stream = seed, whole_epochs, least, stream
 
     def times(self, epoch: int) -> np.ndarray:
         """Returns how often an epoch holds each candidate, int64 (n,)."""
         sampling, total = self.sampling, len(self.candidates)
-        whole = sampling.whole_epochs is None or epoch < sampling.whole_epochs
+        whole = self._whole_epochs is None or epoch < self._whole_epochs
         if sampling.choose is None:
             return np.ones(total, np.int64)
         count = total if whole else sampling.later_cells(total, self._least)

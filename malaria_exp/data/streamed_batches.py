@@ -85,7 +85,8 @@ class StreamedBatches:
         shard = np.repeat(np.arange(len(self._count)), np.diff(self.pixel_cache.cells.first))
         own = self._place[np.isin(shard, self.shards) & (self._place >= 0)]
         least = -(-self.batch_size // self.chain.copies)
-        return EpochCells(self.sampling, np.sort(own), losses, seed=self.seed, least=least, stream=self.worker or 0)
+        whole = self.length.whole_epochs
+        return EpochCells(self.sampling, np.sort(own), losses, seed=self.seed, whole_epochs=whole, least=least, stream=self.worker or 0)
 
     def describe(self) -> str:
         """Returns what is read, what it takes, and how good the shuffle is, in a line."""

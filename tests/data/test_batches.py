@@ -281,7 +281,7 @@ def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(data, resident_gb
 @pytest.mark.parametrize("copies", [1, 2])
 def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(data, copies):
     as_it_is = Copies((lambda images, labels, _: (images, labels),) * copies)
-    sampling = build("sampling", "hard_examples", {"warm_epochs": 1, "fraction": 0.5, "noise": 0}, *data.training_labels())
+    sampling = build("sampling", "hard_examples", {"warm_epochs": 1, "warm_steps": 0, "fraction": 0.5, "noise": 0}, *data.training_labels())
     cells = data.training()[0]
     made = TrainingBatches(cells, batch_size=BATCH, chain=Chain([as_it_is]), seed=1, resident_gb=1, sampling=sampling, epochs=3)
     assert [made.length.steps_in(epoch) for epoch in range(3)] == [5 * copies, int(2.5 * copies), int(2.5 * copies)]
@@ -305,12 +305,20 @@ def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(data,
     assert len(next(iter(made.dataset()))) == 2
 
 
+def test_of_few_cells_more_epochs_are_whole(data):
+    sampling = build("sampling", "hard_examples", {"warm_epochs": 1, "warm_steps": 6, "fraction": 0.5}, *data.training_labels())
+    made = TrainingBatches(data.training()[0], batch_size=BATCH, seed=1, resident_gb=1, sampling=sampling, epochs=3)
+    assert [made.length.steps_in(epoch) for epoch in range(3)] == [5, 5, 2]
+    made.epoch_cells.losses[:] = 1
+    assert [made.epoch_cells.times(epoch).sum() for epoch in range(3)] == [40, 40, 20]
+
+
 def _arrays(batches):
     return [tuple(column.numpy() for column in batch) for batch in batches]
 
 
 def test_an_epoch_has_at_least_one_batch(data):
-    sampling = build("sampling", "hard_examples", {"fraction": 0.01, "warm_epochs": 0}, *data.training_labels())
+    sampling = build("sampling", "hard_examples", {"fraction": 0.01, "warm_epochs": 0, "warm_steps": 0}, *data.training_labels())
     made = TrainingBatches(data.training()[0], batch_size=BATCH, seed=1, resident_gb=1, sampling=sampling, epochs=3)
     assert made.length.steps == 3
     assert len(list(made.epoch_under_way(lambda: (0, 0)))) == 1

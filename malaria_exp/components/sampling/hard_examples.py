@@ -16,6 +16,7 @@ def hard_examples(
     /,
     *,
     warm_epochs: Count = 2,
+    warm_steps: Count = 300,
     fraction: Annotated[float, Range(above=0, high=1)] = 0.3,
     noise: NonNegative = 0.15,
 ) -> Sampling:
@@ -26,7 +27,10 @@ def hard_examples(
     highest is drawing without replacement (Kool et al. 2019, arXiv:1903.06059).
 
     Args:
-        warm_epochs: first epochs, which hold all cells. With 0 the first hold a fraction, too: cells without a loss come first.
+        warm_epochs: first epochs, which hold all cells. With 0, and no warm_steps, the first hold a fraction, too: cells without a loss
+            come first.
+        warm_steps: batches of those epochs together at least, so that of few cells more epochs, or all, hold all cells: a model that has
+            not learned yet takes nearly every cell for hard, and learns worse from a part of them.
         fraction: of the cells that each later epoch holds.
         noise: scale of the Gumbel noise that is added to the losses, in standard deviations of all losses; 0 for the highest alone.
     """
@@ -41,4 +45,4 @@ def hard_examples(
         times[order[:count]] = 1
         return times
 
-    return Sampling(choose, by_loss=True, whole_epochs=warm_epochs, fraction=fraction)
+    return Sampling(choose, by_loss=True, whole_epochs=warm_epochs, whole_steps=warm_steps, fraction=fraction)

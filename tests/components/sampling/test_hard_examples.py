@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from malaria_exp.config.registry import build
 
@@ -40,3 +42,12 @@ def test_noise_mixes_in_easier_cells_and_follows_the_seed_and_the_spread():
     few, many = (np.mean([len(choose(losses, noise=noise, seed=seed) - choose(losses)) for seed in range(20)]) for noise in (0.05, 1.0))
     assert 0 < few < many < 21
     assert choose(losses, noise=0.3, seed=3) == choose(losses * 1000, noise=0.3, seed=3) != choose(losses, noise=0.3, seed=4)
+
+
+@given(st.integers(64, 40_000), st.integers(1, 3), st.integers(0, 4), st.integers(0, 500))
+def test_of_few_cells_more_epochs_hold_all(cells, copies, warm_epochs, warm_steps):
+    given_keys = {"warm_epochs": warm_epochs, "warm_steps": warm_steps}
+    length = build("sampling", "hard_examples", given_keys, np.zeros(0), None).length(12, cells, copies, 64)
+    whole = length.whole_epochs
+    assert whole >= warm_epochs and whole * length.steps_per_epoch >= warm_steps
+    assert whole == warm_epochs or (whole - 1) * length.steps_per_epoch < warm_steps

@@ -43,7 +43,10 @@ CASES = {
         ["loop", "eager"],
     ),
     "the cells that are not yet easy": (
-        {"optimizer": "sgd", "sampling": build("sampling", "hard_examples", {"warm_epochs": 1, "fraction": 0.5}, np.zeros(0), None)},
+        {
+            "optimizer": "sgd",
+            "sampling": build("sampling", "hard_examples", {"warm_epochs": 1, "warm_steps": 0, "fraction": 0.5}, np.zeros(0), None),
+        },
         {"epochs": 3},
         ["loop", "eager"],
     ),

@@ -66,7 +66,7 @@ def check_same(one, two):
 
 
 ALL = ("early_stopping", "plateau", "nan_guard", "checkpoints")
-HARD = build("sampling", "hard_examples", {"warm_epochs": 1, "fraction": 0.5}, np.zeros(0), None)
+HARD = build("sampling", "hard_examples", {"warm_epochs": 1, "warm_steps": 0, "fraction": 0.5}, np.zeros(0), None)
 EMA = {"precision": "float16", "ema": 0.9}
 EAGER = {"epochs": 2, "eager": True}
 CASES = {
