@@ -103,11 +103,13 @@ def train(overrides, run_task, tiny, folder):
     assert "failed" not in (folder / "run.log").read_text() and (folder / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overrides", list(rounds(TRAINED_TOGETHER, ROUNDS)), ids=" ".join)
 def test_they_train_together(overrides, run_task, tiny, tmp_path):
     train(overrides, run_task, tiny, tmp_path / "outputs" / "run")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("names", TRAINED, ids=" ".join)
 def test_they_train(names, run_task, tiny, tmp_path):
     overrides = [name.replace("/", "=") for name in names]
@@ -187,6 +189,7 @@ def test_on_the_official_layout(run_task, tiny, nih_files, make_nih_zip, tmp_pat
     assert json.loads((folder / "status.json").read_text())["status"] == "done"
 
 
+@pytest.mark.long
 def test_on_real_cells(run_task, tiny, real_zip, tmp_path):
     own = [item for item in tiny if not item.startswith(("dataset.", "batch_size", "trainer.epochs", "evaluation.batch_size"))]
     # Batches of 16 cells are too small for averages over few of them.

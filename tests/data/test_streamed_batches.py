@@ -215,6 +215,7 @@ def test_errors_that_are_not_the_shards_stay_what_they_are(open_window):
 # Sampled
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["class_balanced", "patient_balanced"])
 def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(open_window, name):
     data = open_window(3)

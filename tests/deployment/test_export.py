@@ -143,6 +143,7 @@ def test_a_mistake_is_told_before_anything_is_written(run_task, finished_run, wh
     assert said in str(caught.value) and not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_an_export_that_says_something_else_leaves_no_bundle(run_task, finished_run, tmp_path, monkeypatch):
     from malaria_exp.deployment import exporter
 
@@ -152,6 +153,7 @@ def test_an_export_that_says_something_else_leaves_no_bundle(run_task, finished_
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_without_the_runs_cells_synthetic_ones_check_and_int8_is_refused(run_task, finished_run, tmp_path, monkeypatch):
     moved = shutil.copytree(finished_run, tmp_path / "run")
     config = (moved / "config.yaml").read_text()

@@ -105,6 +105,7 @@ def saved(tmp_path_factory):
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("takes", ["prepared", "raw"])
 def test_the_project_reads_either_kind_back_as_the_net_of_prepared_images(saved, takes):
     for name in BOTH if takes == "prepared" else MODELS:

@@ -69,6 +69,7 @@ def with_settings(tmp_path, settings):
     return subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, env=known, cwd=tmp_path, check=False)
 
 
+@pytest.mark.long
 def test_a_users_own_files_and_environment_change_nothing(tmp_path):
     settings = {"floatx": "float64", "epsilon": 0.1, "backend": "theano", "image_data_format": "channels_first"}
     done = with_settings(tmp_path, settings)

@@ -32,6 +32,7 @@ def ensemble(network):
     return keras.Model(inputs, MeanLogit("logit")([network(inputs), other(inputs)]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted({*options("model")} - {"ensemble"}))
 def test_every_model_has_a_map(name):
     keras.utils.set_random_seed(0)

@@ -55,6 +55,7 @@ def tracked(run_task, tiny_cellnet, tmp_path_factory):
     return group
 
 
+@pytest.mark.long
 def test_jobs_are_nested_in_one_run_of_the_multirun(tracked):
     _, runs = store(tracked.parent)
     parent, first, second = runs
@@ -170,6 +171,7 @@ logger.finish("done", "")
 """
 
 
+@pytest.mark.long
 def test_jobs_that_begin_together_share_store_experiment_and_parent(tmp_path):
     there, here = tmp_path / "many" / "0", tmp_path / "many" / "1"
     job = subprocess.Popen([sys.executable, "-c", JOB, str(there)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

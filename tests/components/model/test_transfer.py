@@ -112,6 +112,7 @@ def test_normalizations_of_a_backbone_follow_short_trainings_and_an_untrained_st
     assert "untrained" in net.remark
 
 
+@pytest.mark.long
 def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task, tiny):
     source = build_backbone("vgg16", 32, None)
     source.set_weights([value + 0.01 for value in source.get_weights()])
@@ -132,6 +133,7 @@ def test_a_file_of_weights_is_taken_and_read_back_without_it(tmp_path, run_task,
 NARROW = ["103 of its 104 layers differ", "bn_Conv1: expected (32,), (32,), (32,), (32,); the file has (16,), (16,), (16,), (16,)", "notop"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -184,6 +184,7 @@ def shown(figure):
     return b"".join([np.ma.getdata(array).tobytes() for array in arrays] + [text.encode() for text in texts])
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_bytes_from_files_too(nih_files, make_nih_zip, run_task, few_options, monkeypatch, tmp_path):
     monkeypatch.setattr(report_page, "png_bytes", lambda figure: shown(figure) if figure else None)
     archive = make_nih_zip(tmp_path / "cell_images.zip", nih_files)
@@ -249,6 +250,7 @@ def test_an_option_that_cannot_be_built_is_named_with_the_reason(few_options, mo
     assert chapter.sections[-1].tables[0].rows == [["mix", "aug.mix: needs a spoon. pip install spoon"]]
 
 
+@pytest.mark.long
 def test_shards_with_cells_weighted_by_patient(run_task, few_options, undrawn, tmp_path):
     build_in = [item for item in DATA if item.startswith(("dataset.", "model."))]
     run_task(["task=prepare", f"task.to={tmp_path / 'set'}", *build_in], tmp_path / "prepare")

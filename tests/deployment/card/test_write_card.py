@@ -162,6 +162,7 @@ def test_the_task_writes_a_folder_of_its_own(run_task, finished_run, tmp_path):
     assert {MARKDOWN_FILE, PAGE_FILE, "status.json"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.long
 def test_a_bundle_holds_its_card(bundle, record):
     text = (bundle / MARKDOWN_FILE).read_text()
     assert facts(record)["weights"].text.split()[1] in text

@@ -62,6 +62,7 @@ def test_a_grid_is_run_whole_by_two_agents_and_failures_end_nothing(begin):
     assert reasons["blank"] == "val_auc was never a finite number"
 
 
+@pytest.mark.long
 def test_equal_seeds_suggest_the_same_however_often_the_search_is_stopped(begin):
     whole = run(begin("bayes", RANDOM), trials=12)
     # The trials before bayes knows anything are random ones; those after them depend on all results.
