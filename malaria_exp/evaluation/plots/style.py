@@ -96,6 +96,11 @@ def shorten(name: str, letters: int) -> str:
 def png_bytes(figure: Figure) -> bytes:
     """Returns the figure as PNG at 150 dpi; equal figures give equal bytes, for no date or version is stored."""
     buffer = io.BytesIO()
+    figure.set_dpi(DPI)
+    # savefig would draw everything once more to lay it out.
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")
     return buffer.getvalue()
 
