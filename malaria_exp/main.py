@@ -15,10 +15,8 @@ import hydra
 from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.initialize import get_gh_backup, restore_gh_from_backup
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config import plugins
 from malaria_exp.config.app import CONF, App, make_app
@@ -174,7 +172,7 @@ def compose_app(overrides: list[str]) -> App:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             composed = hydra.compose("config", overrides, return_hydra_config=True)
         choices, folder = dict(composed.hydra.runtime.choices), Path(composed.hydra.run.dir)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except Exception as error:
         if not from_composing(error):
             raise
         raise explain(error, overrides, CONF) from None

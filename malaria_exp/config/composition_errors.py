@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import traceback
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -9,7 +10,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from malaria_exp.config.registry import GROUPS, options
@@ -23,7 +24,13 @@ BARE_ERRORS = (NOT_A_CHOICE, "Only one of --run, --multirun")
 
 def from_composing(error: Exception) -> bool:
     """Tells whether Hydra or OmegaConf raised the error over what the user asked for."""
-    return isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(BARE_ERRORS)
+    if isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(BARE_ERRORS):
+        return True
+    # Over a key inside of a list OmegaConf fails by itself: int("a"), or an assertion.
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    return isinstance(error, ValueError | TypeError | AssertionError) and any(
+        Path(frame.filename).parent.name == "omegaconf" for frame in where
+    )
 
 
 def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
@@ -75,6 +82,10 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         )
     if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
         return _not_a_choice(text, arguments, conf)
+    if re.search("is not an int|literal for int|list index", text) or isinstance(error, AssertionError):
+        for item in arguments:
+            if found := _inside_a_list(item, arguments, conf):
+                return found
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return ConfigError(f"{error.full_key}: its value cannot be resolved: {text.splitlines()[0]}.")
     cause = error.__cause__
@@ -129,6 +140,24 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
         option = parents[1:2] if GROUPS[parents[0]].many else [found.get("name")]
         hint = f" See: python run.py task=list task.show={'/'.join([parents[0], *(str(item) for item in option)])}"
     return ConfigError(f"{key}: unknown key, received {value}.{meant} {where}: {', '.join(allowed)}.{hint}")
+
+
+def _inside_a_list(argument: str, arguments: list[str], conf: Path) -> ConfigError | None:
+    """Returns the error if an override is one of a list's values, which is not there."""
+    key = argument.lstrip("+~").partition("=")[0]
+    first, *rest = key.split(".")
+    if not rest or key.startswith("-"):
+        return None
+    below, parents = _defaults(arguments, key, conf), [first]
+    while below is not None and rest:
+        below = below._get_node(parents[-1]) if isinstance(below, DictConfig) and parents[-1] in below else None
+        if isinstance(below, ListConfig) and not (rest[0].isdigit() and int(rest[0]) < len(below) and len(rest) == 1):
+            name, values = ".".join(parents), OmegaConf.to_container(below, resolve=False)
+            return ConfigError(
+                f"{key}: unknown key, received {argument}. {name} is a list of {len(below)}, numbered from 0. To set all of it: {name}={values}."
+            )
+        parents.append(rest.pop(0))
+    return None
 
 
 def _not_a_choice(text: str, arguments: list[str], conf: Path) -> ConfigError:
