@@ -4,6 +4,7 @@ import itertools
 import re
 import traceback
 from pathlib import Path
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
@@ -148,7 +149,7 @@ def _inside_a_list(argument: str, arguments: list[str], conf: Path) -> ConfigErr
     first, *rest = key.split(".")
     if not rest or key.startswith("-"):
         return None
-    below, parents = _defaults(arguments, key, conf), [first]
+    parents, below = [first], cast(Any, _defaults(arguments, key, conf))
     while below is not None and rest:
         below = below._get_node(parents[-1]) if isinstance(below, DictConfig) and parents[-1] in below else None
         if isinstance(below, ListConfig) and not (rest[0].isdigit() and int(rest[0]) < len(below) and len(rest) == 1):

@@ -109,12 +109,14 @@ class Repetition:
         """
         for run in self.runs:
             for name in asked:
-                if name.lower() not in run.columns:
+                if name.strip().lower() not in run.columns:
                     raise RunFolderError(
                         f"evaluation.subgroups: '{name}': '{run.run.name}' was trained without it, so its predictions.csv has no column"
-                        f" {SUBGROUP}{name}.{did_you_mean(name, run.columns)} Train the runs with evaluation.subgroups=[{name}], or pool without it."
+                        f" {SUBGROUP}{name}.{did_you_mean(name, run.columns)} Name the data, dataset=... dataset.csv=..., to take it from there."
                     )
-        names = [name.lower() for name in asked] or [name for name in self.runs[0].columns if all(name in run.columns for run in self.runs)]
+        names = [name.strip().lower() for name in asked] or [
+            name for name in self.runs[0].columns if all(name in run.columns for run in self.runs)
+        ]
         return {name: np.concatenate([run.columns[name] for run in self.runs]) for name in names}
 
     @property

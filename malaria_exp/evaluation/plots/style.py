@@ -98,7 +98,7 @@ def png_bytes(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.set_dpi(DPI)
     # savefig would draw everything once more to lay it out.
-    if (engine := figure.get_layout_engine()) is not None:
+    if figure.axes and (engine := figure.get_layout_engine()) is not None:
         engine.execute(figure)
         figure.set_layout_engine(None)
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white")

@@ -25,6 +25,30 @@ def subgroup_columns(table: CellTable, names: Sequence[str]) -> dict[str, np.nda
     return {name.strip().lower(): _column(table, name) for name in names}
 
 
+def columns_of_cells(table: CellTable, names: Sequence[str], cell_id: np.ndarray, patient: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns further columns of a table for cells that were scored earlier, str (N,), by name.
+
+    Args:
+        table: the dataset that the cells are of.
+        names: of the columns, in any case of letters.
+        cell_id: of the scored cells, str (N,).
+        patient: of each, str (N,).
+
+    Raises:
+        DataError: the table lacks a cell or has it of another patient, or see subgroup_columns.
+    """
+    columns = subgroup_columns(table, names)
+    order = np.argsort(table.cell_id)
+    rows = order[np.searchsorted(table.cell_id, cell_id, sorter=order).clip(max=len(order) - 1)]
+    other = (table.cell_id[rows] != cell_id) | (table.patient[rows] != patient)
+    if other.any():
+        raise DataError(
+            f"evaluation.subgroups: {int(other.sum()):,} of {len(cell_id):,} scored cells are not in the dataset '{table.name}', or are another patient's,"
+            f" first '{cell_id[other][0]}' of patient {patient[other][0]}. Name the data that the runs were trained on."
+        )
+    return {name: column[rows] for name, column in columns.items()}
+
+
 def _column(table: CellTable, name: str) -> np.ndarray:
     where = f"evaluation.subgroups: '{name}'"
     column = table.further.get(name.strip().lower())

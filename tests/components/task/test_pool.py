@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from conftest import compose_app
 from omegaconf import OmegaConf
+from PIL import Image
 from pool_runs import FOLDS, PATIENTS, write_run
 from sklearn.metrics import roc_auc_score
 
 from malaria_exp.evaluation.predictions import read
 from malaria_exp.evaluation.repetitions import over_splits
-from malaria_exp.utils.errors import ConfigError, RunFolderError
+from malaria_exp.utils.errors import ConfigError, DataError, RunFolderError
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +232,22 @@ def test_columns_of_the_users_csv_are_subgroups_of_the_pooled_result(make, poole
     }
     with pytest.raises(RunFolderError, match=r"'sit': 'fold0' was trained without it.* Did you mean 'site'\?"):
         pooled(runs, "other", "evaluation.subgroups=[sit]")
+
+
+def test_columns_that_the_runs_have_not_kept_come_from_the_data_that_is_named(make, pooled, tmp_path):
+    runs = [make(f"fold{fold}", fold=fold) for fold in range(FOLDS)]
+    parts = [read(run / "predictions.csv").select("test") for run in runs]
+    cells = sorted({cell: one for part in parts for cell, *one in zip(part.cell_id, part.patient, part.label, strict=True)}.items())
+    lines = ["file,patient,stain"]
+    for number, (cell, (patient, label)) in enumerate(cells):
+        file = tmp_path / "cells" / ("Parasitized" if label else "Uninfected") / f"{cell}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)).save(file)
+        lines.append(f"{file.parent.name}/{file.name},{patient},{'Field' if patient < 'P04' else 'Giemsa'}")
+    (tmp_path / "cells.csv").write_text("\n".join(lines))
+    data = ("dataset=folder", f"dataset.path={tmp_path / 'cells'}", f"dataset.csv={tmp_path / 'cells.csv'}")
+    folder = pooled(runs, "stains", "evaluation.subgroups=[stain]", *data)
+    rows = [row for row in metrics_of(folder)["subsets"]["test"]["subgroups"] if row["title"] == "Column stain"]
+    assert [(row["group"], row["patients"]) for row in rows] == [("Field", 4), ("Giemsa", 8)]
+    with pytest.raises(DataError, match=r"'satin': the dataset 'folder' has no such column.* Did you mean 'stain'\?"):
+        pooled(runs, "other", "evaluation.subgroups=[satin]", *data)
