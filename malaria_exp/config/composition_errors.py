@@ -83,7 +83,7 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         )
     if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
         return _not_a_choice(text, arguments, conf)
-    if re.search("is not an int|literal for int|list index", text) or isinstance(error, AssertionError):
+    if re.search("is not an int|literal for int|list index", f"{text} {error.__cause__}") or isinstance(error, AssertionError):
         for item in arguments:
             if found := _inside_a_list(item, arguments, conf):
                 return found
@@ -207,6 +207,7 @@ def _defaults(arguments: list[str], without: str, conf: Path) -> DictConfig | No
         try:
             with initialize_config_dir(str(conf), version_base="1.3"):
                 return compose("config", overrides=overrides, return_hydra_config=without.startswith("hydra."))
-        except (HydraException, OmegaConfBaseException):
-            continue
+        except Exception as error:
+            if not from_composing(error):
+                raise
     return None
