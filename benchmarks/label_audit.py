@@ -126,7 +126,7 @@ class SmallModel:
 
     def __init__(self, size: int, steps: int) -> None:
         self.steps = steps
-        self._build = lambda: build("model", "cellnet", {"image_size": size, "stem": 8, "widths": [16, 32, 64]})
+        self._build = lambda: build("model", "cellnet", {"image_size": size, "stem": 8, "widths": [16, 32, 64], "momentum": 0.6})
         self.model = self._build()
         multiplier = build("schedule", "triangular", {}, RunLength(1, steps, BATCH))
         self.optimizer = build("optimizer", "adamw", {"learning_rate": 6e-3, "weight_decay": 0.02}, multiplier)
