@@ -185,6 +185,10 @@ MISTAKES = {
     ),
     "key far below a list": (["model.widths.a.b=1"], ["model.widths.a.b: unknown key", "model.widths is a list of 3"]),
     "several keys below a list": (["model.stem=4", "model.widths.a=1", "model.widths.b=1"], ["model.widths.a: unknown key", "a list of 3"]),
+    "below a list beside one that is there": (
+        ["trainer=staged", "trainer.stages.0.epochs=2", "model.widths.a=1"],
+        ["model.widths.a: unknown key", "a list of 3"],
+    ),
     "more than a list has": (["model.widths.3=1"], ["model.widths.3: unknown key", "model.widths is a list of 3"]),
     "added key": (["+evaluation.worts=1"], ["evaluation.worts: unknown key", "Did you mean 'worst'?", "Allowed keys of evaluation:"]),
     "unknown group": (

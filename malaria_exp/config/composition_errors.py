@@ -4,7 +4,6 @@ import itertools
 import re
 import traceback
 from pathlib import Path
-from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
@@ -27,11 +26,9 @@ def from_composing(error: Exception) -> bool:
     """Tells whether Hydra or OmegaConf raised the error over what the user asked for."""
     if isinstance(error, HydraException | OmegaConfBaseException) or str(error).startswith(BARE_ERRORS):
         return True
-    # Over a key inside of a list OmegaConf fails by itself: int("a"), or an assertion.
-    where = traceback.extract_tb(error.__traceback__)[-1:]
-    return isinstance(error, ValueError | TypeError | AssertionError) and any(
-        Path(frame.filename).parent.name == "omegaconf" for frame in where
-    )
+    # Over a key inside of a list OmegaConf fails by itself, such as at int("a").
+    raised_in = [Path(frame.filename).parent.name for frame in traceback.extract_tb(error.__traceback__)[-1:]]
+    return isinstance(error, ValueError | TypeError) and raised_in == ["omegaconf"]
 
 
 def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
@@ -83,7 +80,7 @@ def explain(error: Exception, arguments: list[str], conf: Path) -> ConfigError:
         )
     if text.startswith((NOT_A_CHOICE, "force-add of config groups", "Multiple values for")):
         return _not_a_choice(text, arguments, conf)
-    if re.search("is not an int|literal for int|list index", f"{text} {error.__cause__}") or isinstance(error, AssertionError):
+    if re.search("is not an int|literal for int|list index", f"{text} {error.__cause__}"):
         for item in arguments:
             if found := _inside_a_list(item, arguments, conf):
                 return found
@@ -146,18 +143,18 @@ def _unknown_key(key: str, arguments: list[str], conf: Path) -> ConfigError:
 def _inside_a_list(argument: str, arguments: list[str], conf: Path) -> ConfigError | None:
     """Returns the error if an override is one of a list's values, which is not there."""
     key = argument.lstrip("+~").partition("=")[0]
-    first, *rest = key.split(".")
-    if not rest or key.startswith("-"):
+    parts = key.split(".")
+    composed = _defaults(arguments, key, conf) if len(parts) > 1 and not key.startswith("-") else None
+    if composed is None:
         return None
-    parents, below = [first], cast(Any, _defaults(arguments, key, conf))
-    while below is not None and rest:
-        below = below._get_node(parents[-1]) if isinstance(below, DictConfig) and parents[-1] in below else None
-        if isinstance(below, ListConfig) and not (rest[0].isdigit() and int(rest[0]) < len(below) and len(rest) == 1):
-            name, values = ".".join(parents), OmegaConf.to_container(below, resolve=False)
+    for place in range(1, len(parts)):
+        name, number = ".".join(parts[:place]), parts[place]
+        values = OmegaConf.select(composed, name)
+        if isinstance(values, ListConfig) and not (number.isdigit() and int(number) < len(values)):
+            plain = OmegaConf.to_container(values, resolve=False)
             return ConfigError(
-                f"{key}: unknown key, received {argument}. {name} is a list of {len(below)}, numbered from 0. To set all of it: {name}={values}."
+                f"{key}: unknown key, received {argument}. {name} is a list of {len(values)}, numbered from 0. To set all of it: {name}={plain}."
             )
-        parents.append(rest.pop(0))
     return None
 
 

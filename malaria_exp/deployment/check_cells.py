@@ -10,7 +10,7 @@ from malaria_exp.data.cell_table import BadImageError, CellTable
 from malaria_exp.data.resize import ResizeRule
 from malaria_exp.deployment.parity import CheckCells
 from malaria_exp.runs.finished_runs import FinishedRun
-from malaria_exp.runs.load_data import load_table
+from malaria_exp.runs.load_data import load_table, names_dataset
 from malaria_exp.utils.errors import DataError, UserError
 from malaria_exp.utils.terminal_log import log
 
@@ -30,7 +30,7 @@ class RunCells:
     """
 
     def __init__(self, config: Config, run: FinishedRun, overrides: Iterable[str]) -> None:
-        given = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
+        given = names_dataset(overrides)
         params = {key: value for key, value in run.dataset.items() if key != "name"}
         own = Choice("dataset", run.dataset["name"], params, f"{run.path / 'config.yaml'}: dataset")
         self._table = load_table(config, config.one("dataset") if given else own)

@@ -15,7 +15,7 @@ from malaria_exp.runs.access_log import record_opening
 from malaria_exp.runs.detect_foreign import open_detector
 from malaria_exp.runs.evaluate_model import score_and_measure
 from malaria_exp.runs.finished_runs import FinishedRun
-from malaria_exp.runs.load_data import decode_images, load_table
+from malaria_exp.runs.load_data import decode_images, load_table, names_dataset
 from malaria_exp.runs.parent_leaks import (
     Leaks,
     compared_by_pixels,
@@ -61,7 +61,7 @@ def evaluate_again(config: Config, folder: RunFolder, overrides: list[str]) -> N
         raise ConfigError("run: missing; task=evaluate needs the folder of a finished run: run=outputs/...")
     open_storage(config).check()
     run = FinishedRun.read(local_run(config.run, config.cache.path))
-    other_data = any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
+    other_data = names_dataset(overrides)
 
     table = load_table(config, config.one("dataset") if other_data else run.dataset_choice)
     table, pixel_cache, bad_images = decode_images(config, table, read_record(run.path)[1])

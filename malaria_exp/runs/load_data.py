@@ -1,5 +1,6 @@
 """The data of a run: the dataset is read, decoded and split, and guarded against leaks."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from malaria_exp.runs.parent_leaks import guard_against_parent_runs, note_near_d
 from malaria_exp.runs.run_folder import RunFolder
 from malaria_exp.utils.errors import ConfigError, DataError
 from malaria_exp.utils.terminal_log import log
+
+
+def names_dataset(overrides: Iterable[str]) -> bool:
+    """Tells whether the user has named the data, of a task that else takes it from a run or needs none."""
+    return any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides)
 
 
 def load_table(config: Config, choice: Choice | None = None) -> CellTable:

@@ -1,14 +1,16 @@
 """Folds and seeds become one result: joined test cells, means over repetitions, a report of each configuration, and one table of all."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from malaria_exp.config.run_config import Config
+from malaria_exp.data.cell_table import CellTable
 from malaria_exp.evaluation.evaluation_result import EvaluationResult
 from malaria_exp.evaluation.metrics import METRICS
 from malaria_exp.evaluation.pooled_metrics import average_over_seeds, average_over_splits, evaluate_joined, own_thresholds, patient_pulls
@@ -20,11 +22,11 @@ from malaria_exp.evaluation.reports.patient_cells import PAGE, patient_links
 from malaria_exp.evaluation.reports.results_files import SHOWN, Result, terminal_table, write_tables
 from malaria_exp.evaluation.reports.templates import interval
 from malaria_exp.evaluation.shortcuts import no_shortcuts, shortcut_entry, shortcut_line
-from malaria_exp.evaluation.subgroups.columns import columns_of_cells
+from malaria_exp.evaluation.subgroups.columns import columns_of_cells, kept_name
 from malaria_exp.evaluation.summary import first_threshold, headline, shown_cells
 from malaria_exp.evaluation.usefulness.chapters import further_chapters
 from malaria_exp.runs import provenance
-from malaria_exp.runs.load_data import load_table
+from malaria_exp.runs.load_data import load_table, names_dataset
 from malaria_exp.runs.pooled_runs import FOLD, PooledConfiguration, Repetition, TestedRun, pooled_configurations
 from malaria_exp.runs.read_files import CONFIG, SPLIT, read_split
 from malaria_exp.runs.train_model import build_choice
@@ -59,12 +61,12 @@ def pool_runs(runs: Sequence[ComparedRun], config: Config, folder: Path, overrid
             + (f":\n{reasons}" if runs else ".")
         )
     record = provenance.collect(seed=config.seed, overrides=overrides)
+    # Read once, and only if a configuration's runs have not kept what is asked.
+    table = cache(lambda: load_table(config)) if names_dataset(overrides) else None
     results = []
     for number, one in enumerate(found, start=1):
         own = folder if len(found) == 1 else folder / f"{number}-{re.sub(r'[^A-Za-z0-9.]+', '-', one.label).strip('-.')[:50] or 'pooled'}"
-        results.append(
-            _pool(one, config, own, record, data_named=any(item.lstrip("+").startswith(("dataset=", "dataset.")) for item in overrides))
-        )
+        results.append(_pool(one, config, own, record, table))
     write_tables(folder, results)
     return results
 
@@ -89,7 +91,7 @@ def facts(results: Sequence[Result]) -> dict[str, Any]:
     return many | ({"headline": headline(results[0].metrics), "report": "report.html"} if len(results) == 1 else {"report": "table.md"})
 
 
-def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[str, Any], *, data_named: bool) -> Result:
+def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[str, Any], table: Callable[[], CellTable] | None) -> Result:
     """Evaluates a configuration and writes its files."""
     settings = {"resamples": config.evaluation.resamples, "confidence": config.evaluation.confidence, "seed": config.seed}
     method = build_choice(config.one("interval"))
@@ -101,7 +103,7 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     row_runs = first.row_runs
     own = own_thresholds([run.thresholds for run in first.runs], row_runs)
     chosen = first_threshold(evaluated[0])
-    subgroup_columns = _subgroup_columns(first, config, data_named=data_named)
+    subgroup_columns = _subgroup_columns(first, config.evaluation.subgroups, table)
     evaluated[0]["subsets"]["test"] |= further_chapters(
         first.predictions,
         own.get(chosen, evaluated[0]["thresholds"][chosen]["value"]),
@@ -170,14 +172,13 @@ def _pool(one: PooledConfiguration, config: Config, folder: Path, record: dict[s
     return Result(one.label, one.words, result.metrics, folder, leaky)
 
 
-def _subgroup_columns(first: Repetition, config: Config, *, data_named: bool) -> dict[str, np.ndarray]:
+def _subgroup_columns(first: Repetition, asked: Sequence[str], table: Callable[[], CellTable] | None) -> dict[str, np.ndarray]:
     """Returns what subgroups are also made of: as the runs have kept it, or else from the dataset, if the user has named it."""
-    asked = config.evaluation.subgroups
-    kept = [name for name in asked if all(name.strip().lower() in run.columns for run in first.runs)]
-    if len(kept) == len(asked) or not data_named:
+    kept = [name for name in asked if all(kept_name(name) in run.columns for run in first.runs)]
+    if len(kept) == len(asked) or table is None:
         return first.columns(asked)
-    table, cells = load_table(config), first.predictions
-    found = columns_of_cells(table, [name for name in asked if name not in kept], cells.cell_id, cells.patient)
+    cells = first.predictions
+    found = columns_of_cells(table(), [name for name in asked if name not in kept], cells.cell_id, cells.patient)
     return (first.columns(kept) if kept else {}) | found
 
 

@@ -11,7 +11,7 @@ from malaria_exp.data.cell_table import UNKNOWN
 from malaria_exp.evaluation.predictions import Predictions
 from malaria_exp.evaluation.reports.comparison.compared_run import ComparedRun
 from malaria_exp.evaluation.reports.comparison.configurations import SEEDS, Configuration, compare_configs, configurations
-from malaria_exp.evaluation.subgroups.columns import SUBGROUP
+from malaria_exp.evaluation.subgroups.columns import SUBGROUP, kept_name
 from malaria_exp.evaluation.thresholds import Threshold
 from malaria_exp.runs.read_files import (
     PROVENANCE,
@@ -109,12 +109,12 @@ class Repetition:
         """
         for run in self.runs:
             for name in asked:
-                if name.strip().lower() not in run.columns:
+                if kept_name(name) not in run.columns:
                     raise RunFolderError(
                         f"evaluation.subgroups: '{name}': '{run.run.name}' was trained without it, so its predictions.csv has no column"
                         f" {SUBGROUP}{name}.{did_you_mean(name, run.columns)} Name the data, dataset=... dataset.csv=..., to take it from there."
                     )
-        names = [name.strip().lower() for name in asked] or [
+        names = [kept_name(name) for name in asked] or [
             name for name in self.runs[0].columns if all(name in run.columns for run in self.runs)
         ]
         return {name: np.concatenate([run.columns[name] for run in self.runs]) for name in names}

@@ -233,10 +233,8 @@ def test_balanced_epochs_hold_what_was_chosen_from_any_step_on(open_window, name
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_hardest_cells_make_a_shorter_epoch_and_come_with_their_places(open_window, workers):
     data = open_window(2)
-    cells, sampling = (
-        data.training()[0],
-        build("sampling", "hard_examples", {"warm_epochs": 1, "warm_steps": 0, "fraction": 0.5, "noise": 0}, *data.training_labels()),
-    )
+    cells, given_keys = data.training()[0], {"warm_epochs": 1, "warm_steps": 0, "fraction": 0.5, "noise": 0}
+    sampling = build("sampling", "hard_examples", given_keys, *data.training_labels())
     everything = StreamedBatches(cells, batch_size=10, chain=Chain([noise]), seed=3, sampling=sampling, epochs=3)
     number_of = np.array([int(cell[1:]) for cell in data.manifest.cell_id[cells.rows]])
     losses = np.random.default_rng(0).permutation(TRAIN)

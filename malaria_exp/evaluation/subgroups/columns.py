@@ -12,6 +12,11 @@ from malaria_exp.utils.errors import DataError, did_you_mean
 SUBGROUP = "subgroup_"
 
 
+def kept_name(name: str) -> str:
+    """Returns a column's name as tables and runs keep it, for one that the user has typed in any case of letters."""
+    return name.strip().lower()
+
+
 def subgroup_columns(table: CellTable, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Returns further columns of a table, str (N,), by name.
 
@@ -22,7 +27,7 @@ def subgroup_columns(table: CellTable, names: Sequence[str]) -> dict[str, np.nda
     Raises:
         DataError: there is no such column, or cells have no value in it, or it has a single value or more than MOST_GROUPS.
     """
-    return {name.strip().lower(): _column(table, name) for name in names}
+    return {kept_name(name): _column(table, name) for name in names}
 
 
 def columns_of_cells(table: CellTable, names: Sequence[str], cell_id: np.ndarray, patient: np.ndarray) -> dict[str, np.ndarray]:
@@ -51,7 +56,7 @@ def columns_of_cells(table: CellTable, names: Sequence[str], cell_id: np.ndarray
 
 def _column(table: CellTable, name: str) -> np.ndarray:
     where = f"evaluation.subgroups: '{name}'"
-    column = table.further.get(name.strip().lower())
+    column = table.further.get(kept_name(name))
     if column is None:
         known = (
             f"its further columns are {', '.join(table.further)}.{did_you_mean(name, table.further)}"
